@@ -1,0 +1,93 @@
+"""What every acceptance source answers: what is drafted, and how its verification ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from numpy.random import Generator
+
+from ssdsim.outcomes import Speculation, Speculator
+
+Coupling = Literal["maximal", "gumbel"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are sampled and how draft and target share randomness.
+
+    Attributes
+    ----------
+    temperature
+        0 is greedy.
+    coupling
+        `maximal` (Leviathan et al. 2023) or `gumbel` (Daliri, Musco, Suresh 2024); see DESIGN.
+    saguaro_constant, saguaro_fanout
+        Saguaro sampling (SSD, section 4): the draft samples from q' ∝ C·q on its top F tokens
+        and q elsewhere. C = 1 turns it off.
+
+    """
+
+    temperature: float = 0.0
+    coupling: Coupling = "maximal"
+    saguaro_constant: float = 1.0
+    saguaro_fanout: int = 3
+
+
+class Text(Protocol):
+    """One sequence as it grows: the committed tokens and the randomness that decides the rest."""
+
+    def speculate(self, length: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue the committed text by a chain of `length` tokens.
+
+        The result's `truth` says how its verification will end. It must not depend on when, or
+        as which branch of a tree, the draft computed it.
+        """
+        ...
+
+    def propose(self, tokens: Sequence[int], length: int) -> Speculation:
+        """Turn a backup's proposal of `length` tokens into a speculation (speculator "backup").
+
+        A source without token ids gets `tokens` empty and accepts none of them.
+        """
+        ...
+
+    def commit(self, speculation: Speculation, delivered: int) -> Sequence[int]:
+        """Grow the text by the first `delivered` tokens of the verified speculation + bonus.
+
+        Returns their ids, or () where the source has no token ids.
+        """
+        ...
+
+    @property
+    def history(self) -> Sequence[int]:
+        """Return prompt and committed token ids; () where the source has none."""
+        ...
+
+
+class Source(Protocol):
+    """An acceptance source made ready for one run."""
+
+    def text(self, seq: int) -> Text:
+        """Return the text of sequence `seq` at its prompt's end."""
+        ...
+
+    def prompt(self, seq: int) -> tuple[str, str]:
+        """Return the name and the kind of the prompt of sequence `seq`."""
+        ...
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Number of token ids, None for a source without token ids."""
+        ...
+
+
+class Acceptance(Protocol):
+    """The configuration of a source: a frozen dataclass, one file each in this folder."""
+
+    def open(self, sampling: Sampling, rng: Generator) -> Source:
+        """Check the settings and return a source that draws from `rng`.
+
+        Raises `ConfigError` for settings that this source cannot honour (a temperature that was
+        not recorded, Saguaro sampling without a distribution to sample from).
+        """
+        ...

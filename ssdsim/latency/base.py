@@ -1,0 +1,47 @@
+"""What every latency model answers: seconds for a pass of one model on its devices."""
+
+from typing import Literal, Protocol, Self
+
+Pass = Literal["prefill", "verify", "step", "glue", "tree", "fill"]
+"""The passes of a model.
+
+verify: the target over K+1 tokens a row. step: the draft, one token a row. glue: the draft over
+bonus + K tokens a row, which gives the K+1 distributions that outcomes are predicted from. tree:
+one draft step over all branches. fill: a draft forward that only puts its last token in the cache
+(K+1 forwards for K drafts, as the SSD authors' engine does for ordinary speculation).
+"""
+
+
+class Latency(Protocol):
+    """Service times of one model on its devices, running alone."""
+
+    @property
+    def devices(self) -> int:
+        """Devices this model is spread over."""
+        ...
+
+    def seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
+        """Return the seconds of one pass.
+
+        Parameters
+        ----------
+        work
+            Which pass.
+        batch
+            Rows (sequences) in the pass.
+        tokens
+            Tokens computed in the pass, all rows together.
+        context
+            Tokens already in a row's cache, mean over the rows.
+
+        Raises
+        ------
+        ConfigError
+            The model does not cover these arguments.
+
+        """
+        ...
+
+    def spread(self, devices: int) -> Self | None:
+        """Return the same model over that many devices; None where this model cannot tell."""
+        ...

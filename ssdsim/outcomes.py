@@ -1,0 +1,97 @@
+"""The vocabulary: what is drafted, how a verify can end, and what a round was.
+
+Only the standard library is imported here, so that policies, simulated workers and real workers
+can all speak these words.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+Speculator = Literal["primary", "backup", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a verify can end: the last accepted node and the bonus token.
+
+    Attributes
+    ----------
+    node
+        0 when nothing was accepted, else 1 + the index of the last accepted drafted token; for a
+        chain this is k, the number of accepted tokens.
+    rank
+        The bonus token t*, named by its rank among the draft's candidates after `node`, the token
+        that was sent there left out. Naming it by rank lets simulations without token ids and
+        real models share every policy: candidate ids are looked up only where they exist.
+        -1 when the token is not among the candidates.
+
+    """
+
+    node: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speculation:
+    """Tokens drafted for one sequence, and what the draft thinks may follow each of them.
+
+    Attributes
+    ----------
+    parents
+        For every drafted token the index of the one before it, -1 for the root. A chain is
+        (-1, 0, 1, ...); its length is the lookahead K.
+    speculator
+        Who drafted it.
+    tokens
+        Drafted token ids, one a parent; empty where the source has no token ids.
+    confidences
+        The draft's processed probability of each drafted token; empty where unknown.
+    candidates
+        For each of the len(parents) + 1 nodes the draft's probabilities of its ranked candidates,
+        best first, the token sent there left out; empty where unknown.
+    truth
+        How the verify will end, where that is known beforehand (simulation, replay). Only the
+        simulated target and the `oracle` policy look at it.
+
+    """
+
+    parents: tuple[int, ...]
+    speculator: Speculator
+    tokens: tuple[int, ...] = ()
+    confidences: tuple[float, ...] = ()
+    candidates: tuple[tuple[float, ...], ...] = ()
+    truth: Outcome | None = None
+
+    @property
+    def length(self) -> int:
+        """Drafted tokens."""
+        return len(self.parents)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One verify of one sequence: a row of `rounds.parquet` (times in seconds from the start).
+
+    `start` is when the sequence had nothing in flight (its last round's end, or its admission),
+    `end` when the verify's outcome was known. `hit` is None where nothing had been predicted.
+    `accepted` + 1 tokens were delivered.
+    """
+
+    seq: int
+    round: int
+    drafted: int
+    speculator: Speculator
+    hit: bool | None
+    accepted: int
+    token: int | None
+    predicted: int
+    rank: int
+    start: float
+    end: float
+
+
+@lru_cache(maxsize=256)
+def chain(length: int) -> tuple[int, ...]:
+    """Return the parents of a chain of `length` drafted tokens."""
+    return tuple(range(-1, length - 1))
