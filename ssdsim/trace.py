@@ -106,11 +106,15 @@ class Sequence:
 
 @dataclass
 class Recorder:
-    """Collects the rows of a run while it happens; whatever it holds can be saved at any time."""
+    """Collects the rows of a run while it happens; whatever it holds can be saved at any time.
+
+    `verifies` counts the verifies begun: the number of the lock-step round for a batch's spans.
+    """
 
     sequences: list[Sequence] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+    verifies: int = 0
 
     def tables(self, now: float) -> dict[str, pa.Table]:
         """Return the three tables as of time `now`, cutting short the spans still running."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from numpy.random import Generator
 
@@ -75,6 +75,10 @@ class Source(Protocol):
         """Return the name and the kind of the prompt of sequence `seq`."""
         ...
 
+    def length(self, seq: int) -> int | None:
+        """Return the most tokens sequence `seq` can deliver; None: as many as wanted."""
+        ...
+
     @property
     def vocabulary(self) -> int | None:
         """Number of token ids, None for a source without token ids."""
@@ -82,7 +86,12 @@ class Source(Protocol):
 
 
 class Acceptance(Protocol):
-    """The configuration of a source: a frozen dataclass, one file each in this folder."""
+    """The configuration of a source: a frozen dataclass, one file each in this folder.
+
+    `uses` names the sampling options that it honours: "temperature", "coupling", "saguaro".
+    """
+
+    uses: ClassVar[frozenset[str]]
 
     def open(self, sampling: Sampling, rng: Generator) -> Source:
         """Check the settings and return a source that draws from `rng`.

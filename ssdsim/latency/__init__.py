@@ -1,0 +1,1 @@
+"""How long passes take: constants, a measured table, or a roofline, and how they scatter."""

@@ -1,0 +1,25 @@
+"""A discrete-event simulator of draft/target timelines for LLM speculative decoding."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssdsim.simulate import Setup, Simulation, simulate
+    from ssdsim.trace import Run, load_run
+
+__all__ = ["Run", "Setup", "Simulation", "load_run", "simulate"]
+
+_HOMES = {
+    "Run": "ssdsim.trace",
+    "load_run": "ssdsim.trace",
+    "Setup": "ssdsim.simulate",
+    "Simulation": "ssdsim.simulate",
+    "simulate": "ssdsim.simulate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: `--help` needs none of it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ssdsim' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

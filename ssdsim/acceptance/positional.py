@@ -1,0 +1,154 @@
+"""Acceptance by position: the mechanism behind `iid` and `hazard`.
+
+A text is easy or hard at each round. That decides the chance of a rejection at each drafted
+position and how surprising the bonus token is; a bonus token outside the draft's top few makes
+the next round hard. Misses then come at hard places, whoever drafts and whatever was predicted.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+
+import numpy as np
+from numpy.random import Generator, Philox
+
+from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.streams import blocks
+
+Curve = Callable[[int], float]
+"""P(bonus outside the draft's top F), for F = 0, 1, ...; 1 at F = 0, never rising."""
+
+MOST_RANKS = 1024
+"""Ranks told apart; a bonus token beyond them has rank -1."""
+
+EASY, HARD = 0, 1
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What an easy (or a hard) round is like.
+
+    Attributes
+    ----------
+    reject
+        P(rejected at position j | accepted before it), j = 0, 1, ...; the last value holds on.
+    miss
+        P(bonus outside the draft's top F).
+
+    """
+
+    reject: Sequence[float]
+    miss: Curve
+
+    def accepted_below(self, lookahead: int) -> list[float]:
+        """Return P(accepted <= k) for k = 0..K-1."""
+        hazards = [self.reject[min(j, len(self.reject) - 1)] for j in range(lookahead)]
+        alive = accumulate((1 - h for h in hazards), lambda a, b: a * b)
+        return [1 - a for a in alive]
+
+    def rank_below(self) -> list[float]:
+        """Return P(rank < F) for F = 1..MOST_RANKS."""
+        return [1 - self.miss(F) for F in range(1, MOST_RANKS + 1)]
+
+
+@dataclass
+class PositionalSource:
+    """Texts whose rounds are easy or hard.
+
+    Attributes
+    ----------
+    easy, hard
+        What such rounds are like.
+    reference_fanout
+        A bonus token of at least this rank makes the next round hard.
+    rng
+        Where every text's own stream comes from.
+
+    """
+
+    easy: Difficulty
+    hard: Difficulty
+    reference_fanout: int
+    rng: Generator
+    vocabulary: None = None
+
+    def __post_init__(self) -> None:
+        self.key = int(self.rng.integers(2**63))
+        self.ranks = [state.rank_below() for state in (self.easy, self.hard)]
+        self.accepted = lru_cache(maxsize=None)(self._accepted)
+
+    def text(self, seq: int) -> "PositionalText":
+        """Return text `seq`; its draws depend on nothing but the source's key and `seq`."""
+        return PositionalText(self, Generator(Philox(key=[self.key, seq])))
+
+    def prompt(self, seq: int) -> tuple[str, str]:
+        """Name the prompt after the sequence."""
+        return str(seq), "synthetic"
+
+    def length(self, seq: int) -> None:
+        """Set no limit."""
+
+    def _accepted(self, state: int, lookahead: int) -> list[float]:
+        return (self.easy, self.hard)[state].accepted_below(lookahead)
+
+
+class PositionalText:
+    """One text: its difficulty and its own random draws."""
+
+    history: tuple[int, ...] = ()
+
+    def __init__(self, source: PositionalSource, rng: Generator) -> None:
+        self.source = source
+        self.draws = blocks(rng.random)
+        self.state = EASY
+
+    def speculate(self, length: int, speculator: Speculator) -> Speculation:
+        """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
+        accepted = bisect_right(self.source.accepted(self.state, length), next(self.draws))
+        return _speculation(length, speculator, accepted, self._rank())
+
+    def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002 - no ids
+        """Accept nothing: a proposal from elsewhere is a guess."""
+        next(self.draws)
+        return _speculation(length, "backup", 0, self._rank())
+
+    def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
+        """Move on: a surprising bonus token makes the next round hard."""
+        assert speculation.truth is not None
+        easy = 0 <= speculation.truth.rank < self.source.reference_fanout
+        self.state = EASY if easy else HARD
+        return ()
+
+    def _rank(self) -> int:
+        rank = bisect_right(self.source.ranks[self.state], next(self.draws))
+        return rank if rank < MOST_RANKS else -1
+
+
+@lru_cache(maxsize=65536)
+def _speculation(length: int, speculator: Speculator, accepted: int, rank: int) -> Speculation:
+    return Speculation(chain(length), speculator, truth=Outcome(accepted, rank))
+
+
+def power_curve(scale: float, exponent: float) -> Curve:
+    """Return min(1, A·F^-r)."""
+    return lambda F: 1.0 if F == 0 else min(1.0, scale * F**-exponent)
+
+
+def measured_curve(fanouts: Sequence[int], misses: Sequence[float]) -> Curve:
+    """Interpolate a measured miss curve, straight in log F and log P.
+
+    Under its first fan-out the first segment goes on (no curve here was measured at F = 1), and
+    beyond its last one the last value holds.
+    """
+    x, y = np.log(fanouts), np.log(misses)
+    slope = (y[1] - y[0]) / (x[1] - x[0])
+
+    def miss(F: int) -> float:
+        if F == 0:
+            return 1.0
+        below = slope * min(0.0, np.log(F) - x[0])
+        return min(1.0, float(np.exp(np.interp(np.log(F), x, y) + below)))
+
+    return miss

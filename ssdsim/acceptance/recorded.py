@@ -1,0 +1,169 @@
+"""What real models did, replayed: the acceptance trace as an acceptance source."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.position import holds_back
+from ssdsim.acceptance.replay import RecordedText, ReplayText, Table
+from ssdsim.acceptance.trace_file import AcceptanceTrace, read_trace
+from ssdsim.errors import require
+from ssdsim.noise import Noise
+from ssdsim.verification import Array, certain
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An acceptance trace, replayed for any lookahead, policy, fan-out, backup and timing.
+
+    Attributes
+    ----------
+    path
+        The directory that holds `acceptance.parquet` and its `run.json`.
+    kinds
+        Which kinds of prompts to replay; all by default.
+
+    """
+
+    path: str
+    kinds: tuple[str, ...] = ()
+    uses: ClassVar[frozenset[str]] = frozenset({"temperature", "coupling", "saguaro"})
+
+    def open(self, sampling: Sampling, rng: Generator) -> "RecordedSource":
+        """Return the source of the texts recorded at this temperature and coupling.
+
+        Raises
+        ------
+        ConfigError
+            The trace is not readable (`read_trace`), or has no such temperature and coupling, no
+            such kind of prompt, or no such Saguaro setting; the message lists what it has.
+
+        """
+        files = sorted(Path(self.path).glob("*"))
+        written = tuple(file.stat().st_mtime_ns for file in files)
+        table, vocabulary = _load(self, sampling, written)
+        return RecordedSource(table, vocabulary, int(rng.integers(2**63)))
+
+
+@dataclass(frozen=True)
+class RecordedSource:
+    """Recorded texts; sequences beyond their number start over with fresh draws."""
+
+    table: Table
+    vocabulary: int
+    key: int
+
+    def text(self, seq: int) -> ReplayText:
+        """Return the text of sequence `seq` at its prompt's end."""
+        return ReplayText(self.table, self._recorded(seq), Noise(self.key, seq))
+
+    def prompt(self, seq: int) -> tuple[str, str]:
+        """Return the name and the kind of the prompt of sequence `seq`."""
+        return self._recorded(seq).name, self._recorded(seq).kind
+
+    def length(self, seq: int) -> int:
+        """Return how many tokens of sequence `seq` are recorded."""
+        return self._recorded(seq).length
+
+    def _recorded(self, seq: int) -> RecordedText:
+        return self.table.texts[seq % len(self.table.texts)]
+
+
+@lru_cache(maxsize=8)
+def _load(
+    config: Recorded,
+    sampling: Sampling,
+    written: tuple[int, ...],  # noqa: ARG001 - part of the key: a file written anew is read anew
+) -> tuple[Table, int]:
+    """Read and select once for all replications of a run."""
+    trace = read_trace(config.path)
+    rows = _select(trace, config, sampling)
+    _, first, text = np.unique(
+        trace.columns["prompt"][rows], return_index=True, return_inverse=True
+    )
+    # Texts in the order of their first rows; within a text the rows are in order already.
+    together = rows[np.argsort(first[text], kind="stable")]
+    columns = {name: column[together] for name, column in trace.columns.items()}
+    a, e = _decisions(trace, columns, sampling, config.path)
+    return _table(columns, _texts(trace, columns), a, e, sampling), trace.vocabulary
+
+
+def _select(trace: AcceptanceTrace, config: Recorded, sampling: Sampling) -> NDArray[np.intp]:
+    """Return the rows of this temperature and coupling, and of these kinds."""
+    columns = trace.columns
+    temperature = np.isclose(columns["temperature"], sampling.temperature)
+    coupling = columns["coupling"] == sampling.coupling
+    if sampling.temperature == 0 and not (temperature & coupling).any():
+        coupling |= True  # greedy decoding is the same under either
+    there = sorted(set(zip(columns["temperature"].tolist(), columns["coupling"], strict=True)))
+    wanted = (sampling.temperature, sampling.coupling)
+    right = f"{config.path} has {there}"
+    require(bool((temperature & coupling).any()), "temperature, coupling", wanted, right)
+    kind = np.isin(columns["kind"], config.kinds or columns["kind"])
+    rows = np.flatnonzero(temperature & coupling & kind)
+    right = f"{config.path} has {sorted(set(columns['kind']))}"
+    require(rows.size > 0, "acceptance.kinds", list(config.kinds), right)
+    return rows
+
+
+def _decisions(
+    trace: AcceptanceTrace, columns: Columns, sampling: Sampling, path: str
+) -> tuple[Array, Array]:
+    """Return a and e under this Saguaro setting."""
+    if not holds_back(sampling):
+        return columns["a"], columns["e"]
+    setting = (sampling.saguaro_constant, sampling.saguaro_fanout)
+    right = f"{path} has {list(trace.grid)} and C = 1"
+    require(setting in trace.grid, "saguaro_constant, saguaro_fanout", setting, right)
+    at = trace.grid.index(setting)
+    return columns["saguaro_a"][:, at], columns["saguaro_e"][:, at]
+
+
+def _table(
+    columns: Columns, texts: tuple[RecordedText, ...], a: Array, e: Array, sampling: Sampling
+) -> Table:
+    ids, q = columns["top_ids"], columns["top_q"].astype(np.float64)
+    sends, excess = _drafting(q, columns["top_p"], sampling)
+    return Table(
+        texts=texts,
+        token=columns["token"],
+        rank=columns["rank"],
+        a=a,
+        e=e,
+        confidence=np.exp(columns["logq"], dtype=np.float64),
+        ids=np.pad(ids, ((0, 0), (0, 1)), constant_values=-1),
+        q=np.pad(q, ((0, 0), (0, 1)), mode="edge"),
+        sends=sends,
+        excess=excess,
+    )
+
+
+def _drafting(q: Array, p: Array, sampling: Sampling) -> tuple[Array, Array]:
+    """Return q' and (q' − p)+ at the listed candidates."""
+    if sampling.temperature == 0 or sampling.coupling == "gumbel":
+        # Deterministic: the draft sends its best candidate, and it is rejected if that is not x.
+        sends = np.tile(certain(0, q.shape[1]), (len(q), 1))
+        return sends, sends
+    sends = q.copy()
+    if holds_back(sampling):
+        sends[:, : sampling.saguaro_fanout] *= sampling.saguaro_constant
+    sends /= 1 - (q - sends).sum(axis=1, keepdims=True)
+    return sends, np.maximum(sends - p, 0.0)
+
+
+def _texts(trace: AcceptanceTrace, columns: Columns) -> tuple[RecordedText, ...]:
+    """Return where each text lies: the rows of a text stand together."""
+    names, first, length = np.unique(columns["prompt"], return_index=True, return_counts=True)
+    places = sorted(zip(first.tolist(), length.tolist(), names, strict=True))
+    return tuple(
+        RecordedText(name, columns["kind"][at], tuple(trace.prompts[name]), at, count)
+        for at, count, name in places
+    )

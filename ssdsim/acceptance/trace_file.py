@@ -1,0 +1,236 @@
+"""The acceptance trace as a file: what a pair of models would accept, position by position.
+
+A directory with `acceptance.parquet` and `run.json`. The table has a row a position of a text that
+the target generated; its rows stand in order within each text (`prompt`, `temperature`,
+`coupling`), `position` counting from 0 at the prompt's end. Of `run.json` these entries are read:
+
+`saguaro_grid`
+    [[C, F], ...], the settings that the lists `saguaro_a` and `saguaro_e` are for.
+`vocabulary`
+    The number of token ids.
+`prompts`
+    {prompt name: [token ids]}.
+
+Why these columns suffice to replay every chain draft is said in DESIGN.md, "The acceptance trace".
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdsim.errors import ConfigError
+
+TABLE = "acceptance.parquet"
+INFO = "run.json"
+
+_COLUMNS = {
+    "prompt": "string",
+    "kind": "string",
+    "temperature": "float64",
+    "coupling": "string",
+    "position": "int32",
+    "token": "int32",
+    "rank": "int32",
+    "a": "float64",
+    "e": "float64",
+    "logp": "float32",
+    "logq": "float32",
+    "top_ids": "int32",
+    "top_q": "float32",
+    "top_p": "float32",
+    "saguaro_a": "float32",
+    "saguaro_e": "float32",
+}
+_LISTS = ("top_ids", "top_q", "top_p", "saguaro_a", "saguaro_e")
+_TEXT = ("prompt", "temperature", "coupling")
+
+
+@dataclass(frozen=True)
+class AcceptanceTrace:
+    """What `read_trace` found, checked.
+
+    Attributes
+    ----------
+    columns
+        An array a column, shape (rows,); lists have shape (rows, M) or (rows, len(grid)).
+    grid
+        The recorded Saguaro settings (C, F).
+    vocabulary
+        Number of token ids.
+    prompts
+        Token ids of every prompt by name.
+
+    """
+
+    columns: dict[str, NDArray[Any]]
+    grid: tuple[tuple[float, int], ...]
+    vocabulary: int
+    prompts: dict[str, list[int]]
+
+
+def write_trace(
+    directory: str | Path,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    grid: Sequence[tuple[float, int]],
+    vocabulary: int,
+    prompts: Mapping[str, Sequence[int]],
+    info: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a trace.
+
+    Parameters
+    ----------
+    directory
+        Made if missing.
+    rows
+        For every position a `position_row` with `prompt`, `kind`, `temperature`, `coupling` and
+        `position` added, in order within each text.
+    grid, vocabulary, prompts
+        As in `AcceptanceTrace`.
+    info
+        What else `run.json` shall say (models, machine, versions).
+
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    columns = {name: pa.array([row[name] for row in rows], _arrow(name)) for name in _COLUMNS}
+    pq.write_table(pa.table(columns), directory / TABLE, compression="zstd")
+    own = {"saguaro_grid": grid, "vocabulary": vocabulary, "prompts": prompts}
+    (directory / INFO).write_text(json.dumps({**(info or {}), **own}, indent=1) + "\n")
+
+
+def read_trace(directory: str | Path) -> AcceptanceTrace:
+    """Read and check a trace.
+
+    Raises
+    ------
+    ConfigError
+        A file is missing or is not what it should be, a column is missing, of another type, has
+        nulls, NaN or values that cannot be, or there are no rows; in one line that names it.
+
+    """
+    directory = Path(directory)
+    columns = _read_table(directory / TABLE)
+    trace = AcceptanceTrace(columns, **_read_info(directory / INFO))
+    _check(trace, directory / TABLE)
+    return trace
+
+
+def _read_info(file: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(file.read_text())
+        return {
+            "grid": tuple((float(C), int(F)) for C, F in info["saguaro_grid"]),
+            "vocabulary": int(info["vocabulary"]),
+            "prompts": {name: list(map(int, ids)) for name, ids in info["prompts"].items()},
+        }
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}, must describe the trace") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        right = "needs saguaro_grid [[C, F], ...], vocabulary and prompts {name: [ids]}"
+        raise ConfigError(f"{file}: {right} ({error!r})") from error
+
+
+def _read_table(file: Path) -> dict[str, NDArray[Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{file}: not readable as an acceptance trace ({reason})") from error
+    missing = [name for name in _COLUMNS if name not in table.column_names]
+    _require(not missing, file, f"columns missing: {missing}; needed are {list(_COLUMNS)}")
+    _require(table.num_rows > 0, file, "has no rows, must have one a recorded position")
+    return {name: _column(table[name], name, file) for name in _COLUMNS}
+
+
+def _column(column: Any, name: str, file: Path) -> NDArray[Any]:  # noqa: ANN401 (pyarrow is untyped)
+    """Return a column as an array, lists as the rows of a matrix."""
+    found, right = _family(column.type), _family(_arrow(name))
+    fits = right in {found, found.replace("whole ", "")}
+    _require(fits, file, f"column {name!r} holds {found}, must hold {right}")
+    _require(column.null_count == 0, file, f"column {name!r} has nulls, must have none")
+    shape: tuple[int, ...] = (len(column),)
+    if name in _LISTS:
+        column, width = _flatten(column, name, file)
+        shape = (*shape, width)
+    values: NDArray[Any] = column.to_numpy()
+    nan = values.dtype.kind == "f" and bool(np.isnan(values).any())
+    _require(not nan, file, f"column {name!r} has NaN, must have numbers only")
+    return values.reshape(shape)
+
+
+def _flatten(column: Any, name: str, file: Path) -> tuple[Any, int]:  # noqa: ANN401
+    """Return the values of all lists one after the other, and the lists' common length."""
+    import pyarrow.compute as pc
+
+    widths = pc.unique(pc.list_value_length(column)).to_pylist()
+    _require(len(widths) == 1, file, f"column {name!r} has lists of lengths {widths}, must be one")
+    values = pc.list_flatten(column)
+    _require(values.null_count == 0, file, f"column {name!r} has nulls, must have none")
+    return values, widths[0]
+
+
+def _arrow(name: str) -> Any:  # noqa: ANN401
+    """Return a column's pyarrow type."""
+    import pyarrow as pa
+
+    kind = pa.type_for_alias(_COLUMNS[name])
+    return pa.list_(kind) if name in _LISTS else kind
+
+
+def _family(kind: Any) -> str:  # noqa: ANN401
+    """Return what a pyarrow type holds, whatever its width."""
+    from pyarrow import types
+
+    if types.is_list(kind) or types.is_large_list(kind):
+        return f"lists of {_family(kind.value_type)}"
+    if types.is_integer(kind):
+        return "whole numbers"
+    if types.is_floating(kind):
+        return "numbers"
+    return "text" if types.is_string(kind) or types.is_large_string(kind) else str(kind)
+
+
+def _check(trace: AcceptanceTrace, file: Path) -> None:
+    """Raise `ConfigError` for columns that contradict each other or `run.json`."""
+    columns = trace.columns
+    for name in ("a", "e", "saguaro_a", "saguaro_e"):
+        inside = bool(((columns[name] >= 0) & (columns[name] <= 1)).all())
+        _require(inside, file, f"column {name!r} has values outside [0, 1]")
+    for name in ("token", "top_ids"):
+        inside = bool(((columns[name] >= 0) & (columns[name] < trace.vocabulary)).all())
+        _require(inside, file, f"column {name!r} has ids outside 0..{trace.vocabulary - 1}")
+    for name, width in _widths(trace).items():
+        right = f"column {name!r} has lists of {columns[name].shape[1]}, must have {width}"
+        _require(columns[name].shape[1] == width, file, right)
+    unknown = sorted(set(columns["prompt"]) - set(trace.prompts))
+    _require(not unknown, file, f"prompts {unknown[:3]} are not among those of {INFO}")
+    counted: dict[tuple[Any, ...], int] = {}
+    for *text, position in zip(*(columns[name] for name in _TEXT), strict=True):
+        expected = counted.get(tuple(text), 0)
+        right = f"column 'position' has {position} in {text}, must count 0, 1, ... in each text"
+        _require(position == expected, file, right)
+        counted[tuple(text)] = expected + 1
+
+
+def _widths(trace: AcceptanceTrace) -> dict[str, int]:
+    top = trace.columns["top_ids"].shape[1]
+    grid = len(trace.grid)
+    return {"top_q": top, "top_p": top, "saguaro_a": grid, "saguaro_e": grid}
+
+
+def _require(condition: bool, file: Path, problem: str) -> None:
+    if not condition:
+        raise ConfigError(f"{file}: {problem}")

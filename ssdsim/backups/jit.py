@@ -1,0 +1,28 @@
+"""The same draft, just in time: accurate, and paid for in full."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from numpy.random import Generator
+from simpy import Event
+
+from ssdsim.protocol import Row
+
+if TYPE_CHECKING:
+    from ssdsim.session import Session
+
+
+@dataclass(frozen=True)
+class Jit:
+    """K draft steps in series, before the verify."""
+
+    needs_tokens: ClassVar[bool] = False
+
+    def start(self, rng: Generator) -> Self:  # noqa: ARG002 - nothing random
+        """Return itself: it remembers nothing."""
+        return self
+
+    def speculate(self, session: "Session", rows: Sequence[Row]) -> Event:
+        """Draft for each row."""
+        return session.draft.speculate(rows, session.lookahead, "backup")

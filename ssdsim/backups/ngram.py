@@ -1,0 +1,54 @@
+"""Prompt lookup: continue as the text did the last time it ended in the same few tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from numpy.random import Generator
+from simpy import Event
+
+from ssdsim.errors import require
+from ssdsim.protocol import Row
+
+if TYPE_CHECKING:
+    from ssdsim.session import Session
+
+
+@dataclass(frozen=True)
+class Ngram:
+    """What followed the latest earlier occurrence of the last n tokens, for the largest n found.
+
+    Attributes
+    ----------
+    longest
+        Largest n tried.
+    seconds
+        What the lookup takes.
+
+    """
+
+    longest: int = 3
+    seconds: float = 0.0
+    needs_tokens: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(self.longest >= 1, "backup.longest", self.longest, "needs a number >= 1")
+        require(self.seconds >= 0, "backup.seconds", self.seconds, "needs seconds >= 0")
+
+    def start(self, rng: Generator) -> Self:  # noqa: ARG002 - nothing random
+        """Return itself: it remembers nothing."""
+        return self
+
+    def speculate(self, session: "Session", rows: Sequence[Row]) -> Event:
+        """Propose for each row."""
+        proposals = [self.look_up(row.tokens, session.lookahead) for row in rows]
+        return session.draft.adopt(rows, proposals, session.lookahead, self.seconds)
+
+    def look_up(self, tokens: Sequence[int], length: int) -> list[int]:
+        """Return up to `length` tokens; none if even the last token never occurred before."""
+        for n in range(min(self.longest, len(tokens) - 1), 0, -1):
+            suffix = tokens[-n:]
+            for start in range(len(tokens) - n - 1, -1, -1):
+                if tokens[start : start + n] == suffix:
+                    return list(tokens[start + n : start + n + length])
+        return []

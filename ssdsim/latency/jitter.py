@@ -1,0 +1,90 @@
+"""How service times scatter: factors that multiply the seconds a latency model answers."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdsim.errors import require
+
+
+class Jitter(Protocol):
+    """A distribution of factors, all positive."""
+
+    def factors(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        """Draw `size` independent factors."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoJitter:
+    """Every pass takes exactly its seconds; draws no random numbers."""
+
+    def factors(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:  # noqa: ARG002 - nothing is random
+        """Return `size` ones."""
+        return np.ones(size)
+
+
+@dataclass(frozen=True)
+class Lognormal:
+    """Lognormal factors of mean 1, so that jitter moves no mean service time.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation of a factor's logarithm; for small values the coefficient of variation.
+
+    Raises
+    ------
+    ConfigError
+        `sigma` is negative or not finite.
+
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.sigma < math.inf, "sigma", self.sigma, "must be finite, at least 0")
+
+    def factors(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        """Draw `size` independent factors."""
+        # The mean of exp(sigma z) is exp(sigma² / 2).
+        return np.exp(self.sigma * rng.standard_normal(size) - self.sigma**2 / 2)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Factors as measured: an inverse distribution function, linear between its points.
+
+    For a table of median seconds: tails and skew of the measurement are kept, a median stays one.
+
+    Attributes
+    ----------
+    values
+        Quantiles at equally spaced probabilities from 0 to 1 (minimum first, maximum last),
+        divided by the median, hence 1 in the middle (to 1 %, as files are rounded).
+
+    Raises
+    ------
+    ConfigError
+        There are fewer than two values, they fall, are not positive, or their median is not 1.
+
+    """
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))  # a list from a file would not hash
+        values = np.asarray(self.values)
+        right = values.size > 1 and bool((np.diff(values) >= 0).all())
+        require(right, "values", self.values, "must be at least two numbers, none below the last")
+        positive = bool(values[0] > 0) and math.isfinite(values[-1])
+        require(positive, "values", self.values, "must be positive and finite")
+        relative = abs(float(np.median(values)) - 1) <= 0.01
+        require(relative, "values", self.values, "must be relative to the median, 1 in the middle")
+
+    def factors(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        """Draw `size` independent factors."""
+        return np.interp(rng.random(size), np.linspace(0, 1, len(self.values)), self.values)

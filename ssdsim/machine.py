@@ -1,0 +1,138 @@
+"""A machine: draft and target on their devices, the link between them, and what they cost."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ssdsim.acceptance.base import Sampling
+from ssdsim.errors import require
+from ssdsim.latency.base import Latency
+from ssdsim.latency.jitter import Jitter, NoJitter
+
+
+@dataclass(frozen=True)
+class Link:
+    """The way between target and draft.
+
+    Attributes
+    ----------
+    latency
+        Seconds a message takes one way.
+    bandwidth
+        Bytes a second; None: as much as wanted.
+    vocabulary
+        Token ids whose probabilities (2 bytes each) travel with every drafted token when the
+        rejection rule needs them: at a temperature above 0 under the `maximal` coupling.
+
+    """
+
+    latency: float = 0.0
+    bandwidth: float | None = None
+    vocabulary: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.latency >= 0, "latency.link.latency", self.latency, "needs seconds >= 0")
+        wide = self.bandwidth is None or self.bandwidth > 0
+        require(wide, "latency.link.bandwidth", self.bandwidth, "needs bytes a second > 0, or null")
+        require(self.vocabulary >= 0, "latency.link.vocabulary", self.vocabulary, "needs ids >= 0")
+
+    def exchange(self, tokens: int, sampling: Sampling) -> float:
+        """Return the seconds for an outcome one way and `tokens` drafted tokens the other."""
+        if self.bandwidth is None:
+            return 2 * self.latency
+        rejection = sampling.temperature > 0 and sampling.coupling == "maximal"
+        size = 8 + (2 * self.vocabulary if rejection else 0)
+        return 2 * self.latency + tokens * size / self.bandwidth
+
+
+@dataclass(frozen=True)
+class Power:
+    """Watts of one device, busy and idle."""
+
+    busy: float
+    idle: float
+
+
+@dataclass(frozen=True)
+class Slowdown:
+    """How much slower each model runs while the other is busy too (1: not at all)."""
+
+    target: float = 1.0
+    draft: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("target", "draft"):
+            value = getattr(self, name)
+            require(value >= 1, f"latency.slowdown.{name}", value, "needs a factor >= 1")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the models run and how long everything takes.
+
+    Attributes
+    ----------
+    target, draft
+        Service times of the two models, each on devices of its own.
+    colocated
+        Service times of the draft on the target's devices; None: the same as `draft`.
+    link
+        The way between the two.
+    serve
+        Seconds the draft takes to look up the speculation cache and reply.
+    sampling
+        Seconds a verify takes longer at a temperature above 0.
+    slowdown
+        Contention between the two while both are busy.
+    target_jitter, draft_jitter
+        Noise on service times.
+    target_power, draft_power
+        Watts; None: unknown.
+
+    """
+
+    target: Latency
+    draft: Latency
+    colocated: Latency | None = None
+    link: Link = Link()
+    serve: float = 0.0
+    sampling: float = 0.0
+    slowdown: Slowdown = Slowdown()
+    target_jitter: Jitter = NoJitter()
+    draft_jitter: Jitter = NoJitter()
+    target_power: Power | None = None
+    draft_power: Power | None = None
+
+    def __post_init__(self) -> None:
+        require(self.serve >= 0, "latency.serve", self.serve, "needs seconds >= 0")
+        require(self.sampling >= 0, "latency.sampling", self.sampling, "needs seconds >= 0")
+
+    def spread(self, devices: int) -> "Machine | None":
+        """Return this machine with the target over `devices` devices; None if that is unknown."""
+        target = self.target.spread(devices)
+        colocated = (self.colocated or self.draft).spread(devices)
+        if target is None or colocated is None:
+            return None
+        return replace(self, target=target, colocated=colocated)
+
+    def devices(self, draft_on: str | None) -> list[dict[str, Any]]:
+        """Describe the devices in use, as `run.json` lists them.
+
+        `draft_on` is "own", "target" or None for a method without a draft.
+        """
+        lanes = ["target", "draft"] if draft_on == "target" else ["target"]
+        found = [_describe("target", lanes, self.target, self.target_power)]
+        if draft_on == "own":
+            found.append(_describe("draft", ["draft"], self.draft, self.draft_power))
+        return found
+
+
+def _describe(
+    name: str, lanes: list[str], model: Latency, power: Power | None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "lanes": lanes,
+        "count": model.devices,
+        "busy_watts": power and power.busy,
+        "idle_watts": power and power.idle,
+    }

@@ -1,0 +1,53 @@
+"""Small Markov chains: the long-run shares of states, and counts over independent rows."""
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+State = TypeVar("State", bound=Hashable)
+
+# Probabilities under this are rounding, and no transition.
+NEGLIGIBLE = 1e-15
+
+
+def stationary(
+    start: State, transitions: Callable[[State], Mapping[State, float]]
+) -> dict[State, float]:
+    """Return the long-run share of every state that is reachable from `start`.
+
+    Solves π(I - P + 1) = 1, with 1 the matrix of ones: π(I - P) = 0 and Σπ = 1 in one regular
+    system, if one set of states is in the end never left.
+    """
+    found = {start: transitions(start)}
+    queue = [start]
+    for state in queue:
+        new = [s for s, p in found[state].items() if p > NEGLIGIBLE and s not in found]
+        found |= {s: transitions(s) for s in new}
+        queue += new
+    chain = np.array([[found[state].get(s, 0.0) for s in queue] for state in queue])
+    ones = np.ones(len(queue))
+    shares = np.linalg.solve((np.eye(len(queue)) - chain + 1).T, ones)
+    return dict(zip(queue, shares.tolist(), strict=True))
+
+
+def count(groups: Sequence[tuple[int, Array]]) -> Array:
+    """Return P(k rows count), k = 0.., over groups of (rows, (P(does not), P(does count))).
+
+    The coefficients of Π (no + yes·x)^rows; a pair may sum to less than 1, where some event in
+    every row is part of what is asked.
+    """
+    terms = np.ones(1)
+    for rows, (no, yes) in groups:
+        k = np.arange(rows + 1)
+        terms = np.convolve(terms, _choose(rows) * no ** (rows - k) * yes**k)
+    return terms
+
+
+@lru_cache(maxsize=256)
+def _choose(rows: int) -> Array:
+    return np.array([math.comb(rows, k) for k in range(rows + 1)], dtype=float)

@@ -1,0 +1,94 @@
+"""Speculative speculative decoding (Kumar, Dao, May 2026, arXiv 2603.03251).
+
+While the target verifies a round, the draft predicts how that may end and drafts for each
+predicted outcome. If the real outcome is among them, the next speculation is there at once.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.protocol import Row, Tree
+from ssdsim.session import Session, Wait
+
+
+@dataclass(frozen=True)
+class Ssd:
+    """The Saguaro round.
+
+    Attributes
+    ----------
+    on_outcome
+        What to do when the outcome arrives before all branches are drafted: `wait` for them (as
+        the authors' engine does), `prune` the losing ones, or `truncate` the winning one.
+    redraft
+        Which rows the backup drafts when a row of the batch missed: the "missing" ones, or
+        "all" (as the authors' engine does).
+
+    """
+
+    on_outcome: Literal["wait", "prune", "truncate"] = "wait"
+    redraft: Literal["missing", "all"] = "missing"
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "policy", "backup"})
+    draft_on: ClassVar[Literal["own"]] = "own"
+
+    def decode(self, session: Session) -> Wait:
+        """Decode every sequence of the session."""
+        while rows := (yield from session.admit()):
+            yield from session.exchange(rows)
+            speculations = yield from self._look_up(session, rows)
+            predictions = _predict(session, rows, speculations)
+            verify = session.target.verify(rows, speculations)
+            tree = session.draft.prespeculate(rows, predictions, session.lookahead)
+            outcomes = yield verify
+            session.commit(speculations, outcomes)
+            _observe(session, speculations, outcomes)
+            yield from self._settle(session, rows, predictions, outcomes, tree)
+
+    def _look_up(self, session: Session, rows: list[Row]) -> Wait:
+        missing = [row for row in rows if row.cached is None]
+        if missing:
+            redrafted = rows if self.redraft == "all" else missing
+            fresh = yield session.backup.speculate(session, redrafted)
+            for row, speculation in zip(redrafted, fresh, strict=True):
+                row.cached = speculation
+        return [row.cached for row in rows]
+
+    def _settle(
+        self,
+        session: Session,
+        rows: list[Row],
+        predictions: list[frozenset[Outcome]],
+        outcomes: list[Outcome],
+        tree: Tree,
+    ) -> Wait:
+        winners = []
+        for row, predicted, outcome in zip(rows, predictions, outcomes, strict=True):
+            if row.left and predicted:
+                row.hit = outcome in predicted
+                if row.hit:
+                    winners.append(row)
+        if session.rows or session.waiting:
+            yield getattr(tree, self.on_outcome)(winners)
+        for row in winners:
+            row.cached = tree.take(row)
+
+
+def _predict(
+    session: Session, rows: list[Row], speculations: list[Speculation]
+) -> list[frozenset[Outcome]]:
+    budget = session.policy.budget
+    if budget == "verify":
+        verify = session.target.verify_seconds(rows, session.lookahead)
+        budget = session.draft.branches_within(verify, rows, session.lookahead)
+    predictions = [session.policy.predict(speculation, budget) for speculation in speculations]
+    for row, predicted in zip(rows, predictions, strict=True):
+        row.predicted = len(predicted)
+    return predictions
+
+
+def _observe(
+    session: Session, speculations: list[Speculation], outcomes: list[Outcome]
+) -> None:
+    for speculation, outcome in zip(speculations, outcomes, strict=True):
+        session.policy.observe(speculation, outcome)

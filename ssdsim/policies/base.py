@@ -1,0 +1,110 @@
+"""What every outcome policy is, and the base of those whose fan-out never changes."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, Protocol
+
+from numpy.random import Generator
+
+from ssdsim.errors import ConfigError, require
+from ssdsim.outcomes import Outcome, Speculation
+
+Budget = int | Literal["verify"]
+"""Outcomes to prepare a row and round; "verify": what the draft finishes before the verify ends."""
+
+
+class Predictor(Protocol):
+    """A policy at work in one run. It may learn from what it sees."""
+
+    @property
+    def budget(self) -> Budget:
+        """What the policy may spend."""
+        ...
+
+    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        """Return at most `budget` outcomes to prepare for."""
+        ...
+
+    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
+        """See how the verify of `speculation` ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The configuration of an outcome policy: one file each in this folder.
+
+    Attributes
+    ----------
+    budget
+        Outcomes to prepare a row and round, or "verify".
+
+    """
+
+    budget: Budget = 24
+
+    def __post_init__(self) -> None:
+        enough = self.budget == "verify" or (isinstance(self.budget, int) and self.budget >= 1)
+        require(enough, "policy.budget", self.budget, 'needs a number >= 1 or "verify"')
+
+    def start(self, lookahead: int, rng: Generator) -> Predictor:
+        """Return a fresh predictor for one run.
+
+        Raises
+        ------
+        ConfigError
+            The policy does not fit this lookahead.
+
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StaticPolicy(Policy):
+    """A policy that keeps the top F_k candidates after k accepted tokens, whatever happens."""
+
+    def fanouts(self, lookahead: int, budget: int) -> tuple[int, ...]:
+        """Return F_0..F_K."""
+        raise NotImplementedError
+
+    def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - nothing random
+        """Return a predictor that looks the fan-outs up."""
+        self.fanouts(lookahead, 1 if self.budget == "verify" else self.budget)
+        return _Static(self)
+
+
+@dataclass
+class _Static:
+    policy: StaticPolicy
+    known: dict[tuple[int, int], frozenset[Outcome]] = field(default_factory=dict)
+
+    @property
+    def budget(self) -> Budget:
+        return self.policy.budget
+
+    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        key = (len(speculation.parents), budget)
+        found = self.known.get(key)
+        if found is None:
+            fanouts = self.policy.fanouts(*key) if budget else ()
+            found = self.known[key] = top_candidates(fanouts)
+        return found
+
+    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
+        """Learn nothing."""
+
+
+@lru_cache(maxsize=4096)
+def top_candidates(fanouts: tuple[int, ...]) -> frozenset[Outcome]:
+    """Return the outcomes (k, rank) with rank < F_k."""
+    return frozenset(Outcome(k, rank) for k, fanout in enumerate(fanouts) for rank in range(fanout))
+
+
+def power_law(scale: float, exponent: float, most: int) -> list[float]:
+    """Return P(bonus outside the top F) = min(1, A·F^-r) for F = 0..most; 1 at F = 0.
+
+    The form fitted to SSD's Fig. 3; Thm 12 assumes A = 1.
+    """
+    if scale < 0 or exponent < 0:
+        raise ConfigError(f"miss curve {scale}·F^-{exponent}: needs scale >= 0 and exponent >= 0")
+    return [1.0, *(min(1.0, scale * F**-exponent) for F in range(1, most + 1))]

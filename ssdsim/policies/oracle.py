@@ -1,0 +1,29 @@
+"""Always right: the upper bound."""
+
+from dataclasses import dataclass
+
+from numpy.random import Generator
+
+from ssdsim.errors import ConfigError
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.policies.base import Policy, Predictor
+
+
+@dataclass(frozen=True)
+class Oracle(Policy):
+    """Predicts the one outcome that will happen."""
+
+    budget: int = 1
+
+    def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - it needs none
+        """Return itself: it has nothing to learn."""
+        return self
+
+    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:  # noqa: ARG002
+        """Return the truth."""
+        if speculation.truth is None:
+            raise ConfigError("policy='oracle': needs a run whose outcomes are known beforehand")
+        return frozenset([speculation.truth])
+
+    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
+        """Learn nothing."""

@@ -1,0 +1,122 @@
+"""The B likeliest outcomes, their chances learnt while decoding."""
+
+from dataclasses import dataclass, field
+from heapq import nlargest
+from math import log2
+
+from numpy.random import Generator
+
+from ssdsim.errors import require
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.policies.base import Budget, Policy, Predictor
+
+
+@dataclass(frozen=True)
+class TopkOutcomes(Policy):
+    """Ranks all (k, t*) by estimated probability and keeps the best B.
+
+    P(k, t*) = Π_(j<k) P(j accepted) · P(k rejected) · P(t* | ended at k). Each factor is a running
+    frequency: of drafted tokens with about this confidence (or at this position, where
+    confidences are unknown), and of candidates with about this share of the draft's probability
+    (or of this rank). What the draft itself says is the prior, so the first rounds are sane.
+
+    Attributes
+    ----------
+    prior
+        How many observations the draft's own probability counts for.
+    ranks
+        Candidates considered at each position.
+
+    """
+
+    prior: float = 4.0
+    ranks: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.prior > 0, "policy.prior", self.prior, "needs a number > 0")
+        require(self.ranks >= 1, "policy.ranks", self.ranks, "needs a number >= 1")
+
+    def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - nothing random
+        """Return a learner that has seen nothing yet."""
+        return _Learner(self)
+
+
+@dataclass
+class _Frequency:
+    """How often something happened, starting from a prior guess."""
+
+    happened: float
+    trials: float
+
+    def see(self, happened: bool) -> None:
+        self.happened += happened
+        self.trials += 1
+
+    @property
+    def mean(self) -> float:
+        return self.happened / self.trials
+
+
+Key = tuple[object, ...]
+
+
+@dataclass
+class _Learner:
+    policy: TopkOutcomes
+    seen: dict[Key, _Frequency] = field(default_factory=dict)
+    shared: dict[Key, frozenset[Outcome]] = field(default_factory=dict)
+    rounds: int = 0
+
+    @property
+    def budget(self) -> Budget:
+        return self.policy.budget
+
+    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        if speculation.candidates:
+            return self._best(speculation, budget)
+        # Nothing tells this speculation from others of its kind: rank once for many rounds.
+        key = (speculation.length, speculation.speculator, budget)
+        if key not in self.shared:
+            self.shared[key] = self._best(speculation, budget)
+        return self.shared[key]
+
+    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
+        for j in range(min(outcome.node + 1, speculation.length)):
+            self._accepts(speculation, j).see(j < outcome.node)
+        for rank, chance in enumerate(self._chances(speculation, outcome.node)):
+            chance.see(rank == outcome.rank)
+        self.rounds += 1
+        if self.rounds & (self.rounds - 1) == 0 or self.rounds % 64 == 0:
+            self.shared.clear()
+
+    def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        scored, reached = [], 1.0
+        for k in range(speculation.length + 1):
+            goes_on = self._accepts(speculation, k).mean if k < speculation.length else 0.0
+            ends = reached * (1 - goes_on)
+            chances = self._chances(speculation, k)
+            scored += [(ends * chance.mean, -k, -rank) for rank, chance in enumerate(chances)]
+            reached *= goes_on
+        return frozenset(Outcome(-k, -rank) for _, k, rank in nlargest(budget, scored))
+
+    def _accepts(self, speculation: Speculation, j: int) -> _Frequency:
+        if not speculation.confidences:
+            return self._frequency(("accept", speculation.speculator, j), 0.7)
+        confidence = speculation.confidences[j]
+        return self._frequency(("accept", speculation.speculator, int(16 * confidence)), confidence)
+
+    def _chances(self, speculation: Speculation, k: int) -> list[_Frequency]:
+        kind = ("bonus", speculation.speculator, k == speculation.length)
+        if not speculation.candidates:
+            guesses = [0.5 / (rank + 1) ** 1.5 for rank in range(self.policy.ranks)]
+            return [self._frequency((*kind, rank), guess) for rank, guess in enumerate(guesses)]
+        candidates = speculation.candidates[k][: self.policy.ranks]
+        total = sum(candidates) or 1.0
+        shares = [max(candidate / total, 1e-9) for candidate in candidates]
+        return [self._frequency((*kind, int(-2 * log2(share))), share) for share in shares]
+
+    def _frequency(self, key: Key, guess: float) -> _Frequency:
+        if key not in self.seen:
+            self.seen[key] = _Frequency(guess * self.policy.prior, self.policy.prior)
+        return self.seen[key]

@@ -1,0 +1,151 @@
+"""What a method may ask of a draft and a target, simulated or real.
+
+Every question is answered by an event whose value is the answer, so a method reads the same on
+both clocks. Rows are the live sequences; rows of a batch become ragged after the first round.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from simpy import Event
+
+from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.trace import Sequence as SequenceRecord
+from ssdsim.trace import Span
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A live sequence.
+
+    Attributes
+    ----------
+    record
+        Its row of `sequences.parquet`.
+    left
+        Tokens still to deliver.
+    context
+        Prompt and committed tokens, counted.
+    tokens
+        Prompt and committed token ids; empty where there are none.
+    round
+        Rounds ended so far.
+    ready
+        When it last had nothing in flight, seconds.
+    cached
+        The speculation the next verify takes, once known.
+    hit
+        Whether that speculation came from the speculation cache; None: nothing was predicted.
+    predicted
+        Outcomes prepared during the round in flight.
+    work
+        The draft's span that `cached` came from.
+    text
+        The workers' own view of the sequence.
+
+    """
+
+    record: SequenceRecord
+    left: int
+    context: int
+    ready: float
+    tokens: list[int] = field(default_factory=list)
+    round: int = 0
+    cached: Speculation | None = None
+    hit: bool | None = None
+    predicted: int = 0
+    work: Span | None = None
+    text: Any = None
+
+    @property
+    def seq(self) -> int:
+        """The sequence's number."""
+        return self.record.seq
+
+
+class Target(Protocol):
+    """The target model on its devices."""
+
+    def admit(self, row: Row) -> None:
+        """Take up a new sequence: fill in its prompt, before its prefill."""
+        ...
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts."""
+        ...
+
+    def undrafted(self, row: Row) -> Speculation:
+        """Return an empty speculation, for decoding without a draft."""
+        ...
+
+    def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Verify a speculation a row in one pass; the value is a list of outcomes."""
+        ...
+
+    def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
+        """Keep the first `delivered` tokens of accepted + bonus; return their ids if known."""
+        ...
+
+    def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
+        ...
+
+
+class Tree(Protocol):
+    """Branches being drafted while the target verifies, one a predicted outcome."""
+
+    def wait(self, winners: Sequence[Row]) -> Event:
+        """Finish every branch."""
+        ...
+
+    def prune(self, winners: Sequence[Row]) -> Event:
+        """Drop all branches but the winning row's; finish those. Without winners, stop."""
+        ...
+
+    def truncate(self, winners: Sequence[Row]) -> Event:
+        """Stop after the step in flight (the first, at least, if there is a winner)."""
+        ...
+
+    def take(self, row: Row) -> Speculation:
+        """Return the speculation of the branch that `row`'s outcome chose."""
+        ...
+
+
+class Draft(Protocol):
+    """The draft model on its device."""
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Number of token ids; None where there are none."""
+        ...
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts."""
+        ...
+
+    def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
+        """Send outcomes to the draft and speculations back; None if it takes no time."""
+        ...
+
+    def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
+        """Draft `lookahead` tokens a row in series; the value is a list of speculations."""
+        ...
+
+    def adopt(self, rows: Sequence[Row], proposals: Sequence[Sequence[int]], lookahead: int,
+              seconds: float) -> Event:
+        """Take a proposal a row that cost `seconds`; the value is a list of speculations."""
+        ...
+
+    def prespeculate(self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]],
+                     lookahead: int) -> Tree:
+        """Start to draft `lookahead` tokens for every predicted outcome."""
+        ...
+
+    def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
+        """Return how many branches a row can be drafted in `seconds`."""
+        ...
+
+    def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds `speculate` is expected to take."""
+        ...

@@ -1,0 +1,128 @@
+"""What a method works with: its workers, and the live sequences as they come and go."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simpy import Environment, Event
+
+from ssdsim.backups.base import Speculating
+from ssdsim.outcomes import Outcome, Round, Speculation
+from ssdsim.policies.base import Predictor
+from ssdsim.protocol import Draft, Row, Target
+from ssdsim.trace import Recorder
+from ssdsim.trace import Sequence as SequenceRecord
+
+Wait = Generator[Event, Any, Any]
+"""A piece of a method: it yields the events it waits for."""
+
+
+@dataclass
+class Session:
+    """One run of one method.
+
+    Attributes
+    ----------
+    env
+        The clock, simulated or real.
+    target, draft
+        The workers.
+    policy
+        Which outcomes to prepare.
+    backup
+        Who drafts after a miss.
+    lookahead
+        K, tokens drafted a round.
+    slots
+        Sequences decoded at a time.
+    waiting
+        Sequences not admitted yet, in order.
+    recorder
+        Where rounds and sequences are written down.
+    retired
+        Called with every finished sequence.
+
+    """
+
+    env: Environment
+    target: Target
+    draft: Draft
+    policy: Predictor
+    backup: Speculating
+    lookahead: int
+    slots: int
+    waiting: list[Row]
+    recorder: Recorder
+    retired: Callable[[SequenceRecord], None] = lambda _: None
+    rows: list[Row] = field(default_factory=list)
+
+    def admit(self) -> Wait:
+        """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
+        free = self.slots - len(self.rows)
+        if free and self.waiting:
+            new, self.waiting = self.waiting[:free], self.waiting[free:]
+            yield from self._prefill(new)
+            self.rows = [*self.rows, *new]
+        return self.rows
+
+    def exchange(self, rows: Sequence[Row]) -> Wait:
+        """Let the outcomes reach the draft and its speculations the target."""
+        message = self.draft.exchange(rows, self.lookahead)
+        if message is not None:
+            yield message
+
+    def commit(self, speculations: Sequence[Speculation], outcomes: Sequence[Outcome]) -> None:
+        """End the round of every live row: deliver its tokens, retire it if it was the last."""
+        finished = False
+        for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
+            self._deliver(row, speculation, outcome)
+            finished = finished or not row.left
+        if finished:
+            self._retire()
+
+    def _prefill(self, rows: list[Row]) -> Wait:
+        for row in rows:
+            row.record.admitted = self.env.now
+            self.target.admit(row)
+        for prefill in [self.target.prefill(rows), self.draft.prefill(rows)]:
+            yield prefill
+        for row in rows:
+            row.ready = self.env.now
+
+    def _deliver(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
+        whole = outcome.node + 1
+        delivered = min(whole, row.left)
+        ids = self.target.commit(row, speculation, delivered)
+        ranked = delivered == whole and speculation.speculator != "none"
+        now = self.env.now
+        ended = Round(
+            seq=row.record.seq,
+            round=row.round,
+            drafted=len(speculation.parents),
+            speculator=speculation.speculator,
+            hit=row.hit,
+            accepted=delivered - 1,
+            token=ids[-1] if ids else None,
+            predicted=row.predicted,
+            rank=outcome.rank if ranked else -1,
+            start=row.ready,
+            end=now,
+        )
+        self.recorder.rounds.append(ended)
+        if row.work is not None:
+            row.work.used += delivered - 1
+        row.tokens.extend(ids)
+        row.left -= delivered
+        row.context += delivered
+        row.round += 1
+        row.ready = now
+        row.cached = row.hit = row.work = None
+        if row.record.first_token is None:
+            row.record.first_token = now
+
+    def _retire(self) -> None:
+        for row in self.rows:
+            if not row.left:
+                row.record.finish, row.record.reason = self.env.now, "length"
+                self.retired(row.record)
+        self.rows = [row for row in self.rows if row.left]

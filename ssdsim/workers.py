@@ -1,0 +1,204 @@
+"""Simulated draft and target: an acceptance source says what happens, a machine how long it takes."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from simpy import Environment, Event
+
+from ssdsim.acceptance.base import Sampling, Source
+from ssdsim.lanes import Lane
+from ssdsim.latency.base import Latency, Pass
+from ssdsim.machine import Machine
+from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.protocol import Row
+from ssdsim.trace import Recorder, Span
+from ssdsim.tree import SimulatedTree
+
+
+class Worker:
+    """A model on a lane: knows the seconds of its passes and writes down its spans."""
+
+    def __init__(
+        self, lane: Lane, latency: Latency, recorder: Recorder, jitter: Callable[[], float]
+    ) -> None:
+        self.lane = lane
+        self.recorder = recorder
+        self.jitter = jitter
+        self.seconds = lru_cache(maxsize=65536)(latency.seconds)
+
+    def expected(self, work: Pass, rows: Sequence[Row], tokens: int) -> float:
+        """Return the expected seconds of one pass over `tokens` tokens of these rows."""
+        batch = len(rows)
+        context = rows[0].context if batch == 1 else sum(row.context for row in rows) // batch
+        return self.seconds(work, batch, tokens, context)
+
+    def span(self, kind: str, rows: Sequence[Row], number: int, branches: int, tokens: int) -> Span:
+        """Open a span now; `number` is the lock-step round for a batch, else the row's own."""
+        row, batch, now = rows[0], len(rows), self.lane.env.now
+        alone = batch == 1
+        span = Span(
+            lane=self.lane.name,
+            device=self.lane.device,
+            kind=kind,
+            seq=row.record.seq if alone else -1,
+            seqs=None if alone else [row.record.seq for row in rows],
+            round=row.round if alone else number,
+            start=now,
+            end=now,
+            batch=batch,
+            branches=branches,
+            tokens=tokens,
+        )
+        self.recorder.spans.append(span)
+        return span
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts in one pass."""
+        tokens = sum(row.record.prompt_tokens for row in rows)
+        seconds = self.seconds("prefill", len(rows), tokens, 0)
+        if not seconds:
+            return self.lane.env.timeout(0.0)
+        span = self.span("prefill", rows, self.recorder.verifies, 0, tokens)
+        return self.lane.start(span, seconds * self.jitter())
+
+
+class SimulatedTarget(Worker):
+    """The target: what the source says comes true when the verify ends."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        latency: Latency,
+        recorder: Recorder,
+        jitter: Callable[[], float],
+        source: Source,
+        sampling: float,
+    ) -> None:
+        super().__init__(lane, latency, recorder, jitter)
+        self.source = source
+        self.sampling = sampling
+
+    def admit(self, row: Row) -> None:
+        """Give the row its text and its prompt."""
+        row.text = self.source.text(row.seq)
+        row.tokens = list(row.text.history)
+        if row.tokens:
+            row.context = row.record.prompt_tokens = len(row.tokens)
+
+    def undrafted(self, row: Row) -> Speculation:
+        """Return an empty speculation."""
+        empty: Speculation = row.text.speculate(0, "none")
+        return empty
+
+    def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Verify a speculation a row in one pass; the value is a list of outcomes."""
+        tokens = len(rows)
+        for speculation in speculations:
+            tokens += len(speculation.parents)
+        seconds = (self.expected("verify", rows, tokens) + self.sampling) * self.jitter()
+        span = self.span("verify", rows, self.recorder.verifies, 0, tokens)
+        self.recorder.verifies += 1
+        return self.lane.start(span, seconds, [speculation.truth for speculation in speculations])
+
+    def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
+        """Let the text grow."""
+        if self.lane.span is not None:
+            self.lane.span.used += delivered
+        ids: Sequence[int] = row.text.commit(speculation, delivered)
+        return ids
+
+    def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
+        return self.expected("verify", rows, len(rows) * (lookahead + 1)) + self.sampling
+
+
+class SimulatedDraft(Worker):
+    """The draft: contents come from the rows' texts when they are needed, time passes here."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        latency: Latency,
+        recorder: Recorder,
+        jitter: Callable[[], float],
+        vocabulary: int | None,
+        exchange_seconds: Callable[[int], float],
+    ) -> None:
+        super().__init__(lane, latency, recorder, jitter)
+        self.vocabulary = vocabulary
+        self.exchange_seconds = lru_cache(maxsize=4096)(exchange_seconds)
+
+    def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
+        """Spend the time on the link and on looking outcomes up."""
+        seconds = self.exchange_seconds(len(rows) * lookahead)
+        if not seconds:
+            return None
+        span = self.span("transfer", rows, self.recorder.verifies, 0, 0)
+        span.lane = span.device = "link"
+        span.end = span.start + seconds
+        return self.lane.env.timeout(seconds)
+
+    def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
+        """Draft `lookahead` tokens a row in series."""
+        seconds = self.speculate_seconds(rows, lookahead) * self.jitter()
+        found = [row.text.speculate(lookahead, speculator) for row in rows]
+        return self._work(rows, found, lookahead, seconds)
+
+    def adopt(
+        self,
+        rows: Sequence[Row],
+        proposals: Sequence[Sequence[int]],
+        lookahead: int,
+        seconds: float,
+    ) -> Event:
+        """Take a proposal a row that cost `seconds`."""
+        found = [
+            row.text.propose(proposal, lookahead)
+            for row, proposal in zip(rows, proposals, strict=True)
+        ]
+        return self._work(rows, found, lookahead, seconds)
+
+    def prespeculate(
+        self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
+    ) -> SimulatedTree:
+        """Start to draft `lookahead` tokens for every predicted outcome."""
+        return SimulatedTree(self, rows, sum(map(len, predictions)), lookahead)
+
+    def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
+        step = self.expected("step", rows, len(rows))
+        return lookahead * step + self.expected("fill", rows, len(rows))
+
+    def tree_seconds(self, rows: Sequence[Row], branches: int) -> float:
+        """Return the expected seconds of one step over `branches` branches, all rows together."""
+        return self.expected("tree", rows, branches)
+
+    def glue_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the expected seconds of the pass that gives the candidates at every node."""
+        return self.expected("glue", rows, len(rows) * (lookahead + 1))
+
+    def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
+        """Return the most branches a row (at most 1024) whose tree takes no more than `seconds`."""
+        left = seconds - self.glue_seconds(rows, lookahead)
+        low, high = 0, 1024
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = lookahead * self.tree_seconds(rows, middle * len(rows)) <= left
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return low
+
+    def _work(
+        self, rows: Sequence[Row], found: list[Speculation], lookahead: int, seconds: float
+    ) -> Event:
+        tokens = len(rows) * lookahead
+        span = self.span("speculate", rows, self.recorder.verifies, len(rows), tokens)
+        for row in rows:
+            row.work = span
+        return self.lane.start(span, seconds, found)
+
+
+def exchange_seconds(machine: Machine, sampling: Sampling, draft_on: str | None) -> Callable[[int], float]:
+    """Return the seconds for an exchange about so many tokens: none on the same devices."""
+    if draft_on != "own":
+        return lambda _: 0.0
+    return lambda tokens: machine.serve + machine.link.exchange(tokens, sampling)
