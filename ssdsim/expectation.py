@@ -161,7 +161,7 @@ def _coupled(design: Design) -> _Census:
     # A redrafted row delivers its bonus token. A round verifies what the round before found, so
     # the redrafted hits are those of rounds where not all b rows hit.
     redrafted_hits, misses = hits[:b] @ np.arange(b), hits @ np.arange(b, -1, -1)
-    return _Census({K: hits}, (misses / b, (cached + redrafted_hits) / b))
+    return _Census({K: hits}, (float(misses) / b, float(cached + redrafted_hits) / b))
 
 
 def _seconds(design: Design, hits: Mapping[int, Array], shares: Array) -> float:

@@ -126,9 +126,7 @@ class Machine:
         return found
 
 
-def _describe(
-    name: str, lanes: list[str], model: Latency, power: Power | None
-) -> dict[str, Any]:
+def _describe(name: str, lanes: list[str], model: Latency, power: Power | None) -> dict[str, Any]:
     return {
         "name": name,
         "lanes": lanes,

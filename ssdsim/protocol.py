@@ -132,13 +132,19 @@ class Draft(Protocol):
         """Draft `lookahead` tokens a row in series; the value is a list of speculations."""
         ...
 
-    def adopt(self, rows: Sequence[Row], proposals: Sequence[Sequence[int]], lookahead: int,
-              seconds: float) -> Event:
+    def adopt(
+        self,
+        rows: Sequence[Row],
+        proposals: Sequence[Sequence[int]],
+        lookahead: int,
+        seconds: float,
+    ) -> Event:
         """Take a proposal a row that cost `seconds`; the value is a list of speculations."""
         ...
 
-    def prespeculate(self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]],
-                     lookahead: int) -> Tree:
+    def prespeculate(
+        self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
+    ) -> Tree:
         """Start to draft `lookahead` tokens for every predicted outcome."""
         ...
 

@@ -31,6 +31,8 @@ class Session:
         Which outcomes to prepare.
     backup
         Who drafts after a miss.
+    draft_on
+        Whether the draft has its "own" devices or shares the "target"'s; None: no draft.
     lookahead
         K, tokens drafted a round.
     slots
@@ -49,6 +51,7 @@ class Session:
     draft: Draft
     policy: Predictor
     backup: Speculating
+    draft_on: str | None
     lookahead: int
     slots: int
     waiting: list[Row]
@@ -84,10 +87,20 @@ class Session:
         for row in rows:
             row.record.admitted = self.env.now
             self.target.admit(row)
-        for prefill in [self.target.prefill(rows), self.draft.prefill(rows)]:
-            yield prefill
-        for row in rows:
-            row.ready = self.env.now
+        yield from self._compute_prompts(rows)
+        for row in [*self.rows, *rows]:
+            row.ready = self.env.now  # a prefill holds up the whole batch; no round has begun
+
+    def _compute_prompts(self, rows: list[Row]) -> Wait:
+        target = self.target.prefill(rows)
+        if self.draft_on == "own":  # side by side
+            draft = self.draft.prefill(rows)
+            yield target
+            yield draft
+            return
+        yield target
+        if self.draft_on == "target":
+            yield self.draft.prefill(rows)
 
     def _deliver(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
         whole = outcome.node + 1

@@ -94,6 +94,7 @@ class Simulation:
             draft=draft,
             policy=predictor,
             backup=setup.backup.start(stream(setup.seed, "backup")),
+            draft_on=setup.method.draft_on,
             lookahead=setup.lookahead,
             slots=setup.batch,
             waiting=[self._row(source, seq) for seq in range(setup.workload.prompts)],
@@ -257,7 +258,7 @@ def _branches(setup: Setup) -> int:
 def _provenance() -> dict[str, Any]:
     import platform
 
-    commit = subprocess.run(  # noqa: S603 - a fixed command
+    commit = subprocess.run(
         ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git there is
         cwd=Path(__file__).parent,
         capture_output=True,

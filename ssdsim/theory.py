@@ -146,7 +146,8 @@ def critical_batch(
 
     From Cor. 16 of the SSD paper. With q = p^b the slow one wins while N_s·D_f > N_f·D_s, where
     N = p·E_hit + (1-p)·E_miss and D = q·max(1, T_p) + (1-q)·(1 + T_b): both sides are linear in
-    q, so their difference g runs from g(1) at b = 0 to g(0) at b = ∞ and has one root at most.
+    q, so their difference g runs from g(1) at b = 0 to g(0) at b = ∞ and has one root at most. As
+    T_f <= T_s the slow one can only lead below it.
 
     Parameters
     ----------
@@ -160,9 +161,15 @@ def critical_batch(
     float
         A whole number of rows; 1 when the fast one wins from the start, `math.inf` when never.
 
+    Raises
+    ------
+    ConfigError
+        Also where the fast one takes longer than the slow one.
+
     """
-    for backup in (slow, fast):
-        _check_times(primary_time, backup[1], batch=1)
+    for _, seconds in (slow, fast):
+        _check_times(primary_time, seconds, batch=1)
+    require(fast[1] <= slow[1], "fast", fast, f"must take no longer than slow={slow}")
     slow_length, fast_length = (_mean_length(hit_rate, length_on_hit, b[0]) for b in (slow, fast))
 
     def lead(all_hit: float) -> float:

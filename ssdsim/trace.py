@@ -128,6 +128,11 @@ class Recorder:
         }
 
 
+def _frame(table: pa.Table) -> "pd.DataFrame":
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
 def _table(rows: list[Any], schema: pa.Schema) -> pa.Table:
     columns = {
         name: pa.array([getattr(row, name) for row in rows], type=schema.field(name).type)
@@ -158,17 +163,17 @@ class Run:
     @cached_property
     def sequences(self) -> "pd.DataFrame":
         """A row a sequence."""
-        return self.tables["sequences"].to_pandas()
+        return _frame(self.tables["sequences"])
 
     @cached_property
     def rounds(self) -> "pd.DataFrame":
         """A row a sequence and round."""
-        return self.tables["rounds"].to_pandas()
+        return _frame(self.tables["rounds"])
 
     @cached_property
     def spans(self) -> "pd.DataFrame":
         """A row a piece of work."""
-        return self.tables["spans"].to_pandas()
+        return _frame(self.tables["spans"])
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -185,7 +190,7 @@ class Run:
             partial = directory / f".{name}.partial"
             pq.write_table(table, partial)
             partial.replace(directory / f"{name}.parquet")
-        _write_json(directory / "timeline.json", perfetto(self))
+        _write_json(directory / "timeline.json", perfetto(self), indent=None)
         self.save_info(directory)
 
     def save_info(self, directory: Path) -> None:
@@ -193,9 +198,9 @@ class Run:
         _write_json(directory / "run.json", self.info)
 
 
-def _write_json(path: Path, content: object) -> None:
+def _write_json(path: Path, content: object, indent: int | None = 1) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    partial.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n")
     partial.replace(path)
 
 

@@ -25,6 +25,7 @@ class SimulatedTree:
         self.draft = draft
         self.branches = branches
         self.length = length
+        self.ready: Event
         if not branches:
             self.ready = draft.lane.env.timeout(0.0)
             return

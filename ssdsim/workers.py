@@ -1,9 +1,9 @@
-"""Simulated draft and target: an acceptance source says what happens, a machine how long it takes."""
+"""Simulated draft and target: a source says what happens, a machine how long it takes."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from simpy import Environment, Event
+from simpy import Event
 
 from ssdsim.acceptance.base import Sampling, Source
 from ssdsim.lanes import Lane
@@ -197,7 +197,9 @@ class SimulatedDraft(Worker):
         return self.lane.start(span, seconds, found)
 
 
-def exchange_seconds(machine: Machine, sampling: Sampling, draft_on: str | None) -> Callable[[int], float]:
+def exchange_seconds(
+    machine: Machine, sampling: Sampling, draft_on: str | None
+) -> Callable[[int], float]:
     """Return the seconds for an exchange about so many tokens: none on the same devices."""
     if draft_on != "own":
         return lambda _: 0.0

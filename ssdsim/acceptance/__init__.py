@@ -1,0 +1,1 @@
+"""Where outcomes come from in a simulation. One file a source."""

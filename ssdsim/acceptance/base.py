@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from numpy.random import Generator
 
+from ssdsim.errors import require
 from ssdsim.outcomes import Speculation, Speculator
 
 Coupling = Literal["maximal", "gumbel"]
@@ -31,6 +32,12 @@ class Sampling:
     coupling: Coupling = "maximal"
     saguaro_constant: float = 1.0
     saguaro_fanout: int = 3
+
+    def __post_init__(self) -> None:
+        require(self.temperature >= 0, "temperature", self.temperature, "needs a number >= 0")
+        fine = 0 < self.saguaro_constant <= 1
+        require(fine, "saguaro.constant", self.saguaro_constant, "needs a number in (0, 1]")
+        require(self.saguaro_fanout >= 1, "saguaro.fanout", self.saguaro_fanout, "needs >= 1")
 
 
 class Text(Protocol):
@@ -85,6 +92,7 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
 class Acceptance(Protocol):
     """The configuration of a source: a frozen dataclass, one file each in this folder.
 

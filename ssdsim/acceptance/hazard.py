@@ -55,8 +55,12 @@ class HazardTable:
         require(fine, "acceptance.hit_rate", self.hit_rate, "needs a share between 0 and 1")
         most = len(self.accepted_on_hit)
         right = f"needs a mean from 1 to K + 1 = {most}"
-        require(1 <= self.length_on_miss <= most, "acceptance.length_on_miss",
-                self.length_on_miss, right)
+        require(
+            1 <= self.length_on_miss <= most,
+            "acceptance.length_on_miss",
+            self.length_on_miss,
+            right,
+        )
 
     def difficulties(self) -> tuple[Difficulty, Difficulty]:
         """Return what a round is like after a hit and after a miss."""
@@ -67,8 +71,10 @@ class HazardTable:
         # A round is "after a hit" with the chain's long-run share p = (1-sh)/(1-sh+se).
         p, e, h = self.hit_rate, on_hit(self.fanout), on_miss(self.fanout)
         factor = (1 - p) / ((1 - p) * h + p * e)
-        return (Difficulty(hazards, _times(factor, on_hit)),
-                Difficulty(harder, _times(factor, on_miss)))
+        return (
+            Difficulty(hazards, _times(factor, on_hit)),
+            Difficulty(harder, _times(factor, on_miss)),
+        )
 
     def _check_histogram(self) -> None:
         shares = self.accepted_on_hit

@@ -69,6 +69,11 @@ def position_row(
     }
 
 
+def is_deterministic(sampling: Sampling) -> bool:
+    """Return whether the models and the noise leave nothing to chance after a prefix."""
+    return sampling.temperature == 0 or sampling.coupling == "gumbel"
+
+
 def holds_back(sampling: Sampling) -> bool:
     """Return whether Saguaro sampling changes what the draft sends.
 

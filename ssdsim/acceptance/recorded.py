@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ssdsim.acceptance.base import Sampling
-from ssdsim.acceptance.position import holds_back
+from ssdsim.acceptance.position import holds_back, is_deterministic
 from ssdsim.acceptance.replay import RecordedText, ReplayText, Table
 from ssdsim.acceptance.trace_file import AcceptanceTrace, read_trace
 from ssdsim.errors import require
@@ -148,8 +148,8 @@ def _table(
 
 def _drafting(q: Array, p: Array, sampling: Sampling) -> tuple[Array, Array]:
     """Return q' and (q' − p)+ at the listed candidates."""
-    if sampling.temperature == 0 or sampling.coupling == "gumbel":
-        # Deterministic: the draft sends its best candidate, and it is rejected if that is not x.
+    if is_deterministic(sampling):
+        # The draft sends its best candidate, and it is rejected if that is not x.
         sends = np.tile(certain(0, q.shape[1]), (len(q), 1))
         return sends, sends
     sends = q.copy()

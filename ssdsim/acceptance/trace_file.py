@@ -47,7 +47,7 @@ _COLUMNS = {
     "saguaro_e": "float32",
 }
 _LISTS = ("top_ids", "top_q", "top_p", "saguaro_a", "saguaro_e")
-_TEXT = ("prompt", "temperature", "coupling")
+_TEXT = ("prompt", "temperature", "coupling", "position")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _read_table(file: Path) -> dict[str, NDArray[Any]]:
     return {name: _column(table[name], name, file) for name in _COLUMNS}
 
 
-def _column(column: Any, name: str, file: Path) -> NDArray[Any]:  # noqa: ANN401 (pyarrow is untyped)
+def _column(column: Any, name: str, file: Path) -> NDArray[Any]:
     """Return a column as an array, lists as the rows of a matrix."""
     found, right = _family(column.type), _family(_arrow(name))
     fits = right in {found, found.replace("whole ", "")}
@@ -171,7 +171,7 @@ def _column(column: Any, name: str, file: Path) -> NDArray[Any]:  # noqa: ANN401
     return values.reshape(shape)
 
 
-def _flatten(column: Any, name: str, file: Path) -> tuple[Any, int]:  # noqa: ANN401
+def _flatten(column: Any, name: str, file: Path) -> tuple[Any, int]:
     """Return the values of all lists one after the other, and the lists' common length."""
     import pyarrow.compute as pc
 
@@ -182,7 +182,7 @@ def _flatten(column: Any, name: str, file: Path) -> tuple[Any, int]:  # noqa: AN
     return values, widths[0]
 
 
-def _arrow(name: str) -> Any:  # noqa: ANN401
+def _arrow(name: str) -> Any:
     """Return a column's pyarrow type."""
     import pyarrow as pa
 
@@ -190,7 +190,7 @@ def _arrow(name: str) -> Any:  # noqa: ANN401
     return pa.list_(kind) if name in _LISTS else kind
 
 
-def _family(kind: Any) -> str:  # noqa: ANN401
+def _family(kind: Any) -> str:
     """Return what a pyarrow type holds, whatever its width."""
     from pyarrow import types
 
@@ -218,7 +218,7 @@ def _check(trace: AcceptanceTrace, file: Path) -> None:
     unknown = sorted(set(columns["prompt"]) - set(trace.prompts))
     _require(not unknown, file, f"prompts {unknown[:3]} are not among those of {INFO}")
     counted: dict[tuple[Any, ...], int] = {}
-    for *text, position in zip(*(columns[name] for name in _TEXT), strict=True):
+    for *text, position in zip(*(columns[name].tolist() for name in _TEXT), strict=True):
         expected = counted.get(tuple(text), 0)
         right = f"column 'position' has {position} in {text}, must count 0, 1, ... in each text"
         _require(position == expected, file, right)

@@ -1,0 +1,1 @@
+"""Backup speculators: who drafts after a miss. One file each."""

@@ -1,7 +1,7 @@
 """What every backup speculator is: who drafts when the outcome was not in the cache."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from numpy.random import Generator
 from simpy import Event
@@ -20,6 +20,7 @@ class Speculating(Protocol):
         ...
 
 
+@runtime_checkable
 class Backup(Protocol):
     """The configuration of a backup: a frozen dataclass, one file each in this folder.
 

@@ -44,6 +44,7 @@ class _Random:
 
     def speculate(self, session: "Session", rows: Sequence[Row]) -> Event:
         K, vocabulary = session.lookahead, session.draft.vocabulary
-        proposals = [self.rng.integers(vocabulary, size=K).tolist() if vocabulary else []
-                     for _ in rows]
+        proposals = [
+            self.rng.integers(vocabulary, size=K).tolist() if vocabulary else [] for _ in rows
+        ]
         return session.draft.adopt(rows, proposals, K, self.seconds)

@@ -1,1 +1,1 @@
-"""How long passes take: constants, a measured table, or a roofline, and how they scatter."""
+"""Where seconds come from in a simulation. One file a model."""

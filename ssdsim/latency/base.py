@@ -1,6 +1,6 @@
 """What every latency model answers: seconds for a pass of one model on its devices."""
 
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 Pass = Literal["prefill", "verify", "step", "glue", "tree", "fill"]
 """The passes of a model.
@@ -12,6 +12,7 @@ one draft step over all branches. fill: a draft forward that only puts its last 
 """
 
 
+@runtime_checkable
 class Latency(Protocol):
     """Service times of one model on its devices, running alone."""
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ssdsim.errors import require
 
 
+@runtime_checkable
 class Jitter(Protocol):
     """A distribution of factors, all positive."""
 

@@ -114,7 +114,7 @@ def read_device(name: str) -> Device:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         values = yaml.safe_load(path.read_text())  # JSON is YAML too

@@ -95,7 +95,7 @@ class _Grid:
         return _interpolate(list(self.axes.values()), self.values, asked)
 
 
-def _interpolate(axes: list[list[float]], values: Any, point: list[int]) -> float:  # noqa: ANN401 - nested as deep as there are axes
+def _interpolate(axes: list[list[float]], values: Any, point: list[int]) -> float:
     if not axes:
         return float(values)
     low = bisect_right(axes[0], point[0]) - 1
@@ -131,7 +131,7 @@ def _axis(option: str, given: object) -> list[float]:
     return [float(value) for value in values]
 
 
-def _numbers(option: str, given: Any) -> "np.ndarray[Any, np.dtype[np.float64]]":  # noqa: ANN401 - as a file holds it
+def _numbers(option: str, given: Any) -> "np.ndarray[Any, np.dtype[np.float64]]":
     try:
         values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:

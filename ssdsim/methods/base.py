@@ -1,10 +1,11 @@
 """What every decoding method is: a generator over a session's events."""
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ssdsim.session import Session, Wait
 
 
+@runtime_checkable
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 

@@ -87,8 +87,6 @@ def _predict(
     return predictions
 
 
-def _observe(
-    session: Session, speculations: list[Speculation], outcomes: list[Outcome]
-) -> None:
+def _observe(session: Session, speculations: list[Speculation], outcomes: list[Outcome]) -> None:
     for speculation, outcome in zip(speculations, outcomes, strict=True):
         session.policy.observe(speculation, outcome)

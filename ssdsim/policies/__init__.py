@@ -1,0 +1,1 @@
+"""Outcome policies: which outcomes to prepare for. One file each."""

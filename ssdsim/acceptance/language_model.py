@@ -1,0 +1,142 @@
+"""A small made-up pair of models, decoded token by token: the oracle for the other sources."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.random import Generator, default_rng
+
+from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.pair import Pair, PairText
+from ssdsim.acceptance.position import holds_back, position_row
+from ssdsim.acceptance.trace_file import write_trace
+from ssdsim.errors import require
+from ssdsim.noise import Noise
+from ssdsim.verification import Array
+
+_MOST_LOGITS = 10**7
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """Two Markov chains: a target, and a draft that is the target with errors.
+
+    Attributes
+    ----------
+    vocabulary
+        Number of token ids, V.
+    sharpness
+        Standard deviation of the target's logits: the larger, the less is left to chance.
+    divergence
+        Mean over contexts of the standard deviation of the draft's errors in its logits; 0 is a
+        perfect draft. It differs between contexts (exponentially), so some places are hard.
+    order
+        How many tokens back the models look.
+    prompt_tokens
+        Length of the prompts, which are random.
+    seed
+        Of the tables and the prompts; the run's seed decides the rest.
+
+    """
+
+    vocabulary: int = 16
+    sharpness: float = 2.0
+    divergence: float = 1.0
+    order: int = 1
+    prompt_tokens: int = 4
+    seed: int = 0
+    uses: ClassVar[frozenset[str]] = frozenset({"temperature", "coupling", "saguaro"})
+
+    def __post_init__(self) -> None:
+        V, order = self.vocabulary, self.order
+        require(V >= 2, "acceptance.vocabulary", V, "must be at least 2")
+        require(self.sharpness > 0, "acceptance.sharpness", self.sharpness, "must be over 0")
+        require(self.divergence >= 0, "acceptance.divergence", self.divergence, "must be >= 0")
+        fits = order >= 1 and V ** (order + 1) <= _MOST_LOGITS
+        right = f"must be at least 1, with vocabulary^(order + 1) at most {_MOST_LOGITS}"
+        require(fits, "acceptance.order", order, right)
+        right = f"must be at least the order, {order}"
+        require(self.prompt_tokens >= order, "acceptance.prompt_tokens", self.prompt_tokens, right)
+        require(self.seed >= 0, "acceptance.seed", self.seed, "must be 0 or more")
+
+    def open(self, sampling: Sampling, rng: Generator) -> Pair:
+        """Return the pair, decoding as `sampling` says.
+
+        Raises
+        ------
+        ConfigError
+            Saguaro sampling under the `gumbel` coupling, or a sampling option out of range.
+
+        """
+        holds_back(sampling)
+        return Pair(*self.logits(), self.prompt_ids, sampling, int(rng.integers(2**63)))
+
+    def logits(self) -> tuple[Array, Array]:
+        """Return the target's and the draft's table, shape (V^order, V) each."""
+        rng = default_rng(self.seed)
+        shape = (self.vocabulary**self.order, self.vocabulary)
+        target = self.sharpness * rng.standard_normal(shape)
+        error = rng.exponential(size=(shape[0], 1)) * rng.standard_normal(shape)
+        return target, target + self.divergence * error
+
+    def prompt_ids(self, seq: int) -> list[int]:
+        """Return the prompt of sequence `seq`: the same whatever the run's seed."""
+        uniform = Noise(self.seed, seq).uniforms(0, self.prompt_tokens, "bonus")
+        ids: list[int] = np.floor(uniform * self.vocabulary).astype(int).tolist()
+        return ids
+
+
+def record(
+    config: LanguageModel,
+    directory: str | Path,
+    samplings: Sequence[Sampling],
+    *,
+    sequences: int,
+    tokens: int,
+    grid: Sequence[tuple[float, int]] = (),
+    seed: int = 0,
+) -> None:
+    """Write the acceptance trace of a pair over texts that its target generates.
+
+    Parameters
+    ----------
+    config
+        The pair.
+    directory
+        Where to, see `trace_file`.
+    samplings
+        The temperatures and couplings to record.
+    sequences, tokens
+        How many texts for each of them, and how many tokens a text.
+    grid
+        Saguaro settings (C, F).
+    seed
+        The texts are those of `config.open(sampling, default_rng(seed))`.
+
+    """
+    rows: list[dict[str, Any]] = []
+    prompts: dict[str, list[int]] = {}
+    for sampling in samplings:
+        pair = config.open(sampling, default_rng(seed))
+        for seq in range(sequences):
+            name, kind = pair.prompt(seq)
+            prompts[name] = pair.prompt_ids(seq)
+            text = {"prompt": name, "kind": kind, "temperature": sampling.temperature}
+            text["coupling"] = sampling.coupling
+            positions = enumerate(_positions(pair.text(seq), tokens, grid))
+            rows += [{**text, "position": at, **row} for at, row in positions]
+    write_trace(directory, rows, grid=grid, vocabulary=config.vocabulary, prompts=prompts)
+
+
+def _positions(
+    text: PairText, tokens: int, grid: Sequence[tuple[float, int]]
+) -> list[dict[str, Any]]:
+    """Let the target write `tokens` tokens alone, and return a row for each."""
+    rows = []
+    for _ in range(tokens):
+        target, draft = text.views()
+        (token,) = text.commit(text.speculate(0, "none"), 1)
+        rows.append(position_row(target, draft, token, grid))
+    return rows

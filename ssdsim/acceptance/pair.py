@@ -1,0 +1,162 @@
+"""A pair of models that are tables of logits: every distribution can be written down.
+
+Drafting and verifying run through the very code that real logits go through
+(`ssdsim.verification`), token by token.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.position import holds_back, is_deterministic
+from ssdsim.noise import Noise
+from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.ranking import rank_of, ranked
+from ssdsim.verification import (
+    Array,
+    View,
+    certain,
+    saguaro,
+    sample,
+    verify_gumbel,
+    verify_maximal,
+    view,
+)
+
+
+class Pair:
+    """An acceptance source that decodes with two tables of logits.
+
+    Attributes
+    ----------
+    target, draft
+        Logits after every context, shape (V^order, V); the row of a context is its tokens, the
+        oldest first, read as a number to the base V.
+    prompt_ids
+        The prompt of a sequence.
+    sampling
+        How tokens are sampled.
+    key
+        Seed of all noise.
+
+    """
+
+    def __init__(
+        self,
+        target: Array,
+        draft: Array,
+        prompt_ids: Callable[[int], list[int]],
+        sampling: Sampling,
+        key: int,
+    ) -> None:
+        self.target, self.draft = target, draft
+        self.prompt_ids = prompt_ids
+        self.sampling = sampling
+        self.key = key
+        contexts, self.vocabulary = target.shape
+        self.order = round(np.log(contexts) / np.log(self.vocabulary))
+        self.perturbed = sampling.coupling == "gumbel" and sampling.temperature > 0
+        self._known = lru_cache(maxsize=None)(self._view)
+
+    def text(self, seq: int) -> "PairText":
+        """Return the text of sequence `seq` at its prompt's end."""
+        return PairText(self, self.prompt_ids(seq), Noise(self.key, seq))
+
+    def prompt(self, seq: int) -> tuple[str, str]:
+        """Return the name and the kind of the prompt of sequence `seq`."""
+        return f"synthetic-{seq}", "synthetic"
+
+    def length(self, seq: int) -> None:
+        """Set no limit."""
+
+    def views(self, text: Sequence[int], noise: Noise) -> tuple[View, View]:
+        """Return what target and draft make of the position after `text`."""
+        context = 0
+        for token in text[len(text) - self.order :]:
+            context = context * self.vocabulary + token
+        if not self.perturbed:
+            return self._known(context)
+        return self._view(context, noise.gumbel(len(text), self.vocabulary))
+
+    def sends(self, draft: View) -> Array:
+        """Return the distribution that the drafted token is sampled from."""
+        if not holds_back(self.sampling):
+            return draft.probabilities
+        C, F = self.sampling.saguaro_constant, self.sampling.saguaro_fanout
+        return saguaro(draft.probabilities, C, F)
+
+    def _view(self, context: int, gumbel: Array | None = None) -> tuple[View, View]:
+        T = self.sampling.temperature
+        return view(self.target[context], T, gumbel), view(self.draft[context], T, gumbel)
+
+
+class PairText:
+    """One text of a pair, its randomness keyed by absolute position."""
+
+    def __init__(self, pair: Pair, prompt: list[int], noise: Noise) -> None:
+        self.pair = pair
+        self.history = prompt
+        self.noise = noise
+
+    def speculate(self, length: int, speculator: Speculator) -> Speculation:
+        """Sample a chain from the draft and verify it."""
+        tokens: list[int] = []
+        sent: list[Array] = []
+        for uniform in self.noise.uniforms(len(self.history), length, "propose").tolist():
+            sent.append(self.pair.sends(self._views(tokens)[1]))
+            tokens.append(sample(sent[-1], uniform))
+        return self._verified(tokens, sent, speculator)
+
+    def propose(self, tokens: Sequence[int], length: int) -> Speculation:
+        """Verify a backup's tokens, at most `length`; it was sure of them."""
+        chosen = list(tokens[:length])
+        return self._verified(chosen, list(certain(chosen, self.pair.vocabulary)), "backup")
+
+    def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:
+        """Grow by the accepted tokens and the bonus token."""
+        assert speculation.truth is not None
+        node, rank = speculation.truth.node, speculation.truth.rank
+        accepted = speculation.tokens[:node]
+        sent = (*speculation.tokens, None)[node]
+        bonus = int(ranked(self._views(accepted)[1].scores, sent)[rank])
+        committed = (*accepted, bonus)[:delivered]
+        self.history.extend(committed)
+        return committed
+
+    def views(self) -> tuple[View, View]:
+        """Return what target and draft make of the next position."""
+        return self._views(())
+
+    def _views(self, drafted: Sequence[int]) -> tuple[View, View]:
+        return self.pair.views([*self.history, *drafted], self.noise)
+
+    def _verified(
+        self, tokens: list[int], sent: list[Array], speculator: Speculator
+    ) -> Speculation:
+        targets, drafts = zip(
+            *(self._views(tokens[:k]) for k in range(len(tokens) + 1)), strict=True
+        )
+        node, bonus = self._verify(targets, tokens, sent)
+        left_out = [*tokens, None]
+        return Speculation(
+            chain(len(tokens)),
+            speculator,
+            tuple(tokens),
+            tuple(d.belief.item(t) for d, t in zip(drafts, tokens, strict=False)),
+            tuple(_candidates(d, t) for d, t in zip(drafts, left_out, strict=True)),
+            Outcome(node, rank_of(bonus, drafts[node].scores, left_out[node])),
+        )
+
+    def _verify(
+        self, targets: Sequence[View], tokens: Sequence[int], sent: Sequence[Array]
+    ) -> tuple[int, int]:
+        if is_deterministic(self.pair.sampling):
+            return verify_gumbel(np.stack([t.scores for t in targets]), tokens, 0.0)
+        p, q = np.stack([t.probabilities for t in targets]), np.array(sent)
+        return verify_maximal(p, q, tokens, self.noise.block(len(self.history), len(targets)))
+
+
+def _candidates(draft: View, sent: int | None) -> tuple[float, ...]:
+    return tuple(draft.belief[ranked(draft.scores, sent)].tolist())
