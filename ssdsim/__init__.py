@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ssdsim.simulate import Setup, Simulation, simulate
+    from ssdsim.simulation import Setup, Simulation, simulate
     from ssdsim.trace import Run, load_run
 
 __all__ = ["Run", "Setup", "Simulation", "load_run", "simulate"]
@@ -12,9 +12,9 @@ __all__ = ["Run", "Setup", "Simulation", "load_run", "simulate"]
 _HOMES = {
     "Run": "ssdsim.trace",
     "load_run": "ssdsim.trace",
-    "Setup": "ssdsim.simulate",
-    "Simulation": "ssdsim.simulate",
-    "simulate": "ssdsim.simulate",
+    "Setup": "ssdsim.simulation",
+    "Simulation": "ssdsim.simulation",
+    "simulate": "ssdsim.simulation",
 }
 
 

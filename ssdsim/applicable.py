@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, OmegaConf
 
 from ssdsim.errors import ConfigError
-from ssdsim.simulate import Setup
+from ssdsim.simulation import Setup
 
 
 def refuse_idle_options(setup: Setup, config: DictConfig, overridden: list[str]) -> None:

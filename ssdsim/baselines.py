@@ -6,7 +6,7 @@ from typing import Any
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.metrics import speedup
-from ssdsim.simulate import Setup, simulate
+from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Run
 
 MOST_LOOKAHEAD = 32

@@ -14,7 +14,7 @@ from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
-from ssdsim.simulate import Setup, Simulation
+from ssdsim.simulation import Setup, Simulation
 from ssdsim.workload import Workload
 
 REPEATS = 7

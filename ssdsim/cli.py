@@ -16,7 +16,7 @@ from ssdsim.config import register, setup_from
 from ssdsim.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ssdsim.simulate import Setup, Simulation
+    from ssdsim.simulation import Setup, Simulation
     from ssdsim.trace import Run
 
 
@@ -55,7 +55,7 @@ def _simulate(setup: "Setup", out: Path, resolved: Any) -> "tuple[Run, dict[str,
 
     from ssdsim.baselines import compare
     from ssdsim.console import progress
-    from ssdsim.simulate import Simulation
+    from ssdsim.simulation import Simulation
 
     bar: Progress
     with progress() as bar:

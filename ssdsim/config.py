@@ -15,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ssdsim.acceptance.base import Sampling
 from ssdsim.errors import ConfigError
 from ssdsim.plugins import GROUPS, plugins
-from ssdsim.simulate import Setup, describe
+from ssdsim.simulation import Setup, describe
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"

@@ -1,0 +1,77 @@
+"""An acceptance source whose outcomes are written down, and a machine in whole units of time."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ssdsim import Setup, simulate
+from ssdsim.latency.constant import Constant
+from ssdsim.machine import Machine
+from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.workload import Workload
+
+
+@dataclass
+class ScriptedText:
+    script: tuple[tuple[int, int], ...]
+    at: int = 0
+    history: tuple[int, ...] = ()
+
+    def speculate(self, length, speculator):
+        accepted, rank = self.script[self.at % len(self.script)]
+        return Speculation(chain(length), speculator, truth=Outcome(min(accepted, length), rank))
+
+    def propose(self, tokens, length):
+        return Speculation(chain(length), "backup", truth=Outcome(0, self.script[self.at][1]))
+
+    def commit(self, speculation, delivered):
+        self.at += 1
+        return ()
+
+
+@dataclass
+class ScriptedSource:
+    scripts: tuple[tuple[tuple[int, int], ...], ...]
+    vocabulary: None = None
+
+    def text(self, seq):
+        return ScriptedText(self.scripts[seq % len(self.scripts)])
+
+    def prompt(self, seq):
+        return str(seq), "scripted"
+
+    def length(self, seq):
+        return None
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """Rounds end as (accepted, rank of the bonus token), one script a sequence."""
+
+    scripts: tuple[tuple[tuple[int, int], ...], ...]
+    uses: ClassVar[frozenset[str]] = frozenset()
+
+    def open(self, sampling, rng):
+        return ScriptedSource(self.scripts)
+
+
+def machine(verify=1.0, step=0.2, glue=0.0, tree=None, prefill=0.0, **more):
+    return Machine(
+        target=Constant(verify=verify, step=0.0, prefill=prefill),
+        draft=Constant(verify=0.0, step=step, glue=glue, tree=tree, prefill=prefill),
+        **more,
+    )
+
+
+def decode(method, *scripts, tokens=None, prompts=None, machine=machine(), **more):
+    """Run `method` over these scripts; each sequence delivers what its script accepts."""
+    tokens = tokens or sum(accepted + 1 for accepted, _ in scripts[0])
+    workload = Workload(prompts=prompts or len(scripts), prompt_tokens=8, output_tokens=tokens)
+    return simulate(
+        Setup(
+            method=method, acceptance=Scripted(scripts), machine=machine, workload=workload, **more
+        )
+    )
+
+
+def rounds(run, *columns):
+    return [tuple(row) for row in run.rounds[list(columns)].itertuples(index=False)]
