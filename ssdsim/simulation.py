@@ -158,7 +158,7 @@ class Simulation:
         )
         draft = SimulatedDraft(
             lane("draft", "draft" if own else "target"),
-            _draft_latency(setup),
+            draft_latency(setup),
             self.recorder,
             _factors(machine.draft_jitter, setup.seed, "draft jitter"),
             source.vocabulary,
@@ -197,14 +197,15 @@ def describe(thing: Any) -> Any:
     return [describe(value) for value in thing] if isinstance(thing, list | tuple) else thing
 
 
-def _name(plugin: object) -> str:
-    return type(plugin).__module__.rpartition(".")[2]
-
-
-def _draft_latency(setup: Setup) -> Latency:
+def draft_latency(setup: Setup) -> Latency:
+    """Return the draft's service times where this method runs it."""
     machine = setup.machine
     on_target = setup.method.draft_on == "target"
     return (machine.colocated or machine.draft) if on_target else machine.draft
+
+
+def _name(plugin: object) -> str:
+    return type(plugin).__module__.rpartition(".")[2]
 
 
 def _factors(jitter: Jitter, seed: int, cause: str) -> Callable[[], float]:
@@ -227,7 +228,7 @@ def _check_source(setup: Setup, source: Source) -> None:
 
 def _check_coverage(setup: Setup) -> None:
     """Ask for the seconds of the smallest and the largest passes that may come."""
-    K, target, draft = setup.lookahead, setup.machine.target, _draft_latency(setup)
+    K, target, draft = setup.lookahead, setup.machine.target, draft_latency(setup)
     first = setup.workload.prompt_tokens
     contexts = (first, first + setup.workload.output_tokens)
     drafts = setup.method.draft_on is not None and "lookahead" in setup.method.uses and K > 0

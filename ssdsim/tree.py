@@ -30,7 +30,7 @@ class SimulatedTree:
             self.ready = draft.lane.env.timeout(0.0)
             return
         self.jitter = draft.jitter()
-        self.glue = draft.glue_seconds(rows, length) * self.jitter
+        self.glue = draft.glue_seconds(rows) * self.jitter
         self.step = draft.tree_seconds(rows, branches) * self.jitter
         number = draft.recorder.verifies - 1
         self.span = draft.span("prespeculate", rows, number, branches, branches * length)

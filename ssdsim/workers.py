@@ -173,13 +173,16 @@ class SimulatedDraft(Worker):
         """Return the expected seconds of one step over `branches` branches, all rows together."""
         return self.expected("tree", rows, branches)
 
-    def glue_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+    def glue_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of the pass that gives the candidates at every node."""
-        return self.expected("glue", rows, len(rows) * (lookahead + 1))
+        tokens = len(rows)
+        for row in rows:
+            tokens += len(row.cached.parents) if row.cached else 0
+        return self.expected("glue", rows, tokens)
 
     def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
         """Return the most branches a row (at most 1024) whose tree takes no more than `seconds`."""
-        left = seconds - self.glue_seconds(rows, lookahead)
+        left = seconds - self.glue_seconds(rows)
         low, high = 0, 1024
         while low < high:
             middle = (low + high + 1) // 2
