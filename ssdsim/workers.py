@@ -182,7 +182,7 @@ class SimulatedDraft(Worker):
 
     def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
         """Return the most branches a row (at most 1024) whose tree takes no more than `seconds`."""
-        left = seconds - self.glue_seconds(rows)
+        left = (seconds - self.glue_seconds(rows)) * (1 + 1e-9)  # sums of floats may miss by an ulp
         low, high = 0, 1024
         while low < high:
             middle = (low + high + 1) // 2

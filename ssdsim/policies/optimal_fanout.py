@@ -39,9 +39,10 @@ class OptimalFanout(StaticPolicy):
 
     def fanouts(self, lookahead: int, budget: int) -> tuple[int, ...]:
         """Return F_0..F_K."""
-        return allocate(budget, self._ends(lookahead), self._miss(budget))
+        return allocate(budget, self.ends(lookahead), self.miss(budget))
 
-    def _ends(self, lookahead: int) -> list[float]:
+    def ends(self, lookahead: int) -> list[float]:
+        """Return P(k accepted), k = 0..K."""
         alive, ends = 1.0, []
         for k in range(lookahead):
             hazard = self.reject[min(k, len(self.reject) - 1)]
@@ -49,7 +50,8 @@ class OptimalFanout(StaticPolicy):
             alive *= 1 - hazard
         return [*ends, alive]
 
-    def _miss(self, budget: int) -> list[float]:
+    def miss(self, budget: int) -> list[float]:
+        """Return P(bonus outside the top F), F = 0..budget."""
         if not self.miss_table:
             return power_law(self.miss_scale, self.miss_exponent, budget)
         held = [self.miss_table[-1]] * budget
