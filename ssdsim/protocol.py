@@ -63,6 +63,13 @@ class Row:
         """The sequence's number."""
         return self.record.seq
 
+    @property
+    def output(self) -> list[int]:
+        """The ids delivered so far, as they will be recorded."""
+        if self.record.output is None:
+            self.record.output = []
+        return self.record.output
+
 
 class Target(Protocol):
     """The target model on its devices."""

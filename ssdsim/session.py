@@ -124,7 +124,10 @@ class Session:
         self.recorder.rounds.append(ended)
         if row.work is not None:
             row.work.used += delivered - 1
-        row.tokens.extend(ids)
+        row.record.tokens += delivered
+        if ids:
+            row.tokens.extend(ids)
+            row.output.extend(ids)
         row.left -= delivered
         row.context += delivered
         row.round += 1

@@ -109,9 +109,9 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        for row in self.session.rows:
-            row.record.tokens = self.setup.workload.output_tokens - row.left
-            row.record.reason = "cut"
+        if not self.complete:
+            for record in self.recorder.sequences:
+                record.reason = record.reason or "cut"
         tables = self.recorder.tables(self.env.now)
         devices = self.setup.machine.devices(self.setup.method.draft_on)
         info = {

@@ -1,0 +1,203 @@
+"""What holds in every simulated run, whatever the settings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scripted import machine
+
+from ssdsim import Setup, simulate
+from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.iid import Iid
+from ssdsim.acceptance.language_model import LanguageModel
+from ssdsim.backups.adaptive import Adaptive
+from ssdsim.backups.ngram import Ngram
+from ssdsim.backups.random import Random
+from ssdsim.latency.jitter import Lognormal
+from ssdsim.machine import Link, Power, Slowdown
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.speculative import Speculative
+from ssdsim.methods.ssd import Ssd
+from ssdsim.plugins import plugins
+from ssdsim.workload import Workload
+
+CLOSE = 1e-9
+
+METHODS = [
+    Autoregressive(),
+    Speculative(),
+    Speculative("own"),
+    *[Ssd(how, redraft) for how in ("wait", "prune", "truncate") for redraft in ("missing", "all")],
+]
+BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive()]
+
+
+@st.composite
+def setups(draw):
+    sampling = Sampling(
+        draw(st.sampled_from([0.0, 1.0])), draw(st.sampled_from(["maximal", "gumbel"]))
+    )
+    tokens = st.booleans()
+    with_tokens = draw(tokens)
+    seconds = st.floats(0.01, 0.6)
+    wide = machine(
+        verify=draw(seconds) + 0.5,
+        step=draw(seconds),
+        glue=draw(st.floats(0, 0.3)),
+        prefill=draw(st.sampled_from([0.0, 0.4])),
+        link=Link(latency=draw(st.sampled_from([0.0, 0.05]))),
+        slowdown=Slowdown(*draw(st.sampled_from([(1.0, 1.0), (1.3, 1.0), (1.5, 2.0)]))),
+        target_jitter=Lognormal(draw(st.sampled_from([0.0, 0.3]))),
+        target_power=Power(300.0, 50.0),
+        draft_power=Power(200.0, 40.0),
+    )
+    policy = draw(st.sampled_from(sorted(plugins("policy"))))
+    return Setup(
+        draw(st.sampled_from(METHODS)),
+        LanguageModel(vocabulary=8) if with_tokens else Iid(alpha=draw(st.floats(0, 1))),
+        wide,
+        Workload(draw(st.integers(1, 5)), 4, draw(st.integers(1, 40))),
+        plugins("policy")[policy](),
+        draw(st.sampled_from(BACKUPS if with_tokens else BACKUPS[:2] + BACKUPS[3:])),
+        lookahead=draw(st.integers(4 if policy == "fixed_fanout" else 0, 6)),
+        batch=draw(st.integers(1, 4)),
+        sampling=sampling if with_tokens else Sampling(),
+        seed=draw(st.integers(0, 99)),
+    )
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(setups())
+def test_invariants(setup):
+    run = simulate(setup)
+    tokens_are_conserved(setup, run)
+    time_goes_forward(run)
+    lanes_do_one_thing_at_a_time(run)
+    work_is_used_or_wasted(run)
+    hits_were_predicted(run)
+
+
+def tokens_are_conserved(setup, run):
+    asked = setup.workload.output_tokens
+    assert list(run.sequences.tokens) == [asked] * setup.workload.prompts
+    delivered = run.rounds.groupby("seq").accepted.agg(lambda a: (a + 1).sum())
+    assert list(delivered) == [asked] * setup.workload.prompts
+    assert (run.rounds.accepted <= run.rounds.drafted).all()
+    outputs = run.sequences.output.dropna()
+    assert all(len(output) == asked for output in outputs)
+
+
+def time_goes_forward(run):
+    for table in (run.rounds, run.spans):
+        assert (table.end >= table.start).all()
+    sequences = run.sequences
+    assert (sequences.admitted <= sequences.first_token).all()
+    assert (sequences.first_token <= sequences.finish).all()
+    by_sequence = run.rounds.groupby("seq")
+    assert (by_sequence.start.diff().dropna() >= 0).all()
+    assert (run.rounds.start >= by_sequence.end.shift().fillna(0) - CLOSE).all()
+    assert list(run.rounds["round"]) == list(by_sequence.cumcount())
+
+
+def lanes_do_one_thing_at_a_time(run):
+    end = run.spans.end.max()
+    for _, lane in run.spans.groupby("lane"):
+        ordered = lane.sort_values(["start", "end"])
+        assert (ordered.start.to_numpy()[1:] >= ordered.end.to_numpy()[:-1] - CLOSE).all()
+        busy = (lane.end - lane.start).sum()
+        idle = np.diff(
+            np.append(np.append(0.0, ordered[["start", "end"]].to_numpy().ravel()), end)
+        )[::2]
+        assert busy + idle.sum() == pytest.approx(end)
+
+
+def work_is_used_or_wasted(run):
+    spans, metrics = run.spans, run.metrics
+    assert (spans.used <= spans.tokens).all()
+    assert (spans.used >= 0).all()
+    drafts = spans[spans.kind.isin(["speculate", "prespeculate"])]
+    used = drafts.used.sum()
+    assert used == run.rounds.accepted.sum()
+    if drafts.tokens.sum():
+        wasted = metrics["wasted_draft_token_fraction"] * drafts.tokens.sum()
+        assert wasted + used == pytest.approx(drafts.tokens.sum())
+    verifies = spans[spans.kind == "verify"]
+    assert verifies.used.sum() == metrics["tokens"]
+    assert verifies.tokens.sum() == (run.rounds.drafted + 1).sum()
+
+
+def hits_were_predicted(run):
+    previous = run.rounds.groupby("seq").predicted.shift()
+    assert ((previous > 0) == run.rounds.hit.notna()).all()
+    primary = run.rounds[(run.rounds.speculator == "primary") & run.rounds.hit.notna()]
+    assert primary.hit.all()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize("seed", [0, 7])
+def test_same_seed_same_tables(method, seed):
+    setup = Setup(
+        method,
+        LanguageModel(vocabulary=8),
+        machine(target_jitter=Lognormal(0.2)),
+        Workload(6, 4, 50),
+        plugins("policy")["topk_outcomes"](),
+        Random(),
+        batch=2,
+        sampling=Sampling(1.0),
+        seed=seed,
+    )
+    first, again, other = (
+        simulate(s).tables for s in (setup, setup, replace(setup, seed=seed + 1))
+    )
+    assert first == again
+    assert first["rounds"] != other["rounds"]
+
+
+def test_streams_are_apart():
+    # More jitter, other policies and other backups leave what the models say alone.
+    setup = Setup(Speculative(), Iid(), machine(), Workload(4, 4, 200), lookahead=4, batch=2)
+    jittered = replace(setup, machine=machine(target_jitter=Lognormal(0.5)))
+    columns = ["seq", "round", "accepted"]
+    frames = [simulate(s).rounds.sort_values(columns)[columns] for s in (setup, jittered)]
+    assert (frames[0].to_numpy() == frames[1].to_numpy()).all()
+
+
+def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
+    for sampling in (Sampling(0.0), Sampling(1.0, "gumbel")):
+        outputs = set()
+        for method in METHODS:
+            for batch in (1, 3):
+                setup = Setup(
+                    method,
+                    LanguageModel(),
+                    machine(),
+                    Workload(4, 4, 30),
+                    lookahead=3,
+                    batch=batch,
+                    sampling=sampling,
+                )
+                outputs.add(str([list(o) for o in simulate(setup).sequences.output]))
+        assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        {"acceptance": Iid(alpha=0.0)},
+        {"acceptance": Iid(alpha=1.0)},
+        {"machine": machine(step=0.0)},
+        {"machine": machine(verify=0.0)},
+        {"lookahead": 0},
+        {"workload": Workload(1, 0, 1)},
+    ],
+    ids=["alpha=0", "alpha=1", "free draft", "free verify", "K=0", "one token"],
+)
+def test_degenerate_cases(method, extreme):
+    plain = Setup(method, Iid(), machine(), Workload(3, 0, 20), lookahead=4, batch=2)
+    run = simulate(replace(plain, **extreme))
+    assert run.info["complete"]
+    assert run.metrics["tokens"] == run.sequences.tokens.sum()
