@@ -4,10 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssdsim.analytic import expect
     from ssdsim.simulation import Setup, Simulation, simulate
     from ssdsim.trace import Run, load_run
 
-__all__ = ["Run", "Setup", "Simulation", "load_run", "simulate"]
+__all__ = ["Run", "Setup", "Simulation", "expect", "load_run", "simulate"]
 
 _HOMES = {
     "Run": "ssdsim.trace",
@@ -15,6 +16,7 @@ _HOMES = {
     "Setup": "ssdsim.simulation",
     "Simulation": "ssdsim.simulation",
     "simulate": "ssdsim.simulation",
+    "expect": "ssdsim.analytic",
 }
 
 

