@@ -1,15 +1,17 @@
-"""How much the simulator costs: simulated rounds a second beside SimPy's bare timeouts.
+"""What the simulator costs beside SimPy's bare timeouts, and the exact expectation beside it.
 
-`python -m ssdsim.bench` alternates the two in one process and prints the medians and their ratio.
+`python -m ssdsim.bench` alternates them in one process and prints medians and ratios.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 
 import simpy
 
 from ssdsim.acceptance.iid import Iid
+from ssdsim.analytic import expect
 from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
 from ssdsim.methods.ssd import Ssd
@@ -48,6 +50,12 @@ def timeouts_per_s() -> float:
     return TIMEOUTS / _seconds(lambda: env.run(process))
 
 
+def expectation_seconds(batch: int) -> float:
+    """Return the seconds of one exact expectation, at batch `batch`."""
+    setup = replace(SETUP, batch=batch)
+    return _seconds(lambda: expect(setup))
+
+
 def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
@@ -55,13 +63,16 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print both rates and their ratio."""
+    """Print the rates and their ratio."""
     pairs = [(rounds_per_s(), timeouts_per_s()) for _ in range(REPEATS)]
     rounds, timeouts = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(t / r for r, t in pairs)
     print(f"simulated SSD rounds (K=7, F=3)  {rounds:>12,.0f} /s")
     print(f"bare SimPy timeouts              {timeouts:>12,.0f} /s")
     print(f"timeouts in the time of a round  {ratio:>12.1f}")
+    for batch in (1, 16):
+        exact = statistics.median(expectation_seconds(batch) for _ in range(REPEATS))
+        print(f"exact expectation, batch {batch:<2}      {1000 * exact:>12.1f} ms")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ class SimulatedDraft(Worker):
         """Draft `lookahead` tokens a row in series."""
         seconds = self.speculate_seconds(rows, lookahead) * self.jitter()
         found = [row.text.speculate(lookahead, speculator) for row in rows]
-        return self._work(rows, found, lookahead, seconds)
+        return self._work(rows, found, seconds)
 
     def adopt(
         self,
@@ -156,7 +156,7 @@ class SimulatedDraft(Worker):
             row.text.propose(proposal, lookahead)
             for row, proposal in zip(rows, proposals, strict=True)
         ]
-        return self._work(rows, found, lookahead, seconds)
+        return self._work(rows, found, seconds)
 
     def prespeculate(
         self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
@@ -190,10 +190,8 @@ class SimulatedDraft(Worker):
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
 
-    def _work(
-        self, rows: Sequence[Row], found: list[Speculation], lookahead: int, seconds: float
-    ) -> Event:
-        tokens = len(rows) * lookahead
+    def _work(self, rows: Sequence[Row], found: list[Speculation], seconds: float) -> Event:
+        tokens = sum(len(speculation.parents) for speculation in found)
         span = self.span("speculate", rows, self.recorder.verifies, len(rows), tokens)
         for row in rows:
             row.work = span

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def expected(temperature):
     """Return the probability of every continuation of token 0."""
     p = process(SMALL.logits()[0], temperature)
     return {
-        path: p[0, path[0]] * np.prod([p[a, b] for a, b in zip(path, path[1:], strict=False)])
+        path: p[0, path[0]] * np.prod([p[a, b] for a, b in pairwise(path)])
         for path in product(range(SMALL.vocabulary), repeat=TOKENS)
     }
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from ssdsim.ranking import outranks
 from ssdsim.verification import residual, saguaro, softmax, view
 
 PAIR = LanguageModel(order=2)
-GRID = ((0.5, 3), (0.7, 1))
+GRID = ((0.3, 3), (0.7, 1))
 SEED = 4
 EXACT = (Sampling(0.0), Sampling(0.7, "gumbel"))
 
@@ -47,7 +48,7 @@ def damaged(exact, tmp_path):
 
     def write(table=None, info=None):
         rows = pq.read_table(f"{exact}/acceptance.parquet")
-        entries = json.loads(open(f"{exact}/run.json").read())
+        entries = json.loads(Path(exact, "run.json").read_text())
         pq.write_table(table(rows) if table else rows, tmp_path / "acceptance.parquet")
         (tmp_path / "run.json").write_text(json.dumps(info(entries) if info else entries))
         return str(tmp_path)
@@ -89,8 +90,8 @@ def rounds(source, sequences, tokens, length, speculate=draft):
         (1, 1.0, 1.0, 3, draft),
         (3, 1.0, 1.0, 3, draft),
         (7, 0.5, 1.0, 3, draft),
-        (2, 1.0, 0.5, 3, draft),
-        (4, 0.5, 0.5, 3, draft),
+        (2, 1.0, 0.3, 3, draft),
+        (4, 0.5, 0.3, 3, draft),
         (3, 1.0, 0.7, 1, draft),
         (2, 1.0, 1.0, 3, look_up),
         (2, 0.5, 1.0, 3, look_up),
@@ -112,8 +113,8 @@ def test_replayed_rounds_are_distributed_like_the_pairs(
 @pytest.mark.parametrize(
     ("replayed", "decoded"),
     [
-        (Sampling(1.0), Sampling(1.0, saguaro_constant=0.5)),
-        (Sampling(1.0, saguaro_constant=0.7, saguaro_fanout=1), Sampling(1.0)),
+        (Sampling(1.0), Sampling(1.0, saguaro_constant=0.3)),
+        (Sampling(1.0, "maximal", 0.7, 1), Sampling(1.0, "maximal", 0.3, 3)),
         (Sampling(1.0), Sampling(1.0, "gumbel")),
     ],
 )
