@@ -107,9 +107,10 @@ def _select(trace: AcceptanceTrace, config: Recorded, sampling: Sampling) -> NDA
     wanted = (sampling.temperature, sampling.coupling)
     right = f"{config.path} has {there}"
     require(bool((temperature & coupling).any()), "temperature, coupling", wanted, right)
-    kind = np.isin(columns["kind"], config.kinds or columns["kind"])
+    kinds = sorted(set(columns["kind"]))
+    kind = np.isin(columns["kind"], config.kinds or kinds)
     rows = np.flatnonzero(temperature & coupling & kind)
-    right = f"{config.path} has {sorted(set(columns['kind']))}"
+    right = f"{config.path} has {kinds}"
     require(rows.size > 0, "acceptance.kinds", list(config.kinds), right)
     return rows
 
