@@ -70,7 +70,7 @@ class SimulatedTree:
         if not self._running() or not self.step:
             return self.length
         done = self.draft.lane.done() - self.glue
-        # Clock times are sums, so a boundary at the verify's end may seem to lie a little before it.
+        # Clock times are sums: a boundary at the verify's end may seem to lie a little before it.
         return min(self.length, max(0, ceil(done / self.step - 1e-9)))
 
     def _stop_after(self, steps: int) -> Event:

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted import machine
 
-from ssdsim import Setup, simulate
-from ssdsim import theory
+from ssdsim import Setup, simulate, theory
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.positional import Difficulty, PositionalSource, power_curve
 from ssdsim.analytic import expect
@@ -20,10 +19,10 @@ from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
 from ssdsim.latency.constant import Constant
 from ssdsim.machine import Link
-from ssdsim.metrics import confidence, measure
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.metrics import confidence, measure
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.workload import Workload

@@ -1,5 +1,7 @@
 """What each backup drafts, and when `adaptive` switches."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,14 +43,14 @@ def test_ngram_proposes_what_stands_in_the_text(tokens, length, longest):
     found = Ngram(longest=longest).look_up(tokens, length)
     assert len(found) <= length
     if found:
-        pairs = set(zip(tokens, tokens[1:], strict=False))
+        pairs = set(pairwise(tokens))
         assert (tokens[-1], found[0]) in pairs
     else:
         assert tokens[-1:] == [] or tokens[-1] not in tokens[:-1]
 
 
 def test_ngram_needs_token_ids():
-    with pytest.raises(ConfigError, match="backup='ngram'.*token ids"):
+    with pytest.raises(ConfigError, match=r"backup='ngram'.*token ids"):
         decode(Ssd(), ((0, 0),), backup=Ngram())
 
 

@@ -362,7 +362,6 @@ def test_a_damaged_table_is_refused_in_one_line(damaged, table, problem):
 @pytest.mark.parametrize(
     "info",
     [
-        lambda info: {key: info[key] for key in info if key != "saguaro_grid"},
         lambda info: {**info, "saguaro_grid": [0.5]},
         lambda info: {**info, "prompts": []},
         lambda info: {**info, "vocabulary": None},
@@ -373,13 +372,29 @@ def test_a_damaged_run_json_is_refused_in_one_line(damaged, info):
     refused(damaged(info=info), r"run\.json: needs saguaro_grid")
 
 
-def test_missing_and_unreadable_files_are_refused_in_one_line(exact, tmp_path):
+def test_missing_and_unreadable_files_are_refused_in_one_line(tmp_path):
     refused(str(tmp_path / "nowhere"), r"nowhere/acceptance\.parquet: ")
     (tmp_path / "acceptance.parquet").write_text("prompt,kind\n")
     refused(str(tmp_path), r"acceptance\.parquet: not readable")
     (tmp_path / "acceptance.parquet").unlink()
-    (tmp_path / "acceptance.parquet").hardlink_to(f"{exact}/acceptance.parquet")
-    refused(str(tmp_path), r"run\.json: No such file")
+    (tmp_path / "run.json").write_text("{")
+    refused(str(tmp_path), r"run\.json: needs saguaro_grid")
+
+
+def test_the_bare_contract_is_enough(exact, tmp_path):
+    """A table without Saguaro's columns, and no run.json beside it."""
+    table = pq.read_table(f"{exact}/acceptance.parquet")
+    pq.write_table(table.drop(["saguaro_a", "saguaro_e"]), tmp_path / "acceptance.parquet")
+    bare, full = (
+        Recorded(str(path)).open(EXACT[0], default_rng(0)).text(0) for path in (tmp_path, exact)
+    )
+    for _ in range(5):
+        drafted = full.speculate(4, "primary")
+        assert bare.speculate(4, "primary") == drafted
+        for text in (bare, full):
+            text.commit(drafted, drafted.truth.node + 1)
+    held_back = Sampling(1.0, saguaro_constant=0.5)
+    refused(str(tmp_path), "saguaro|temperature", held_back)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 A directory with `acceptance.parquet` and `run.json`. The table has a row a position of a text that
 the target generated; its rows stand in order within each text (`prompt`, `temperature`,
-`coupling`), `position` counting from 0 at the prompt's end. Of `run.json` these entries are read:
+`coupling`), `position` counting from 0 at the prompt's end. Of `run.json` these entries are read,
+each where it is there:
 
 `saguaro_grid`
-    [[C, F], ...], the settings that the lists `saguaro_a` and `saguaro_e` are for.
+    [[C, F], ...], the settings that the lists `saguaro_a` and `saguaro_e` are for; without it
+    those two columns are not needed, and Saguaro sampling cannot be replayed.
 `vocabulary`
-    The number of token ids.
+    The number of token ids; without it, one more than the greatest id in the table.
 `prompts`
-    {prompt name: [token ids]}.
+    {prompt name: [token ids]}; without it, n-gram drafts look at the recorded outputs alone.
 
 Why these columns suffice to replay every chain draft is said in DESIGN.md, "The acceptance trace".
 """
@@ -47,6 +49,7 @@ _COLUMNS = {
     "saguaro_e": "float32",
 }
 _LISTS = ("top_ids", "top_q", "top_p", "saguaro_a", "saguaro_e")
+_SAGUARO = ("saguaro_a", "saguaro_e")
 _TEXT = ("prompt", "temperature", "coupling", "position")
 
 
@@ -119,28 +122,35 @@ def read_trace(directory: str | Path) -> AcceptanceTrace:
 
     """
     directory = Path(directory)
-    columns = _read_table(directory / TABLE)
-    trace = AcceptanceTrace(columns, **_read_info(directory / INFO))
+    info = _read_info(directory / INFO)
+    names = [name for name in _COLUMNS if info["grid"] or name not in _SAGUARO]
+    columns = _read_table(directory / TABLE, names)
+    greatest = max(int(columns[name].max()) for name in ("token", "top_ids"))
+    trace = AcceptanceTrace(
+        columns,
+        grid=info["grid"],
+        vocabulary=info["vocabulary"] or greatest + 1,
+        prompts=info["prompts"] or {str(name): [] for name in set(columns["prompt"])},
+    )
     _check(trace, directory / TABLE)
     return trace
 
 
 def _read_info(file: Path) -> dict[str, Any]:
     try:
-        info = json.loads(file.read_text())
+        info = json.loads(file.read_text()) if file.exists() else {}
+        prompts = info.get("prompts", {})
         return {
-            "grid": tuple((float(C), int(F)) for C, F in info["saguaro_grid"]),
-            "vocabulary": int(info["vocabulary"]),
-            "prompts": {name: list(map(int, ids)) for name, ids in info["prompts"].items()},
+            "grid": tuple((float(C), int(F)) for C, F in info.get("saguaro_grid", ())),
+            "vocabulary": int(info.get("vocabulary", 0)),
+            "prompts": {name: list(map(int, ids)) for name, ids in prompts.items()},
         }
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}, must describe the trace") from error
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         right = "needs saguaro_grid [[C, F], ...], vocabulary and prompts {name: [ids]}"
         raise ConfigError(f"{file}: {right} ({error!r})") from error
 
 
-def _read_table(file: Path) -> dict[str, NDArray[Any]]:
+def _read_table(file: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -149,10 +159,10 @@ def _read_table(file: Path) -> dict[str, NDArray[Any]]:
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{file}: not readable as an acceptance trace ({reason})") from error
-    missing = [name for name in _COLUMNS if name not in table.column_names]
-    _require(not missing, file, f"columns missing: {missing}; needed are {list(_COLUMNS)}")
+    missing = [name for name in names if name not in table.column_names]
+    _require(not missing, file, f"columns missing: {missing}; needed are {list(names)}")
     _require(table.num_rows > 0, file, "has no rows, must have one a recorded position")
-    return {name: _column(table[name], name, file) for name in _COLUMNS}
+    return {name: _column(table[name], name, file) for name in names}
 
 
 def _column(column: Any, name: str, file: Path) -> NDArray[Any]:
@@ -206,7 +216,7 @@ def _family(kind: Any) -> str:
 def _check(trace: AcceptanceTrace, file: Path) -> None:
     """Raise `ConfigError` for columns that contradict each other or `run.json`."""
     columns = trace.columns
-    for name in ("a", "e", "saguaro_a", "saguaro_e"):
+    for name in ("a", "e", *_saguaro(trace)):
         inside = bool(((columns[name] >= 0) & (columns[name] <= 1)).all())
         _require(inside, file, f"column {name!r} has values outside [0, 1]")
     for name in ("token", "top_ids"):
@@ -227,8 +237,12 @@ def _check(trace: AcceptanceTrace, file: Path) -> None:
 
 def _widths(trace: AcceptanceTrace) -> dict[str, int]:
     top = trace.columns["top_ids"].shape[1]
-    grid = len(trace.grid)
-    return {"top_q": top, "top_p": top, "saguaro_a": grid, "saguaro_e": grid}
+    grid = dict.fromkeys(_saguaro(trace), len(trace.grid))
+    return {"top_q": top, "top_p": top, **grid}
+
+
+def _saguaro(trace: AcceptanceTrace) -> Sequence[str]:
+    return _SAGUARO if trace.grid else ()
 
 
 def _require(condition: bool, file: Path, problem: str) -> None:
