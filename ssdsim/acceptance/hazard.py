@@ -29,6 +29,8 @@ class HazardTable:
     length_on_miss
         Mean accepted + 1 of the rounds after a miss, at the same K. Their hazards are those
         after a hit times one factor.
+    accepted_on_miss
+        Where the histogram of those rounds was logged too, it takes the place of that mean.
     hit_rate
         Logged with a uniform fan-out of `fanout`.
     fanout
@@ -47,9 +49,12 @@ class HazardTable:
     miss_fanouts: tuple[int, ...]
     miss_on_hit: tuple[float, ...]
     miss_on_miss: tuple[float, ...]
+    accepted_on_miss: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_histogram()
+        _check_histogram("accepted_on_hit", self.accepted_on_hit)
+        if self.accepted_on_miss:
+            _check_histogram("accepted_on_miss", self.accepted_on_miss)
         self._check_curves()
         fine = 0 < self.hit_rate < 1
         require(fine, "acceptance.hit_rate", self.hit_rate, "needs a share between 0 and 1")
@@ -65,7 +70,8 @@ class HazardTable:
     def difficulties(self) -> tuple[Difficulty, Difficulty]:
         """Return what a round is like after a hit and after a miss."""
         hazards = _hazards(self.accepted_on_hit)
-        harder = _scaled_to(self.length_on_miss, hazards)
+        logged = self.accepted_on_miss
+        harder = _hazards(logged) if logged else _scaled_to(self.length_on_miss, hazards)
         on_hit = measured_curve(self.miss_fanouts, self.miss_on_hit)
         on_miss = measured_curve(self.miss_fanouts, self.miss_on_miss)
         # A round is "after a hit" with the chain's long-run share p = (1-sh)/(1-sh+se).
@@ -75,12 +81,6 @@ class HazardTable:
             Difficulty(hazards, _times(factor, on_hit)),
             Difficulty(harder, _times(factor, on_miss)),
         )
-
-    def _check_histogram(self) -> None:
-        shares = self.accepted_on_hit
-        fine = len(shares) > 1 and min(shares) >= 0 and abs(sum(shares) - 1) < 0.01
-        right = "needs at least 2 shares >= 0 that add up to 1 (within 0.01)"
-        require(fine, "acceptance.accepted_on_hit", list(shares), right)
 
     def _check_curves(self) -> None:
         F = self.miss_fanouts
@@ -124,6 +124,12 @@ class Hazard:
             f"temperature={sampling.temperature}: these logs were taken at {known}; "
             "add a table to acceptance.at for another one"
         )
+
+
+def _check_histogram(name: str, shares: Sequence[float]) -> None:
+    fine = len(shares) > 1 and min(shares) >= 0 and abs(sum(shares) - 1) < 0.01
+    right = "needs at least 2 shares >= 0 that add up to 1 (within 0.01)"
+    require(fine, f"acceptance.{name}", list(shares), right)
 
 
 def _hazards(shares: Sequence[float]) -> list[float]:
