@@ -63,12 +63,23 @@ class Row:
         """The sequence's number."""
         return self.record.seq
 
-    @property
-    def output(self) -> list[int]:
-        """The ids delivered so far, as they will be recorded."""
-        if self.record.output is None:
-            self.record.output = []
-        return self.record.output
+    def advance(self, delivered: int, ids: Sequence[int], now: float) -> None:
+        """Take up a round's tokens, and have nothing in flight any more."""
+        record = self.record
+        record.tokens += delivered
+        if record.first_token is None:
+            record.first_token = now
+        if ids:
+            self.tokens.extend(ids)
+            record.output = record.output or []
+            record.output.extend(ids)
+        if self.work is not None:
+            self.work.used += delivered - 1
+        self.left -= delivered
+        self.context += delivered
+        self.round += 1
+        self.ready = now
+        self.cached = self.hit = self.work = None
 
 
 class Target(Protocol):

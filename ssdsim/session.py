@@ -107,7 +107,6 @@ class Session:
         delivered = min(whole, row.left)
         ids = self.target.commit(row, speculation, delivered)
         ranked = delivered == whole and speculation.speculator != "none"
-        now = self.env.now
         ended = Round(
             seq=row.record.seq,
             round=row.round,
@@ -119,22 +118,10 @@ class Session:
             predicted=row.predicted,
             rank=outcome.rank if ranked else -1,
             start=row.ready,
-            end=now,
+            end=self.env.now,
         )
         self.recorder.rounds.append(ended)
-        if row.work is not None:
-            row.work.used += delivered - 1
-        row.record.tokens += delivered
-        if ids:
-            row.tokens.extend(ids)
-            row.output.extend(ids)
-        row.left -= delivered
-        row.context += delivered
-        row.round += 1
-        row.ready = now
-        row.cached = row.hit = row.work = None
-        if row.record.first_token is None:
-            row.record.first_token = now
+        row.advance(delivered, ids, self.env.now)
 
     def _retire(self) -> None:
         for row in self.rows:

@@ -1,6 +1,7 @@
 """Simulated draft and target: a source says what happens, a machine how long it takes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from simpy import Event
@@ -15,16 +16,17 @@ from ssdsim.trace import Recorder, Span
 from ssdsim.tree import SimulatedTree
 
 
+@dataclass(eq=False)
 class Worker:
     """A model on a lane: knows the seconds of its passes and writes down its spans."""
 
-    def __init__(
-        self, lane: Lane, latency: Latency, recorder: Recorder, jitter: Callable[[], float]
-    ) -> None:
-        self.lane = lane
-        self.recorder = recorder
-        self.jitter = jitter
-        self.seconds = lru_cache(maxsize=65536)(latency.seconds)
+    lane: Lane
+    latency: Latency
+    recorder: Recorder
+    jitter: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.seconds = lru_cache(maxsize=65536)(self.latency.seconds)
 
     def expected(self, work: Pass, rows: Sequence[Row], tokens: int) -> float:
         """Return the expected seconds of one pass over `tokens` tokens of these rows."""
@@ -62,21 +64,15 @@ class Worker:
         return self.lane.start(span, seconds * self.jitter())
 
 
+@dataclass(eq=False)
 class SimulatedTarget(Worker):
-    """The target: what the source says comes true when the verify ends."""
+    """The target: what the source says comes true when the verify ends.
 
-    def __init__(
-        self,
-        lane: Lane,
-        latency: Latency,
-        recorder: Recorder,
-        jitter: Callable[[], float],
-        source: Source,
-        sampling: float,
-    ) -> None:
-        super().__init__(lane, latency, recorder, jitter)
-        self.source = source
-        self.sampling = sampling
+    `sampling` is what a verify takes longer at this temperature, in seconds.
+    """
+
+    source: Source
+    sampling: float
 
     def admit(self, row: Row) -> None:
         """Give the row its text and its prompt."""
@@ -112,21 +108,12 @@ class SimulatedTarget(Worker):
         return self.expected("verify", rows, len(rows) * (lookahead + 1)) + self.sampling
 
 
+@dataclass(eq=False)
 class SimulatedDraft(Worker):
     """The draft: contents come from the rows' texts when they are needed, time passes here."""
 
-    def __init__(
-        self,
-        lane: Lane,
-        latency: Latency,
-        recorder: Recorder,
-        jitter: Callable[[], float],
-        vocabulary: int | None,
-        exchange_seconds: Callable[[int], float],
-    ) -> None:
-        super().__init__(lane, latency, recorder, jitter)
-        self.vocabulary = vocabulary
-        self.exchange_seconds = lru_cache(maxsize=4096)(exchange_seconds)
+    vocabulary: int | None
+    exchange_seconds: Callable[[int], float]
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
