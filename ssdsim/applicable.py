@@ -4,8 +4,15 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig, OmegaConf
 
+from ssdsim.acceptance.hazard import Hazard
 from ssdsim.errors import ConfigError
+from ssdsim.latency.roofline import Roofline
+from ssdsim.policies.oracle import Oracle
 from ssdsim.simulation import Setup
+from ssdsim.streams import stream
+
+Rule = tuple[str, bool, str]
+"""An option (with all below it), whether it has an effect beside the others, and if not, why."""
 
 
 def refuse_idle_options(setup: Setup, config: DictConfig, overridden: list[str]) -> None:
@@ -16,27 +23,98 @@ def refuse_idle_options(setup: Setup, config: DictConfig, overridden: list[str])
                 raise ConfigError(f"{key}: has no effect, {why}")
 
 
-def _rules(setup: Setup, config: DictConfig) -> Iterator[tuple[str, bool, str]]:
+def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
+    yield from _method_rules(setup)
+    yield from _machine_rules(setup)
+    yield from _pass_rules(setup)
+    yield from _sampling_rules(setup)
+    yield from _acceptance_rules(setup)
+    latency = OmegaConf.to_yaml(config.latency, resolve=False)
+    why = "this latency was not built from model shapes (latency=roofline is)"
+    for model in ("target", "draft"):
+        yield f"pair.{model}", f"${{pair.{model}}}" in latency, why
+    yield "pair", "${pair." in latency, why
+
+
+def _method_rules(setup: Setup) -> Iterator[Rule]:
     method = setup.method
     name = type(method).__name__.lower()
     for option in ("lookahead", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
-    own = method.draft_on == "own"
-    yield "latency.link", own, "draft and target are on the same devices"
-    yield "latency.serve", own, "draft and target are on the same devices"
-    yield "latency.slowdown", "policy" in method.uses, f"method={name} never overlaps its models"
     yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"
-    yield from _sampling_rules(setup)
-    used = "${pair." in OmegaConf.to_yaml(config.latency, resolve=False)
-    yield "pair", used, "this latency was not built from model shapes (latency=roofline is)"
+    several = not isinstance(setup.policy, Oracle)
+    yield "policy.budget", several, "policy=oracle predicts one outcome"
+    yield from _miss_rules("policy", setup.policy)
 
 
-def _sampling_rules(setup: Setup) -> Iterator[tuple[str, bool, str]]:
+def _miss_rules(group: str, plugin: object) -> Iterator[Rule]:
+    """Tell whether the miss curve is a power law or a table."""
+    for option in ("miss_scale", "miss_exponent"):
+        tabled = bool(getattr(plugin, "miss_table", ()))
+        yield f"{group}.{option}", not tabled, f"{group}.miss_table replaces it"
+
+
+def _machine_rules(setup: Setup) -> Iterator[Rule]:
+    own, machine = setup.method.draft_on == "own", setup.machine
+    for option in ("link", "serve", "slowdown", "draft_power"):
+        yield f"latency.{option}", own, "the draft has no devices of its own"
+    needed = own or machine.colocated is None
+    yield "latency.draft", needed, "latency.colocated says what it takes on the target's devices"
+    for model, counted in (("draft", own), ("colocated", False)):
+        computed = isinstance(getattr(machine, model), Roofline)
+        yield f"latency.{model}.devices", counted or computed, "its times do not depend on it"
+    sent = _sends_probabilities(setup)
+    why = "probabilities travel under the maximal coupling at a temperature above 0 alone"
+    yield "latency.link.vocabulary", sent or not own, why
+    limited = machine.link.bandwidth is not None
+    yield "latency.link.vocabulary", limited, "latency.link.bandwidth is unlimited"
+
+
+def _pass_rules(setup: Setup) -> Iterator[Rule]:
+    """Each model computes certain passes only; the times of others are never asked for."""
+    draft_on = setup.method.draft_on
+    own = ("glue", "tree") if "policy" in setup.method.uses else ()
+    prompts = ("prefill",)
+    computed = {
+        "target": ("verify", *prompts),
+        "draft": ("step", "fill", *own, *(prompts if draft_on else ())),
+        "colocated": ("step", "fill", *(prompts if draft_on == "target" else ())),
+    }
+    for model, passes in computed.items():
+        for work in ("prefill", "verify", "step", "fill", "glue", "tree"):
+            for option in (f"latency.{model}.{work}", f"latency.{model}.passes.{work}"):
+                yield option, work in passes, f"the {model} model does {', '.join(passes)} here"
+
+
+def _sampling_rules(setup: Setup) -> Iterator[Rule]:
     sampling, honoured = setup.sampling, setup.acceptance.uses
     source = type(setup.acceptance).__name__.lower()
-    for option in ("temperature", "coupling", "saguaro"):
-        yield option, option in honoured, f"acceptance={source} does not depend on it"
+    costs = setup.machine.sampling > 0 or _sends_probabilities(setup)
+    why = f"acceptance={source} does not depend on it"
+    yield "temperature", "temperature" in honoured or costs, why
+    for option in ("coupling", "saguaro"):
+        yield option, option in honoured, why
     for option in ("coupling", "saguaro", "latency.sampling"):
         yield option, sampling.temperature > 0, "decoding is greedy at temperature=0"
     on = sampling.saguaro_constant < 1
     yield "saguaro.fanout", on, "saguaro.constant=1 turns Saguaro sampling off"
+
+
+def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
+    yield from _miss_rules("acceptance", setup.acceptance)
+    source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
+    prompts = source.vocabulary is not None
+    yield "workload.prompt_tokens", not prompts, "the acceptance source brings prompts of its own"
+    if isinstance(setup.acceptance, Hazard):
+        for name, table in setup.acceptance.at.items():
+            used = table.temperature == setup.sampling.temperature
+            why = f"this table is for temperature={table.temperature}"
+            yield f"acceptance.at.{name}", used, why
+            why = "accepted_on_miss replaces it"
+            yield f"acceptance.at.{name}.length_on_miss", not table.accepted_on_miss, why
+
+
+def _sends_probabilities(setup: Setup) -> bool:
+    link, sampling = setup.machine.link, setup.sampling
+    wide = link.bandwidth is not None and setup.method.draft_on == "own"
+    return wide and sampling.temperature > 0 and sampling.coupling == "maximal"

@@ -3,9 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+from ssdsim.backups.jit import Jit
+from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.base import Method
 from ssdsim.methods.speculative import Speculative
 from ssdsim.metrics import speedup
+from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Run
 
@@ -17,17 +21,14 @@ def compare(run: Run, setup: Setup) -> dict[str, Run]:
     """Run the baselines of `setup`, enter speedups into `run`, and return the baselines' runs.
 
     AR and SD run on the target's devices; `same_devices` is the better of the two when the
-    target is spread over every device that the method uses, where the machine can tell.
+    target is spread over every device that the method uses, where the machine can tell. A
+    baseline that the machine's times do not cover is left out.
     """
-    runs = {"ar": _autoregressive(setup), "sd": _best_speculative(setup)}
-    spread = _spread(setup)
-    if spread is not None:
-        both = (_autoregressive(spread), _best_speculative(spread))
-        runs["same_devices"] = max(both, key=lambda other: other.metrics["tokens_per_s"])
+    runs = _baselines(setup)
     for name in ("ar", "sd", "same_devices"):
         _enter(run, name, runs.get(name))
     for name, other in runs.items():
-        _enter(other, "ar", runs["ar"])
+        _enter(other, "ar", runs.get("ar"))
         run.info["baselines"][name] = {
             "method": other.info["method"],
             "lookahead": other.info["config"]["lookahead"] if name != "ar" else None,
@@ -35,28 +36,55 @@ def compare(run: Run, setup: Setup) -> dict[str, Run]:
             "tokens_per_s": other.metrics["tokens_per_s"],
             "ci95": other.metrics["ci95"].get("tokens_per_s"),
         }
-    _enter(runs["ar"], "sd", runs["sd"])
+    if "ar" in runs:
+        _enter(runs["ar"], "sd", runs.get("sd"))
     return runs
 
 
-def _autoregressive(setup: Setup) -> Run:
-    return simulate(replace(setup, method=Autoregressive()))
+def _baselines(setup: Setup) -> dict[str, Run]:
+    found = {"ar": _autoregressive(setup), "sd": _best_speculative(setup)}
+    spread = _spread(setup)
+    if spread is not None:
+        both = [other for other in (_autoregressive(spread), _best_speculative(spread)) if other]
+        found["same_devices"] = max(both, key=_speed, default=None)
+    return {name: run for name, run in found.items() if run is not None}
 
 
-def _best_speculative(setup: Setup) -> Run:
+def _autoregressive(setup: Setup) -> Run | None:
+    return _covered(_plain(setup, Autoregressive()))
+
+
+def _best_speculative(setup: Setup) -> Run | None:
     """Return ordinary speculation at its best lookahead, looked for on part of the workload."""
     prompts = max(setup.batch, SEARCH_TOKENS // setup.workload.output_tokens, 1)
     part = replace(setup.workload, prompts=min(prompts, setup.workload.prompts))
-    setup = replace(setup, method=Speculative())
+    setup = _plain(setup, Speculative())
     best, best_speed = 1, 0.0
     for lookahead in range(1, MOST_LOOKAHEAD + 1):
-        trial = simulate(replace(setup, lookahead=lookahead, workload=part))
-        speed = trial.metrics["tokens_per_s"]
-        if speed > best_speed:
-            best, best_speed = lookahead, speed
+        trial = _covered(replace(setup, lookahead=lookahead, workload=part))
+        if trial is None:
+            break
+        if _speed(trial) > best_speed:
+            best, best_speed = lookahead, _speed(trial)
         elif lookahead > best + 2:
             break  # tokens/s has one peak in K; three steps past it are enough against noise
-    return simulate(replace(setup, lookahead=best))
+    return _covered(replace(setup, lookahead=best))
+
+
+def _plain(setup: Setup, method: Method) -> Setup:
+    """Return the setup for a method that never asks for policy and backup, without theirs."""
+    return replace(setup, method=method, policy=UniformFanout(), backup=Jit())
+
+
+def _covered(setup: Setup) -> Run | None:
+    try:
+        return simulate(setup)
+    except ConfigError:
+        return None  # the method's own settings were found fine; a table ends before this one's
+
+
+def _speed(run: Run) -> float:
+    return run.metrics["tokens_per_s"] or 0.0
 
 
 def _spread(setup: Setup) -> Setup | None:

@@ -1,7 +1,8 @@
-"""The terminal: where tables and progress go."""
+"""The terminal: where tables, progress and complaints go."""
 
+import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,19 +18,28 @@ def console() -> "Console":
     return found if found.is_terminal else Console(width=110)
 
 
-def progress() -> "Progress":
+def progress(shown: bool = True) -> "Progress":
     """Return a progress display on stderr; it leaves nothing behind and is silent in a pipe."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     to = Console(stderr=True)
     return Progress(
-        SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
         console=to,
         transient=True,
-        disable=not to.is_terminal,
+        disable=not (shown and to.is_terminal),
     )
+
+
+def say(message: str) -> None:
+    """Print one line to stderr."""
+    print(f"ssdsim: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - nothing else does
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line and the exit code for bad input."""
+    say(message)
+    sys.exit(2)

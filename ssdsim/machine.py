@@ -51,6 +51,10 @@ class Power:
     busy: float
     idle: float
 
+    def __post_init__(self) -> None:
+        require(self.busy >= 0, "latency.busy", self.busy, "needs watts >= 0")
+        require(self.idle >= 0, "latency.idle", self.idle, "needs watts >= 0")
+
 
 @dataclass(frozen=True)
 class Slowdown:

@@ -33,6 +33,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Ratios = dict[str, tuple[Floats, Floats]]
 
+SPEEDUPS = ("speedup_over_ar", "speedup_over_sd", "speedup_over_same_devices")
+"""Metrics that compare two runs; null until they are compared."""
+
 BLOCKS = 32
 IDLE = pa.array(["wait", "transfer"])
 DRAFTING = pa.array(["speculate", "prespeculate"])

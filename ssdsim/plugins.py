@@ -1,12 +1,18 @@
-"""Plug-ins: one file each in the folder of their kind, found by looking.
+"""What can be chosen by name: plug-ins and profiles, found by looking.
 
-The file `topk_outcomes.py` holds the dataclass `TopkOutcomes`; its fields are its options.
+A plug-in is one file in the folder of its kind: `topk_outcomes.py` holds the dataclass
+`TopkOutcomes`, and its fields are its options. This module must stay light, `--help` needs it.
 """
 
-from dataclasses import is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+CONF = ROOT / "conf"
 
 GROUPS = {
     "method": "ssdsim.methods",
@@ -28,6 +34,18 @@ def plugins(group: str) -> dict[str, type]:
         for name, plugin in found.items()
         if isinstance(plugin, type) and is_dataclass(plugin)
     }
+
+
+def options(plugin: type) -> list[Field[Any]]:
+    """Return the fields that can be set: a field that its plug-in fixes is no option."""
+    return [field for field in fields(plugin) if field.init]
+
+
+def profile_files() -> dict[str, Path]:
+    """Return the profiles by name: `conf/profile/NAME.yaml`, then `traces/NAME/profile.yaml`."""
+    shipped = {path.stem: path for path in sorted((CONF / "profile").glob("*.yaml"))}
+    traces = {path.parent.name: path for path in sorted((ROOT / "traces").glob("*/profile.yaml"))}
+    return traces | shipped
 
 
 def _title(module: ModuleType) -> str:

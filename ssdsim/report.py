@@ -18,7 +18,7 @@ FIGURES = (
     ("tokens_per_s", "tokens/s", 1),
     ("speedup_over_ar", "× over AR", 1),
     ("speedup_over_sd", "× over best SD", 1),
-    ("speedup_over_same_devices", "× over best use of the same devices", 1),
+    ("speedup_over_same_devices", "× over same devices", 1),
     ("tokens_per_s_per_device", "tokens/s per device", 1),
     ("acceptance_length", "tokens a round", 1),
     ("acceptance_length_on_hit", "  after a hit", 1),
@@ -29,7 +29,9 @@ FIGURES = (
     ("draft_busy", "draft busy, %", 100),
     ("wasted_draft_token_fraction", "draft tokens wasted, %", 100),
     ("wasted_draft_seconds", "draft seconds wasted", 1),
+    ("energy_j", "energy, kJ", 1e-3),
 )
+SAME_DEVICES = "same devices: AR or SD, the better one, with the target on all devices in use"
 SECTIONS = {"tokens_per_s_per_device", "step_seconds"}
 RANKED = (
     ("speedup_over_ar", "×\nAR", 1),
@@ -52,16 +54,28 @@ def comparison(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str = "") -
         What the methods ran on.
 
     """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title or None, caption="± 95 % confidence", title_justify="left")
+    shown = [figure for figure in FIGURES if any(m.get(figure[0]) is not None for _, m in rows)]
+    caption = "± 95 % confidence"
+    if any(name == "speedup_over_same_devices" for name, _, _ in shown):
+        caption += f"; {SAME_DEVICES}"
+    table = Table(title=title or None, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.title_justify = table.caption_justify = "left"
     table.add_column("")
     for label, _ in rows:
         table.add_column(label, justify="right")
-    for name, text, scale in FIGURES:
+    for name, text, scale in shown:
         cells = [_figure(metrics, name, scale) for _, metrics in rows]
         table.add_row(text, *cells, end_section=name in SECTIONS)
     return table
+
+
+def headline(metrics: Mapping[str, Any]) -> str:
+    """Return the speed in a few words."""
+    speed = f"{_figure(metrics, 'tokens_per_s', 1)} tokens/s"
+    return f"{speed}, {_number(metrics.get('speedup_over_sd'), 1, 3)} × best SD"
 
 
 def ranking(runs: Sequence[Run], title: str = "") -> "Table":
@@ -93,11 +107,32 @@ def _speed(entry: tuple[Run, str]) -> float:
 
 
 def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say for each run the options whose value is not the same in all runs that have them."""
-    names = [name for name in dict.fromkeys(chain(*configs)) if not _told_elsewhere(name)]
-    shown = [name for name in names if len({str(c[name]) for c in configs if name in c}) > 1]
-    short = _short(shown)
-    return [" ".join(f"{short[name]}={c[name]}" for name in shown if name in c) for c in configs]
+    """Say for each run in which options it differs from another run that has them too.
+
+    The options of a plug-in are compared among the runs that chose it: those of different ones
+    may share a name, not a meaning.
+    """
+    kept = [{name: c[name] for name in c if not _told_elsewhere(name)} for c in configs]
+    values: dict[tuple[str, Any], set[str]] = {}
+    for config, own in zip(configs, kept, strict=True):
+        for name, value in own.items():
+            values.setdefault((name, _choice(config, name)), set()).add(str(value))
+    shown = {name for (name, _), found in values.items() if len(found) > 1}
+    short = _short([name for name in dict.fromkeys(chain(*kept)) if name in shown])
+    return [
+        " ".join(
+            f"{short[name]}={value}"
+            for name, value in own.items()
+            if len(values[name, _choice(config, name)]) > 1
+        )
+        for config, own in zip(configs, kept, strict=True)
+    ]
+
+
+def _choice(config: Mapping[str, Any], option: str) -> Any:
+    """Return what was chosen in the option's group; nothing for an option without a group."""
+    group, dot, _ = option.partition(".")
+    return config.get(f"choices.{group}") if dot else None
 
 
 def _short(options: Sequence[str]) -> dict[str, str]:
@@ -109,7 +144,8 @@ def _short(options: Sequence[str]) -> dict[str, str]:
 
 def _told_elsewhere(option: str) -> bool:
     """Whether a column of its own tells the option, or, as its own directory, every run has it."""
-    return option in {"method", "policy", "out"} or option.endswith("_target_")
+    told = {"method", "policy", "out", "choices.method", "choices.policy"}
+    return option in told or option.endswith("_target_")
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -126,12 +162,13 @@ def _text(value: object) -> str:
 
 
 def _figure(metrics: Mapping[str, Any], name: str, scale: float) -> str:
-    """Return a metric with its half-width, where it has one, in the same number of decimals."""
+    """Return a metric with its half-width, as far as both have meaning: two digits of it."""
     value, half_width = metrics.get(name), (metrics.get("ci95") or {}).get(name)
-    text = _number(value, scale, 4)
-    if value is None or half_width is None:
-        return text
-    return f"{text} ± {half_width * scale:.{_decimals(value * scale, 4)}f}"
+    if value is None or not half_width:
+        return _number(value, scale, 4)
+    decimals = min(_decimals(half_width * scale, 2), _decimals(value * scale, 4))
+    around = f"{half_width * scale:.{decimals}f}"
+    return f"{value * scale:.{decimals}f}" + (f" ± {around}" if float(around) else "")
 
 
 def _number(value: float | None, scale: float, digits: int) -> str:

@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.machine import Machine
 from ssdsim.methods.base import Method
-from ssdsim.metrics import confidence, measure
+from ssdsim.metrics import SPEEDUPS, confidence, measure
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.policies.base import Policy
 from ssdsim.policies.uniform_fanout import UniformFanout
@@ -124,7 +124,11 @@ class Simulation:
             "seed": self.setup.seed,
             **_provenance(),
             "devices": devices,
-            "metrics": {**measure(tables, devices), "ci95": confidence(tables)},
+            "metrics": {
+                **measure(tables, devices),
+                **dict.fromkeys(SPEEDUPS),
+                "ci95": confidence(tables),
+            },
             "baselines": {},
         }
         return Run(info, tables)
@@ -189,9 +193,9 @@ def simulate(setup: Setup) -> Run:
 
 def describe(thing: Any) -> Any:
     """Turn settings into plain dictionaries for `run.json`."""
-    if hasattr(thing, "__dataclass_fields__"):
-        fields = {name: describe(getattr(thing, name)) for name in thing.__dataclass_fields__}
-        return {"_target_": f"{type(thing).__module__}.{type(thing).__qualname__}", **fields}
+    if is_dataclass(thing):
+        settings = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if f.init}
+        return {"_target_": f"{type(thing).__module__}.{type(thing).__qualname__}", **settings}
     if isinstance(thing, dict):
         return {name: describe(value) for name, value in thing.items()}
     return [describe(value) for value in thing] if isinstance(thing, list | tuple) else thing

@@ -1,22 +1,69 @@
-"""After a sweep: one table that ranks its runs."""
+"""A sweep: what its runs leave for each other, and the ranking after them.
 
+A refused configuration must not stop the others, which may run in other processes or on other
+machines; so it leaves a note where its run would have been, and all are told of at the end.
+"""
+
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from ssdsim.console import console, fail, say
 
-class Ranking(Callback):
-    """Prints the runs of a sweep, fastest first."""
+REFUSED = "refused.txt"
+HYDRAS = "multirun.yaml"
+
+
+def refuse(directory: Path, message: str) -> None:
+    """Note that the run of `directory` was refused, and why."""
+    (directory / REFUSED).write_text(message + "\n")
+
+
+class Sweep(Callback):
+    """Guards the directory of a sweep, and prints its runs at the end, fastest first."""
+
+    directory: ClassVar[Path | None] = None
+    started: ClassVar[float]
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
+        """Take the sweep's directory, or end with one line if it cannot be written."""
+        directory = Path(config.hydra.sweep.dir)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / HYDRAS).touch()
+        except OSError as error:
+            fail(f"out={directory}: cannot be written ({error.strerror}); choose another directory")
+        Sweep.directory, Sweep.started = directory, (directory / HYDRAS).stat().st_mtime
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
-        """Read the runs from the sweep's directory and rank them."""
-        from ssdsim.console import console
+        """Rank the runs, name the refused configurations, and let those decide the exit code."""
         from ssdsim.report import ranking
         from ssdsim.trace import load_run
 
-        directory = Path(config.hydra.sweep.dir)
-        runs = [load_run(path.parent) for path in sorted(directory.glob("*/run.json"))]
+        assert Sweep.directory is not None
+        runs = [load_run(path.parent) for path in self._new("run.json")]
         if runs:
-            console().print(ranking(runs, title=f"sweep: {directory}"))
+            console().print(ranking(runs, title=f"sweep: {Sweep.directory}"))
+        refused = self._new(REFUSED)
+        for path in refused:
+            say(f"#{path.parent.name} was refused: {path.read_text()}")
+        if refused:
+            sys.exit(2)
+
+    @classmethod
+    def forget_if_nothing_ran(cls) -> None:
+        """Remove the directory if Hydra left nothing but its own notes there."""
+        directory, cls.directory = cls.directory, None
+        if directory and {path.name for path in directory.iterdir()} == {HYDRAS}:
+            (directory / HYDRAS).unlink()
+            directory.rmdir()
+
+    @staticmethod
+    def _new(name: str) -> list[Path]:
+        """Return these files of the sweep's runs; an earlier sweep may have left others."""
+        assert Sweep.directory is not None
+        files = Sweep.directory.glob(f"*/{name}")
+        return sorted(path for path in files if path.stat().st_mtime >= Sweep.started)

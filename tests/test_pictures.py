@@ -117,11 +117,19 @@ def test_comparison_fits_80_columns():
     ]
     text = printed(comparison(rows, title="demo"), 80)
     assert all(len(line) <= 80 for line in text.splitlines())
-    lines = {line.strip("│┃ ").split("│")[0].strip(): line for line in text.splitlines()}
-    assert lines["tokens/s"].count("±") == 3
+    lines = {line.split("  ")[0].strip(): line for line in text.splitlines()}
     assert "33.33" in lines["tokens/s"]
     assert "2.345" in lines["× over AR"]
     assert lines["hit rate, %"].count("–") == 2
+
+
+def test_comparison_shows_two_digits_of_a_half_width_and_drops_empty_rows():
+    metrics = {"tokens_per_s": 193.42, "hit_rate": 0.51234, "ci95": {"tokens_per_s": 12.04}}
+    exact = {"tokens_per_s": 66.0641, "ci95": {"tokens_per_s": 0.0003}}
+    text = printed(comparison([("one", metrics), ("two", exact)]), 80)
+    assert "193 ± 12  66.06" in text
+    assert "hit rate" in text
+    assert not any(word in text for word in ("busy", "devices", "0.00"))
 
 
 def test_ranking_is_sorted_and_names_only_what_differs():
@@ -148,3 +156,14 @@ def test_ranking_is_sorted_and_names_only_what_differs():
     assert text.index("oracle") > max(places)
     assert all(word in text for word in (" budget=6", "backup.tokens", "geometric_fanout", "waste"))
     assert not any(word in text for word in ("batch=", "out=", "_target_", "…"))
+
+
+def test_ranking_compares_options_of_a_plug_in_only_where_it_was_chosen():
+    entries = []
+    for policy, budget, lookahead in (("oracle", 1, 3), ("uniform", 9, 3), ("uniform", 9, 5)):
+        choices = {"policy": policy, "backup": "jit" if lookahead == 3 else "random"}
+        config = {"policy": {"budget": budget}, "lookahead": lookahead, "choices": choices}
+        entries.append(measured(run_of(Recorder()), method="ssd", policy=policy, config=config))
+    text = printed(ranking(entries), 100)
+    assert "lookahead=5 backup=random" in text
+    assert "budget" not in text

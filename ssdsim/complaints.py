@@ -1,0 +1,36 @@
+"""Hydra's complaints about a command line, in one line that says what would be right."""
+
+import re
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+GIVEN = r"To append to your config use \+(.+)"
+AMBIGUOUS = r"Ambiguous value for argument '(.+?)'\n"
+
+
+def explained(error: HydraException | OmegaConfBaseException) -> str:
+    """Return what an error says, naming option, value and alternatives where it knows them."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name}: no such option; choose among {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: needs the form OPTION=VALUE ({_first_line(error)})"
+    cause, text = error.__cause__, str(error)
+    if isinstance(cause, OmegaConfBaseException) and (given := re.search(GIVEN, text)):
+        return f"{given[1]}: no such option; {_neighbours(cause)}"
+    if several := re.search(AMBIGUOUS, text):
+        return f"{several[1]}: to try several values add -m; a list is written [3,5]"
+    return text if cause is None else f"{text}: {_first_line(cause)}"
+
+
+def _neighbours(error: OmegaConfBaseException) -> str:
+    parent = error.parent_node
+    names = sorted(str(name) for name in parent) if isinstance(parent, DictConfig) else []
+    known = [name for name in names if name not in {"hydra", "_target_"}]
+    return f"choose among {', '.join(known)}" if known else "there are none here"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
