@@ -27,8 +27,9 @@ MOST_SEQUENCES = 8
 UNKNOWN = "#bcbd22"
 HEIGHT = 0.8
 PALE = 0.3
-# A label needs this share of the axis.
+# A label needs this share of the axis, and a bar this one: a lane of thinner ones looks empty.
 ROOM = 0.022
+SEEN = 0.001
 
 
 def timeline_picture(run: Run, path: Path, rounds: int = 8) -> None:
@@ -77,7 +78,8 @@ def _beginning(run: Run, steps: int) -> tuple["pd.DataFrame", "pd.DataFrame", st
     rounds, spans = run.rounds, run.spans
     ends = rounds["end"].drop_duplicates().nsmallest(steps)
     last = ends.max() if len(ends) else spans["end"].max()
-    seen = (spans["start"] < last) & (spans["start"] < spans["end"])
+    first = rounds["start"].min() if len(rounds) else 0.0
+    seen = (spans["start"] < last) & (spans["end"] - spans["start"] > SEEN * (last - first))
     rounds, spans = rounds[rounds["end"] <= last], spans[seen]
     slow = (rounds["end"] - rounds["start"]).mean() > 0.5
     outcome = rounds["hit"].map({True: "hit", False: "miss"}).fillna("nothing predicted")

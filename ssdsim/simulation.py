@@ -1,9 +1,11 @@
 """One simulated run: from plain settings to a `Run`."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -261,19 +263,29 @@ def _branches(setup: Setup) -> int:
 
 
 def _provenance() -> dict[str, Any]:
+    return {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), **_program()}
+
+
+@cache
+def _program() -> dict[str, Any]:
+    """Say what is running, and where."""
     import platform
 
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"],  # noqa: S607 - whichever git there is
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     names = ("ssdsim", "simpy", "numpy", "pyarrow")
     return {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip() or None,
+        "commit": _commit(),
         "versions": {"python": platform.python_version(), **{n: version(n) for n in names}},
         "machine": {"system": platform.system(), "processor": platform.machine()},
     }
+
+
+def _commit() -> str | None:
+    """Return the checkout's commit; None without git, or without a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "rev-parse", "HEAD"]
+    found = subprocess.run(  # noqa: S603 - a fixed command
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 from simpy import Event
 
 from ssdsim.acceptance.base import Sampling, Source
+from ssdsim.errors import ConfigError
 from ssdsim.lanes import Lane
 from ssdsim.latency.base import Latency, Pass
 from ssdsim.machine import Machine
@@ -173,9 +175,16 @@ class SimulatedDraft(Worker):
         low, high = 0, 1024
         while low < high:
             middle = (low + high + 1) // 2
-            fits = lookahead * self.tree_seconds(rows, middle * len(rows)) <= left
+            fits = lookahead * self._known_seconds(rows, middle * len(rows)) <= left
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
+
+    def _known_seconds(self, rows: Sequence[Row], branches: int) -> float:
+        """Return the seconds of a tree step; without end where no measurement goes that far."""
+        try:
+            return self.tree_seconds(rows, branches)
+        except ConfigError:
+            return inf
 
     def _work(self, rows: Sequence[Row], found: list[Speculation], seconds: float) -> Event:
         tokens = sum(len(speculation.parents) for speculation in found)

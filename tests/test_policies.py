@@ -13,6 +13,7 @@ from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.errors import ConfigError
+from ssdsim.latency.table import Table
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.plugins import plugins
@@ -215,8 +216,6 @@ def test_bounds_hold():
 
 def test_a_budget_of_what_fits_is_the_largest_that_delays_nothing():
     # A tree of glue 0.1 + 6 steps of 0.01 each branch beside a verify of 1: 15 branches.
-    from ssdsim.latency.table import Table
-
     tree = {"tokens": [1, 4096], "seconds": [0.01, 40.96]}
     draft = Table(
         {
@@ -241,6 +240,15 @@ def test_a_budget_of_what_fits_is_the_largest_that_delays_nothing():
     assert set(run.rounds.predicted) == {15}
     trees = run.spans[run.spans.kind == "prespeculate"]
     assert (trees.end - trees.start).iloc[0] == pytest.approx(1.0)
+
+
+def test_a_budget_of_what_fits_goes_no_further_than_what_was_measured():
+    passes = {name: {"seconds": 0.0} for name in ("step", "fill", "prefill", "glue")}
+    tree = {"tokens": [1, 9], "seconds": [0.001, 0.001]}
+    wide = replace(machine(), draft=Table({**passes, "tree": tree}))
+    policy = UniformFanout(budget="verify", fanout=64)
+    run = simulate(Setup(Ssd(), Iid(), wide, Workload(1, 0, 50), policy, lookahead=6))
+    assert set(run.rounds.predicted) == {9}
 
 
 def test_static_policies_refuse_what_does_not_fit_the_lookahead():
