@@ -17,7 +17,7 @@ from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.errors import require
 from ssdsim.lanes import Contention, Lane
-from ssdsim.latency.base import Latency
+from ssdsim.latency.base import Latency, Pass
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.machine import Machine
 from ssdsim.methods.base import Method
@@ -88,7 +88,7 @@ class Simulation:
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
         _check_source(setup, source)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
-        _check_coverage(setup)
+        _check_coverage(setup, source)
         target, draft = self._workers(source)
         self.session = Session(
             env=self.env,
@@ -232,25 +232,39 @@ def _check_source(setup: Setup, source: Source) -> None:
         require(most is None or asked <= most, "workload.output_tokens", asked, right)
 
 
-def _check_coverage(setup: Setup) -> None:
+def _check_coverage(setup: Setup, source: Source) -> None:
     """Ask for the seconds of the smallest and the largest passes that may come."""
-    K, target, draft = setup.lookahead, setup.machine.target, draft_latency(setup)
-    first = setup.workload.prompt_tokens
-    contexts = (first, first + setup.workload.output_tokens)
-    drafts = setup.method.draft_on is not None and "lookahead" in setup.method.uses and K > 0
-    width = K + 1 if drafts else 1
-    for rows in {1, min(setup.batch, setup.workload.prompts)}:
-        target.seconds("prefill", rows, rows * first, 0)
-        for context in contexts:
-            target.seconds("verify", rows, rows * width, context)
-            if drafts:
-                draft.seconds("step", rows, rows, context)
-                draft.seconds("fill", rows, rows, context)
-            if "policy" in setup.method.uses:
-                draft.seconds("glue", rows, rows * width, context)
-                draft.seconds("tree", rows, rows * _branches(setup), context)
-        if drafts:
-            draft.seconds("prefill", rows, rows * first, 0)
+    machine, batch = setup.machine, min(setup.batch, setup.workload.prompts)
+    own, sequences = setup.workload.prompt_tokens, range(setup.workload.prompts)
+    prompts = [source.prompt_tokens(seq) or own for seq in sequences]
+    contexts = {min(prompts), max(prompts) + setup.workload.output_tokens}
+    for rows in {1, batch}:
+        for work, tokens in _target_passes(setup, rows):
+            for context in contexts:
+                machine.target.seconds(work, rows, tokens, context)
+        for work, tokens in _draft_passes(setup, rows):
+            for context in contexts:
+                draft_latency(setup).seconds(work, rows, tokens, context)
+        for model in (machine.target, draft_latency(setup))[: 2 if setup.method.draft_on else 1]:
+            for prompt in {min(prompts), max(prompts)}:
+                model.seconds("prefill", rows, rows * prompt, 0)
+
+
+def _drafts(setup: Setup) -> bool:
+    return "lookahead" in setup.method.uses and setup.lookahead > 0
+
+
+def _target_passes(setup: Setup, rows: int) -> list[tuple[Pass, int]]:
+    return [("verify", rows * (setup.lookahead + 1 if _drafts(setup) else 1))]
+
+
+def _draft_passes(setup: Setup, rows: int) -> list[tuple[Pass, int]]:
+    if not _drafts(setup):
+        return []
+    passes: list[tuple[Pass, int]] = [("step", rows), ("fill", rows)]
+    if "policy" in setup.method.uses:
+        passes += [("glue", rows * (setup.lookahead + 1)), ("tree", rows * _branches(setup))]
+    return passes
 
 
 def _branches(setup: Setup) -> int:

@@ -39,6 +39,9 @@ class ScriptedSource:
     def prompt(self, seq):
         return str(seq), "scripted"
 
+    def prompt_tokens(self, seq):
+        return None
+
     def length(self, seq):
         return None
 

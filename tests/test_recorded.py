@@ -11,14 +11,20 @@ import pytest
 from chisquare import homogeneity
 from numpy.random import default_rng
 
+from ssdsim import Setup, Simulation
 from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.position import position_row
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.errors import ConfigError
+from ssdsim.latency.constant import Constant
+from ssdsim.latency.table import Table
+from ssdsim.machine import Machine
+from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.ranking import outranks
 from ssdsim.verification import residual, saguaro, softmax, view
+from ssdsim.workload import Workload
 
 PAIR = LanguageModel(order=2)
 GRID = ((0.3, 3), (0.7, 1))
@@ -422,3 +428,11 @@ def test_a_trace_reads_back_as_it_was_written(exact):
     assert trace.prompts["synthetic-3"] == PAIR.prompt_ids(3)
     assert trace.columns["top_ids"].shape == (2 * 4 * 60, 16)
     assert trace.columns["saguaro_e"].shape == (2 * 4 * 60, 2)
+
+
+def test_a_table_must_cover_the_contexts_that_recorded_prompts_lead_to(exact):
+    passes = {"prefill": {"seconds": 0.0}, "verify": {"context": [0, 8], "seconds": [1.0, 1.0]}}
+    machine = Machine(Table(passes), Constant(verify=0.0, step=0.1))
+    workload = Workload(prompts=2, prompt_tokens=0, output_tokens=6)
+    with pytest.raises(ConfigError, match=r"context=10: .*'verify'"):
+        Simulation(Setup(Autoregressive(), Recorded(str(exact)), machine, workload))

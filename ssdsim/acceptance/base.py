@@ -82,6 +82,10 @@ class Source(Protocol):
         """Return the name and the kind of the prompt of sequence `seq`."""
         ...
 
+    def prompt_tokens(self, seq: int) -> int | None:
+        """Return the length of the prompt of sequence `seq`; None: as the workload says."""
+        ...
+
     def length(self, seq: int) -> int | None:
         """Return the most tokens sequence `seq` can deliver; None: as many as wanted."""
         ...

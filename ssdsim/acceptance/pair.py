@@ -68,6 +68,10 @@ class Pair:
         """Return the name and the kind of the prompt of sequence `seq`."""
         return f"synthetic-{seq}", "synthetic"
 
+    def prompt_tokens(self, seq: int) -> int:
+        """Return the length of the prompt of sequence `seq`."""
+        return len(self.prompt_ids(seq))
+
     def length(self, seq: int) -> None:
         """Set no limit."""
 

@@ -87,6 +87,9 @@ class PositionalSource:
         """Name the prompt after the sequence."""
         return str(seq), "synthetic"
 
+    def prompt_tokens(self, seq: int) -> None:
+        """Leave it to the workload."""
+
     def length(self, seq: int) -> None:
         """Set no limit."""
 

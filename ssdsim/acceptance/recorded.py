@@ -69,6 +69,10 @@ class RecordedSource:
         """Return the name and the kind of the prompt of sequence `seq`."""
         return self._recorded(seq).name, self._recorded(seq).kind
 
+    def prompt_tokens(self, seq: int) -> int | None:
+        """Return the length of the prompt; None where the trace does not hold it."""
+        return len(self._recorded(seq).prompt) or None
+
     def length(self, seq: int) -> int:
         """Return how many tokens of sequence `seq` are recorded."""
         return self._recorded(seq).length
