@@ -13,7 +13,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
-from ssdsim.simulation import Setup, draft_latency
+from ssdsim.simulation import Setup
 from ssdsim.streams import stream
 from ssdsim.workers import exchange_seconds
 
@@ -94,7 +94,7 @@ def _law(setup: Setup) -> Law:
 
 
 def _times(setup: Setup, context: int) -> Times:
-    machine, draft = setup.machine, draft_latency(setup)
+    machine, draft = setup.machine, setup.draft_latency
     sampling = machine.sampling if setup.sampling.temperature > 0 else 0.0
     exchange = exchange_seconds(machine, setup.sampling, setup.method.draft_on)
 

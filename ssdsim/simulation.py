@@ -17,14 +17,14 @@ from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.errors import require
 from ssdsim.lanes import Contention, Lane
-from ssdsim.latency.base import Latency, Pass
+from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.machine import Machine
 from ssdsim.methods.base import Method
 from ssdsim.metrics import SPEEDUPS, confidence, measure
-from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.policies.base import Policy
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.preflight import check_coverage, check_source
 from ssdsim.protocol import Row
 from ssdsim.session import Session
 from ssdsim.streams import blocks, stream
@@ -71,6 +71,12 @@ class Setup:
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
 
+    @property
+    def draft_latency(self) -> Latency:
+        """Service times of the draft where the method runs it."""
+        on_target = self.method.draft_on == "target"
+        return (self.machine.colocated if on_target else None) or self.machine.draft
+
 
 class Simulation:
     """A run that can be asked for its results at any time, also when it was interrupted.
@@ -86,9 +92,9 @@ class Simulation:
         self.env = simpy.Environment()
         self.recorder = Recorder()
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
-        _check_source(setup, source)
+        check_source(setup, source)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
-        _check_coverage(setup, source)
+        check_coverage(setup, source)
         target, draft = self._workers(source)
         self.session = Session(
             env=self.env,
@@ -164,7 +170,7 @@ class Simulation:
         )
         draft = SimulatedDraft(
             lane("draft", "draft" if own else "target"),
-            draft_latency(setup),
+            setup.draft_latency,
             self.recorder,
             _factors(machine.draft_jitter, setup.seed, "draft jitter"),
             source.vocabulary,
@@ -203,13 +209,6 @@ def describe(thing: Any) -> Any:
     return [describe(value) for value in thing] if isinstance(thing, list | tuple) else thing
 
 
-def draft_latency(setup: Setup) -> Latency:
-    """Return the draft's service times where this method runs it."""
-    machine = setup.machine
-    on_target = setup.method.draft_on == "target"
-    return (machine.colocated or machine.draft) if on_target else machine.draft
-
-
 def _name(plugin: object) -> str:
     return type(plugin).__module__.rpartition(".")[2]
 
@@ -219,61 +218,6 @@ def _factors(jitter: Jitter, seed: int, cause: str) -> Callable[[], float]:
         return lambda: 1.0
     rng = stream(seed, cause)
     return blocks(lambda size: jitter.factors(rng, size)).__next__
-
-
-def _check_source(setup: Setup, source: Source) -> None:
-    if "backup" in setup.method.uses and setup.backup.needs_tokens:
-        right = "needs an acceptance source with token ids (recorded, language_model)"
-        require(source.vocabulary is not None, "backup", _name(setup.backup), right)
-    asked = setup.workload.output_tokens
-    for seq in range(setup.workload.prompts):
-        most = source.length(seq)
-        right = f"prompt {source.prompt(seq)[0]!r} has only {most} recorded tokens"
-        require(most is None or asked <= most, "workload.output_tokens", asked, right)
-
-
-def _check_coverage(setup: Setup, source: Source) -> None:
-    """Ask for the seconds of the smallest and the largest passes that may come."""
-    machine, batch = setup.machine, min(setup.batch, setup.workload.prompts)
-    own, sequences = setup.workload.prompt_tokens, range(setup.workload.prompts)
-    prompts = [source.prompt_tokens(seq) or own for seq in sequences]
-    contexts = {min(prompts), max(prompts) + setup.workload.output_tokens}
-    for rows in {1, batch}:
-        for work, tokens in _target_passes(setup, rows):
-            for context in contexts:
-                machine.target.seconds(work, rows, tokens, context)
-        for work, tokens in _draft_passes(setup, rows):
-            for context in contexts:
-                draft_latency(setup).seconds(work, rows, tokens, context)
-        for model in (machine.target, draft_latency(setup))[: 2 if setup.method.draft_on else 1]:
-            for prompt in {min(prompts), max(prompts)}:
-                model.seconds("prefill", rows, rows * prompt, 0)
-
-
-def _drafts(setup: Setup) -> bool:
-    return "lookahead" in setup.method.uses and setup.lookahead > 0
-
-
-def _target_passes(setup: Setup, rows: int) -> list[tuple[Pass, int]]:
-    return [("verify", rows * (setup.lookahead + 1 if _drafts(setup) else 1))]
-
-
-def _draft_passes(setup: Setup, rows: int) -> list[tuple[Pass, int]]:
-    if not _drafts(setup):
-        return []
-    passes: list[tuple[Pass, int]] = [("step", rows), ("fill", rows)]
-    if "policy" in setup.method.uses:
-        passes += [("glue", rows * (setup.lookahead + 1)), ("tree", rows * _branches(setup))]
-    return passes
-
-
-def _branches(setup: Setup) -> int:
-    """Count the outcomes a row is prepared for; 1 where that depends on the times themselves."""
-    predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "coverage"))
-    if predictor.budget == "verify":
-        return 1
-    example = Speculation(chain(setup.lookahead), "primary", truth=Outcome(0, 0))
-    return max(1, len(predictor.predict(example, predictor.budget)))
 
 
 def _provenance() -> dict[str, Any]:

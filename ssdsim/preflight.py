@@ -1,0 +1,66 @@
+"""What is checked of a `Setup` before it runs, so that no run dies half way."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ssdsim.acceptance.base import Source
+from ssdsim.errors import require
+from ssdsim.latency.base import Latency, Pass
+from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.streams import stream
+
+if TYPE_CHECKING:
+    from ssdsim.simulation import Setup
+
+
+def check_source(setup: "Setup", source: Source) -> None:
+    """Refuse a source without what the backup reads or as many tokens as are asked for."""
+    if "backup" in setup.method.uses and setup.backup.needs_tokens:
+        right = "needs an acceptance source with token ids (recorded, language_model)"
+        require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
+    asked = setup.workload.output_tokens
+    for seq in range(setup.workload.prompts):
+        most = source.length(seq)
+        right = f"prompt {source.prompt(seq)[0]!r} has only {most} recorded tokens"
+        require(most is None or asked <= most, "workload.output_tokens", asked, right)
+
+
+def check_coverage(setup: "Setup", source: Source) -> None:
+    """Ask for the seconds of the smallest and the largest passes that may come."""
+    own, sequences = setup.workload.prompt_tokens, range(setup.workload.prompts)
+    prompts = [source.prompt_tokens(seq) or own for seq in sequences]
+    shortest, longest = min(prompts), max(prompts)
+    for rows in {1, min(setup.batch, setup.workload.prompts)}:
+        for model, work, tokens in _passes(setup, rows):
+            for context in (shortest, longest + setup.workload.output_tokens):
+                model.seconds(work, rows, tokens, context)
+        for model in _models(setup):
+            for prompt in (shortest, longest):
+                model.seconds("prefill", rows, rows * prompt, 0)
+
+
+def _models(setup: "Setup") -> list[Latency]:
+    target = setup.machine.target
+    return [target] if setup.method.draft_on is None else [target, setup.draft_latency]
+
+
+def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
+    """Name the passes of a round, with the tokens of the full batch."""
+    drafts = "lookahead" in setup.method.uses and setup.lookahead > 0
+    width = rows * (setup.lookahead + 1 if drafts else 1)
+    yield setup.machine.target, "verify", width
+    if drafts:
+        yield setup.draft_latency, "step", rows
+        yield setup.draft_latency, "fill", rows
+    if drafts and "policy" in setup.method.uses:
+        yield setup.draft_latency, "glue", width
+        yield setup.draft_latency, "tree", rows * _branches(setup)
+
+
+def _branches(setup: "Setup") -> int:
+    """Count the outcomes a row is prepared for; 1 where that depends on the times themselves."""
+    predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "coverage"))
+    if predictor.budget == "verify":
+        return 1
+    example = Speculation(chain(setup.lookahead), "primary", truth=Outcome(0, 0))
+    return max(1, len(predictor.predict(example, predictor.budget)))
