@@ -49,7 +49,7 @@ def long_run(setup, tokens):
 
 
 def close(metrics, expected, share):
-    """Require agreement within `share` and within three stated standard errors."""
+    """Require agreement within `share`, and within three standard errors (ci95 / 1.96)."""
     measured, width = metrics["tokens_per_s"], metrics["ci95"]["tokens_per_s"]
     assert measured == pytest.approx(expected, rel=share)
     assert abs(measured - expected) < 3 * width / 1.96
@@ -215,7 +215,8 @@ def test_exact_expectation_agrees_with_the_simulation(setup):
     metrics = long_run(setup, 6000)
     exact = expect(setup, context=0)
     width = metrics["ci95"]["tokens_per_s"] / 1.96
-    # Batch means of 32 blocks know their own error to an eighth; 60 settings in one test.
+    # |z| < 5 with a floor of 0.1 % on the error: batch means of 32 blocks know it to an eighth only,
+    # rare events may not show in one run at all, and 60 settings are tried in one test.
     z = (metrics["tokens_per_s"] - exact.tokens_per_s) / (width + 1e-3 * exact.tokens_per_s)
     assert abs(z) < 5
     if metrics["hit_rate"] is not None and np.isfinite(exact.hit_rate):
