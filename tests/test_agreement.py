@@ -215,7 +215,7 @@ def test_exact_expectation_agrees_with_the_simulation(setup):
     metrics = long_run(setup, 6000)
     exact = expect(setup, context=0)
     width = metrics["ci95"]["tokens_per_s"] / 1.96
-    # |z| < 5 with a floor of 0.1 % on the error: batch means of 32 blocks know it to an eighth only,
+    # |z| < 5, with a floor of 0.1 % on the error: 32 batch means know it to an eighth only,
     # rare events may not show in one run at all, and 60 settings are tried in one test.
     z = (metrics["tokens_per_s"] - exact.tokens_per_s) / (width + 1e-3 * exact.tokens_per_s)
     assert abs(z) < 5
