@@ -14,7 +14,7 @@ from ssdsim.backups.base import Backup
 from ssdsim.errors import ConfigError, require
 from ssdsim.latency.jitter import Jitter, Lognormal, NoJitter, Quantiles
 from ssdsim.plugins import options, plugins
-from ssdsim.simulation import describe
+from ssdsim.results import describe
 
 ABSENT = "???"
 """How OmegaConf writes down a value that is still to be given."""

@@ -29,6 +29,8 @@ class Row:
         Prompt and committed tokens, counted.
     tokens
         Prompt and committed token ids; empty where there are none.
+    ends
+        Token ids that end the sequence.
     round
         Rounds ended so far.
     ready
@@ -51,6 +53,7 @@ class Row:
     context: int
     ready: float
     tokens: list[int] = field(default_factory=list)
+    ends: frozenset[int] = frozenset()
     round: int = 0
     cached: Speculation | None = None
     hit: bool | None = None
@@ -62,6 +65,11 @@ class Row:
     def seq(self) -> int:
         """The sequence's number."""
         return self.record.seq
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last token is one that ends the sequence."""
+        return bool(self.tokens) and self.tokens[-1] in self.ends
 
     def advance(self, delivered: int, ids: Sequence[int], now: float) -> None:
         """Take up a round's tokens, and have nothing in flight any more."""
@@ -102,7 +110,10 @@ class Target(Protocol):
         ...
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
-        """Keep the first `delivered` tokens of accepted + bonus; return their ids if known."""
+        """Keep the first `delivered` tokens of accepted + bonus; return their ids if known.
+
+        Fewer ids come back where one of them ends the sequence: it is the last.
+        """
         ...
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
@@ -158,6 +169,10 @@ class Draft(Protocol):
         seconds: float,
     ) -> Event:
         """Take a proposal a row that cost `seconds`; the value is a list of speculations."""
+        ...
+
+    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Find the candidates after every node; the value is the speculations with theirs."""
         ...
 
     def prespeculate(

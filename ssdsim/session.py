@@ -104,8 +104,8 @@ class Session:
 
     def _deliver(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
         whole = outcome.node + 1
-        delivered = min(whole, row.left)
-        ids = self.target.commit(row, speculation, delivered)
+        ids = self.target.commit(row, speculation, min(whole, row.left))
+        delivered = len(ids) or min(whole, row.left)
         ranked = delivered == whole and speculation.speculator != "none"
         ended = Round(
             seq=row.record.seq,
@@ -122,10 +122,13 @@ class Session:
         )
         self.recorder.rounds.append(ended)
         row.advance(delivered, ids, self.env.now)
+        if row.ended:
+            row.left = 0
 
     def _retire(self) -> None:
         for row in self.rows:
             if not row.left:
-                row.record.finish, row.record.reason = self.env.now, "length"
+                row.record.finish = self.env.now
+                row.record.reason = "eos" if row.ended else "length"
                 self.retired(row.record)
         self.rows = [row for row in self.rows if row.left]

@@ -1,14 +1,7 @@
 """One simulated run: from plain settings to a `Run`."""
 
-import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
 import simpy
 
@@ -21,14 +14,14 @@ from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.machine import Machine
 from ssdsim.methods.base import Method
-from ssdsim.metrics import SPEEDUPS, confidence, measure
 from ssdsim.policies.base import Policy
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.preflight import check_coverage, check_source
 from ssdsim.protocol import Row
+from ssdsim.results import result
 from ssdsim.session import Session
 from ssdsim.streams import blocks, stream
-from ssdsim.trace import SCHEMA, Recorder, Run
+from ssdsim.trace import Recorder, Run
 from ssdsim.trace import Sequence as SequenceRecord
 from ssdsim.workers import SimulatedDraft, SimulatedTarget, exchange_seconds
 from ssdsim.workload import Workload
@@ -117,29 +110,8 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        if not self.complete:
-            for record in self.recorder.sequences:
-                record.reason = record.reason or "cut"
-        tables = self.recorder.tables(self.env.now)
         devices = self.setup.machine.devices(self.setup.method.draft_on)
-        info = {
-            "schema": SCHEMA,
-            "source": "sim",
-            "complete": self.complete,
-            "method": _name(self.setup.method),
-            "policy": _name(self.setup.policy) if "policy" in self.setup.method.uses else None,
-            "config": describe(self.setup),
-            "seed": self.setup.seed,
-            **_provenance(),
-            "devices": devices,
-            "metrics": {
-                **measure(tables, devices),
-                **dict.fromkeys(SPEEDUPS),
-                "ci95": confidence(tables),
-            },
-            "baselines": {},
-        }
-        return Run(info, tables)
+        return result(self.setup, self.recorder, self.env.now, devices, "sim", self.complete)
 
     def _row(self, source: Source, seq: int) -> Row:
         prompt, kind = source.prompt(seq)
@@ -199,51 +171,8 @@ def simulate(setup: Setup) -> Run:
     return simulation.result()
 
 
-def describe(thing: Any) -> Any:
-    """Turn settings into plain dictionaries for `run.json`."""
-    if is_dataclass(thing):
-        settings = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if f.init}
-        return {"_target_": f"{type(thing).__module__}.{type(thing).__qualname__}", **settings}
-    if isinstance(thing, dict):
-        return {name: describe(value) for name, value in thing.items()}
-    return [describe(value) for value in thing] if isinstance(thing, list | tuple) else thing
-
-
-def _name(plugin: object) -> str:
-    return type(plugin).__module__.rpartition(".")[2]
-
-
 def _factors(jitter: Jitter, seed: int, cause: str) -> Callable[[], float]:
     if isinstance(jitter, NoJitter):
         return lambda: 1.0
     rng = stream(seed, cause)
     return blocks(lambda size: jitter.factors(rng, size)).__next__
-
-
-def _provenance() -> dict[str, Any]:
-    return {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), **_program()}
-
-
-@cache
-def _program() -> dict[str, Any]:
-    """Say what is running, and where."""
-    import platform
-
-    names = ("ssdsim", "simpy", "numpy", "pyarrow")
-    return {
-        "commit": _commit(),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in names}},
-        "machine": {"system": platform.system(), "processor": platform.machine()},
-    }
-
-
-def _commit() -> str | None:
-    """Return the checkout's commit; None without git, or without a checkout."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "rev-parse", "HEAD"]
-    found = subprocess.run(  # noqa: S603 - a fixed command
-        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or None

@@ -184,14 +184,18 @@ def residual(p: Array, q: Array) -> Array:
 
 
 def verify_maximal(
-    p: Array, q: Array, tokens: Sequence[int], uniforms: Mapping[Role, Array]
+    p: Sequence[Array] | Array,
+    q: Sequence[Array] | Array,
+    tokens: Sequence[int],
+    uniforms: Mapping[Role, Array],
 ) -> tuple[int, int]:
     """Verify a chain by the rejection rule of Leviathan, Kalman and Matias (2023).
 
     Parameters
     ----------
     p
-        Target distributions after 0 .. K drafted tokens, shape (K + 1, V).
+        Target distributions after 0 .. K drafted tokens, shape (K + 1, V). Rows after the first
+        rejection are never asked for, so a sequence may compute them when they are.
     q
         The distributions that the tokens were really sampled from (under Saguaro sampling q', for
         a deterministic proposal `certain(tokens)`), shape (K, V).
@@ -208,9 +212,9 @@ def verify_maximal(
 
     """
     for k, token in enumerate(tokens):
-        if uniforms["accept"][k] * q[k, token] >= p[k, token]:
+        if uniforms["accept"][k] * q[k][token] >= p[k][token]:
             return k, sample(residual(p[k], q[k]), uniforms["residual"][k])
-    return len(tokens), sample(p[-1], uniforms["bonus"][len(tokens)])
+    return len(tokens), sample(p[len(tokens)], uniforms["bonus"][len(tokens)])
 
 
 def verify_gumbel(scores: Array, tokens: Sequence[int], gumbel: ArrayLike) -> tuple[int, int]:

@@ -147,6 +147,10 @@ class SimulatedDraft(Worker):
         ]
         return self._work(rows, found, seconds)
 
+    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:  # noqa: ARG002 - it asks nobody
+        """Return the speculations: their source knew the candidates; the tree pays for the glue."""
+        return self.lane.env.event().succeed(speculations)
+
     def prespeculate(
         self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
     ) -> SimulatedTree:

@@ -37,8 +37,9 @@ class Ssd:
         while rows := (yield from session.admit()):
             yield from session.exchange(rows)
             speculations = yield from self._look_up(session, rows)
-            predictions = _predict(session, rows, speculations)
             verify = session.target.verify(rows, speculations)
+            speculations = yield session.draft.fork(rows, speculations)
+            predictions = _predict(session, rows, speculations)
             tree = session.draft.prespeculate(rows, predictions, session.lookahead)
             outcomes = yield verify
             session.commit(speculations, outcomes)

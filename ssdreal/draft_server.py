@@ -1,0 +1,120 @@
+"""The draft's side: chains, candidates, and trees of branches."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ssdreal.messages import Begin, Branches, Candidates, Chain, Fork, Grow, Line, Place, Speculate
+from ssdreal.pages import CHAINS
+from ssdreal.sampling import Drafter, Logits, Where
+from ssdreal.server import Server, median_seconds
+from ssdreal.tree import Tree
+
+WARM_UP_BRANCHES = (1, 8, 24, 64)
+
+
+class DraftServer(Server):
+    """Drafts."""
+
+    fixed = False
+
+    def prepare(self, command: Begin) -> None:
+        """Make the drafter."""
+        ids = None if self.model.ids is None else self.model.ids.cpu().numpy()
+        self.drafter = Drafter(command.decoding, command.seed, self.model.vocabulary, ids)
+
+    def speculate(self, command: Speculate) -> tuple[Chain, ...]:
+        """Return a chain a row, drafted token by token."""
+        lines = command.lines
+        texts = [list(line.tokens) for line in lines]
+        confidences: list[list[float]] = [[] for _ in lines]
+        for step in range(command.lookahead):
+            logits = self._last_logits(lines, texts)
+            where = [(line.seq, len(text)) for line, text in zip(lines, texts, strict=True)]
+            tokens, confident, rows = self.drafter.choose(logits, where)
+            for row, text in enumerate(texts):
+                text.append(int(tokens[row]))
+                confidences[row].append(float(confident[row]))
+                if rows is not None:
+                    self._write(Place(CHAINS, lines[row].slot, 0), step, rows[row])
+        return tuple(
+            Chain(tuple(text[len(line.tokens) :]), tuple(confident), self._place(line.slot))
+            for line, text, confident in zip(lines, texts, confidences, strict=True)
+        )
+
+    def fork(self, command: Fork) -> tuple[Candidates, ...]:
+        """Return the candidates after every node of a block a row (the "glue" pass)."""
+        self._read_blocks(command)
+        return tuple(
+            self._candidates(line, block, self.forked[line.slot])
+            for line, block in zip(command.lines, command.blocks, strict=True)
+        )
+
+    def grow(self, command: Grow) -> Branches:
+        """Return a branch for every outcome; a `Stop` may change that on the way."""
+        self._read_blocks(command)
+        tree, stop = Tree(self.reader, self.drafter, command), None
+        for step in range(command.lookahead):
+            stop = self.stop(command.stamp.run, command.stamp.number) or stop
+            if stop is not None and not tree.narrow(stop):
+                break
+            for place, row in tree.grow():
+                self._write(place, step, row)
+        return tree.result(shared=self.pages is not None)
+
+    def warm_up(self, command: Begin) -> dict[str, list[tuple[int, float]]]:
+        """Return the seconds of a step, of the glue pass, and of tree steps by branches."""
+        slots, width = command.slots, command.lookahead + 1
+        found = {
+            "step": [(slots, self._seconds(np.ones(slots, int)))],
+            "glue": [(slots * width, self._seconds(np.full(slots, width)))],
+            "tree": [
+                (slots * branches, self._seconds(np.full(slots, branches)))
+                for branches in WARM_UP_BRANCHES
+                if branches <= command.capacity
+            ],
+        }
+        self.reader.texts = [[] for _ in range(slots)]
+        return found
+
+    def _seconds(self, widths: "np.ndarray[tuple[int], np.dtype[np.int_]]") -> float:
+        texts = {slot: ((0,) * int(width), 0) for slot, width in enumerate(widths)}
+
+        def work() -> None:
+            self.reader.texts = [[] for _ in texts]
+            self.reader.read(texts)
+
+        return median_seconds(work)
+
+    def _last_logits(self, lines: Sequence[Line], texts: Sequence[Sequence[int]]) -> Logits:
+        wanted = {
+            line.slot: (text, len(text) - 1) for line, text in zip(lines, texts, strict=True)
+        }
+        found = self.reader.read(wanted)
+        return np.concatenate([found[line.slot] for line in lines])
+
+    def _read_blocks(self, command: Fork | Grow) -> None:
+        self.forked = self.reader.read(
+            {
+                line.slot: ((*line.tokens, *block), len(line.tokens) - 1)
+                for line, block in zip(command.lines, command.blocks, strict=True)
+            }
+        )
+
+    def _candidates(self, line: Line, block: tuple[int, ...], logits: Logits) -> Candidates:
+        where: list[Where] = [(line.seq, len(line.tokens) + node) for node in range(len(logits))]
+        ids, beliefs = self.drafter.candidates(
+            logits, where, (*block, None), self.shape.candidates
+        )
+        return Candidates(_rows(ids), _rows(beliefs))
+
+    def _place(self, slot: int) -> Place | None:
+        return None if self.pages is None else Place(CHAINS, slot, 0)
+
+    def _write(self, place: Place, step: int, row: Logits) -> None:
+        if self.pages is not None:
+            self.pages.write(place, step, row)
+
+
+def _rows(table: "np.ndarray[tuple[int, int], np.dtype[np.generic]]") -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, table.tolist()))

@@ -1,0 +1,270 @@
+"""One run on real models: from plain settings to a `Run`."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+from uuid import uuid4
+
+from simpy import Event
+
+from ssdreal.clock import WallClock
+from ssdreal.crew import Crew
+from ssdreal.messages import Begin, Role
+from ssdreal.pages import Pages
+from ssdreal.sampling import Decoding
+from ssdreal.topology import Places
+from ssdreal.workers import RealDraft, RealTarget
+from ssdreal.workload import Workload
+from ssdsim.backups.base import Backup
+from ssdsim.backups.jit import Jit
+from ssdsim.errors import require
+from ssdsim.methods.base import Method
+from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.policies.base import Budget, Policy, Predictor
+from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.protocol import Row
+from ssdsim.results import result
+from ssdsim.session import Session
+from ssdsim.streams import stream
+from ssdsim.trace import Recorder, Run
+from ssdsim.trace import Sequence as SequenceRecord
+
+CHUNK = 64
+"""Capacities are multiples of it, so that kernels meet even shapes."""
+
+CANDIDATES = 32
+MOST_BRANCHES = 64
+"""Branches a row that there is room for where the budget is whatever fits beside the verify."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything a run depends on, but for the models and where they are.
+
+    Attributes
+    ----------
+    method, policy, backup
+        How to decode.
+    workload
+        What there is to decode.
+    lookahead
+        K, tokens drafted a round.
+    batch
+        Sequences decoded at a time.
+    decoding
+        How tokens are sampled.
+    seed
+        Of all noise and of every random stream.
+    width
+        Tokens of a row in every pass of the target; None: what the method needs, K + 1 or 1.
+
+    """
+
+    method: Method
+    workload: Workload = Workload()
+    policy: Policy = field(default_factory=UniformFanout)
+    backup: Backup = field(default_factory=Jit)
+    lookahead: int = 4
+    batch: int = 1
+    decoding: Decoding = Decoding()
+    seed: int = 0
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
+        require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
+        require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
+
+    @property
+    def drafted(self) -> int:
+        """Tokens drafted a round."""
+        return self.lookahead if "lookahead" in self.method.uses else 0
+
+    @property
+    def pass_width(self) -> int:
+        """Tokens of a row in every pass of the target."""
+        return self.width or self.drafted + 1
+
+    @property
+    def slots(self) -> int:
+        """Sequences decoded at a time."""
+        return min(self.batch, self.workload.prompts)
+
+    def capacity(self, role: Role, longest: int) -> int:
+        """Return the cache entries that a row needs; `longest` is the longest prompt, in tokens."""
+        text = longest + self.workload.output_tokens + self.pass_width
+        tree = self.branches()[0] * self.drafted + 1 if role == "draft" else 0
+        return CHUNK * ceil((text + tree) / CHUNK)
+
+    def branches(self) -> tuple[int, int]:
+        """Return the most branches of a row, and how many candidates a node must have."""
+        if "policy" not in self.method.uses:
+            return 1, CANDIDATES
+        predictor = self.policy.start(self.lookahead, stream(self.seed, "coverage"))
+        budget = MOST_BRANCHES if predictor.budget == "verify" else predictor.budget
+        example = Speculation(chain(self.lookahead), "primary")
+        ranks = [outcome.rank for outcome in predictor.predict(example, budget)]
+        return max(budget, len(ranks), 1), max(CANDIDATES, *(rank + 1 for rank in [0, *ranks]))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prompt made ready: name, kind, and token ids."""
+
+    name: str
+    kind: str
+    tokens: Sequence[int]
+
+
+class Execution:
+    """A run that can be asked for its results at any time, also when it was interrupted.
+
+    Attributes
+    ----------
+    lost
+        Why the draft was lost on the way; None if it was not.
+
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        crew: Crew,
+        places: Places,
+        tasks: Sequence[Task],
+        ends: frozenset[int] = frozenset(),
+        retired: Callable[[SequenceRecord], None] = lambda _: None,
+    ) -> None:
+        self.setup, self.crew, self.places, self.tasks = setup, crew, places, tasks
+        self.ends, self.retired = ends, retired
+        self.complete = False
+        self.env = WallClock(crew.wait)
+        self.recorder = Recorder()
+        self.pages = self._pages()
+        self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
+
+    @property
+    def lost(self) -> str | None:
+        """Why the draft was lost on the way; None if it was not."""
+        return self.crew.draft.lost if self.setup.method.draft_on else None
+
+    def run(self) -> None:
+        """Get the workers ready, and decode everything.
+
+        Raises
+        ------
+        WorkerLost
+            The target is gone.
+
+        """
+        for remote in (self.crew.target, self.crew.draft):
+            remote.attach(self.env)
+        with self.pages.made() if self.pages else nullcontext():
+            session = self.env.run(self.env.process(self._prepared()))
+            self.env.restart()
+            self.env.run(self.env.process(self.setup.method.decode(session)))
+        self.complete = True
+
+    def result(self) -> Run:
+        """Return what there is so far."""
+        self.env.tick()
+        draft_on = self.setup.method.draft_on
+        devices = self.places.devices(draft_on)
+        run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
+        run.info["draft_lost"] = self.lost
+        return run
+
+    def _prepared(self) -> Generator[Event, Any, Session]:
+        """Let both workers get ready; return the session."""
+        beginnings = [
+            self.crew.target.ask(Begin, **self._begin("target")),
+            self.crew.draft.ask(Begin, **self._begin("draft")),
+        ]
+        paces = []
+        for beginning in beginnings:
+            done = yield beginning
+            paces.append(done.value if done else {})
+        return self._session(*paces)
+
+    def _session(self, target_paces: Any, draft_paces: Any) -> Session:
+        setup, crew, recorder = self.setup, self.crew, self.recorder
+        name = self.places.target.name, self.places.draft.name
+        target = RealTarget(self.env, crew.target, recorder, "target", name[0], target_paces)
+        target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
+        target.free = list(range(setup.slots))
+        draft = RealDraft(self.env, crew.draft, recorder, "draft", name[1], draft_paces)
+        draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
+        predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
+        return Session(
+            env=self.env,
+            target=target,
+            draft=draft,
+            policy=_WhileItLasts(predictor, crew),
+            backup=setup.backup.start(stream(setup.seed, "backup")),
+            draft_on=setup.method.draft_on,
+            lookahead=setup.lookahead,
+            slots=setup.slots,
+            waiting=self.waiting,
+            recorder=recorder,
+            retired=self.retired,
+        )
+
+    def _begin(self, role: Role) -> dict[str, Any]:
+        setup, place = self.setup, getattr(self.places, role)
+        branches, candidates = setup.branches()
+        return {
+            "slots": setup.slots,
+            "width": setup.pass_width,
+            "capacity": setup.capacity(role, max(len(task.tokens) for task in self.tasks)),
+            "branches": branches,
+            "lookahead": setup.drafted,
+            "candidates": candidates,
+            "decoding": setup.decoding,
+            "seed": setup.seed,
+            "cores": place.cores,
+            "pages": self.pages,
+            "draft_ids": self.crew.ready["draft"].ids if self.pages else None,
+        }
+
+    def _pages(self) -> Pages | None:
+        setup = self.setup
+        if not (setup.decoding.needs_probabilities and setup.drafted):
+            return None
+        branches, _ = setup.branches()
+        rows = self.crew.ready["draft"].rows
+        return Pages(f"ssdreal-{uuid4().hex[:12]}", setup.slots, branches, setup.drafted, rows)
+
+    def _row(self, seq: int, task: Task) -> Row:
+        record = SequenceRecord(
+            seq=seq,
+            prompt=task.name,
+            kind=task.kind,
+            prompt_tokens=len(task.tokens),
+            output=None,
+            tokens=0,
+            arrival=0.0,
+        )
+        self.recorder.sequences.append(record)
+        return Row(record, self.setup.workload.output_tokens, len(task.tokens), ready=0.0)
+
+
+@dataclass
+class _WhileItLasts:
+    """A policy that predicts nothing any more once the draft is lost."""
+
+    policy: Predictor
+    crew: Crew
+
+    @property
+    def budget(self) -> Budget:
+        return 0 if self.crew.draft.lost else self.policy.budget
+
+    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        if self.crew.draft.lost:
+            return frozenset()
+        return self.policy.predict(speculation, budget)
+
+    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
+        self.policy.observe(speculation, outcome)

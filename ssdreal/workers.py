@@ -1,0 +1,397 @@
+"""Draft and target as a method sees them, at work in processes of their own."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from simpy import Event
+
+from ssdreal.clock import WallClock
+from ssdreal.messages import Block, Done, Fork, Grow, Line, Place, Prefill, Speculate, Verify
+from ssdreal.pages import TREES
+from ssdreal.remote import Remote
+from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.protocol import Row
+from ssdsim.trace import Recorder, Span
+
+Paces = Mapping[str, Sequence[tuple[int, float]]]
+"""For each kind of pass (tokens, seconds), as measured while warming up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted(Speculation):
+    """A speculation of real tokens.
+
+    Attributes
+    ----------
+    place
+        Where the probabilities it was sampled from lie; None where the drafter was sure.
+    ids
+        Token ids of the candidates after every node; empty until a fork finds them.
+
+    """
+
+    place: Place | None = None
+    ids: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class Text:
+    """The workers' own view of a row.
+
+    Attributes
+    ----------
+    slot
+        Its place in the workers' caches.
+    fork
+        The search for candidates that is under way or was the last; None before the first.
+    ids
+        The candidates after every node of the block in flight, as far as they are known.
+    outcome
+        How the last verify ended: last accepted node and bonus token id.
+
+    """
+
+    slot: int
+    fork: Event | None = None
+    ids: tuple[tuple[int, ...], ...] = ()
+    outcome: tuple[int, int] = (0, 0)
+
+
+@dataclass(eq=False)
+class Worker:
+    """What both have in common: a remote to ask, and spans to write down.
+
+    Attributes
+    ----------
+    lane, device
+        As spans name them.
+    paces
+        What its passes take.
+
+    """
+
+    env: WallClock
+    remote: Remote
+    recorder: Recorder
+    lane: str
+    device: str
+    paces: Paces
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts, all but the last token of each."""
+        span = self.open("prefill", rows, self.recorder.verifies)
+        span.tokens = sum(row.record.prompt_tokens for row in rows)
+        return self.env.process(self._prefilled(span, self.remote.ask(Prefill, _lines(rows))))
+
+    def open(self, kind: str, rows: Sequence[Row], number: int, branches: int = 0) -> Span:
+        """Begin a span; `number` is the lock-step round for a batch, else the row's own."""
+        alone = len(rows) == 1
+        return Span(
+            lane=self.lane,
+            device=self.device,
+            kind=kind,
+            seq=rows[0].seq if alone else -1,
+            seqs=None if alone else [row.seq for row in rows],
+            round=rows[0].round if alone else number,
+            start=self.env.now,
+            end=self.env.now,
+            batch=len(rows),
+            branches=branches,
+        )
+
+    def close(self, span: Span, done: Done, tokens: int) -> None:
+        """Write a span down with the times that its worker took."""
+        span.start, span.end = self.env.seconds(done.start), self.env.seconds(done.end)
+        span.tokens = tokens
+        self.recorder.spans.append(span)
+
+    def _prefilled(self, span: Span, answer: Event) -> Generator[Event, Any, None]:
+        done = yield answer
+        if done is not None:
+            self.close(span, done, span.tokens)
+
+    def pace(self, work: str, tokens: int) -> float:
+        """Return the seconds that a pass over so many tokens took while warming up."""
+        measured = np.array(self.paces[work])
+        return float(np.interp(tokens, measured[:, 0], measured[:, 1]))
+
+
+@dataclass(eq=False)
+class RealTarget(Worker):
+    """The target.
+
+    Attributes
+    ----------
+    prompts
+        Token ids of every sequence's prompt.
+    ends
+        Token ids that end a sequence.
+    free
+        Slots that no row has.
+
+    """
+
+    prompts: Sequence[Sequence[int]] = ()
+    ends: frozenset[int] = frozenset()
+    free: list[int] = field(default_factory=list)
+    verified: Span | None = None
+
+    def admit(self, row: Row) -> None:
+        """Give the row its prompt and a slot."""
+        self.free.sort()
+        row.text = Text(self.free.pop(0))
+        row.tokens = list(self.prompts[row.seq])
+        row.context = row.record.prompt_tokens = len(row.tokens)
+        row.ends = self.ends
+
+    def undrafted(self, row: Row) -> Speculation:
+        """Return an empty speculation."""
+        row.text.ids = ()
+        return Drafted((), "none")
+
+    def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Verify a speculation a row in one pass; the value is a list of outcomes."""
+        blocks = tuple(Block(s.tokens, getattr(s, "place", None)) for s in speculations)
+        span = self.open("verify", rows, self.recorder.verifies)
+        span.tokens = len(rows) + sum(len(block.tokens) for block in blocks)
+        self.recorder.verifies += 1
+        answer = self.remote.ask(Verify, _lines(rows), blocks=blocks)
+        return self.env.process(self._outcomes(rows, span, answer))
+
+    def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
+        """Return the tokens that the row keeps, up to the first that ends it."""
+        accepted, bonus = row.text.outcome
+        ids = (*speculation.tokens[:accepted], bonus)[:delivered]
+        last = next((at for at, token in enumerate(ids) if token in row.ends), len(ids))
+        ids = ids[: last + 1]
+        if self.verified is not None:
+            self.verified.used += len(ids)
+        if len(ids) == row.left or ids[-1] in row.ends:
+            self.free.append(row.text.slot)
+        return ids
+
+    def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds that a verify of these rows is expected to take."""
+        return self.pace("verify", len(rows) * (lookahead + 1))
+
+    def _outcomes(
+        self, rows: Sequence[Row], span: Span, answer: Event
+    ) -> Generator[Event, Any, list[Outcome]]:
+        done = yield answer
+        self.close(span, done, span.tokens)
+        self.verified = span
+        for row, outcome in zip(rows, done.value, strict=True):
+            row.text.outcome = outcome
+            if row.text.fork is not None:
+                yield row.text.fork  # a bonus token is named by its rank among the candidates
+        return [Outcome(row.text.outcome[0], _rank(row.text)) for row in rows]
+
+
+@dataclass(eq=False)
+class RealDraft(Worker):
+    """The draft. When its worker is lost it drafts nothing, and the run goes on.
+
+    Attributes
+    ----------
+    vocabulary
+        Token ids there are.
+    most
+        Branches of a row that there is room for.
+
+    """
+
+    vocabulary: int = 0
+    most: int = 1
+    trees: int = 0
+
+    def exchange(self, rows: Sequence[Row], lookahead: int) -> None:  # noqa: ARG002 - nothing to do
+        """Spend no time: messages take what they take."""
+
+    def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
+        """Draft `lookahead` tokens a row in series."""
+        span = self.open("speculate", rows, self.recorder.verifies, len(rows))
+        answer = self.remote.ask(Speculate, _lines(rows), lookahead=lookahead)
+        return self.env.process(self._speculated(rows, span, speculator, answer))
+
+    def adopt(
+        self,
+        rows: Sequence[Row],
+        proposals: Sequence[Sequence[int]],
+        lookahead: int,
+        seconds: float,  # noqa: ARG002 - it has taken what it took
+    ) -> Event:
+        """Take a proposal a row."""
+        found = [
+            Drafted(chain(len(tokens)), "backup", tuple(tokens))
+            for tokens in (proposal[:lookahead] for proposal in proposals)
+        ]
+        span = self.open("speculate", rows, self.recorder.verifies, len(rows))
+        span.tokens = sum(speculation.length for speculation in found)
+        self.recorder.spans.append(span)
+        for row in rows:
+            row.work, row.text.ids = span, ()
+        return self.env.event().succeed(found)
+
+    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Find the candidates after every node, in one pass (the "glue")."""
+        blocks = tuple(speculation.tokens for speculation in speculations)
+        answer = self.remote.ask(Fork, _lines(rows), blocks=blocks)
+        forked = self.env.process(self._forked(rows, speculations, answer))
+        for row in rows:
+            row.text.fork = forked
+        return forked
+
+    def prespeculate(
+        self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
+    ) -> "RealTree":
+        """Start to draft `lookahead` tokens for every predicted outcome."""
+        return RealTree(self, rows, predictions, lookahead)
+
+    def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
+        """Return how many branches a row can be drafted in `seconds`."""
+        left = seconds - self.pace("glue", len(rows) * (lookahead + 1))
+        fits = [
+            branches
+            for branches in range(1, self.most + 1)
+            if lookahead * self.pace("tree", len(rows) * branches) <= left
+        ]
+        return max(fits, default=0)
+
+    def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds that `speculate` is expected to take."""
+        return lookahead * self.pace("step", len(rows))
+
+    def _speculated(
+        self, rows: Sequence[Row], span: Span, speculator: Speculator, answer: Event
+    ) -> Generator[Event, Any, list[Speculation]]:
+        done = yield answer
+        for row in rows:
+            row.text.ids = ()
+        if done is None:
+            return [Drafted((), "none") for _ in rows]
+        chains = done.value
+        self.close(span, done, sum(len(drafted.tokens) for drafted in chains))
+        for row in rows:
+            row.work = span
+        return [drafted_from(found, speculator) for found in chains]
+
+    def _forked(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], answer: Event
+    ) -> Generator[Event, Any, list[Speculation]]:
+        done = yield answer
+        if done is None:
+            return list(speculations)
+        self.forking = done
+        for row, candidates in zip(rows, done.value, strict=True):
+            row.text.ids = candidates.ids
+        return [
+            replace(speculation, candidates=candidates.beliefs)
+            for speculation, candidates in zip(speculations, done.value, strict=True)
+        ]
+
+
+class RealTree:
+    """Branches that the draft grows while the target verifies."""
+
+    def __init__(
+        self,
+        draft: RealDraft,
+        rows: Sequence[Row],
+        predictions: Sequence[frozenset[Outcome]],
+        lookahead: int,
+    ) -> None:
+        self.draft, self.rows = draft, rows
+        self.outcomes = [
+            tuple(_named(sorted(predicted, key=_likely_first), row.text.ids))
+            for row, predicted in zip(rows, predictions, strict=True)
+        ]
+        self.chains: dict[int, Mapping[tuple[int, int], Any]] = {}
+        number = draft.recorder.verifies - 1
+        self.work = draft.open("prespeculate", rows, number, sum(map(len, self.outcomes)))
+        self.ready = self._grow(lookahead)
+
+    def wait(self, winners: Sequence[Row]) -> Event:  # noqa: ARG002 - it waits for all alike
+        """Finish every branch."""
+        return self.ready
+
+    def prune(self, winners: Sequence[Row]) -> Event:
+        """Drop all branches but the winning rows'; finish those."""
+        return self._stop(winners, finish=True)
+
+    def truncate(self, winners: Sequence[Row]) -> Event:
+        """Stop after the step in flight."""
+        return self._stop(winners, finish=False)
+
+    def take(self, row: Row) -> Speculation:
+        """Return the branch that the row's outcome chose; nothing, if the draft is lost."""
+        found = self.chains.get(row.seq, {}).get(row.text.outcome)
+        row.text.ids = ()
+        if found is None:
+            return Drafted((), "none")
+        row.work = self.work
+        return drafted_from(found, "primary")
+
+    def _grow(self, lookahead: int) -> Event:
+        draft = self.draft
+        if not any(self.outcomes):
+            return draft.env.event().succeed()
+        blocks = tuple(row.cached.tokens if row.cached else () for row in self.rows)
+        draft.trees += 1
+        answer = draft.remote.ask(
+            Grow,
+            _lines(self.rows),
+            blocks=blocks,
+            outcomes=tuple(self.outcomes),
+            lookahead=lookahead,
+            page=draft.trees % TREES,
+        )
+        self.number = draft.remote.number
+        return draft.env.process(self._grown(answer, draft.forking))
+
+    def _grown(self, answer: Event, forking: Done) -> Generator[Event, Any, None]:
+        done = yield answer
+        if done is None:
+            return
+        self.draft.close(self.work, replace(done, start=forking.start), done.value.tokens)
+        self.chains = {
+            row.seq: chains for row, chains in zip(self.rows, done.value.rows, strict=True)
+        }
+
+    def _stop(self, winners: Sequence[Row], finish: bool) -> Event:
+        if not self.ready.triggered:
+            won = tuple(row.text.outcome if row in winners else None for row in self.rows)
+            self.draft.remote.stop(self.number, won, finish and bool(winners))
+        return self.ready
+
+
+def drafted_from(found: Any, speculator: Speculator) -> Drafted:
+    """Return a chain that the draft's worker drafted as a speculation."""
+    return Drafted(
+        chain(len(found.tokens)), speculator, found.tokens, found.confidences, place=found.place
+    )
+
+
+def _lines(rows: Sequence[Row]) -> tuple[Line, ...]:
+    return tuple(Line(row.seq, row.round, row.text.slot, tuple(row.tokens)) for row in rows)
+
+
+def _rank(text: Text) -> int:
+    """Return the rank of the bonus token among the candidates where the verify ended."""
+    node, token = text.outcome
+    known = text.ids[node] if node < len(text.ids) else ()
+    return known.index(token) if token in known else -1
+
+
+def _likely_first(outcome: Outcome) -> tuple[int, int]:
+    return outcome.rank, outcome.node
+
+
+def _named(
+    outcomes: Sequence[Outcome], ids: Sequence[Sequence[int]]
+) -> Iterator[tuple[int, int]]:
+    """Yield outcomes with their bonus token's id for its rank, where there is such a candidate."""
+    for outcome in outcomes:
+        if outcome.rank < len(ids[outcome.node]):
+            yield outcome.node, ids[outcome.node][outcome.rank]
