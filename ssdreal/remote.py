@@ -7,9 +7,10 @@ from typing import Any, Protocol
 from simpy import Environment, Event
 
 from ssdreal.messages import Command, Done, Failed, Line, Role, Stamp, Stop
+from ssdsim.errors import RunError
 
 
-class WorkerLost(RuntimeError):
+class WorkerLost(RunError):
     """A worker that the run cannot do without is gone; the message says which and why."""
 
 

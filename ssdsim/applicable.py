@@ -1,12 +1,15 @@
 """Options that would change nothing are refused, so that nobody draws conclusions from them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
 from ssdsim.acceptance.hazard import Hazard
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
+from ssdsim.methods.base import Method
+from ssdsim.policies.base import Policy
 from ssdsim.policies.oracle import Oracle
 from ssdsim.simulation import Setup
 from ssdsim.streams import stream
@@ -15,16 +18,40 @@ Rule = tuple[str, bool, str]
 """An option (with all below it), whether it has an effect beside the others, and if not, why."""
 
 
+class Choices(Protocol):
+    """What the settings of every run, simulated or real, have in common."""
+
+    @property
+    def method(self) -> Method:
+        """The decoding method."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """The outcome policy."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Sequences decoded at a time."""
+        ...
+
+
 def refuse_idle_options(setup: Setup, config: DictConfig, overridden: list[str]) -> None:
     """Raise `ConfigError` for the first overridden key that has no effect beside the others."""
-    for option, applies, why in _rules(setup, config):
+    refuse(_rules(setup, config), overridden)
+
+
+def refuse(rules: Iterable[Rule], overridden: list[str]) -> None:
+    """Raise `ConfigError` for the first overridden key that a rule says is idle."""
+    for option, applies, why in rules:
         for key in overridden:
             if not applies and (key == option or key.startswith(f"{option}.")):
                 raise ConfigError(f"{key}: has no effect, {why}")
 
 
 def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
-    yield from _method_rules(setup)
+    yield from method_rules(setup)
     yield from _machine_rules(setup)
     yield from _pass_rules(setup)
     yield from _sampling_rules(setup)
@@ -36,7 +63,8 @@ def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
     yield "pair", "${pair." in latency, why
 
 
-def _method_rules(setup: Setup) -> Iterator[Rule]:
+def method_rules(setup: Choices) -> Iterator[Rule]:
+    """Tell which options the method, and policies and backups beside it, make use of."""
     method = setup.method
     name = type(method).__name__.lower()
     for option in ("lookahead", "policy", "backup"):

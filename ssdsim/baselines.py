@@ -25,6 +25,12 @@ def compare(run: Run, setup: Setup) -> dict[str, Run]:
     baseline that the machine's times do not cover is left out.
     """
     runs = _baselines(setup)
+    enter(run, runs)
+    return runs
+
+
+def enter(run: Run, runs: dict[str, Run]) -> None:
+    """Enter baselines and the speedups over them into `run`; `runs` are named as in `compare`."""
     for name in ("ar", "sd", "same_devices"):
         _enter(run, name, runs.get(name))
     for name, other in runs.items():
@@ -38,7 +44,6 @@ def compare(run: Run, setup: Setup) -> dict[str, Run]:
         }
     if "ar" in runs:
         _enter(runs["ar"], "sd", runs.get("sd"))
-    return runs
 
 
 def _baselines(setup: Setup) -> dict[str, Run]:

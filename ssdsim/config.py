@@ -1,5 +1,6 @@
 """From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -35,10 +36,7 @@ _sections: dict[str, set[str]] = {}
 def register() -> None:
     """Fill Hydra's groups from the plug-ins' dataclasses and from the profiles."""
     store = ConfigStore.instance()
-    for group in GROUPS:
-        for name, plugin in plugins(group).items():
-            node = {"_target_": f"{plugin.__module__}.{plugin.__qualname__}"}
-            store.store(group=group, name=name, node=completed(plugin, node))
+    register_plugins(GROUPS)
     store.store(name="config", node=OmegaConf.load(CONF / "config.yaml"))
     for group in ("latency", "pair", "workload"):
         for path in (CONF / group).glob("*.yaml"):
@@ -46,6 +44,15 @@ def register() -> None:
             store.store(group=group, name=path.stem, node=completed(SECTIONS[group], content))
     for name, path in profile_files().items():
         _register_profile(store, name, path)
+
+
+def register_plugins(groups: Iterable[str]) -> None:
+    """Store the plug-ins of these groups as options, with all their defaults."""
+    store = ConfigStore.instance()
+    for group in groups:
+        for name, plugin in plugins(group).items():
+            node = {"_target_": f"{plugin.__module__}.{plugin.__qualname__}"}
+            store.store(group=group, name=name, node=completed(plugin, node))
 
 
 def _register_profile(store: ConfigStore, name: str, path: Path) -> None:
@@ -113,7 +120,7 @@ def setup_from(config: DictConfig, choices: dict[str, Any], overridden: list[str
     from ssdsim.applicable import refuse_idle_options
 
     _check_profile(choices.get("profile"), overridden)
-    plain = _plain(config)
+    plain = plain_config(config)
     for name, keys in KEYS.items():
         check_keys(plain[name] if name else plain, keys, f"{name}." if name else "")
     setup = _setup(plain)
@@ -129,7 +136,15 @@ def _check_profile(name: str | None, overridden: list[str]) -> None:
         raise ConfigError(f"profile={name}: has no effect, {replaced} are chosen otherwise")
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def plain_config(config: DictConfig) -> dict[str, Any]:
+    """Return a config with its interpolations resolved, as plain dictionaries and lists.
+
+    Raises
+    ------
+    ConfigError
+        An interpolation leads nowhere.
+
+    """
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:

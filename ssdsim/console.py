@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+_speaker = "ssdsim"
+
+
+def speak_as(program: str) -> None:
+    """Begin all further lines on stderr with the name of this program."""
+    global _speaker  # noqa: PLW0603 - there is one terminal
+    _speaker = program
+
 
 @cache
 def console() -> "Console":
@@ -36,7 +44,7 @@ def progress(shown: bool = True) -> "Progress":
 
 def say(message: str) -> None:
     """Print one line to stderr."""
-    print(f"ssdsim: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - nothing else does
+    print(f"{_speaker}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - nothing else does
 
 
 def fail(message: str) -> NoReturn:

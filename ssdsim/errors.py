@@ -1,4 +1,4 @@
-"""The one error that means: the input is wrong, and this is what would be right."""
+"""The errors that users see: the input is wrong, or a run cannot go on."""
 
 
 class ConfigError(ValueError):
@@ -6,6 +6,14 @@ class ConfigError(ValueError):
 
     The message names the option, the value and what would be right, in one line. The command
     line prints it and exits with code 2.
+    """
+
+
+class RunError(RuntimeError):
+    """A run cannot go on, though its input was right: a device, a worker or a disk failed.
+
+    The command line prints the one line of its message, says where what was computed is, and
+    exits with code 1.
     """
 
 

@@ -1,7 +1,7 @@
 """What `--help` prints: every option, and every plug-in with its fields."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, is_dataclass
 from inspect import getdoc
 from pathlib import Path
@@ -47,49 +47,55 @@ An option that takes a plug-in takes its name, or a mapping where it needs optio
 
 def text() -> str:
     """Return the whole page."""
-    width = min(get_terminal_size((100, 24)).columns, 120)
-    return "\n".join(line for part in _page(width) for line in part)
+    names = {"profiles": ", ".join(sorted(profile_files())), "pairs": _names("pair")}
+    main = [(option, meaning.format(**names)) for option, meaning in MAIN]
+    lines = [*page(INTRO, main, GROUPS), *_machines(), "", NESTED.rstrip()]
+    return "\n".join(lines)
 
 
-def _page(width: int) -> Iterator[list[str]]:
-    names = {
-        "profiles": ", ".join(sorted(profile_files())),
-        "pairs": _names("pair"),
-    }
-    yield [INTRO, "Options"]
-    for option, meaning in MAIN:
-        yield _entry(option, meaning.format(**names), 2, 22, width)
-    for group in GROUPS:
-        yield ["", f"{group}=NAME, {DEFAULTS.get(group, PROFILES)} by default"]
+def page(intro: str, main: Iterable[tuple[str, str]], groups: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a help page: options with their meanings, then the groups' plug-ins."""
+    width = _width()
+    yield from (intro, "Options")
+    for option, meaning in main:
+        yield from _entry(option, meaning, 2, 22, width)
+    for group in groups:
+        yield from ("", f"{group}=NAME, {DEFAULTS.get(group, PROFILES)} by default")
         for name, plugin in plugins(group).items():
             yield from _plugin(group, name, plugin, width)
-    yield ["", f"latency=NAME, {PROFILES} by default"]
+
+
+def _machines() -> Iterator[str]:
+    yield from ("", f"latency=NAME, {PROFILES} by default")
     for path in sorted((CONF / "latency").glob("*.yaml")):
-        yield from _machine(path, width)
-    yield ["", NESTED.rstrip()]
+        yield from _machine(path, _width())
+
+
+def _width() -> int:
+    return min(get_terminal_size((100, 24)).columns, 120)
 
 
 def _names(group: str) -> str:
     return ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
 
 
-def _plugin(group: str, name: str, plugin: type, width: int) -> Iterator[list[str]]:
+def _plugin(group: str, name: str, plugin: type, width: int) -> Iterator[str]:
     summary = (plugin.__doc__ or "").strip().splitlines()[0]
-    yield _entry(name, summary, 2, 22, width)
+    yield from _entry(name, summary, 2, 22, width)
     meanings, before = _meanings(plugin), ""
     for field in options(plugin):
         meaning = meanings.get(field.name, "")
         option = f"{group}.{field.name}{_default(field)}"
-        yield _entry(option, meaning if meaning != before else "", 6, 42, width)
+        yield from _entry(option, meaning if meaning != before else "", 6, 42, width)
         before = meaning
 
 
-def _machine(path: Path, width: int) -> Iterator[list[str]]:
+def _machine(path: Path, width: int) -> Iterator[str]:
     content = path.read_text()
     summary = content.partition("\n")[0].removeprefix("# ")
-    yield _entry(path.stem, summary, 2, 22, width)
+    yield from _entry(path.stem, summary, 2, 22, width)
     leaves = "  ".join(_leaves("latency", yaml.safe_load(content)))
-    yield [f"      {line}" for line in wrap(leaves, width - 6, break_on_hyphens=False)]
+    yield from [f"      {line}" for line in wrap(leaves, width - 6, break_on_hyphens=False)]
 
 
 def _leaves(name: str, content: Any) -> Iterator[str]:

@@ -1,81 +1,135 @@
-"""Workers in the test's own process, behind a channel that can be made to misbehave."""
+"""Workers in the test's own process, behind channels that can be made to misbehave."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
 
 from ssdreal.draft_server import DraftServer
-from ssdreal.messages import Stop
+from ssdreal.execution import Execution, Task
+from ssdreal.messages import Begin, Failed, Stop
 from ssdreal.remote import Remote
 from ssdreal.target_server import TargetServer
 from ssdreal.topology import Place, Places
 
 HERE = Places(Place("cpu", ()), Place("cpu", ()))
+TURNS = 3  # that a delayed answer or a replayed command comes late
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
+class Faults:
+    """What happens to a worker and its messages; every n-th is hit, 0 means none.
+
+    Attributes
+    ----------
+    double
+        Commands that come twice in a row, and so do their answers.
+    replay
+        Commands that come again when the worker has carried out `TURNS` others.
+    delay
+        Answers that are held back while the run waits `TURNS` times more.
+    stop_after
+        Steps that a tree goes on growing when it is told to stop.
+    dies_after
+        Commands after which the worker is gone; None: it lives.
+    dies
+        How the run hears of that: the pipe is broken when it sends the next command, or the
+        worker is gone or fails while it works on it.
+
+    """
+
+    double: int = 0
+    replay: int = 0
+    delay: int = 0
+    stop_after: Callable[[int], int] = lambda _: 0
+    dies_after: int | None = None
+    dies: str = "sending"
+
+
 class InlineChannel:
     """Commands wait here until the run waits for answers; then one of them is carried out.
 
-    `double` repeats every n-th message both ways, `shuffle` lets a command overtake its
-    predecessor, `delay` holds every n-th answer back for a while, `dies_after` commands the
-    worker is gone.
+    Attributes
+    ----------
+    log
+        Commands carried out, with what came of them.
+
     """
 
-    server: object
-    double: int = 0
-    delay: int = 0
-    late_stops: bool = False
-    dies_after: int | None = None
-    commands: deque = field(default_factory=deque)
-    answers: deque = field(default_factory=deque)
-    stops: dict = field(default_factory=dict)
-    count: int = 0
+    def __init__(self, server, faults):
+        self.server, self.faults = server, faults
+        self.commands, self.answers, self.replays, self.stops = deque(), [], deque(), {}
+        self.log = []
+        self.count = 0
+        server.stop = self._stop
 
-    def __post_init__(self):
-        self.server.stop = lambda run, tree: self.stops.pop((run, tree), None)
+    @property
+    def dead(self):
+        return self.faults.dies_after is not None and self.count >= self.faults.dies_after
 
     def send(self, message):
-        if self.dies_after is not None and self.count >= self.dies_after:
-            raise BrokenPipeError
+        if self.dead and self.faults.dies == "sending":
+            raise BrokenPipeError(32, "Broken pipe")
         if isinstance(message, Stop):
-            self.stops[message.run, message.tree] = message
-            return
-        self.commands.append(message)
+            self.stops[message.run, message.tree] = message, self.faults.stop_after(message.tree)
+        else:
+            self.commands.append(message)
 
     def work(self):
-        """Carry out one command; return whether there was anything to do."""
-        if self.commands:
-            command = self.commands.popleft()
-            self.count += 1
-            if self.dies_after is not None and self.count > self.dies_after:
-                return None
-            repeated = self.double and self.count % self.double == 0
-            for _ in range(2 if repeated else 1):
-                done = self.server.answer(command)
-                if done is not None:
-                    patience = 3 if self.delay and self.count % self.delay == 0 else 0
-                    self.answers.append([patience, done])
-                    if repeated:
-                        self.answers.append([patience, done])
-            return True
-        return bool(self.answers)
+        """Carry out a command; return the worker's last words where it has any."""
+        if not self.commands:
+            return None
+        if self.dead:
+            self.commands.clear()
+            return self.faults.dies
+        command = self.commands.popleft()
+        self.count += 1
+        again = self._hit(self.faults.double)
+        for message in [command] * (2 if again else 1):
+            self._carry_out(message, again)
+        if self._hit(self.faults.replay):
+            self.replays.append((self.count + TURNS, command))
+        while self.replays and self.replays[0][0] <= self.count:
+            self._carry_out(self.replays.popleft()[1], again)
+        return None
 
     def taken(self):
         """Return the answers that have waited long enough."""
-        for answer in self.answers:
-            answer[0] -= 1
+        self.answers = [(patience - 1, done) for patience, done in self.answers]
         due = [done for patience, done in self.answers if patience < 0]
-        self.answers = deque(answer for answer in self.answers if answer[0] >= 0)
+        self.answers = [answer for answer in self.answers if answer[0] >= 0]
         return due
+
+    def _hit(self, every):
+        return bool(every) and self.count % every == 0
+
+    def _carry_out(self, command, again):
+        done = self.server.answer(command)
+        if done is None:
+            return
+        if isinstance(command, Begin):
+            _refuse_junk(self.server)
+        self.log.append((command, done.value))
+        patience = TURNS if self._hit(self.faults.delay) else 0
+        self.answers += [(patience, done)] * (2 if again else 1)
+
+    def _stop(self, run, tree):
+        stop, steps = self.stops.get((run, tree), (None, 0))
+        if steps:
+            self.stops[run, tree] = stop, steps - 1
+            return None
+        self.stops.pop((run, tree), None)
+        return stop
 
 
 class InlineCrew:
-    """A crew without processes. `target` and `draft` are models; faults go to their channels."""
+    """A crew without processes; `target` and `draft` are models at first, then remotes."""
 
-    def __init__(self, target, draft, target_faults=None, draft_faults=None):
+    def __init__(self, target, draft, target_faults=Faults(), draft_faults=Faults()):
         self.channels = {
-            "target": InlineChannel(TargetServer(target), **(target_faults or {})),
-            "draft": InlineChannel(DraftServer(draft), **(draft_faults or {})),
+            "target": InlineChannel(TargetServer(target), target_faults),
+            "draft": InlineChannel(DraftServer(draft), draft_faults),
         }
         self.target, self.draft = (Remote(role, self.channels[role]) for role in self.channels)
         self.ready = {role: channel.server.ready() for role, channel in self.channels.items()}
@@ -86,10 +140,43 @@ class InlineCrew:
             channel = self.channels[remote.role]
             if remote.lost:
                 continue
-            worked = channel.work()
-            if worked is None:
+            owed = owed or bool(remote.pending)
+            last_words = channel.work()
+            if last_words == "failing":
+                remote.receive(Failed(None, "it failed in a test"))
+            elif last_words is not None:
                 remote.lose("it died in a test")
             for done in channel.taken():
                 remote.receive(done)
-            owed = owed or bool(remote.pending) or bool(worked)
-        return owed or any(r.pending for r in (self.draft, self.target))
+        return owed
+
+
+def decode(setup, target, draft, prompts, **faults):
+    """Return the run of a setup over prompts, and the crew that did it."""
+    crew = InlineCrew(target, draft, **faults)
+    execution = Execution(setup, crew, HERE, tasks(prompts))
+    execution.run()
+    return execution.result(), crew
+
+
+def tasks(prompts):
+    return [Task(f"prompt {at}", "test", list(prompt)) for at, prompt in enumerate(prompts)]
+
+
+def outputs(run):
+    return [tuple(map(int, output)) for output in run.sequences.output]
+
+
+def _refuse_junk(server):
+    """Let nobody use the logits of a token that saw anything but the text before it."""
+    sampler = server.drafter if isinstance(server, DraftServer) else server.verifier
+    for name in ("probabilities", "scores"):
+        setattr(sampler, name, _refusing(getattr(sampler, name)))
+
+
+def _refusing(use):
+    def checked(logits, *rest):
+        assert not np.isnan(logits).any(), "logits of a token that did not see its own text"
+        return use(logits, *rest)
+
+    return checked

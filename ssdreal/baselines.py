@@ -1,0 +1,82 @@
+"""What a real run is compared with: AR, SD at its best lookahead, and the target's own tokens."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ssdreal.execution import Setup, Task
+from ssdreal.sitting import Sitting
+from ssdreal.topology import Places, Topology
+from ssdsim.baselines import enter
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.speculative import Speculative
+from ssdsim.trace import Run
+
+MOST_LOOKAHEAD = 12
+SEARCH_PROMPTS = 4
+
+
+def compare(
+    run: Run, setup: Setup, sitting: Sitting, topology: Topology, tasks: Sequence[Task]
+) -> dict[str, Run]:
+    """Measure the baselines of `setup`, enter them into `run`, and return their runs.
+
+    AR and SD run on the target's devices; `same_devices` is the better of the two on every device
+    that the method uses. Where nothing is left to chance, the run's tokens are also compared with
+    the target's own at the same pass shape: `token_mismatches` counts those that differ.
+    """
+    alone = topology.places("target")
+    runs = {
+        "ar": sitting.measure(replace(setup, method=Autoregressive()), alone, tasks),
+        "sd": _best_speculative(setup, sitting, alone, tasks),
+    }
+    spread = topology.spread() if setup.method.draft_on == "own" else alone
+    if spread is not None:
+        lookahead = runs["sd"].info["config"]["lookahead"]
+        both = [
+            sitting.measure(replace(setup, method=Autoregressive()), spread, tasks),
+            sitting.measure(_speculative(setup, lookahead), spread, tasks),
+        ]
+        runs["same_devices"] = max(both, key=_speed)
+    enter(run, runs)
+    _enter_mismatches(run, setup, sitting, alone, tasks)
+    return runs
+
+
+def _best_speculative(
+    setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
+) -> Run:
+    """Return ordinary speculation at its best lookahead, looked for on the first prompts."""
+    few = tasks[: max(SEARCH_PROMPTS, setup.batch)]
+    part = replace(setup, workload=replace(setup.workload, prompts=len(few)))
+    best, best_speed = 1, 0.0
+    for lookahead in range(1, MOST_LOOKAHEAD + 1):
+        speed = _speed(sitting.measure(_speculative(part, lookahead), places, few))
+        if speed > best_speed:
+            best, best_speed = lookahead, speed
+        elif lookahead > best + 1:
+            break  # tokens/s has one peak in K
+    return sitting.measure(_speculative(setup, best), places, tasks)
+
+
+def _speculative(setup: Setup, lookahead: int) -> Setup:
+    return replace(setup, method=Speculative(), lookahead=lookahead)
+
+
+def _enter_mismatches(
+    run: Run, setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
+) -> None:
+    """Count the tokens that differ from the target's own, decoded at the run's pass shape."""
+    if setup.decoding.needs_probabilities or not run.info["complete"]:
+        return
+    oracle = replace(setup, method=Autoregressive(), width=setup.pass_width)
+    own = sitting.measure(oracle, places, tasks).tables["sequences"]["output"].to_pylist()
+    outputs = run.tables["sequences"]["output"].to_pylist()
+    run.metrics["token_mismatches"] = sum(
+        ours != theirs
+        for mine, target in zip(outputs, own, strict=True)
+        for ours, theirs in zip(mine, target, strict=True)
+    )
+
+
+def _speed(run: Run) -> float:
+    return run.metrics["tokens_per_s"] or 0.0

@@ -1,0 +1,108 @@
+"""`python -m ssdreal`: what the command runs is real."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from omegaconf import DictConfig
+
+from ssdreal.checks import check_pair, check_room
+from ssdreal.config import Request, register, request_from
+from ssdreal.execution import Execution, Task
+from ssdreal.models import encode_prompt, end_ids, tokenizer
+from ssdreal.sitting import Sitting
+from ssdreal.workload import read_prompts
+from ssdsim import command
+from ssdsim.trace import Run
+from ssdsim.trace import Sequence as SequenceRecord
+
+
+@dataclass
+class Job:
+    """A real run and the runs that it is compared with."""
+
+    request: Request
+    sitting: Sitting
+    tasks: list[Task]
+
+    @property
+    def prompts(self) -> int:
+        """Sequences to decode."""
+        return self.request.setup.workload.prompts
+
+    def start(self, retired: Callable[[SequenceRecord], None]) -> Execution:
+        """Return the run, not begun yet, its models loaded."""
+        setup = self.request.setup
+        places = self.request.topology.places(setup.method.draft_on)
+        return self.sitting.execution(setup, places, self.tasks, retired)
+
+    def compare(self, run: Run) -> dict[str, Run]:
+        """Measure the baselines."""
+        from ssdreal.baselines import compare
+
+        request = self.request
+        return compare(run, request.setup, self.sitting, request.topology, self.tasks)
+
+    def title(self, config: dict[str, Any]) -> str:
+        """Say which models ran where."""
+        settings = {name: config["choices"].get(name) for name in ("pair",)}
+        settings |= {name: config[name] for name in ("dtype", "batch", "temperature")}
+        return " ".join(f"{name}={value}" for name, value in settings.items())
+
+    def epilogue(self, run: Run) -> str:
+        """Return a note if the draft was lost, and the texts if they were asked for."""
+        lines = []
+        if lost := run.info["draft_lost"]:
+            lines.append(f"the draft was lost ({lost}): decoded without drafts from there on")
+        if self.request.texts:
+            decode = tokenizer(self.request.pair.target).decode
+            for name, output in zip(run.sequences.prompt, run.sequences.output, strict=True):
+                lines.append(f"\n--- {name} ---\n{decode(list(output or []))}")
+        return "\n".join(lines)
+
+
+class Measuring:
+    """The program of `python -m ssdreal`."""
+
+    name: ClassVar[str] = "ssdreal"
+    config: ClassVar[str] = "real"
+
+    def __init__(self) -> None:
+        self.sitting: Sitting | None = None
+
+    def register(self) -> None:
+        """Fill Hydra's groups."""
+        register()
+
+    def prepare(
+        self,
+        config: DictConfig,
+        choices: dict[str, Any],  # noqa: ARG002 - only a simulation's profile needs them
+        overridden: list[str],
+    ) -> Job:
+        """Turn a config into checked settings, and prompts into tokens."""
+        request = request_from(config, overridden)
+        workload, pair = request.setup.workload, request.pair
+        prompts = read_prompts(request.prompts, workload.prompts)
+        models = check_pair(pair, request.dtype)
+        tasks = [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]
+        check_room(request, models, tasks)
+        return Job(request, self._sitting(request), tasks)
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if self.sitting is not None:
+            self.sitting.close()
+
+    def _sitting(self, request: Request) -> Sitting:
+        """Return the sitting; the runs of a sweep share one as long as they want its models."""
+        wanted = (request.pair, request.dtype)
+        if self.sitting is None or (self.sitting.pair, self.sitting.dtype) != wanted:
+            self.close()
+            self.sitting = Sitting(*wanted, frozenset(end_ids(request.pair.target)))
+        return self.sitting
+
+
+def main() -> None:
+    """Run the command line."""
+    command.main(Measuring())

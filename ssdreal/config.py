@@ -1,0 +1,135 @@
+"""From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from ssdreal.execution import Setup
+from ssdreal.sampling import Decoding
+from ssdreal.topology import Topology, topology
+from ssdreal.workload import Workload
+from ssdsim.acceptance.position import holds_back
+from ssdsim.applicable import Rule, method_rules, refuse
+from ssdsim.building import build, check_keys, completed, make
+from ssdsim.config import plain_config, register_plugins
+from ssdsim.errors import require
+from ssdsim.plugins import CONF
+from ssdsim.policies.oracle import Oracle
+
+GROUPS = ("method", "policy", "backup")
+PLAIN = ("lookahead", "batch", "seed")
+SAMPLED = ("temperature", "coupling", "top_k", "top_p")
+OWN = ("dtype", "topology", "prompts", "texts", "out")
+KEYS = {
+    "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
+    "saguaro": ("constant", "fanout"),
+    "pair": ("target", "draft"),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Names of two models: see `ssdreal.models`."""
+
+    target: str
+    draft: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a command line asks for.
+
+    Attributes
+    ----------
+    setup
+        How to decode what.
+    pair, dtype, topology
+        With which models, in which type, on which devices.
+    prompts
+        File of prompts; None: the project's own.
+    texts
+        Whether the generated texts are wanted.
+
+    """
+
+    setup: Setup
+    pair: Pair
+    topology: Topology
+    dtype: str = "bfloat16"
+    prompts: str | None = None
+    texts: bool = False
+
+
+def register() -> None:
+    """Fill Hydra's groups."""
+    store = ConfigStore.instance()
+    register_plugins(GROUPS)
+    workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
+    store.store(group="workload", name="real", node=completed(Workload, workload))
+    for path in (CONF / "pair").glob("*.yaml"):
+        store.store(group="pair", name=path.stem, node=OmegaConf.load(path))
+    store.store(name="real", node=OmegaConf.load(CONF / "real.yaml"))
+
+
+def request_from(config: DictConfig, overridden: list[str]) -> Request:
+    """Turn Hydra's config into a `Request`.
+
+    Parameters
+    ----------
+    config
+        Composed and still with interpolations.
+    overridden
+        Keys that the user set; those that would change nothing are refused.
+
+    Raises
+    ------
+    ConfigError
+        A value is not possible, or a key has no meaning beside the other choices.
+
+    """
+    plain = plain_config(config)
+    for name, keys in KEYS.items():
+        check_keys(plain[name] if name else plain, keys, f"{name}." if name else "")
+    setup = _setup(plain)
+    refuse(_rules(setup), overridden)
+    hints = get_type_hints(Request)
+    values = {
+        name: build(hints[name], plain[name], name) for name in ("pair", "dtype", "prompts", "texts")
+    }
+    return Request(setup, topology=topology(str(plain["topology"])), **values)
+
+
+def _setup(plain: dict[str, Any]) -> Setup:
+    hints = get_type_hints(Setup)
+    values = {name: build(hints[name], plain[name], name) for name in (*GROUPS, "workload")}
+    values["decoding"] = _decoding(plain)
+    values |= {name: plain[name] for name in PLAIN}
+    setup: Setup = make(Setup, values, "")
+    right = "needs a run whose outcomes are known beforehand; a real one's are not"
+    require(not isinstance(setup.policy, Oracle), "policy", "oracle", right)
+    holds_back(setup.decoding)
+    return setup
+
+
+def _decoding(plain: dict[str, Any]) -> Decoding:
+    hints = get_type_hints(Decoding)
+    values = {name: plain[name] for name in SAMPLED}
+    for name, value in plain["saguaro"].items():
+        field = f"saguaro_{name}"
+        values[field] = build(hints[field], value, f"saguaro.{name}")
+    decoding: Decoding = make(Decoding, values, "")
+    return decoding
+
+
+def _rules(setup: Setup) -> Iterator[Rule]:
+    yield from method_rules(setup)
+    yield "backup.seconds", False, "a real backup takes the time that it takes"
+    decoding, drafts = setup.decoding, bool(setup.method.uses)
+    for option in ("coupling", "saguaro"):
+        yield option, drafts, "the method drafts nothing"
+    for option in ("coupling", "saguaro", "top_k", "top_p"):
+        yield option, not decoding.greedy, "decoding is greedy at temperature=0"
+    yield "saguaro.fanout", decoding.saguaro_constant < 1, "saguaro.constant=1 turns it off"

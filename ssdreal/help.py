@@ -1,0 +1,41 @@
+"""What `--help` prints: every option, and every plug-in with its fields."""
+
+from ssdsim.help import page
+from ssdsim.plugins import CONF
+
+INTRO = """\
+Decode with real models: draft and target at work in processes of their own, lossless and traced.
+
+  python -m ssdreal                                 SSD on the default pair, compared with AR and SD
+  python -m ssdreal lookahead=3 policy.budget=16    change options by name
+  python -m ssdreal -m method=autoregressive,speculative,ssd
+                                                    several runs in one sitting, ranked
+"""
+MAIN = (
+    ("method=NAME", "how to decode; with policy= and backup= listed below"),
+    ("lookahead=K", "tokens drafted a round"),
+    ("batch=B", "sequences decoded at a time"),
+    ("temperature=T", "0 is greedy"),
+    ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),
+    ("saguaro.constant=C", "Saguaro sampling: the draft's top tokens are scaled by C; 1 is off"),
+    ("saguaro.fanout=F", "how many of them"),
+    ("top_k=N", "sample from so many tokens; 0: all"),
+    ("top_p=P", "sample from the best tokens that have this probability together; 1: all"),
+    ("pair=NAME", "models: {pairs}; or pair.target=, pair.draft= with names or folders"),
+    ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
+    ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
+    ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
+    ("workload.prompts=N", "and workload.output_tokens, workload.stop_at_end"),
+    ("texts=true", "print the generated texts"),
+    ("seed=N", "of all noise and every random stream"),
+    ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
+)
+GROUPS = ("method", "policy", "backup")
+PAIRS = ("smollm2", "tiny")
+
+
+def text() -> str:
+    """Return the whole page."""
+    pairs = ", ".join(name for name in PAIRS if (CONF / "pair" / f"{name}.yaml").is_file())
+    main = [(option, meaning.format(pairs=pairs)) for option, meaning in MAIN]
+    return "\n".join(page(INTRO, main, GROUPS))
