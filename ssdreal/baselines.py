@@ -42,9 +42,7 @@ def compare(
     return runs
 
 
-def _best_speculative(
-    setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
-) -> Run:
+def _best_speculative(setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]) -> Run:
     """Return ordinary speculation at its best lookahead, looked for on the first prompts."""
     few = tasks[: max(SEARCH_PROMPTS, setup.batch)]
     part = replace(setup, workload=replace(setup.workload, prompts=len(few)))

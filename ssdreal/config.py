@@ -97,7 +97,8 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
     refuse(_rules(setup), overridden)
     hints = get_type_hints(Request)
     values = {
-        name: build(hints[name], plain[name], name) for name in ("pair", "dtype", "prompts", "texts")
+        name: build(hints[name], plain[name], name)
+        for name in ("pair", "dtype", "prompts", "texts")
     }
     return Request(setup, topology=topology(str(plain["topology"])), **values)
 

@@ -1,8 +1,10 @@
 """The draft's side: chains, candidates, and trees of branches."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssdreal.messages import Begin, Branches, Candidates, Chain, Fork, Grow, Line, Place, Speculate
 from ssdreal.pages import CHAINS
@@ -77,7 +79,7 @@ class DraftServer(Server):
         self.reader.texts = [[] for _ in range(slots)]
         return found
 
-    def _seconds(self, widths: "np.ndarray[tuple[int], np.dtype[np.int_]]") -> float:
+    def _seconds(self, widths: NDArray[np.int_]) -> float:
         texts = {slot: ((0,) * int(width), 0) for slot, width in enumerate(widths)}
 
         def work() -> None:
@@ -87,9 +89,7 @@ class DraftServer(Server):
         return median_seconds(work)
 
     def _last_logits(self, lines: Sequence[Line], texts: Sequence[Sequence[int]]) -> Logits:
-        wanted = {
-            line.slot: (text, len(text) - 1) for line, text in zip(lines, texts, strict=True)
-        }
+        wanted = {line.slot: (text, len(text) - 1) for line, text in zip(lines, texts, strict=True)}
         found = self.reader.read(wanted)
         return np.concatenate([found[line.slot] for line in lines])
 
@@ -103,9 +103,7 @@ class DraftServer(Server):
 
     def _candidates(self, line: Line, block: tuple[int, ...], logits: Logits) -> Candidates:
         where: list[Where] = [(line.seq, len(line.tokens) + node) for node in range(len(logits))]
-        ids, beliefs = self.drafter.candidates(
-            logits, where, (*block, None), self.shape.candidates
-        )
+        ids, beliefs = self.drafter.candidates(logits, where, (*block, None), self.shape.candidates)
         return Candidates(_rows(ids), _rows(beliefs))
 
     def _place(self, slot: int) -> Place | None:
@@ -116,5 +114,5 @@ class DraftServer(Server):
             self.pages.write(place, step, row)
 
 
-def _rows(table: "np.ndarray[tuple[int, int], np.dtype[np.generic]]") -> tuple[tuple[float, ...], ...]:
+def _rows(table: NDArray[Any]) -> tuple[tuple[Any, ...], ...]:
     return tuple(map(tuple, table.tolist()))

@@ -162,7 +162,7 @@ class Execution:
         for remote in (self.crew.target, self.crew.draft):
             remote.attach(self.env)
         with self.pages.made() if self.pages else nullcontext():
-            session = self.env.run(self.env.process(self._prepared()))
+            session: Any = self.env.run(self.env.process(self._prepared()))
             self.env.restart()
             self.env.run(self.env.process(self.setup.method.decode(session)))
         self.complete = True

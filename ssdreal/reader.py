@@ -71,7 +71,9 @@ class Reader:
             For each slot the logits after each token from that place on, (tokens, head rows).
 
         """
-        starts = {slot: min(self._known(slot, text), first) for slot, (text, first) in texts.items()}
+        starts = {
+            slot: min(self._known(slot, text), first) for slot, (text, first) in texts.items()
+        }
         width = width or max(len(text) - starts[slot] for slot, (text, _) in texts.items())
         found: dict[int, list[Logits]] = {slot: [] for slot in texts}
         while any(starts[slot] < len(text) for slot, (text, _) in texts.items()):

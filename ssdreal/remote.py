@@ -10,7 +10,7 @@ from ssdreal.messages import Command, Done, Failed, Line, Role, Stamp, Stop
 from ssdsim.errors import RunError
 
 
-class WorkerLost(RunError):
+class WorkerLost(RunError):  # noqa: N818 - "lost" says that it is an error
     """A worker that the run cannot do without is gone; the message says which and why."""
 
 

@@ -8,6 +8,7 @@ part of the vocabulary only: row r of its logits stands for token `ids[r]`, ids 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,8 +280,8 @@ class _Rows(Sequence[Array]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, k: int) -> Array:  # type: ignore[override]
+    def __getitem__(self, k: Any) -> Any:
         return self.row(k)
 
     def __iter__(self) -> Iterator[Array]:
-        return map(self.row, range(self.length))
+        yield from map(self.row, range(self.length))

@@ -47,9 +47,7 @@ class Server:
         began = perf_counter_ns()
         before = 0 if isinstance(command, Begin) else self.reader.spent
         value = getattr(self, type(command).__name__.lower())(command)
-        return Done(
-            command.stamp, value, began, perf_counter_ns(), self.reader.spent - before
-        )
+        return Done(command.stamp, value, began, perf_counter_ns(), self.reader.spent - before)
 
     def begin(self, command: Begin) -> Any:
         """Get ready for a run, warm up, and return what passes take."""

@@ -55,7 +55,7 @@ class TargetServer(Server):
 
         def verify() -> None:
             self.reader.texts = [[] for _ in slots]
-            self.reader.read({slot: (text, 0) for slot in slots}, command.width)
+            self.reader.read(dict.fromkeys(slots, (text, 0)), command.width)
 
         seconds = median_seconds(verify)
         self.reader.texts = [[] for _ in slots]
@@ -66,4 +66,3 @@ class TargetServer(Server):
             return None
         rows = self.pages.read(block.place, len(block.tokens))
         return Drafts(rows, self.draft_ids, self.model.vocabulary)
-

@@ -64,13 +64,14 @@ class Tree:
 
     def result(self, shared: bool) -> Branches:
         """Return what was drafted."""
-        return Branches(
-            tuple(
-                {branch.outcome: branch.chain(self._place(branch) if shared else None) for branch in row}
-                for row in self.branches
-            ),
-            self.tokens,
+        rows = (
+            {
+                branch.outcome: branch.chain(self._place(branch) if shared else None)
+                for branch in row
+            }
+            for row in self.branches
         )
+        return Branches(tuple(rows), self.tokens)
 
     def _place(self, branch: "_Branch") -> Place:
         return Place(self.command.page, branch.line.slot, branch.number)
@@ -92,9 +93,8 @@ class Tree:
                 sees[line.slot, column, branch.entries] = True
             self.free[row] += len(live)
         found = self.reader.look(tokens, positions, at, sees)
-        return np.concatenate(
-            [found[line.slot, : len(live)] for line, live in zip(self.command.lines, self.live, strict=True)]
-        )
+        rows = zip(self.command.lines, self.live, strict=True)
+        return np.concatenate([found[line.slot, : len(live)] for line, live in rows])
 
 
 class _Branch:

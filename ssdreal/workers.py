@@ -1,6 +1,6 @@
 """Draft and target as a method sees them, at work in processes of their own."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,55 +8,16 @@ import numpy as np
 from simpy import Event
 
 from ssdreal.clock import WallClock
-from ssdreal.messages import Block, Done, Fork, Grow, Line, Place, Prefill, Speculate, Verify
-from ssdreal.pages import TREES
+from ssdreal.drafted import Drafted, Text, drafted_from, lines_of
+from ssdreal.messages import Block, Done, Fork, Prefill, Speculate, Verify
 from ssdreal.remote import Remote
+from ssdreal.speculation_cache import RealTree
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
 
 Paces = Mapping[str, Sequence[tuple[int, float]]]
 """For each kind of pass (tokens, seconds), as measured while warming up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drafted(Speculation):
-    """A speculation of real tokens.
-
-    Attributes
-    ----------
-    place
-        Where the probabilities it was sampled from lie; None where the drafter was sure.
-    ids
-        Token ids of the candidates after every node; empty until a fork finds them.
-
-    """
-
-    place: Place | None = None
-    ids: tuple[tuple[int, ...], ...] = ()
-
-
-@dataclass(eq=False, slots=True)
-class Text:
-    """The workers' own view of a row.
-
-    Attributes
-    ----------
-    slot
-        Its place in the workers' caches.
-    fork
-        The search for candidates that is under way or was the last; None before the first.
-    ids
-        The candidates after every node of the block in flight, as far as they are known.
-    outcome
-        How the last verify ended: last accepted node and bonus token id.
-
-    """
-
-    slot: int
-    fork: Event | None = None
-    ids: tuple[tuple[int, ...], ...] = ()
-    outcome: tuple[int, int] = (0, 0)
 
 
 @dataclass(eq=False)
@@ -83,7 +44,7 @@ class Worker:
         """Compute the prompts, all but the last token of each."""
         span = self.open("prefill", rows, self.recorder.verifies)
         span.tokens = sum(row.record.prompt_tokens for row in rows)
-        return self.env.process(self._prefilled(span, self.remote.ask(Prefill, _lines(rows))))
+        return self.env.process(self._prefilled(span, self.remote.ask(Prefill, lines_of(rows))))
 
     def open(self, kind: str, rows: Sequence[Row], number: int, branches: int = 0) -> Span:
         """Begin a span; `number` is the lock-step round for a batch, else the row's own."""
@@ -157,7 +118,7 @@ class RealTarget(Worker):
         span = self.open("verify", rows, self.recorder.verifies)
         span.tokens = len(rows) + sum(len(block.tokens) for block in blocks)
         self.recorder.verifies += 1
-        answer = self.remote.ask(Verify, _lines(rows), blocks=blocks)
+        answer = self.remote.ask(Verify, lines_of(rows), blocks=blocks)
         return self.env.process(self._outcomes(rows, span, answer))
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
@@ -199,20 +160,25 @@ class RealDraft(Worker):
         Token ids there are.
     most
         Branches of a row that there is room for.
+    trees
+        Trees begun.
+    forking
+        The worker's last search for candidates; None before the first, or once it is lost.
 
     """
 
     vocabulary: int = 0
     most: int = 1
     trees: int = 0
+    forking: Done | None = None
 
-    def exchange(self, rows: Sequence[Row], lookahead: int) -> None:  # noqa: ARG002 - nothing to do
+    def exchange(self, rows: Sequence[Row], lookahead: int) -> None:
         """Spend no time: messages take what they take."""
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft `lookahead` tokens a row in series."""
         span = self.open("speculate", rows, self.recorder.verifies, len(rows))
-        answer = self.remote.ask(Speculate, _lines(rows), lookahead=lookahead)
+        answer = self.remote.ask(Speculate, lines_of(rows), lookahead=lookahead)
         return self.env.process(self._speculated(rows, span, speculator, answer))
 
     def adopt(
@@ -237,7 +203,7 @@ class RealDraft(Worker):
     def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
         """Find the candidates after every node, in one pass (the "glue")."""
         blocks = tuple(speculation.tokens for speculation in speculations)
-        answer = self.remote.ask(Fork, _lines(rows), blocks=blocks)
+        answer = self.remote.ask(Fork, lines_of(rows), blocks=blocks)
         forked = self.env.process(self._forked(rows, speculations, answer))
         for row in rows:
             row.text.fork = forked
@@ -245,7 +211,7 @@ class RealDraft(Worker):
 
     def prespeculate(
         self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
-    ) -> "RealTree":
+    ) -> RealTree:
         """Start to draft `lookahead` tokens for every predicted outcome."""
         return RealTree(self, rows, predictions, lookahead)
 
@@ -281,9 +247,9 @@ class RealDraft(Worker):
         self, rows: Sequence[Row], speculations: Sequence[Speculation], answer: Event
     ) -> Generator[Event, Any, list[Speculation]]:
         done = yield answer
+        self.forking = done
         if done is None:
             return list(speculations)
-        self.forking = done
         for row, candidates in zip(rows, done.value, strict=True):
             row.text.ids = candidates.ids
         return [
@@ -292,106 +258,8 @@ class RealDraft(Worker):
         ]
 
 
-class RealTree:
-    """Branches that the draft grows while the target verifies."""
-
-    def __init__(
-        self,
-        draft: RealDraft,
-        rows: Sequence[Row],
-        predictions: Sequence[frozenset[Outcome]],
-        lookahead: int,
-    ) -> None:
-        self.draft, self.rows = draft, rows
-        self.outcomes = [
-            tuple(_named(sorted(predicted, key=_likely_first), row.text.ids))
-            for row, predicted in zip(rows, predictions, strict=True)
-        ]
-        self.chains: dict[int, Mapping[tuple[int, int], Any]] = {}
-        number = draft.recorder.verifies - 1
-        self.work = draft.open("prespeculate", rows, number, sum(map(len, self.outcomes)))
-        self.ready = self._grow(lookahead)
-
-    def wait(self, winners: Sequence[Row]) -> Event:  # noqa: ARG002 - it waits for all alike
-        """Finish every branch."""
-        return self.ready
-
-    def prune(self, winners: Sequence[Row]) -> Event:
-        """Drop all branches but the winning rows'; finish those."""
-        return self._stop(winners, finish=True)
-
-    def truncate(self, winners: Sequence[Row]) -> Event:
-        """Stop after the step in flight."""
-        return self._stop(winners, finish=False)
-
-    def take(self, row: Row) -> Speculation:
-        """Return the branch that the row's outcome chose; nothing, if the draft is lost."""
-        found = self.chains.get(row.seq, {}).get(row.text.outcome)
-        row.text.ids = ()
-        if found is None:
-            return Drafted((), "none")
-        row.work = self.work
-        return drafted_from(found, "primary")
-
-    def _grow(self, lookahead: int) -> Event:
-        draft = self.draft
-        if not any(self.outcomes):
-            return draft.env.event().succeed()
-        blocks = tuple(row.cached.tokens if row.cached else () for row in self.rows)
-        draft.trees += 1
-        answer = draft.remote.ask(
-            Grow,
-            _lines(self.rows),
-            blocks=blocks,
-            outcomes=tuple(self.outcomes),
-            lookahead=lookahead,
-            page=draft.trees % TREES,
-        )
-        self.number = draft.remote.number
-        return draft.env.process(self._grown(answer, draft.forking))
-
-    def _grown(self, answer: Event, forking: Done) -> Generator[Event, Any, None]:
-        done = yield answer
-        if done is None:
-            return
-        self.draft.close(self.work, replace(done, start=forking.start), done.value.tokens)
-        self.chains = {
-            row.seq: chains for row, chains in zip(self.rows, done.value.rows, strict=True)
-        }
-
-    def _stop(self, winners: Sequence[Row], finish: bool) -> Event:
-        if not self.ready.triggered:
-            won = tuple(row.text.outcome if row in winners else None for row in self.rows)
-            self.draft.remote.stop(self.number, won, finish and bool(winners))
-        return self.ready
-
-
-def drafted_from(found: Any, speculator: Speculator) -> Drafted:
-    """Return a chain that the draft's worker drafted as a speculation."""
-    return Drafted(
-        chain(len(found.tokens)), speculator, found.tokens, found.confidences, place=found.place
-    )
-
-
-def _lines(rows: Sequence[Row]) -> tuple[Line, ...]:
-    return tuple(Line(row.seq, row.round, row.text.slot, tuple(row.tokens)) for row in rows)
-
-
 def _rank(text: Text) -> int:
     """Return the rank of the bonus token among the candidates where the verify ended."""
     node, token = text.outcome
     known = text.ids[node] if node < len(text.ids) else ()
     return known.index(token) if token in known else -1
-
-
-def _likely_first(outcome: Outcome) -> tuple[int, int]:
-    return outcome.rank, outcome.node
-
-
-def _named(
-    outcomes: Sequence[Outcome], ids: Sequence[Sequence[int]]
-) -> Iterator[tuple[int, int]]:
-    """Yield outcomes with their bonus token's id for its rank, where there is such a candidate."""
-    for outcome in outcomes:
-        if outcome.rank < len(ids[outcome.node]):
-            yield outcome.node, ids[outcome.node][outcome.rank]

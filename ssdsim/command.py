@@ -41,16 +41,12 @@ class Runnable(Protocol):
 
 
 class Job(Protocol):
-    """One configuration made ready.
+    """One configuration made ready."""
 
-    Attributes
-    ----------
-    prompts
-        Sequences to decode.
-
-    """
-
-    prompts: int
+    @property
+    def prompts(self) -> int:
+        """Sequences to decode."""
+        ...
 
     def start(self, retired: Callable[[SequenceRecord], None]) -> Runnable:
         """Return the run, not begun yet; `retired` is called with every finished sequence."""
@@ -88,9 +84,7 @@ class Program(Protocol):
         """Fill Hydra's groups."""
         ...
 
-    def prepare(
-        self, config: DictConfig, choices: dict[str, Any], overridden: list[str]
-    ) -> Job:
+    def prepare(self, config: DictConfig, choices: dict[str, Any], overridden: list[str]) -> Job:
         """Turn a config into plain objects and check them; see `ssdsim.config.setup_from`.
 
         Raises

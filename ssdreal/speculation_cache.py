@@ -1,0 +1,103 @@
+"""The real speculation cache while its branches are being drafted by the worker."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from simpy import Event
+
+from ssdreal.drafted import Drafted, drafted_from, lines_of
+from ssdreal.messages import Chain, Done, Grow
+from ssdreal.pages import TREES
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.protocol import Row
+
+if TYPE_CHECKING:
+    from ssdreal.workers import RealDraft
+
+
+class RealTree:
+    """Branches that the draft grows while the target verifies, one a predicted outcome."""
+
+    def __init__(
+        self,
+        draft: "RealDraft",
+        rows: Sequence[Row],
+        predictions: Sequence[frozenset[Outcome]],
+        lookahead: int,
+    ) -> None:
+        self.draft, self.rows = draft, rows
+        self.outcomes = [
+            tuple(_named(sorted(predicted, key=_likely_first), row.text.ids))
+            for row, predicted in zip(rows, predictions, strict=True)
+        ]
+        self.chains: dict[int, Mapping[tuple[int, int], Chain]] = {}
+        number = draft.recorder.verifies - 1
+        self.work = draft.open("prespeculate", rows, number, sum(map(len, self.outcomes)))
+        self.ready = self._grow(lookahead)
+
+    def wait(self, winners: Sequence[Row]) -> Event:  # noqa: ARG002 - it waits for all alike
+        """Finish every branch."""
+        return self.ready
+
+    def prune(self, winners: Sequence[Row]) -> Event:
+        """Drop all branches but the winning rows'; finish those."""
+        return self._stop(winners, finish=True)
+
+    def truncate(self, winners: Sequence[Row]) -> Event:
+        """Stop after the step in flight."""
+        return self._stop(winners, finish=False)
+
+    def take(self, row: Row) -> Speculation:
+        """Return the branch that the row's outcome chose; nothing, if the draft is lost."""
+        found = self.chains.get(row.seq, {}).get(row.text.outcome)
+        row.text.ids = ()
+        if found is None:
+            return Drafted((), "none")
+        row.work = self.work
+        return drafted_from(found, "primary")
+
+    def _grow(self, lookahead: int) -> Event:
+        draft = self.draft
+        if not any(self.outcomes):
+            if draft.forking is not None:
+                draft.close(self.work, draft.forking, 0)
+            return draft.env.event().succeed()
+        blocks = tuple(row.cached.tokens if row.cached else () for row in self.rows)
+        draft.trees += 1
+        answer = draft.remote.ask(
+            Grow,
+            lines_of(self.rows),
+            blocks=blocks,
+            outcomes=tuple(self.outcomes),
+            lookahead=lookahead,
+            page=draft.trees % TREES,
+        )
+        self.number = draft.remote.number
+        return draft.env.process(self._grown(answer, draft.forking))
+
+    def _grown(self, answer: Event, forking: Done | None) -> Generator[Event, Any, None]:
+        done = yield answer
+        if done is None or forking is None:
+            return
+        self.draft.close(self.work, replace(done, start=forking.start), done.value.tokens)
+        self.chains = {
+            row.seq: chains for row, chains in zip(self.rows, done.value.rows, strict=True)
+        }
+
+    def _stop(self, winners: Sequence[Row], finish: bool) -> Event:
+        if not self.ready.triggered:
+            won = tuple(row.text.outcome if row in winners else None for row in self.rows)
+            self.draft.remote.stop(self.number, won, finish and bool(winners))
+        return self.ready
+
+
+def _likely_first(outcome: Outcome) -> tuple[int, int]:
+    return outcome.rank, outcome.node
+
+
+def _named(outcomes: Sequence[Outcome], ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
+    """Yield outcomes with their bonus token's id for its rank, where there is such a candidate."""
+    for outcome in outcomes:
+        if outcome.rank < len(ids[outcome.node]):
+            yield outcome.node, ids[outcome.node][outcome.rank]
