@@ -1,4 +1,4 @@
-"""What travels between a run and its workers: plain frozen data.
+"""What travels between a run and its workers: named tuples, which pickle quickest.
 
 Every command carries a stamp, and its answer brings the stamp back. A worker carries out no
 command that is not newer than the last one, and a run takes no answer that it does not wait for;
@@ -8,14 +8,12 @@ state has to be kept in step between processes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Role = Literal["target", "draft"]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A sequence as the workers see it.
 
     Attributes
@@ -35,8 +33,7 @@ class Line:
     tokens: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Which command of which run, and for each row (sequence, round, committed length)."""
 
     run: int
@@ -44,8 +41,7 @@ class Stamp:
     rows: tuple[tuple[int, int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where the probabilities of a drafted chain lie in the shared pages: page, slot, branch."""
 
     page: int
@@ -53,16 +49,14 @@ class Place:
     branch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Drafted tokens to verify; `place` is None where the drafter was sure of every token."""
 
     tokens: tuple[int, ...]
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(NamedTuple):
     """Get ready for a run: fresh caches, one shape, one way of sampling, these cores.
 
     Attributes
@@ -96,16 +90,14 @@ class Begin:
     draft_ids: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prefill:
+class Prefill(NamedTuple):
     """Compute the prompts, all but the last token of each."""
 
     stamp: Stamp
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(NamedTuple):
     """Verify a block a row in one pass; answered by (accepted, bonus token) a row."""
 
     stamp: Stamp
@@ -113,8 +105,7 @@ class Verify:
     blocks: tuple[Block, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Speculate:
+class Speculate(NamedTuple):
     """Draft a chain a row; answered by a `Chain` a row."""
 
     stamp: Stamp
@@ -122,8 +113,7 @@ class Speculate:
     lookahead: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(NamedTuple):
     """Drafted tokens with the draft's probability of each, and where all probabilities lie."""
 
     tokens: tuple[int, ...]
@@ -131,8 +121,7 @@ class Chain:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(NamedTuple):
     """Find the candidates after every node of a block a row; answered by `Candidates` a row."""
 
     stamp: Stamp
@@ -140,16 +129,14 @@ class Fork:
     blocks: tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(NamedTuple):
     """Ranked candidates after every node, the token sent there left out: ids, probabilities."""
 
     ids: tuple[tuple[int, ...], ...]
     beliefs: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Grow:
+class Grow(NamedTuple):
     """Draft `lookahead` tokens for every outcome (node, bonus token id) of these rows' blocks.
 
     Answered by `Branches`. A `Stop` may come while it runs.
@@ -163,16 +150,14 @@ class Grow:
     page: int
 
 
-@dataclass(frozen=True, slots=True)
-class Branches:
+class Branches(NamedTuple):
     """What a tree came to: for every row its branches by outcome, and the tokens computed."""
 
     rows: tuple[Mapping[tuple[int, int], Chain], ...]
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(NamedTuple):
     """Change the tree that is being grown under command `tree` at its next step.
 
     Attributes
@@ -190,8 +175,7 @@ class Stop:
     finish: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """Compare a text with the target's own choices, one pass of the run's width at a time.
 
     Answered by the target's best token and the score it has over the text's own, for every token
@@ -206,8 +190,7 @@ class Score:
 Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """An answer: its value, when the work began and ended (ns), and the ns in model passes."""
 
     stamp: Stamp
@@ -217,8 +200,7 @@ class Done:
     passes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A worker has loaded its model, and what its head covers.
 
     Attributes
@@ -234,8 +216,7 @@ class Ready:
     ids: tuple[int, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """A worker's last words; `stamp` is None where it failed before any command."""
 
     stamp: Stamp | None

@@ -231,10 +231,8 @@ class Verifier(Sampler):
         if not self.decoding.needs_probabilities:
             return self._follow(logits, seq, start, tokens)
         p = _Rows(len(tokens) + 1, lambda k: self.probabilities(logits[k]))
-        known = q or Drafts(np.empty((0, 0), np.float32), None, self.vocabulary)
-        rows = _Rows(
-            len(tokens), lambda k: known.row(k) if q else certain(tokens[k], self.vocabulary)
-        )
+        sampled_from = (lambda k: certain(tokens[k], self.vocabulary)) if q is None else q.row
+        rows = _Rows(len(tokens), sampled_from)
         return verify_maximal(p, rows, tokens, self.noise(seq).block(start, len(tokens) + 1))
 
     def own(self, logits: Logits, seq: int, position: int) -> int:
@@ -261,8 +259,8 @@ class Drafts:
 
     def row(self, k: int) -> Array:
         """Return q over the whole vocabulary for drafted token k, shape (V,)."""
-        weights = self.rows[k].astype(np.float64)
-        weights /= weights.sum()
+        weights: Array = np.asarray(self.rows[k], np.float64)
+        weights = np.asarray(weights / weights.sum())
         if self.ids is None:
             return weights
         q = np.zeros(self.vocabulary)

@@ -1,7 +1,6 @@
 """The real speculation cache while its branches are being drafted by the worker."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from simpy import Event
@@ -80,7 +79,7 @@ class RealTree:
         done = yield answer
         if done is None or forking is None:
             return
-        self.draft.close(self.work, replace(done, start=forking.start), done.value.tokens)
+        self.draft.close(self.work, done._replace(start=forking.start), done.value.tokens)
         self.chains = {
             row.seq: chains for row, chains in zip(self.rows, done.value.rows, strict=True)
         }
