@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ssdreal.audit import flips
 from ssdreal.execution import Setup, Task
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Places, Topology
@@ -38,7 +39,9 @@ def compare(
         ]
         runs["same_devices"] = max(both, key=_speed)
     enter(run, runs)
-    _enter_mismatches(run, setup, sitting, alone, tasks)
+    if not setup.decoding.needs_probabilities:
+        _enter_mismatches(run, setup, sitting, alone, tasks)
+        _enter_flips(runs["ar"], setup, sitting, alone, tasks)
     return runs
 
 
@@ -64,8 +67,6 @@ def _enter_mismatches(
     run: Run, setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
 ) -> None:
     """Count the tokens that differ from the target's own, decoded at the run's pass shape."""
-    if setup.decoding.needs_probabilities or not run.info["complete"]:
-        return
     oracle = replace(setup, method=Autoregressive(), width=setup.pass_width)
     own = sitting.measure(oracle, places, tasks).tables["sequences"]["output"].to_pylist()
     outputs = run.tables["sequences"]["output"].to_pylist()
@@ -74,6 +75,16 @@ def _enter_mismatches(
         for mine, target in zip(outputs, own, strict=True)
         for ours, theirs in zip(mine, target, strict=True)
     )
+
+
+def _enter_flips(
+    run: Run, setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
+) -> None:
+    """Count the near ties that one-token-wide decoding decided otherwise than wider passes do."""
+    wide = replace(setup, method=Autoregressive(), width=setup.lookahead + 1)
+    outputs = run.tables["sequences"]["output"].to_pylist()
+    found = flips(sitting.execution(wide, places, tasks), outputs)
+    run.metrics["near_tie_flips"], run.metrics["largest_flip_lead"] = found.count, found.lead
 
 
 def _speed(run: Run) -> float:

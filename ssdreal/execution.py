@@ -1,7 +1,7 @@
 """One run on real models: from plain settings to a `Run`."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -150,8 +150,9 @@ class Execution:
         """Why the draft was lost on the way; None if it was not."""
         return self.crew.draft.lost if self.setup.method.draft_on else None
 
-    def run(self) -> None:
-        """Get the workers ready, and decode everything.
+    @contextmanager
+    def ready(self) -> Iterator[Session]:
+        """Get the workers ready for this run, and begin its time; the value is its session.
 
         Raises
         ------
@@ -164,6 +165,18 @@ class Execution:
         with self.pages.made() if self.pages else nullcontext():
             session: Any = self.env.run(self.env.process(self._prepared()))
             self.env.restart()
+            yield session
+
+    def run(self) -> None:
+        """Get the workers ready, and decode everything.
+
+        Raises
+        ------
+        WorkerLost
+            The target is gone.
+
+        """
+        with self.ready() as session:
             self.env.run(self.env.process(self.setup.method.decode(session)))
         self.complete = True
 

@@ -21,6 +21,8 @@ FIGURES = (
     ("speedup_over_same_devices", "× over same devices", 1),
     ("tokens_per_s_per_device", "tokens/s per device", 1),
     ("token_mismatches", "tokens unlike the target's", 1),
+    ("near_tie_flips", "near ties decided otherwise", 1),
+    ("largest_flip_lead", "  largest lead, logits", 1),
     ("acceptance_length", "tokens a round", 1),
     ("acceptance_length_on_hit", "  after a hit", 1),
     ("acceptance_length_on_miss", "  after a miss", 1),
@@ -33,7 +35,7 @@ FIGURES = (
     ("energy_j", "energy, kJ", 1e-3),
 )
 SAME_DEVICES = "same devices: AR or SD, the better one, with the target on all devices in use"
-SECTIONS = {"tokens_per_s_per_device", "token_mismatches", "step_seconds"}
+SECTIONS = {"tokens_per_s_per_device", "largest_flip_lead", "step_seconds"}
 RANKED = (
     ("speedup_over_ar", "×\nAR", 1),
     ("speedup_over_sd", "×\nSD", 1),

@@ -1,0 +1,131 @@
+"""An acceptance trace of two real models: both read what the target generated (teacher forcing).
+
+The texts are some run's own outputs, so nothing is generated here: each model reads prompt and
+output once, and every position becomes a row (`ssdsim.acceptance.position`). From these rows
+ssdsim replays every chain draft over the same texts.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssdreal.model import Model
+from ssdreal.reader import Reader
+from ssdreal.sampling import Decoding, Logits
+from ssdsim.acceptance.position import position_row
+from ssdsim.acceptance.trace_file import write_trace
+from ssdsim.noise import Noise
+from ssdsim.verification import View, view
+
+WIDTH = 8
+"""Tokens that the models read in a pass: few, so that sums are rounded about as in decoding."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A text that the target generated.
+
+    Attributes
+    ----------
+    seq
+        The sequence's number in its run, which its noise is keyed by.
+    name, kind
+        Of its prompt.
+    prompt, output
+        Token ids.
+
+    """
+
+    seq: int
+    name: str
+    kind: str
+    prompt: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+def record(
+    directory: str | Path,
+    target: Model,
+    draft: Model,
+    texts: Sequence[Spoken],
+    decoding: Decoding,
+    seed: int,
+    info: dict[str, Any] | None = None,
+) -> None:
+    """Write the acceptance trace of these texts.
+
+    Parameters
+    ----------
+    directory
+        Made if missing.
+    target, draft
+        The models.
+    texts
+        What the target generated under `decoding` and `seed`.
+    decoding, seed
+        How it did; the draft is taken to sample likewise.
+    info
+        What else `run.json` shall say.
+
+    """
+    write_trace(
+        directory,
+        list(trace_rows(target, draft, texts, decoding, seed)),
+        grid=(),
+        vocabulary=target.vocabulary,
+        prompts={text.name: text.prompt for text in texts},
+        info=info,
+    )
+
+
+def trace_rows(
+    target: Model, draft: Model, texts: Sequence[Spoken], decoding: Decoding, seed: int
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for every position of the texts, in order."""
+    longest = max(len(text.prompt) + len(text.output) for text in texts)
+    readers = [_reader(model, longest) for model in (target, draft)]
+    for text in texts:
+        noise = Noise(seed, text.seq)
+        logits = [_read(reader, text) for reader in readers]
+        for position, token in enumerate(text.output):
+            at = len(text.prompt) + position
+            gumbel = noise.gumbel(at, target.vocabulary) if decoding.perturbed else None
+            views = [_view(of[position], decoding, gumbel) for of in logits]
+            yield {**_address(text, position, decoding), **position_row(*views, token)}
+
+
+def _address(text: Spoken, position: int, decoding: Decoding) -> dict[str, Any]:
+    return {
+        "prompt": text.name,
+        "kind": text.kind,
+        "temperature": decoding.temperature,
+        "coupling": decoding.coupling,
+        "position": position,
+    }
+
+
+def _view(logits: Logits, decoding: Decoding, gumbel: Any) -> View:
+    return view(logits, decoding.temperature, gumbel, decoding.top_k, decoding.top_p)
+
+
+def _reader(model: Model, longest: int) -> Reader:
+    return Reader(model, 1, longest + WIDTH, fixed=False)
+
+
+def _read(reader: Reader, text: Spoken) -> Logits:
+    """Return a model's logits before every token of the output, shape (tokens, vocabulary)."""
+    reader.prefill(0, text.prompt[:-1])
+    whole = (*text.prompt, *text.output[:-1])
+    return _whole(reader.model, reader.read({0: (whole, len(text.prompt) - 1)}, WIDTH)[0])
+
+
+def _whole(model: Model, logits: Logits) -> Logits:
+    """Give ids that a head leaves out no chance, and the last places among the ranks."""
+    if model.ids is None:
+        return logits
+    found = np.full((len(logits), model.vocabulary), -np.inf, np.float32)
+    found[:, model.ids.cpu().numpy()] = logits
+    return found
