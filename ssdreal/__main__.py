@@ -7,11 +7,14 @@ def main() -> None:
     """Print the help, or run the command."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         from ssdreal.help import text
+        from ssdsim.console import show
 
-        print(text())
+        show(text())
         return
-    from ssdreal.cli import main as run
-
+    try:
+        from ssdreal.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from ssdreal.audit import flips
+from ssdreal.checks import reach
 from ssdreal.execution import Setup, Task
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Places, Topology
@@ -25,20 +27,18 @@ def compare(
     that the method uses. Where nothing is left to chance, the run's tokens are also compared with
     the target's own at the same pass shape: `token_mismatches` counts those that differ.
     """
-    alone = topology.places("target")
-    runs = {
-        "ar": sitting.measure(replace(setup, method=Autoregressive()), alone, tasks),
-        "sd": _best_speculative(setup, sitting, alone, tasks),
-    }
+    alone, runs = topology.places("target"), dict[str, Run]()
     spread = topology.spread() if setup.method.draft_on == "own" else alone
-    if spread is not None:
-        lookahead = runs["sd"].info["config"]["lookahead"]
-        both = [
-            sitting.measure(replace(setup, method=Autoregressive()), spread, tasks),
-            sitting.measure(_speculative(setup, lookahead), spread, tasks),
-        ]
-        runs["same_devices"] = max(both, key=_speed)
-    enter(run, runs)
+    autoregressive = replace(setup, method=Autoregressive())
+    try:
+        runs["ar"] = sitting.measure(autoregressive, alone, tasks)
+        runs["sd"] = _best_speculative(setup, sitting, alone, tasks)
+        if spread is not None:
+            best = _speculative(setup, runs["sd"].info["config"]["lookahead"])
+            both = [sitting.measure(other, spread, tasks) for other in (autoregressive, best)]
+            runs["same_devices"] = max(both, key=_speed)
+    finally:
+        enter(run, runs)  # what has been measured counts, whatever ended the rest
     if not setup.decoding.needs_probabilities:
         _enter_mismatches(run, setup, sitting, alone, tasks)
         _enter_flips(runs["ar"], setup, sitting, alone, tasks)
@@ -50,13 +50,22 @@ def _best_speculative(setup: Setup, sitting: Sitting, places: Places, tasks: Seq
     few = tasks[: max(SEARCH_PROMPTS, setup.batch)]
     part = replace(setup, workload=replace(setup.workload, prompts=len(few)))
     best, best_speed = 1, 0.0
-    for lookahead in range(1, MOST_LOOKAHEAD + 1):
+    for lookahead in range(1, _most_lookahead(setup, sitting, tasks) + 1):
         speed = _speed(sitting.measure(_speculative(part, lookahead), places, few))
         if speed > best_speed:
             best, best_speed = lookahead, speed
         elif lookahead > best + 1:
             break  # tokens/s has one peak in K
     return sitting.measure(_speculative(setup, best), places, tasks)
+
+
+def _most_lookahead(setup: Setup, sitting: Sitting, tasks: Sequence[Task]) -> int:
+    """Return the most tokens drafted a round for which the models' context has room."""
+    longest = max(len(task.tokens) for task in tasks) + setup.workload.output_tokens
+    lookaheads = range(1, MOST_LOOKAHEAD + 1)
+    if sitting.context is None:
+        return max(lookaheads)
+    return max((K for K in lookaheads if longest + reach(K) <= sitting.context), default=1)
 
 
 def _speculative(setup: Setup, lookahead: int) -> Setup:
@@ -73,7 +82,7 @@ def _enter_mismatches(
     run.metrics["token_mismatches"] = sum(
         ours != theirs
         for mine, target in zip(outputs, own, strict=True)
-        for ours, theirs in zip(mine, target, strict=True)
+        for ours, theirs in zip_longest(mine, target)  # where one ended, an end token differs
     )
 
 

@@ -7,46 +7,58 @@ from torch import Tensor
 
 
 class Cache:
-    """A static key-value cache: for each layer keys and values of slots x capacity entries.
+    """A static key-value cache: of each layer the keys and values of slots x capacity entries.
 
-    Which entries a token may see is the mask's business; an entry may hold anything that is not
-    seen. All entries start as zeros.
+    Which entries a token sees is the mask's business: what is not seen may be anything finite.
+
+    Parameters
+    ----------
+    entries
+        (layers, 2, slots, kv_heads, capacity, head_dim), contiguous: keys, then values. A head's
+        entries lie side by side, since that is how attention reads them.
+    first
+        The first of the slots that this is a cache of.
+    slots
+        How many they are.
 
     Attributes
     ----------
-    slots
-        Sequences side by side.
-    capacity
-        Entries a slot.
     keys, values
-        A layer each, (slots, capacity, kv_heads, head_dim).
+        (layers, slots, kv_heads, capacity, head_dim).
 
     """
 
-    def __init__(
-        self,
-        layers: int,
-        slots: int,
-        capacity: int,
-        kv_heads: int,
-        head_dim: int,
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> None:
-        self.slots, self.capacity = slots, capacity
-        shape = (slots, capacity, 2 * kv_heads, head_dim)
-        self.entries = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self.keys = [both[:, :, :kv_heads] for both in self.entries]
-        self.values = [both[:, :, kv_heads:] for both in self.entries]
+    def __init__(self, entries: Tensor, first: int, slots: int) -> None:
+        self.entries, self.first, self.slots = entries, first, slots
+        self.keys, self.values = entries[:, :, first : first + slots].unbind(1)
+
+    @property
+    def capacity(self) -> int:
+        """Entries of a slot."""
+        return self.entries.shape[4]
 
     def alone(self, slot: int) -> "Cache":
         """Return one slot's entries as a cache of one slot; they are shared, not copied."""
-        found = Cache.__new__(Cache)
-        found.slots, found.capacity = 1, self.capacity
-        found.entries = [both[slot : slot + 1] for both in self.entries]
-        found.keys = [keys[slot : slot + 1] for keys in self.keys]
-        found.values = [values[slot : slot + 1] for values in self.values]
-        return found
+        return Cache(self.entries, self.first + slot, 1)
+
+    def rows(self, at: Tensor) -> Tensor:
+        """Return where keys and values of new tokens go: rows among all the entries of a layer.
+
+        Parameters
+        ----------
+        at
+            (slots, N) int64: entries.
+
+        Returns
+        -------
+        Tensor
+            (slots x N x 2 x kv_heads,) int64.
+
+        """
+        sides, slots, heads, capacity = self.entries.shape[1:5]
+        rows = torch.arange(0, sides * slots * heads * capacity, capacity, device=at.device)
+        rows = rows.view(sides, slots, heads)[:, self.first : self.first + self.slots]
+        return (rows.transpose(0, 1)[:, None] + at[:, :, None, None]).flatten()
 
     def keep(self, slot: int, entries: Sequence[int], start: int) -> None:
         """Move these entries to start, start + 1, ... in their order.
@@ -56,14 +68,15 @@ class Cache:
         slot
             The sequence.
         entries
-            Those of a winning branch, scattered in the tree's region.
+            Those of a winning branch, scattered over the tree's region.
         start
-            Where they go; what lies before it is not touched.
+            Where they go; what lies before is not touched.
 
         """
-        if not entries or list(entries) == list(range(start, start + len(entries))):
+        end = start + len(entries)
+        if list(entries) == list(range(start, end)):
             return
-        index = torch.as_tensor(entries, dtype=torch.int64, device=self.entries[0].device)
-        for both in self.entries:
-            # index_select copies first, so that source and destination may overlap.
-            both[slot, start : start + len(entries)] = both[slot].index_select(0, index)
+        index = torch.tensor(entries, dtype=torch.int64, device=self.entries.device)
+        ours = self.entries[:, :, self.first + slot]
+        # index_select copies, so that source and destination may overlap.
+        ours[:, :, :, start:end] = ours.index_select(3, index)

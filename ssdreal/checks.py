@@ -1,19 +1,24 @@
 """What is checked before any weights are read, so that no run dies half way."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ssdreal.config import Pair, Request
 from ssdreal.execution import Setup, Task
-from ssdreal.models import Description, describe
+from ssdreal.messages import Role
+from ssdreal.models import BYTES, Description, describe
 from ssdreal.pages import TREES
-from ssdsim.errors import require
+from ssdsim.errors import ConfigError, require
 
 PROCESS_BYTES = 600 << 20
 """What Python and torch take in a worker, before any weights."""
 
+Models = tuple[Description, Description]
+"""Target and draft."""
 
-def check_pair(pair: Pair, dtype: str) -> tuple[Description, Description]:
+
+def check_pair(pair: Pair, dtype: str) -> Models:
     """Return what is known of target and draft.
 
     Raises
@@ -22,16 +27,33 @@ def check_pair(pair: Pair, dtype: str) -> tuple[Description, Description]:
         A model is unknown, or the two do not share a vocabulary.
 
     """
-    target, draft = describe(pair.target, dtype), describe(pair.draft, dtype)
+    target = _described("pair.target", pair.target, dtype)
+    draft = _described("pair.draft", pair.draft, dtype)
     right = f"needs the target's vocabulary of {target.vocabulary}, has {draft.vocabulary}"
     require(target.vocabulary == draft.vocabulary, "pair.draft", pair.draft, right)
     return target, draft
 
 
+def _described(option: str, name: str, dtype: str) -> Description:
+    try:
+        return describe(name, dtype)
+    except ConfigError as error:
+        raise ConfigError(re.sub("^model=", f"{option}=", str(error))) from error
+
+
 def check_room(
-    request: Request, models: tuple[Description, Description], tasks: Sequence[Task]
+    request: Request, models: Models, tasks: Sequence[Task] = (), loaded: bool = False
 ) -> None:
     """Refuse prompts, outputs and batches that do not fit context or memory.
+
+    Parameters
+    ----------
+    request, models
+        What is asked for, and of which models.
+    tasks
+        The prompts. Before they are known, what is impossible with any can be refused already.
+    loaded
+        Whether the models are in memory.
 
     Raises
     ------
@@ -40,30 +62,58 @@ def check_room(
 
     """
     setup = request.setup
-    _check_context(setup, min(model.context for model in models), tasks)
-    longest = max(len(task.tokens) for task in tasks)
-    needed = sum(model.bytes + PROCESS_BYTES for model in models)
-    for role, model in zip(("target", "draft"), models, strict=True):
-        entry = 2 * model.layers * model.kv_heads * model.head_dim * _bytes(request.dtype)
-        needed += setup.slots * setup.capacity(role, longest) * entry
-    needed += _pages(setup, models[1])
+    _check_context(setup, context(models), tasks)
+    setup.branches()  # the policy may not fit the lookahead
     if request.topology.places(None).target.device == "cpu":
-        free = _free_memory()
-        right = f"needs about {needed >> 20} MB of memory, {free >> 20} MB are free"
-        require(needed <= free, "batch", setup.batch, right)
+        _check_memory(request, models, tasks, loaded)
+
+
+def context(models: Models) -> int:
+    """Return the positions that both models can handle."""
+    return min(model.context for model in models)
+
+
+def reach(lookahead: int) -> int:
+    """Return how many positions behind a sequence's last token passes may still look at.
+
+    K drafted tokens are verified there; a tree, or the junk that fills up a row of a pass, begins
+    behind those and takes K more.
+    """
+    return 2 * max(lookahead, 1)
 
 
 def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
-    drafts = setup.drafted + 1
-    require(drafts <= context, "lookahead", setup.lookahead, f"needs K + 1 <= context {context}")
+    behind, asked = reach(setup.lookahead), setup.workload.output_tokens
+    right = f"needs 2 K + 2 <= the models' context of {context}"
+    require(behind + 2 <= context, "lookahead", setup.lookahead, right)
+    room = context - behind - 1
+    right = f"the models' context of {context} has room for {room}"
+    require(asked <= room, "workload.output_tokens", asked, right)
     for task in tasks:
         length = len(task.tokens)
-        right = f"{task.name!r} has {length} tokens, the models' context is {context}"
+        right = f"has {length} tokens, the models' context is {context}"
         require(0 < length < context, "prompts", task.name, right)
-        room = context - length - drafts
-        right = f"with the {length} tokens of prompt {task.name!r} only {room} fit the context"
-        asked = setup.workload.output_tokens
-        require(asked <= room, "workload.output_tokens", asked, right)
+        room = context - behind - length
+        right = f"beside the {length} tokens of prompt {task.name!r} the context has room for "
+        require(asked <= room, "workload.output_tokens", asked, f"{right}{max(room, 0)}")
+
+
+def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:
+    setup, free = request.setup, _free_memory()
+    weights = 0 if loaded else sum(model.bytes + PROCESS_BYTES for model in models)
+    pair = f"{request.pair.target}, {request.pair.draft}"
+    require(weights <= free, "pair", pair, _memory(weights, free))
+    longest = max((len(task.tokens) for task in tasks), default=1)
+    needed = weights + _pages(setup, models[1])
+    roles: tuple[Role, Role] = ("target", "draft")
+    for role, model in zip(roles, models, strict=True):
+        entry = 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
+        needed += setup.slots * setup.capacity(role, longest) * entry
+    require(needed <= free, "batch", setup.batch, _memory(needed, free))
+
+
+def _memory(needed: int, free: int) -> str:
+    return f"needs about {needed >> 20} MB of memory, {free >> 20} MB are free"
 
 
 def _pages(setup: Setup, draft: Description) -> int:
@@ -74,14 +124,20 @@ def _pages(setup: Setup, draft: Description) -> int:
     return 4 * rows * draft.vocabulary
 
 
-def _bytes(dtype: str) -> int:
-    return 4 if dtype == "float32" else 2
-
-
 def _free_memory() -> int:
-    """Return the bytes that processes may still take."""
+    """Return the bytes that processes may still take, on this machine and in this container."""
     info = Path("/proc/meminfo")
     if not info.is_file():
         return 1 << 62
     lines = dict(line.split(":") for line in info.read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
+    return min(int(lines["MemAvailable"].split()[0]) * 1024, _left_in_container())
+
+
+def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return what a control group's limit leaves; what only caches files can be taken back."""
+    try:
+        limit, used = (int((root / f"memory.{name}").read_text()) for name in ("max", "current"))
+        statistics = dict(line.split() for line in (root / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # there is no limit, or it says "max"
+        return 1 << 62
+    return limit - used + int(statistics.get("inactive_file", 0))

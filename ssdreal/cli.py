@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
-from ssdreal.checks import check_pair, check_room
+from ssdreal.checks import check_pair, check_room, context
 from ssdreal.config import Request, register, request_from
 from ssdreal.execution import Execution, Task
 from ssdreal.models import encode_prompt, end_ids, tokenizer
 from ssdreal.sitting import Sitting
 from ssdreal.workload import read_prompts
 from ssdsim import command
+from ssdsim.errors import require
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
 
@@ -31,7 +32,7 @@ class Job:
         return self.request.setup.workload.prompts
 
     def start(self, retired: Callable[[SequenceRecord], None]) -> Execution:
-        """Return the run, not begun yet, its models loaded."""
+        """Return the run, not begun yet."""
         setup = self.request.setup
         places = self.request.topology.places(setup.method.draft_on)
         return self.sitting.execution(setup, places, self.tasks, retired)
@@ -56,8 +57,9 @@ class Job:
             lines.append(f"the draft was lost ({lost}): decoded without drafts from there on")
         if self.request.texts:
             decode = tokenizer(self.request.pair.target).decode
-            for name, output in zip(run.sequences.prompt, run.sequences.output, strict=True):
-                lines.append(f"\n--- {name} ---\n{decode(list(output or []))}")
+            for sequence in run.tables["sequences"].to_pylist():
+                text = decode(sequence["output"] or [])
+                lines.append(f"\n--- {sequence['prompt']} ---\n{text}")
         return "\n".join(lines)
 
 
@@ -77,29 +79,41 @@ class Measuring:
     def prepare(
         self,
         config: DictConfig,
-        choices: dict[str, Any],  # noqa: ARG002 - only a simulation's profile needs them
+        choices: dict[str, Any],
         overridden: list[str],
     ) -> Job:
         """Turn a config into checked settings, and prompts into tokens."""
+        right = "runs side by side would slow each other down; real ones need hydra/launcher=basic"
+        launcher = choices.get("hydra/launcher", "basic")
+        require(launcher != "joblib", "hydra/launcher", launcher, right)
         request = request_from(config, overridden)
-        workload, pair = request.setup.workload, request.pair
-        prompts = read_prompts(request.prompts, workload.prompts)
+        pair, loaded = request.pair, self._holds(request)
+        prompts = read_prompts(request.prompts, request.setup.workload.prompts)
         models = check_pair(pair, request.dtype)
+        check_room(request, models, loaded=loaded)  # before a tokenizer is loaded
         tasks = [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]
-        check_room(request, models, tasks)
-        return Job(request, self._sitting(request), tasks)
+        check_room(request, models, tasks, loaded)
+        return Job(request, self._sitting(request, context(models)), tasks)
 
     def close(self) -> None:
         """End the worker processes."""
         if self.sitting is not None:
             self.sitting.close()
 
-    def _sitting(self, request: Request) -> Sitting:
+    def _holds(self, request: Request) -> bool:
+        """Whether the models that are wanted are in memory already."""
+        return self._fits(request) and self.sitting is not None and self.sitting.at_work
+
+    def _fits(self, request: Request) -> bool:
+        sitting, wanted = self.sitting, (request.pair, request.dtype)
+        return sitting is not None and (sitting.pair, sitting.dtype) == wanted
+
+    def _sitting(self, request: Request, context: int) -> Sitting:
         """Return the sitting; the runs of a sweep share one as long as they want its models."""
-        wanted = (request.pair, request.dtype)
-        if self.sitting is None or (self.sitting.pair, self.sitting.dtype) != wanted:
+        if self.sitting is None or not self._fits(request):
             self.close()
-            self.sitting = Sitting(*wanted, frozenset(end_ids(request.pair.target)))
+            ends = frozenset(end_ids(request.pair.target))
+            self.sitting = Sitting(request.pair, request.dtype, ends, context)
         return self.sitting
 
 

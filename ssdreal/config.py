@@ -8,6 +8,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from ssdreal.execution import Setup
+from ssdreal.help import PAIRS
 from ssdreal.sampling import Decoding
 from ssdreal.topology import Topology, topology
 from ssdreal.workload import Workload
@@ -69,8 +70,8 @@ def register() -> None:
     register_plugins(GROUPS)
     workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
     store.store(group="workload", name="real", node=completed(Workload, workload))
-    for path in (CONF / "pair").glob("*.yaml"):
-        store.store(group="pair", name=path.stem, node=OmegaConf.load(path))
+    for name in PAIRS:
+        store.store(group="pair", name=name, node=OmegaConf.load(CONF / "pair" / f"{name}.yaml"))
     store.store(name="real", node=OmegaConf.load(CONF / "real.yaml"))
 
 

@@ -1,10 +1,11 @@
 """The worker processes of a sitting: started once, used by one run after another."""
 
+from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from ssdreal.messages import Failed, Ready
-from ssdreal.process import Hiring, Inbox, PipeChannel
+from ssdreal.process import Hiring, Inbox, PipeChannel, heard
 from ssdreal.remote import Remote, WorkerLost
 
 
@@ -37,11 +38,11 @@ class Processes:
             for hiring, channel in zip((target, draft), self.channels, strict=True)
         )
         self.inbox = Inbox([self.target, self.draft])
+        self.ready: dict[str, Ready] = {}
         try:
-            self.ready = {
-                remote.role: _greeting(remote, channel)
-                for remote, channel in zip((self.target, self.draft), self.channels, strict=True)
-            }
+            for channel in self.channels:
+                channel.start()
+            self._greet()
         except BaseException:
             self.close()
             raise
@@ -52,6 +53,8 @@ class Processes:
 
     def close(self) -> None:
         """End both processes."""
+        for channel in self.channels:
+            channel.hang_up()
         for channel in self.channels:
             channel.close()
 
@@ -66,15 +69,17 @@ class Processes:
     ) -> None:
         self.close()
 
-
-def _greeting(remote: Remote, channel: PipeChannel) -> Ready:
-    """Wait until a worker has loaded its model."""
-    try:
-        first = channel.connection.recv()
-    except (EOFError, OSError):
-        channel.process.join()
-        first = Failed(None, f"its process ended (exit code {channel.process.exitcode})")
-    if isinstance(first, Failed):
-        raise WorkerLost(f"the {remote.role} worker is gone: {first.reason}")
-    found: Ready = first
-    return found
+    def _greet(self) -> None:
+        """Wait until both have loaded their models, or one cannot."""
+        remotes = (self.target, self.draft)
+        loading: dict[Any, Remote] = {
+            channel.connection: remote
+            for channel, remote in zip(self.channels, remotes, strict=True)
+        }
+        while loading:
+            for connection in wait(list(loading)):
+                remote = loading.pop(connection)
+                first = heard(remote)
+                if isinstance(first, Failed):
+                    raise WorkerLost(f"the {remote.role} worker is gone: {first.reason}")
+                self.ready[remote.role] = first

@@ -1,11 +1,12 @@
 """Drafts that share their target's embedding: 8-bit weights and a head over some of its ids."""
 
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ssdsim.errors import require
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def is_draft(config: dict[str, Any]) -> bool:
@@ -13,7 +14,7 @@ def is_draft(config: dict[str, Any]) -> bool:
     return config.get("embedding") == "target"
 
 
-def read_draft(folder: Path) -> tuple[dict[str, Tensor], Tensor]:
+def read_draft(folder: Path) -> "tuple[dict[str, Tensor], Tensor]":
     """Return a draft's weights in float32, by name, and the ids of its head's rows, ascending.
 
     Weights stored as int8 are multiplied with the scale of their row.
@@ -33,5 +34,5 @@ def read_draft(folder: Path) -> tuple[dict[str, Tensor], Tensor]:
     return weights, ids
 
 
-def _unpacked(weight: Tensor, scale: Tensor | None) -> Tensor:
+def _unpacked(weight: "Tensor", scale: "Tensor | None") -> "Tensor":
     return weight.float() if scale is None else weight.float() * scale.float().view(-1, 1)

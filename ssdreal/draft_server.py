@@ -33,7 +33,7 @@ class DraftServer(Server):
         for step in range(command.lookahead):
             logits = self._last_logits(lines, texts)
             where = [(line.seq, len(text)) for line, text in zip(lines, texts, strict=True)]
-            tokens, confident, rows = self.drafter.choose(logits, where)
+            tokens, confident, rows = self.drafter.choose(logits, where, step)
             for row, text in enumerate(texts):
                 text.append(int(tokens[row]))
                 confidences[row].append(float(confident[row]))

@@ -5,7 +5,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
-from uuid import uuid4
 
 from simpy import Event
 
@@ -22,7 +21,7 @@ from ssdsim.backups.jit import Jit
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation, chain
-from ssdsim.policies.base import Budget, Policy, Predictor
+from ssdsim.policies.base import Budget, Policy, Predictor, StaticPolicy
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.protocol import Row
 from ssdsim.results import result
@@ -104,9 +103,12 @@ class Setup:
             return 1, CANDIDATES
         predictor = self.policy.start(self.lookahead, stream(self.seed, "coverage"))
         budget = MOST_BRANCHES if predictor.budget == "verify" else predictor.budget
-        example = Speculation(chain(self.lookahead), "primary")
-        ranks = [outcome.rank for outcome in predictor.predict(example, budget)]
-        return max(budget, len(ranks), 1), max(CANDIDATES, *(rank + 1 for rank in [0, *ranks]))
+        static = isinstance(self.policy, StaticPolicy)  # others may come to use all they may spend
+        lengths = range(self.lookahead + 1) if static else [self.lookahead]
+        found = [predictor.predict(Speculation(chain(K), "primary"), budget) for K in lengths]
+        most = max(1, 0 if static else budget, *map(len, found))
+        ranks = (outcome.rank for predicted in found for outcome in predicted)
+        return most, max(CANDIDATES, 1 + max(ranks, default=0))
 
 
 @dataclass(frozen=True)
@@ -121,34 +123,44 @@ class Task:
 class Execution:
     """A run that can be asked for its results at any time, also when it was interrupted.
 
+    Its workers are hired when it begins, so that there are results, if empty ones, before any
+    model is loaded.
+
     Attributes
     ----------
+    crew
+        Its workers, from its beginning on.
+    pages
+        Their shared memory, while they decode; None where probabilities are not needed.
     lost
         Why the draft was lost on the way; None if it was not.
 
     """
 
+    crew: Crew
+    pages: Pages | None
+
     def __init__(
         self,
         setup: Setup,
-        crew: Crew,
+        hire: Callable[[], Crew],
         places: Places,
         tasks: Sequence[Task],
         ends: frozenset[int] = frozenset(),
         retired: Callable[[SequenceRecord], None] = lambda _: None,
     ) -> None:
-        self.setup, self.crew, self.places, self.tasks = setup, crew, places, tasks
+        self.setup, self.hire, self.places, self.tasks = setup, hire, places, tasks
         self.ends, self.retired = ends, retired
         self.complete = False
-        self.env = WallClock(crew.wait)
+        self.env = WallClock(self._wait)
         self.recorder = Recorder()
-        self.pages = self._pages()
         self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
 
     @property
     def lost(self) -> str | None:
         """Why the draft was lost on the way; None if it was not."""
-        return self.crew.draft.lost if self.setup.method.draft_on else None
+        hired = hasattr(self, "crew") and self.setup.method.draft_on
+        return self.crew.draft.lost if hired else None
 
     @contextmanager
     def ready(self) -> Iterator[Session]:
@@ -160,9 +172,11 @@ class Execution:
             The target is gone.
 
         """
+        self.crew = self.hire()
         for remote in (self.crew.target, self.crew.draft):
             remote.attach(self.env)
-        with self.pages.made() if self.pages else nullcontext():
+        pages = self._pages()
+        with pages.made() if pages else nullcontext() as self.pages:
             session: Any = self.env.run(self.env.process(self._prepared()))
             self.env.restart()
             yield session
@@ -188,6 +202,9 @@ class Execution:
         run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
         run.info["draft_lost"] = self.lost
         return run
+
+    def _wait(self, seconds: float | None) -> bool:
+        return self.crew.wait(seconds)
 
     def _prepared(self) -> Generator[Event, Any, Session]:
         """Let both workers get ready; return the session."""
@@ -247,7 +264,7 @@ class Execution:
             return None
         branches, _ = setup.branches()
         rows = self.crew.ready["draft"].rows
-        return Pages(f"ssdreal-{uuid4().hex[:12]}", setup.slots, branches, setup.drafted, rows)
+        return Pages(setup.slots, branches, setup.drafted, rows)
 
     def _row(self, seq: int, task: Task) -> Row:
         record = SequenceRecord(

@@ -1,42 +1,39 @@
-"""Linear layers whose weights are laid out once for the kernel that will read them."""
+"""Linear layers whose weights are laid out once for the kernel that reads them."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-# oneDNN lays a weight out for a number of rows; any number of rows may then be multiplied.
+# oneDNN lays a weight out for a number of rows; the layout then serves any number.
 ROWS = 8
 
 
-class Linear:
-    """x W' + b over the last dimension.
+def packed(weight: Tensor) -> Tensor:
+    """Return a weight as `linear` reads it fastest.
+
+    On a CPU oneDNN's own layout, if this build of torch has it: `functional.linear` would make it
+    anew at each call, which takes longer than the product itself. Row by row the products are
+    the same, bit by bit, whatever the other rows hold.
 
     Parameters
     ----------
     weight
-        (out, in).
-    bias
-        (out,), or None.
+        (out, in), float32 or bfloat16.
 
     """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        self.bias = bias
-        self.packed = _packed(weight)
-        self.weight = None if self.packed is not None else weight.contiguous()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return (..., out) for x of (..., in)."""
-        if self.packed is None:
-            return functional.linear(x, self.weight, self.bias)
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
-
-
-def _packed(weight: Tensor) -> Tensor | None:
-    """Return the weight as oneDNN wants it, or None where this build or type has no such thing."""
-    if weight.device.type != "cpu" or weight.dtype is not torch.bfloat16:
-        return None
+    weight = weight.contiguous()
+    if weight.device.type != "cpu":
+        return weight
     try:
-        return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
-    except (AttributeError, RuntimeError):
-        return None
+        laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)  # noqa: SLF001
+    except (AttributeError, RuntimeError):  # there is no such operation, or not for this type
+        return weight
+    return laid_out
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x W' + b, (..., out), for x of (..., in) and a weight from `packed`."""
+    if weight.is_mkldnn:
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # noqa: SLF001
+        return found
+    return functional.linear(x, weight, bias)

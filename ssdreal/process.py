@@ -1,20 +1,27 @@
 """Worker processes: how they are started, what they do all day, and how they end."""
 
+import atexit
 import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any
 
 from ssdreal.messages import Command, Failed, Role, Stop
 from ssdreal.remote import Remote
+from ssdsim.errors import ConfigError
 
-GRACE = 2.0
+GRACE = 1.0
 """Seconds that a process gets to end before it is killed."""
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,8 @@ class Mailbox:
 
 
 def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
-    """Be a worker until the run's process closes the channel."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's to handle
+    """Be a worker until the run's process closes the channel, or is gone."""
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     mailbox = Mailbox(connection)
     try:
         server = _server(hiring)
@@ -88,6 +95,14 @@ def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
         return
     except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
         _report(connection, error)
+
+
+def _end_with_the_run() -> None:
+    """End when the run's process does, in the middle of a command too: nobody waits for it."""
+    run = parent_process()
+    if run is not None:
+        run.join()
+        os._exit(1)
 
 
 def _server(hiring: Hiring) -> Any:
@@ -108,40 +123,79 @@ def _server(hiring: Hiring) -> Any:
 
 
 def _report(connection: "Connection[Any, Any]", error: BaseException) -> None:
-    text = " ".join(str(error).split()) or type(error).__name__
-    memory = isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
-    reason = f"out of memory ({text})" if memory else f"{type(error).__name__}: {text}"
-    try:
-        connection.send(Failed(None, reason))
-    except OSError:
-        pass  # nobody is there to hear it
+    with suppress(Exception):  # nobody is there to hear it, or no memory is left to say it
+        connection.send(Failed(None, _last_words(error)))
+
+
+def _last_words(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
+        return f"out of memory ({text})" if text else "out of memory"
+    if isinstance(error, ConfigError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class PipeChannel:
-    """A process at the other end of a pipe."""
+    """A process at the other end of a pipe, from `start` to `close`."""
 
     def __init__(self, hiring: Hiring) -> None:
         context = get_context("spawn")
-        self.connection, theirs = context.Pipe()
+        self.connection, self.theirs = context.Pipe()
         self.process: BaseProcess = context.Process(
-            target=work, args=(theirs, hiring), name=f"ssdreal {hiring.role}", daemon=True
+            target=work, args=(self.theirs, hiring), name=f"ssdreal {hiring.role}", daemon=True
         )
+
+    def start(self) -> None:
+        """Start the process."""
         # Read when torch is imported; no pool of threads may spin beside the worker.
         os.environ["OMP_NUM_THREADS"] = "1"
-        self.process.start()
-        theirs.close()  # so that the process's end closes the pipe
+        atexit.register(self.close)  # should everything else go wrong
+        resource_tracker.ensure_running()  # which is started with it and would lift the block
+        with _interrupts_held_back():
+            self.process.start()
+        self.theirs.close()  # so that the process's end closes the pipe
 
     def send(self, message: Command | Stop) -> None:
         """Send a message."""
         self.connection.send(message)
 
-    def close(self) -> None:
-        """End the process: at its own pace first, by force at last."""
+    def hang_up(self) -> None:
+        """Let the process end at its own pace."""
         self.connection.close()
-        self.process.join(GRACE)
-        if self.process.is_alive():
+
+    def close(self) -> None:
+        """End the process, if it does not do so in time by force."""
+        self.hang_up()
+        if self.process.pid is not None:
+            self.process.join(GRACE)
             self.process.kill()
             self.process.join()
+        atexit.unregister(self.close)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let interrupts wait until the end.
+
+    A process that is started meanwhile never hears of any: Ctrl-C goes to all processes of a
+    terminal, and is the run's to handle.
+    """
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:  # where another thread takes the signal
+        came.append(number)
+
+    handlers = {interrupt: signal.signal(interrupt, note) for interrupt in INTERRUPTS}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for interrupt, handler in handlers.items():
+            signal.signal(interrupt, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 class Inbox:
@@ -155,17 +209,24 @@ class Inbox:
         owing = [remote for remote in self.remotes if remote.pending and remote.lost is None]
         if not owing:
             return False
-        connections = {_connection(remote): remote for remote in self.remotes if not remote.lost}
+        connections: dict[Any, Remote] = {
+            _connection(remote): remote for remote in self.remotes if not remote.lost
+        }
         for ready in wait(list(connections), seconds):
             remote = connections[ready]
-            try:
-                remote.receive(ready.recv())  # type: ignore[union-attr]
-            except (EOFError, OSError):
-                remote.lose(_fate(remote))
+            remote.receive(heard(remote))
         return True
 
 
-def _connection(remote: Remote) -> Any:
+def heard(remote: Remote) -> Any:
+    """Return what a worker said; a process that is gone has failed."""
+    try:
+        return _connection(remote).recv()
+    except (EOFError, OSError):
+        return Failed(None, _fate(remote))
+
+
+def _connection(remote: Remote) -> "Connection[Any, Any]":
     assert isinstance(remote.channel, PipeChannel)
     return remote.channel.connection
 
@@ -176,7 +237,7 @@ def _fate(remote: Remote) -> str:
     process = remote.channel.process
     process.join(GRACE)
     code = process.exitcode
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        return f"its process was killed ({name})"
-    return f"its process ended (exit code {code})"
+    if code is None or code >= 0:
+        return f"its process ended (exit code {code})"
+    memory = ", as happens when memory runs out" if -code == signal.SIGKILL else ""
+    return f"its process was killed ({signal.Signals(-code).name}{memory})"

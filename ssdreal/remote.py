@@ -45,6 +45,8 @@ class Remote:
         Why the worker is gone; None while it lives.
     busy
         Nanoseconds of work, and of it in model passes, in this run.
+    on_done
+        Called with every answer that is taken.
 
     """
 
@@ -58,6 +60,7 @@ class Remote:
     busy: int = 0
     passes: int = 0
     on_lost: Callable[[str], None] = lambda _: None
+    on_done: Callable[[Done], None] = lambda _: None
 
     def attach(self, env: Environment) -> None:
         """Serve a new run, on its clock."""
@@ -91,6 +94,7 @@ class Remote:
             return
         self.busy += answer.end - answer.start
         self.passes += answer.passes
+        self.on_done(answer)
         self._tick()
         event.succeed(answer)
 

@@ -16,15 +16,12 @@ from numpy.typing import NDArray
 from ssdsim.acceptance.base import Sampling
 from ssdsim.errors import require
 from ssdsim.noise import Noise
-from ssdsim.ranking import best
+from ssdsim.ranking import best, top
 from ssdsim.verification import (
     Array,
     certain,
     perturb,
     process,
-    saguaro,
-    sample,
-    softmax,
     verify_maximal,
 )
 
@@ -34,6 +31,7 @@ Where = tuple[int, int]
 """A token's address: its sequence and its absolute position in it."""
 
 REMEMBERED = 96
+BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,11 @@ class Decoding(Sampling):
     def perturbed(self) -> bool:
         """Whether both models add the same known noise."""
         return not self.greedy and self.coupling == "gumbel"
+
+    @property
+    def truncates(self) -> bool:
+        """Whether some tokens are never sampled."""
+        return self.top_k > 0 or self.top_p < 1
 
     @property
     def needs_probabilities(self) -> bool:
@@ -101,23 +104,33 @@ class Sampler:
         decoding = self.decoding
         return process(logits, decoding.temperature, decoding.top_k, decoding.top_p)
 
-    def scores(self, logits: Logits, where: Sequence[Where]) -> NDArray[np.floating]:
+    def scores(self, logits: Logits, where: Sequence[Where]) -> Logits:
         """Return what ranks tokens, shape (n, rows), for n rows of logits at these addresses."""
-        if not self.decoding.perturbed:
+        decoding = self.decoding
+        if not decoding.perturbed:
             return logits
-        gumbel = np.stack([self.gumbel(*at) for at in where])
-        return perturb(self.probabilities(logits), gumbel)
+        # Without truncation log p is logits / T but for a number that all tokens of a row share.
+        scores = (
+            np.asarray(perturb(self.probabilities(logits), 0.0), np.float32)
+            if decoding.truncates
+            else logits / np.float32(decoding.temperature)
+        )
+        for row, at in enumerate(where):
+            scores[row] += self.gumbel(*at)
+        return scores
 
-    def _gumbel(self, seq: int, position: int) -> Array:
+    def _gumbel(self, seq: int, position: int) -> Logits:
         # Both models draw the noise of the whole vocabulary: ids, not rows, have addresses.
-        gumbel = self.noise(seq).gumbel(position, self.vocabulary)
+        gumbel = np.asarray(self.noise(seq).gumbel(position, self.vocabulary), np.float32)
         return gumbel if self.ids is None else gumbel[self.ids]
 
 
 class Drafter(Sampler):
     """Chooses tokens from a draft's logits, and ranks candidates."""
 
-    def choose(self, logits: Logits, where: Sequence[Where]) -> tuple[Ints, Array, Logits | None]:
+    def choose(
+        self, logits: Logits, where: Sequence[Where], step: int
+    ) -> tuple[Ints, Array, Logits | None]:
         """Draft one token a row.
 
         Parameters
@@ -126,6 +139,10 @@ class Drafter(Sampler):
             Shape (n, rows).
         where
             The n addresses of the drafted tokens.
+        step
+            How many tokens their chains have so far. It is part of the noise's address, so that a
+            chain shares none with what was dropped of the one before it: a policy may have looked
+            at that when it decided what to cache.
 
         Returns
         -------
@@ -135,7 +152,7 @@ class Drafter(Sampler):
 
         """
         if self.decoding.needs_probabilities:
-            return self._sampled(logits, where)
+            return self._sampled(logits, where, step)
         scores = self.scores(logits, where)
         rows = best(scores)
         # exp(score - max) of the chosen token is 1: it is the best.
@@ -161,46 +178,83 @@ class Drafter(Sampler):
             How many; fewer come where the vocabulary ends.
 
         """
-        scores = np.asarray(self.scores(logits, where), np.float32)
-        rows = _ordered(scores, min(count + 1, scores.shape[-1]))
+        scores = self.scores(logits, where)
+        rows = top(scores, min(count + 1, scores.shape[-1]))
         belief = self._belief(logits, scores)
         chosen = [self._without(row, token)[:count] for row, token in zip(rows, sent, strict=True)]
         kept = np.stack([row[: min(map(len, chosen))] for row in chosen])
-        return self.named(kept), np.take_along_axis(belief, kept, axis=-1)
+        beliefs: NDArray[Any] = np.take_along_axis(belief, kept, axis=-1)
+        return self.named(kept), beliefs
 
-    def _sampled(self, logits: Logits, where: Sequence[Where]) -> tuple[Ints, Array, Logits]:
-        q = self.probabilities(logits)
-        sends = np.asarray(np.stack([self._held_back(row) for row in q]), np.float32)
-        rows = np.array(
-            [
-                sample(row.astype(np.float64), self.noise(seq).uniform(position, "propose"))
-                for row, (seq, position) in zip(sends, where, strict=True)
-            ]
-        )
-        return self.named(rows), np.take_along_axis(q, rows[:, None], axis=-1)[:, 0], sends
+    def _sampled(
+        self, logits: Logits, where: Sequence[Where], step: int
+    ) -> tuple[Ints, Array, Logits]:
+        q = self._quick_probabilities(logits)
+        sends = self._held_back(q)
+        uniforms = [self.noise(seq).uniform(at, "propose", step) for seq, at in where]
+        rows = samples(sends, np.array(uniforms))
+        confident: NDArray[Any] = np.take_along_axis(q, rows[:, None], axis=-1)[:, 0]
+        return self.named(rows), np.asarray(confident, np.float64), sends
 
-    def _held_back(self, q: Array) -> Array:
+    def _quick_probabilities(self, logits: Logits) -> Logits:
+        """Return what tokens are sampled from, in float32: a draft may be wrong, but not slow."""
+        if self.decoding.truncates:
+            return np.asarray(self.probabilities(logits), np.float32)
+        return _softmax(logits / np.float32(self.decoding.temperature))
+
+    def _held_back(self, q: Logits) -> Logits:
+        """Return numbers ∝ q' of Saguaro sampling (`ssdsim.verification.saguaro`)."""
         decoding = self.decoding
-        return saguaro(q, decoding.saguaro_constant, decoding.saguaro_fanout)
+        if decoding.saguaro_constant == 1:
+            return q
+        held, best_ones = q.copy(), top(q, min(decoding.saguaro_fanout, q.shape[-1]))
+        less = np.take_along_axis(q, best_ones, axis=-1) * np.float32(decoding.saguaro_constant)
+        np.put_along_axis(held, best_ones, less, axis=-1)
+        return held
 
-    def _belief(self, logits: Logits, scores: Logits) -> Array:
+    def _belief(self, logits: Logits, scores: Logits) -> Logits:
         if self.decoding.needs_probabilities:
-            return self.probabilities(logits)
-        return softmax(scores)
+            return self._quick_probabilities(logits)
+        return _softmax(scores)
 
     def _without(self, rows: NDArray[np.intp], token: int | None) -> NDArray[np.intp]:
         return rows if token is None else rows[self.named(rows) != token]
 
 
-def _ordered(scores: Logits, count: int) -> NDArray[np.intp]:
-    """Return the `count` best columns of each row, as `ssdsim.ranking` orders them."""
-    # One number holds the score (its bits, made to sort as integers do) and, against ties, the
-    # column; so one partition settles both.
-    bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # + 0 turns -0 into 0
-    level = np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
-    keys = (-level << 20) + np.arange(scores.shape[-1])
-    most = np.partition(keys, count - 1, axis=-1)[:, :count] if count < keys.shape[-1] else keys
-    return np.asarray(np.sort(most, axis=-1) & 0xFFFFF, np.intp)
+def samples(weights: Logits, uniforms: Array) -> NDArray[np.intp]:
+    """Return a column of each row, with chances ∝ its weights; see `ssdsim.verification.sample`.
+
+    Sums are float64. First a row's block is picked, then the column in it: that needs no running
+    sum over the whole row.
+
+    Parameters
+    ----------
+    weights
+        Shape (n, columns), 0 or more.
+    uniforms
+        Shape (n,), in (0, 1).
+
+    """
+    rows, columns = weights.shape
+    size = BLOCK if columns % BLOCK == 0 else columns
+    blocks = weights.reshape(rows, -1, size)
+    edges = blocks.sum(axis=-1, dtype=np.float64).cumsum(axis=-1)
+    aims = uniforms * edges[:, -1]
+    return np.array([_column(*row) for row in zip(blocks, edges, aims, strict=True)])
+
+
+def _column(blocks: Logits, edges: Array, aim: float) -> int:
+    last = int(np.searchsorted(edges, edges[-1], side="left"))  # the last block with any weight
+    block = min(int(np.searchsorted(edges, aim, side="right")), last)
+    before = edges[block - 1] if block else 0.0
+    inner = blocks[block].cumsum(dtype=np.float64)
+    last = int(np.searchsorted(inner, inner[-1], side="left"))
+    return block * len(inner) + min(int(np.searchsorted(inner, aim - before, side="right")), last)
+
+
+def _softmax(scores: Logits) -> Logits:
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True), np.float32)
 
 
 class Verifier(Sampler):

@@ -1,25 +1,30 @@
 """A sitting: models loaded once, and one run after another on them."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ssdreal.config import Pair
 from ssdreal.crew import Crew, Processes
 from ssdreal.execution import Execution, Setup, Task
 from ssdreal.process import Hiring
+from ssdreal.remote import WorkerLost
 from ssdreal.topology import Places
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
 
-Hire = Callable[[Hiring, Hiring], Processes]
+Hire = Callable[[Hiring, Hiring], AbstractContextManager[Crew]]
+
+ATTEMPTS = 2
+"""At a baseline, which means nothing without its draft."""
 
 
 @dataclass
 class Sitting:
     """Keeps the worker processes between runs, and makes new ones where it must.
 
-    A context manager: at its end no process is left.
+    When it is closed no process is left (`contextlib.closing` sees to that).
 
     Attributes
     ----------
@@ -27,6 +32,8 @@ class Sitting:
         Which models, in which type.
     ends
         Token ids that end a text.
+    context
+        Positions that both models can handle; None: enough for all that is asked.
     hire
         How workers are come by.
 
@@ -35,8 +42,9 @@ class Sitting:
     pair: Pair
     dtype: str
     ends: frozenset[int] = frozenset()
+    context: int | None = None
     hire: Hire = Processes
-    known: dict[tuple[Setup, Places], Run] = field(default_factory=dict)
+    known: dict[Any, Run] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.exits = ExitStack()
@@ -50,21 +58,23 @@ class Sitting:
         tasks: Sequence[Task],
         retired: Callable[[SequenceRecord], None] = lambda _: None,
     ) -> Execution:
-        """Return a run that is not begun yet, its workers at hand."""
-        crew = self._crew(places)
+        """Return a run that is not begun yet."""
         ends = self.ends if setup.workload.stop_at_end else frozenset()
-        return Execution(setup, crew, places, tasks, ends, retired)
+        return Execution(setup, lambda: self._crew(places), places, tasks, ends, retired)
 
     def measure(self, setup: Setup, places: Places, tasks: Sequence[Task]) -> Run:
-        """Return the run of a setup; one that was made in this sitting is not made again."""
-        key = (_plain(setup), places)
+        """Return the run of a setup; one that was made in this sitting is not made again.
+
+        Raises
+        ------
+        WorkerLost
+            The target is gone, or the draft was lost again and again.
+
+        """
+        texts = tuple((task.name, tuple(task.tokens)) for task in tasks)
+        key = (_plain(setup), places, texts)
         if key not in self.known:
-            running = self.execution(setup, places, tasks)
-            running.run()
-            run = running.result()
-            if running.lost:
-                return run
-            self.known[key] = run
+            self.known[key] = self._measured(setup, places, tasks)
         return self.known[key]
 
     def close(self) -> None:
@@ -72,17 +82,29 @@ class Sitting:
         self.exits.close()
         self.crew = None
 
+    @property
+    def at_work(self) -> bool:
+        """Whether there are workers, their models loaded."""
+        return self.crew is not None and not (self.crew.target.lost or self.crew.draft.lost)
+
+    def _measured(self, setup: Setup, places: Places, tasks: Sequence[Task]) -> Run:
+        for _ in range(ATTEMPTS):
+            running = self.execution(setup, places, tasks)
+            running.run()
+            if not running.lost:
+                return running.result()
+        raise WorkerLost(f"the draft worker is gone: {running.lost}")
+
     def _crew(self, places: Places) -> Crew:
         devices = (places.target.device, places.draft.device)
-        fit = self.crew and not (self.crew.target.lost or self.crew.draft.lost)
-        if self.crew is None or not fit or devices != self.devices:
+        if self.crew is None or not self.at_work or devices != self.devices:
             self.close()
             self.exits = ExitStack()
-            self.crew = self.exits.enter_context(self._processes(*devices))
+            self.crew = self.exits.enter_context(self._hired(*devices))
             self.devices = devices
         return self.crew
 
-    def _processes(self, target_device: str, draft_device: str) -> Processes:
+    def _hired(self, target_device: str, draft_device: str) -> AbstractContextManager[Crew]:
         pair = self.pair
         target = Hiring("target", pair.target, pair.target, self.dtype, target_device)
         draft = Hiring("draft", pair.draft, pair.target, self.dtype, draft_device)

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 VOCABULARY = 64
 TRIMMED = 48
@@ -13,7 +14,7 @@ END = 0
 SEED = 20
 SHARPNESS = 0.5  # scale of the head: the target's entropy at temperature 1 is 1 to 2 nats
 SECOND_LAYER = 0.5  # weight of what the draft lacks
-NOISE = 0.05  # of the draft's weights, relative to theirs
+NOISE = 0.1  # of the draft's weights, relative to theirs
 LAYERS = {"tiny_target": 2, "tiny_draft": 1, "tiny_trimmed_draft": 1}
 
 
@@ -48,8 +49,10 @@ def tiny_config(name: str) -> dict[str, Any]:
     }
 
 
-def tiny_ids(name: str) -> Tensor | None:
+def tiny_ids(name: str) -> "Tensor | None":
     """Return the ids that a trimmed head covers, ascending; None for all of them."""
+    import torch
+
     if name != "tiny_trimmed_draft":
         return None
     order = torch.randperm(VOCABULARY, generator=torch.Generator().manual_seed(SEED))
@@ -57,11 +60,12 @@ def tiny_ids(name: str) -> Tensor | None:
 
 
 @cache
-def tiny_weights(name: str) -> dict[str, Tensor]:
+def tiny_weights(name: str) -> "dict[str, Tensor]":
     """Return float32 weights by their names in a Hugging Face checkpoint, the whole head.
 
     The draft is the target's first layer, embedding and head, each with a little noise.
     """
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     generator = torch.Generator().manual_seed(SEED)
@@ -76,8 +80,10 @@ def tiny_weights(name: str) -> dict[str, Tensor]:
     return {key: _noisy(key, weight, generator) for key, weight in shared.items()}
 
 
-def _drawn(key: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+def _drawn(key: str, shape: "torch.Size", generator: "torch.Generator") -> "Tensor":
     """Return a weight that keeps its input's size, as far as sizes are not set above."""
+    import torch
+
     weight = torch.randn(shape, generator=generator)
     if key.endswith("norm.weight"):
         return 1 + 0.1 * weight
@@ -88,7 +94,9 @@ def _drawn(key: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
     return weight * scale * (SECOND_LAYER if late else 1.0)
 
 
-def _noisy(key: str, weight: Tensor, generator: torch.Generator) -> Tensor:
+def _noisy(key: str, weight: "Tensor", generator: "torch.Generator") -> "Tensor":
+    import torch
+
     if key.endswith("norm.weight"):
         return weight
     noise = torch.randn(weight.shape, generator=generator) * weight.std()

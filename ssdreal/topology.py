@@ -1,7 +1,9 @@
 """Where draft and target run: on which devices, and on which cores of the host."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from ssdsim.errors import ConfigError, require
@@ -122,7 +124,7 @@ def _gpu(number: int) -> Place:
     return Place(f"cuda:{number}", cores[number % len(cores) :][:1])
 
 
-TOPOLOGIES = {"cpu": Cpu, "one_gpu": OneGpu, "two_gpus": TwoGpus}
+TOPOLOGIES: dict[str, Callable[[], Topology]] = {"cpu": Cpu, "one_gpu": OneGpu, "two_gpus": TwoGpus}
 NEEDED = {"cpu": 0, "one_gpu": 1, "two_gpus": 2}
 
 
@@ -148,8 +150,6 @@ def topology(name: str) -> Topology:
 
 def _gpus() -> int:
     """Count the GPUs, without loading torch into this process."""
-    from pathlib import Path
-
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([part for part in visible.split(",") if part.strip() not in {"", "-1"}])

@@ -54,7 +54,7 @@ class Tree:
         logits = self._logits()
         branches = [branch for live in self.live for branch in live]
         where = [(branch.line.seq, branch.position) for branch in branches]
-        tokens, confident, rows = self.drafter.choose(logits, where)
+        tokens, confident, rows = self.drafter.choose(logits, where, len(branches[0].tokens))
         for at, branch in enumerate(branches):
             branch.tokens.append(int(tokens[at]))
             branch.confidences.append(float(confident[at]))

@@ -6,12 +6,15 @@ import sys
 def main() -> None:
     """Print the help, or run the command."""
     if {"-h", "--help"} & set(sys.argv[1:]):
+        from ssdsim.console import show
         from ssdsim.help import text
 
-        print(text())
+        show(text())
         return
-    from ssdsim.cli import main as run
-
+    try:
+        from ssdsim.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()
 
 

@@ -3,11 +3,12 @@
 What is run is a `Program`'s business: a simulation, or real models.
 """
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -21,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ssdsim.complaints import explained
 from ssdsim.console import console, fail, progress, say, speak_as
 from ssdsim.errors import ConfigError, RunError
-from ssdsim.sweep import Sweep, refuse
+from ssdsim.sweep import FAILED, REFUSED, Sweep, leave_note
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
 
@@ -105,20 +106,27 @@ def main(program: Program) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, they are printed below
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it saves what it has
     speak_as(program.name)
-    program.register()
 
     def job(config: DictConfig) -> None:
         _run(program, config)
 
     try:
+        program.register()
         hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
     except (HydraException, OmegaConfBaseException) as error:
         Sweep.forget_if_nothing_ran()
         fail(explained(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say(f"{error.filename or 'output'}: cannot be written ({error.strerror})")
+        sys.exit(1)
     except KeyboardInterrupt:
+        say("interrupted")
         sys.exit(130)
     finally:
-        program.close()
+        with _undisturbed():
+            program.close()
 
 
 def _run(program: Program, config: DictConfig) -> None:
@@ -131,10 +139,13 @@ def _run(program: Program, config: DictConfig) -> None:
     except ConfigError as error:
         if not sweeping:
             fail(str(error))
-        refuse(out, str(error))
+        leave_note(out / REFUSED, str(error))
     except RunError as error:
-        say(f"{error}{_where(out)}")
-        sys.exit(1)
+        message = f"{error}{_where(out)}"
+        if not sweeping:
+            say(message)
+            sys.exit(1)
+        leave_note(out / FAILED, message)
     except KeyboardInterrupt:
         say(f"interrupted{_where(out)}")
         sys.exit(130)
@@ -164,10 +175,13 @@ def _carry_out(job: Job, config: DictConfig, out: Path) -> tuple[Run, dict[str, 
         finally:
             run = _save(running, out, resolved)
         bar.add_task("comparing with AR and SD", total=None)
-        _draw(run, out)
-        runs = job.compare(run)
-        with _undisturbed():
-            run.save_info(out)
+        with _writing(run, out):
+            _draw(run, out)
+        try:
+            runs = job.compare(run)
+        finally:  # what has been compared until then is worth keeping
+            with _undisturbed(), _writing(run, out):
+                run.save_info(out)
     return run, runs
 
 
@@ -176,6 +190,10 @@ def _claim(running: Runnable, out: Path, resolved: Any) -> None:
     try:
         _save(running, out, resolved)
     except RunError as error:
+        with suppress(OSError):
+            out.rmdir()  # if it is empty
+        if getattr(error.__cause__, "errno", None) == errno.ENOSPC:
+            raise
         raise ConfigError(f"{error}; choose another directory") from error
 
 
@@ -183,11 +201,22 @@ def _save(running: Runnable, out: Path, resolved: Any) -> Run:
     with _undisturbed():
         run = running.result()
         run.info["config"] = resolved
-        try:
+        with _writing(run, out):
             run.save(out)
-        except OSError as error:
-            raise RunError(f"out={out}: cannot be written ({error.strerror})") from error
     return run
+
+
+@contextmanager
+def _writing(run: Run, out: Path) -> Iterator[None]:
+    """Turn a disk's complaint into one line, and say there what the run came to."""
+    from ssdsim.report import headline
+
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        found = f"; decoded at {headline(run.metrics)}" if run.metrics["tokens"] else ""
+        raise RunError(f"out={out}: cannot be written ({reason}){found}") from error
 
 
 @contextmanager
@@ -228,13 +257,14 @@ def _columns(run: Run, runs: dict[str, Run]) -> list[tuple[str, dict[str, Any]]]
     return [(label, column.metrics) for label, column in columns.items() if column]
 
 
-def _show_line(_: Job, run: Run, __: dict[str, Run], out: Path) -> None:
+def _show_line(job: Job, run: Run, _: dict[str, Run], out: Path) -> None:
     from ssdsim.report import headline
 
     task = [str(part) for part in HydraConfig.get().overrides.task]
     named = " ".join(part for part in task if not part.startswith("out="))
     text = f"#{out.name}  {named}: {headline(run.metrics)}"
-    console().print(text, soft_wrap=True, highlight=False, markup=False)
+    for part in filter(None, (text, job.epilogue(run))):
+        console().print(part, soft_wrap=True, highlight=False, markup=False)
 
 
 def _short(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """The terminal: where tables, progress and complaints go."""
 
+import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
@@ -40,6 +41,15 @@ def progress(shown: bool = True) -> "Progress":
         transient=True,
         disable=not (shown and to.is_terminal),
     )
+
+
+def show(page: str) -> None:
+    """Print a page to stdout; its reader may go away before the end, as `head` does."""
+    try:
+        print(page, flush=True)  # noqa: T201 - for plain text, rich is too slow to load
+    except BrokenPipeError:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(message: str) -> None:

@@ -30,17 +30,41 @@ def ranked(
         How many; all by default. A short list of a large vocabulary needs no full sort.
 
     """
-    order = _order(np.asarray(scores, np.float32), None if count is None else count + 1)
+    scores = np.asarray(scores, np.float32)
+    most = scores.size if count is None else min(count + 1, scores.size)
+    order = top(scores, most)
     return np.asarray(order[order != (-1 if sent is None else sent)][:count])
 
 
-def _order(scores: NDArray[np.float32], count: int | None) -> NDArray[np.intp]:
-    """Return at least the `count` best ids, sorted (stable: ties to the lower id)."""
-    if count is None or count >= scores.size:
-        return np.argsort(-scores, kind="stable")
+def top(scores: ArrayLike, count: int) -> NDArray[np.intp]:
+    """Return the ids of the `count` best tokens over the last axis, best first.
+
+    Ties go to the lower id: a stable sort of the contenders, of which a partition leaves few.
+
+    Parameters
+    ----------
+    scores
+        Shape (..., V), without NaN.
+    count
+        1 .. V. A short list of a large vocabulary needs no full sort.
+
+    Returns
+    -------
+    array
+        Shape (..., count).
+
+    """
+    scores = np.asarray(scores, np.float32)
+    rows = scores.reshape(-1, scores.shape[-1])
+    found = np.array([_best_of(row, count) for row in rows])
+    return np.asarray(found.reshape(*scores.shape[:-1], count), np.intp)
+
+
+def _best_of(scores: NDArray[np.float32], count: int) -> NDArray[np.intp]:
     worst = np.partition(scores, scores.size - count)[scores.size - count]
     contenders = np.flatnonzero(scores >= worst)
-    return contenders[np.argsort(-scores[contenders], kind="stable")]
+    order: NDArray[np.intp] = contenders[np.argsort(-scores[contenders], kind="stable")]
+    return order[:count]
 
 
 def outranks(scores: ArrayLike, token: int) -> NDArray[np.bool_]:

@@ -74,7 +74,7 @@ def result(
         "policy": _name(settings.policy) if "policy" in method.uses else None,
         "config": describe(settings),
         "seed": settings.seed,
-        **_provenance(),
+        **provenance(),
         "devices": list(devices),
         "metrics": {
             **measure(tables, devices),
@@ -100,7 +100,8 @@ def _name(plugin: object) -> str:
     return type(plugin).__module__.rpartition(".")[2]
 
 
-def _provenance() -> dict[str, Any]:
+def provenance() -> dict[str, Any]:
+    """Say when this is, with which program, and on which machine."""
     return {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), **_program()}
 
 

@@ -1,7 +1,8 @@
 """A sweep: what its runs leave for each other, and the ranking after them.
 
-A refused configuration must not stop the others, which may run in other processes or on other
-machines; so it leaves a note where its run would have been, and all are told of at the end.
+A configuration that is refused or fails must not stop the others, which may run in other processes
+or on other machines; so it leaves a note where its run would have been, and all are told of at the
+end.
 """
 
 import sys
@@ -14,12 +15,13 @@ from omegaconf import DictConfig
 from ssdsim.console import console, fail, say
 
 REFUSED = "refused.txt"
+FAILED = "failed.txt"
 HYDRAS = "multirun.yaml"
 
 
-def refuse(directory: Path, message: str) -> None:
-    """Note that the run of `directory` was refused, and why."""
-    (directory / REFUSED).write_text(message + "\n")
+def leave_note(path: Path, message: str) -> None:
+    """Note why there is no run, or no whole one, beside this file."""
+    path.write_text(message + "\n")
 
 
 class Sweep(Callback):
@@ -39,19 +41,21 @@ class Sweep(Callback):
         Sweep.directory, Sweep.started = directory, (directory / HYDRAS).stat().st_mtime
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
-        """Rank the runs, name the refused configurations, and let those decide the exit code."""
+        """Rank the runs, name the other configurations, and let those decide the exit code."""
         from ssdsim.report import ranking
         from ssdsim.trace import load_run
 
         assert Sweep.directory is not None
         runs = [load_run(path.parent) for path in self._new("run.json")]
-        if runs:
-            console().print(ranking(runs, title=f"sweep: {Sweep.directory}"))
-        refused = self._new(REFUSED)
-        for path in refused:
-            say(f"#{path.parent.name} was refused: {path.read_text()}")
-        if refused:
-            sys.exit(2)
+        whole = [run for run in runs if run.info["complete"]]
+        if whole:
+            console().print(ranking(whole, title=f"sweep: {Sweep.directory}"))
+        refused, failed = self._new(REFUSED), self._new(FAILED)
+        for paths, what in ((refused, "was refused"), (failed, "failed")):
+            for path in paths:
+                say(f"#{path.parent.name} {what}: {path.read_text()}")
+        if refused or failed:
+            sys.exit(1 if failed else 2)
 
     @classmethod
     def forget_if_nothing_ran(cls) -> None:

@@ -1,6 +1,8 @@
 """A run and its directory: three tables, `run.json` and the timeline, as DESIGN.md fixes them."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -182,26 +184,42 @@ class Run:
         return metrics
 
     def save(self, directory: Path) -> None:
-        """Write the tables, the timeline and last of all `run.json`, each in one move."""
+        """Write the tables, the timeline and last of all `run.json`: all of them, or none."""
         from ssdsim.timeline import perfetto
 
         directory.mkdir(parents=True, exist_ok=True)
-        for name, table in self.tables.items():
-            partial = directory / f".{name}.partial"
-            pq.write_table(table, partial)
-            partial.replace(directory / f"{name}.parquet")
-        _write_json(directory / "timeline.json", perfetto(self), indent=None)
-        self.save_info(directory)
+        with _replacing(directory) as partial:
+            for name, table in self.tables.items():
+                pq.write_table(table, partial(f"{name}.parquet"))
+            _write_json(partial("timeline.json"), perfetto(self), indent=None)
+            _write_json(partial("run.json"), self.info)
 
     def save_info(self, directory: Path) -> None:
         """Write `run.json` alone."""
-        _write_json(directory / "run.json", self.info)
+        with _replacing(directory) as partial:
+            _write_json(partial("run.json"), self.info)
+
+
+@contextmanager
+def _replacing(directory: Path) -> Iterator[Callable[[str], Path]]:
+    """Say where to write files first: all are moved to their places at the end, or none is left."""
+    partials: dict[str, Path] = {}
+
+    def partial(name: str) -> Path:
+        partials[name] = directory / f".{name}.partial"
+        return partials[name]
+
+    try:
+        yield partial
+        for name, path in partials.items():
+            path.replace(directory / name)
+    finally:
+        for path in partials.values():
+            path.unlink(missing_ok=True)
 
 
 def _write_json(path: Path, content: object, indent: int | None = 1) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n")
-    partial.replace(path)
+    path.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n")
 
 
 def load_run(directory: str | Path) -> Run:

@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ssdsim.errors import require
 from ssdsim.noise import Role
-from ssdsim.ranking import best, ranked
+from ssdsim.ranking import best, ranked, top
 
 Array = NDArray[np.float64]
+
+_FEW = 512
 
 
 def certain(tokens: ArrayLike, vocabulary: int) -> Array:
@@ -69,15 +71,23 @@ def _truncate(p: Array, top_k: int, top_p: float) -> Array:
     """Keep the best `top_k` tokens, then the nucleus of what is left, and renormalise."""
     if top_k >= p.shape[-1] and top_p == 1:
         return p
-    order = np.argsort(-p.astype(np.float32), axis=-1, kind="stable")
+    everything = top_k >= p.shape[-1]
+    order = top(p, _nucleus(p, top_p) if everything else top_k)
     kept = np.take_along_axis(p, order, axis=-1)
-    kept[..., top_k:] = 0
-    kept /= kept.sum(axis=-1, keepdims=True)
+    kept /= (p if everything else kept).sum(axis=-1, keepdims=True)
     # A token stays while those before it have less than top_p, so the best one always stays.
     kept[np.cumsum(kept, axis=-1) - kept >= top_p] = 0
-    truncated = np.empty_like(p)
+    truncated = np.zeros_like(p)
     np.put_along_axis(truncated, order, kept, axis=-1)
     return np.asarray(truncated / truncated.sum(axis=-1, keepdims=True))
+
+
+def _nucleus(p: Array, top_p: float) -> int:
+    """Return how many of the best tokens surely hold the nucleus: few, for a sharp distribution."""
+    few = min(_FEW, p.shape[-1])
+    best_ones = np.partition(p, -few, axis=-1)[..., -few:]
+    sharp = top_p < 1 and bool((best_ones.sum(axis=-1) > top_p).all())
+    return few if sharp else int(p.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class InlineCrew:
 def decode(setup, target, draft, prompts, **faults):
     """Return the run of a setup over prompts, and the crew that did it."""
     crew = InlineCrew(target, draft, **faults)
-    execution = Execution(setup, crew, HERE, tasks(prompts))
+    execution = Execution(setup, lambda: crew, HERE, tasks(prompts))
     execution.run()
     return execution.result(), crew
 

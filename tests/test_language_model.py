@@ -238,6 +238,6 @@ def test_settings_out_of_range_are_refused(option, value):
 
 
 def test_saguaro_sampling_has_no_meaning_under_gumbel():
-    with pytest.raises(ConfigError, match=r"^saguaro_constant=0\.5: must be 1 under coupling"):
+    with pytest.raises(ConfigError, match=r"^saguaro\.constant=0\.5: must be 1 under coupling"):
         opened(Sampling(1.0, "gumbel", saguaro_constant=0.5))
     opened(Sampling(0.0, "gumbel", saguaro_constant=0.5))

@@ -89,7 +89,7 @@ def holds_back(sampling: Sampling) -> bool:
     if C == 1 or sampling.temperature == 0:
         return False
     right = "must be 1 under coupling=gumbel, which draws nothing from a residual"
-    require(sampling.coupling == "maximal", "saguaro_constant", C, right)
+    require(sampling.coupling == "maximal", "saguaro.constant", C, right)
     return True
 
 

@@ -1,0 +1,179 @@
+"""What real decoding reaches on this machine, beside transformers, and what ssdsim says of it.
+
+`python -m ssdreal.bench` runs everything alternating on the same prompts and cores, and prints:
+what a core can stream and what the target's pass streams; tokens/s of AR, SD and SSD, each at its
+best settings, of the target on both cores, and of transformers; the share of a round outside model
+passes; and ssdsim's prediction from service times and acceptance that are measured in the same run.
+"""
+
+import argparse
+import json
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ssdreal.benching.ceiling import BYTES, Ceiling, ceiling
+from ssdreal.benching.course import Course
+from ssdreal.benching.helper import Helper
+from ssdreal.benching.peers import weight_bytes
+from ssdreal.benching.results import Results, collect
+from ssdreal.benching.stand import Stand
+from ssdreal.benching.tables import tables
+from ssdreal.config import Pair
+from ssdreal.execution import Setup, Task
+from ssdreal.models import describe, encode_prompt
+from ssdreal.sampling import Decoding
+from ssdreal.sitting import Sitting
+from ssdreal.topology import Cpu
+from ssdreal.workload import DEFAULT, Workload, read_prompts
+from ssdsim.errors import require
+from ssdsim.methods.autoregressive import Autoregressive
+
+PAIRS = {
+    "smollm2": Pair("smollm2_135m", "smollm2_135m_draft"),
+    "tiny": Pair("tiny_target", "tiny_draft"),
+}
+CALIBRATION_PROMPTS = 2
+DRAFTS = 16
+SEED = 0
+DECODINGS = {
+    "greedy": Decoding(),
+    "gumbel": Decoding(temperature=1.0, coupling="gumbel"),
+    "maximal": Decoding(temperature=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asks for."""
+
+    pair: str
+    dtype: str
+    prompts: int
+    tokens: int
+    repeats: int
+    few: int
+    few_tokens: int
+    decodings: tuple[str, ...]
+    quick: bool
+    out: Path | None
+
+
+def plan(arguments: list[str] | None = None) -> Plan:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ssdreal.bench", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--pair", choices=PAIRS, default="smollm2")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--prompts", type=int, default=12)
+    parser.add_argument("--tokens", type=int, default=96, help="decoded for each prompt")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--few", type=int, default=4, help="prompts to look for settings on")
+    parser.add_argument("--few-tokens", type=int, default=64, help="of each of them")
+    parser.add_argument("--sampled", action="store_true", help="temperature 1 as well")
+    parser.add_argument("--quick", action="store_true", help="a look, in about a minute")
+    parser.add_argument("--out", type=Path, help="a JSON file for all numbers")
+    given = parser.parse_args(arguments)
+    if given.quick:
+        given.prompts, given.tokens, given.repeats = 2, 24, 1
+        given.few, given.few_tokens = 1, 16
+    return Plan(
+        given.pair,
+        given.dtype,
+        given.prompts,
+        given.tokens,
+        given.repeats,
+        min(given.few, given.prompts),
+        min(given.few_tokens, given.tokens),
+        tuple(DECODINGS) if given.sampled else ("greedy",),
+        given.quick,
+        given.out,
+    )
+
+
+def measure(asked: Plan, console: Console) -> list[Results]:
+    """Measure everything; one result a way of decoding."""
+    pair, cpu = PAIRS[asked.pair], Cpu()
+    tasks = _tasks(pair, asked.prompts + CALIBRATION_PROMPTS, asked.tokens)
+    _say(console, "what a core can stream")
+    found = ceiling(cpu.cores, BYTES // 16, 0.1) if asked.quick else ceiling(cpu.cores)
+    with ExitStack() as exits:
+        sitting = exits.enter_context(closing(Sitting(pair, asked.dtype)))
+        helper = exits.enter_context(Helper(cpu.cores[:1]))
+        size = helper.call(weight_bytes, pair.target, asked.dtype)
+        return [
+            _results(
+                _course(asked, sitting, helper, tasks, name, console), asked, name, found, size
+            )
+            for name in asked.decodings
+        ]
+
+
+def _results(course: Course, asked: Plan, name: str, found: Ceiling, size: int) -> Results:
+    course.choose()
+    if name == "greedy":
+        course.choose_peers(PAIRS[asked.pair], asked.dtype)
+    course.alternate(asked.repeats)
+    course.say("recording, and simulating")
+    return collect(course, name, found, size, SEED)
+
+
+def _course(
+    asked: Plan, sitting: Sitting, helper: Helper, tasks: list[Task], name: str, console: Console
+) -> Course:
+    stand = Stand(sitting, tasks[: asked.prompts])
+    return Course(
+        stand=stand,
+        calibration=Stand(sitting, tasks[asked.prompts :]),
+        few=stand.first(asked.few),
+        base=Setup(
+            Autoregressive(),
+            workload=Workload(output_tokens=asked.tokens),
+            decoding=DECODINGS[name],
+            seed=SEED,
+        ),
+        few_tokens=asked.few_tokens,
+        topology=Cpu(),
+        helper=helper,
+        say=lambda text: _say(console, f"{name}: {text}"),
+        quick=asked.quick,
+    )
+
+
+def _tasks(pair: Pair, count: int, tokens: int) -> list[Task]:
+    """Return the first prompts that leave room for so many tokens, and for drafts behind them."""
+    room = describe(pair.target).context - tokens - DRAFTS
+    there = len(DEFAULT.read_text(encoding="utf-8").splitlines())
+    prompts = read_prompts(None, there)
+    tasks = [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]
+    fitting = [task for task in tasks if len(task.tokens) <= room]
+    require(count <= len(fitting), "prompts", count, f"{len(fitting)} of the project's own fit")
+    return fitting[:count]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(f"[dim]{text} ...[/dim]", highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
+    asked = plan(arguments)
+    try:
+        found = measure(asked, Console(stderr=True))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    console = Console(width=100)
+    for results in found:
+        for table in tables(results):
+            console.print(table)
+            console.print()
+    if asked.out:
+        asked.out.write_text(json.dumps([r.plain() for r in found], indent=1) + "\n")
+        console.print(f"all numbers: {asked.out}")
+
+
+if __name__ == "__main__":
+    main()

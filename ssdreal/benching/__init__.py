@@ -1,0 +1,1 @@
+"""What `python -m ssdreal.bench` measures, and how it predicts the same with ssdsim."""

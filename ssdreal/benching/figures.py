@@ -1,0 +1,183 @@
+"""A contender's service times on this machine, from what the workers did in calibration runs.
+
+Every figure is a mean over pieces of work; nothing is fitted to the tokens/s that are predicted
+from it. `hop` is what lies between two pieces on a round's critical path: a message to the bench's
+process, what it decides there, and a message to a worker.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean
+
+import numpy as np
+
+from ssdreal.benching.stand import Piece
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Seconds of each piece of work, the other core idle, unless said otherwise.
+
+    Attributes
+    ----------
+    verify, verify_spread
+        A verify, and the standard deviation of its logarithm.
+    step
+        A draft step: a chain's seconds over its length.
+    hop
+        Between two pieces of work.
+    glue, tree, tree_spread
+        The pass that finds candidates, a step of the tree, and the spread of both together.
+    turn
+        Between glue and tree: messages, and the policy's prediction.
+    target_slowdown, draft_slowdown
+        How much slower each works while the other does.
+
+    """
+
+    verify: float
+    verify_spread: float
+    hop: float
+    step: float = 0.0
+    glue: float = 0.0
+    tree: float = 0.0
+    tree_spread: float = 0.0
+    turn: float = 0.0
+    target_slowdown: float = 1.0
+    draft_slowdown: float = 1.0
+
+
+def figures(runs: Iterable[Sequence[Piece]], lookahead: int) -> Figures:
+    """Return the figures of calibration runs.
+
+    Parameters
+    ----------
+    runs
+        The pieces of each: of AR, of SD, or of a `Probe`.
+    lookahead
+        K, 0 for AR.
+
+    """
+    parts = [_Part(run) for run in runs]
+    verify = [piece.seconds for part in parts for piece in part.alone("verify")]
+    known = {
+        "verify": mean(verify),
+        "verify_spread": _spread(verify),
+        "hop": mean([gap for part in parts for gap in part.hops()]),
+    }
+    chains = [piece.seconds for part in parts for piece in part.alone("speculate")]
+    if chains:
+        known["step"] = mean(chains) / lookahead
+    if any(part.of("tree") for part in parts):
+        known |= _of_trees(parts, known["verify"], lookahead)
+    return Figures(**known)
+
+
+class _Part:
+    """The pieces of one run, each with the seconds in which the other worker works too."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.pieces = sorted((p for p in pieces if p.kind != "other"), key=lambda p: p.start)
+        self.shared = {
+            piece: sum(
+                _overlap(piece, other) for other in self._near(at) if other.lane != piece.lane
+            )
+            for at, piece in enumerate(self.pieces)
+        }
+
+    def of(self, *kinds: str) -> list[Piece]:
+        """Return the pieces of these kinds."""
+        return [piece for piece in self.pieces if piece.kind in kinds]
+
+    def alone(self, kind: str) -> list[Piece]:
+        """Return the pieces of a kind beside which the other worker was idle."""
+        return [piece for piece in self.of(kind) if not self.shared[piece]]
+
+    def together(self, *kinds: str) -> list[Piece]:
+        """Return those beside which it was busy for a while."""
+        return [piece for piece in self.of(*kinds) if self.shared[piece]]
+
+    def hops(self) -> list[float]:
+        """Return the gaps between pieces that follow each other on the critical path."""
+        return [
+            after.start - before.end
+            for before, after in pairwise(self.pieces)
+            if (before.kind, after.kind) in FOLLOW
+            and before.end <= after.start
+            and not self.shared[before]
+        ]
+
+    def turns(self) -> list[float]:
+        """Return the gaps between glue and tree."""
+        draft = self.of("glue", "tree")
+        return [
+            after.start - before.end
+            for before, after in pairwise(draft)
+            if (before.kind, after.kind) == ("glue", "tree")
+        ]
+
+    def _near(self, at: int) -> list[Piece]:
+        return self.pieces[max(at - 4, 0) : at + 5]
+
+
+FOLLOW = {
+    ("verify", "verify"),
+    ("verify", "speculate"),
+    ("speculate", "verify"),
+    ("verify", "glue"),
+}
+
+
+def _of_trees(parts: Sequence[_Part], verify: float, lookahead: int) -> dict[str, float]:
+    """Return the figures of trees and of both workers at once."""
+    glue = mean(piece.seconds for part in parts for piece in part.alone("glue"))
+    trees = [piece.seconds for part in parts for piece in part.alone("tree")]
+    targets = [(p, part.shared[p]) for part in parts for p in part.together("verify")]
+    drafts = [
+        (piece, part.shared[piece])
+        for part in parts
+        for piece in part.of("glue", "tree")
+        if _of_shared_round(part, piece)
+    ]
+    works = {"verify": verify, "glue": glue, "tree": mean(trees)}
+    return {
+        "glue": glue,
+        "tree": mean(trees) / lookahead,
+        "tree_spread": _spread(trees),
+        "turn": mean(gap for part in parts for gap in part.turns()),
+        "target_slowdown": slowdown([(p.seconds, s, works[p.kind]) for p, s in targets]),
+        "draft_slowdown": slowdown([(p.seconds, s, works[p.kind]) for p, s in drafts]),
+    }
+
+
+def _of_shared_round(part: _Part, piece: Piece) -> bool:
+    """Whether the target was busy while this or the glue before it was computed."""
+    return part.shared[piece] > 0
+
+
+def slowdown(pieces: Sequence[tuple[float, float, float]]) -> float:
+    """Return how much slower work runs while the other worker is busy: at least 1.
+
+    While the other is idle a second does a second's work, else 1 / s of one. So what was done in
+    the shared seconds is the work less the seconds alone, and s the one over the other.
+
+    Parameters
+    ----------
+    pieces
+        For each (seconds, shared seconds, seconds that it takes alone).
+
+    """
+    shared = sum(part for _, part, _ in pieces)
+    done = sum(work - (seconds - part) for seconds, part, work in pieces)
+    return max(1.0, shared / done) if shared > 0 and done > 0 else 1.0
+
+
+def _overlap(piece: Piece, other: Piece) -> float:
+    return max(0.0, min(piece.end, other.end) - max(piece.start, other.start))
+
+
+def _spread(seconds: Sequence[float]) -> float:
+    """Return the standard deviation of the logarithm, from quartiles: outliers are no noise."""
+    low, high = np.quantile(np.log(seconds), [0.25, 0.75])
+    return float(high - low) / 1.349
