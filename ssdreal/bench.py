@@ -8,14 +8,18 @@ passes; and ssdsim's prediction from service times and acceptance that are measu
 
 import argparse
 import json
+import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from ssdreal.benching.ceiling import BYTES, Ceiling, ceiling
 from ssdreal.benching.course import Course
+from ssdreal.benching.forecast import Forecast
 from ssdreal.benching.helper import Helper
 from ssdreal.benching.peers import weight_bytes
 from ssdreal.benching.results import Results, collect
@@ -28,7 +32,7 @@ from ssdreal.sampling import Decoding
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Cpu
 from ssdreal.workload import DEFAULT, Workload, read_prompts
-from ssdsim.errors import require
+from ssdsim.errors import ConfigError, RunError, require
 from ssdsim.methods.autoregressive import Autoregressive
 
 PAIRS = {
@@ -94,8 +98,8 @@ def plan(arguments: list[str] | None = None) -> Plan:
     )
 
 
-def measure(asked: Plan, console: Console) -> list[Results]:
-    """Measure everything; one result a way of decoding."""
+def measure(asked: Plan, console: Console) -> Iterator[Results]:
+    """Measure everything; yield the results of one way of decoding after the other."""
     pair, cpu = PAIRS[asked.pair], Cpu()
     tasks = _tasks(pair, asked.prompts + CALIBRATION_PROMPTS, asked.tokens)
     _say(console, "what a core can stream")
@@ -104,12 +108,9 @@ def measure(asked: Plan, console: Console) -> list[Results]:
         sitting = exits.enter_context(closing(Sitting(pair, asked.dtype)))
         helper = exits.enter_context(Helper(cpu.cores[:1]))
         size = helper.call(weight_bytes, pair.target, asked.dtype)
-        return [
-            _results(
-                _course(asked, sitting, helper, tasks, name, console), asked, name, found, size
-            )
-            for name in asked.decodings
-        ]
+        for name in asked.decodings:
+            course = _course(asked, sitting, helper, tasks, name, console)
+            yield _results(course, asked, name, found, size)
 
 
 def _results(course: Course, asked: Plan, name: str, found: Ceiling, size: int) -> Results:
@@ -117,8 +118,10 @@ def _results(course: Course, asked: Plan, name: str, found: Ceiling, size: int) 
     if name == "greedy":
         course.choose_peers(PAIRS[asked.pair], asked.dtype)
     course.alternate(asked.repeats)
+    course.probe()
     course.say("recording, and simulating")
-    return collect(course, name, found, size, SEED)
+    with TemporaryDirectory(prefix="ssdreal-bench-") as folder:
+        return collect(course, Forecast(course, SEED, Path(folder)), name, found, size)
 
 
 def _course(
@@ -159,20 +162,30 @@ def _say(console: Console, text: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure, print, and write down."""
     asked = plan(arguments)
     try:
-        found = measure(asked, Console(stderr=True))
+        _run(asked, Console(width=110))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    console = Console(width=100)
-    for results in found:
+    except (ConfigError, RunError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+
+
+def _run(asked: Plan, console: Console) -> None:
+    if asked.out:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.touch()  # better an error now than after ten minutes
+    found = []
+    for results in measure(asked, Console(stderr=True)):
+        found.append(results.plain())
         for table in tables(results):
             console.print(table)
             console.print()
-    if asked.out:
-        asked.out.write_text(json.dumps([r.plain() for r in found], indent=1) + "\n")
-        console.print(f"all numbers: {asked.out}")
+        if asked.out:
+            asked.out.write_text(json.dumps(found, indent=1) + "\n")
+            console.print(f"all numbers: {asked.out}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
@@ -16,7 +16,7 @@ from ssdsim.acceptance.position import holds_back
 from ssdsim.applicable import Rule, method_rules, refuse
 from ssdsim.building import build, check_keys, completed, make
 from ssdsim.config import plain_config, register_plugins
-from ssdsim.errors import require
+from ssdsim.errors import ConfigError, require
 from ssdsim.plugins import CONF
 from ssdsim.policies.oracle import Oracle
 
@@ -29,6 +29,7 @@ KEYS = {
     "saguaro": ("constant", "fanout"),
     "pair": ("target", "draft"),
 }
+SECONDS = "a real backup takes the time that it takes"
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,21 @@ def _setup(plain: dict[str, Any]) -> Setup:
     values["decoding"] = _decoding(plain)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
+    _check_seconds(setup.backup, "backup")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
     require(not isinstance(setup.policy, Oracle), "policy", "oracle", right)
     holds_back(setup.decoding)
     return setup
+
+
+def _check_seconds(backup: Any, path: str) -> None:
+    """Refuse seconds of a backup, or of one inside it."""
+    for field in fields(backup):
+        value, option = getattr(backup, field.name), f"{path}.{field.name}"
+        if field.name == "seconds" and value:
+            raise ConfigError(f"{option}={value}: has no effect, {SECONDS}")
+        if is_dataclass(value):
+            _check_seconds(value, option)
 
 
 def _decoding(plain: dict[str, Any]) -> Decoding:
@@ -128,10 +140,9 @@ def _decoding(plain: dict[str, Any]) -> Decoding:
 
 def _rules(setup: Setup) -> Iterator[Rule]:
     yield from method_rules(setup)
-    yield "backup.seconds", False, "a real backup takes the time that it takes"
+    yield "backup.seconds", False, SECONDS
     decoding, drafts = setup.decoding, bool(setup.method.uses)
-    for option in ("coupling", "saguaro"):
-        yield option, drafts, "the method drafts nothing"
+    yield "saguaro", drafts, "the method drafts nothing"
     for option in ("coupling", "saguaro", "top_k", "top_p"):
         yield option, not decoding.greedy, "decoding is greedy at temperature=0"
     yield "saguaro.fanout", decoding.saguaro_constant < 1, "saguaro.constant=1 turns it off"

@@ -1,11 +1,12 @@
 """The worker processes of a sitting: started once, used by one run after another."""
 
 from multiprocessing.connection import wait
+from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from ssdreal.messages import Failed, Ready
-from ssdreal.process import Hiring, Inbox, PipeChannel, heard
+from ssdreal.process import GRACE, Hiring, Inbox, PipeChannel, heard
 from ssdreal.remote import Remote, WorkerLost
 
 
@@ -55,8 +56,9 @@ class Processes:
         """End both processes."""
         for channel in self.channels:
             channel.hang_up()
+        until = monotonic() + GRACE
         for channel in self.channels:
-            channel.close()
+            channel.close(until - monotonic())
 
     def __enter__(self) -> Self:
         return self

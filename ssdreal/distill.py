@@ -82,6 +82,8 @@ def checked(options: Options) -> Options:
         require(getattr(options, name) > 0, f"--{name}", getattr(options, name), "more than 0")
     right = "names a file; name a folder to write to"
     require(not options.out.is_file(), "--out", str(options.out), right)
+    apart = options.start is None or options.start.resolve() != options.out.resolve()
+    require(apart, "--out", str(options.out), "is where --start lies; name another folder")
     return options
 
 

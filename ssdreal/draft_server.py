@@ -54,7 +54,8 @@ class DraftServer(Server):
 
     def grow(self, command: Grow) -> Branches:
         """Return a branch for every outcome; a `Stop` may change that on the way."""
-        self._read_blocks(command)
+        if not self._holds_blocks(command):  # it does where a fork came before
+            self._read_blocks(command)
         tree, stop = Tree(self.reader, self.drafter, command), None
         for step in range(command.lookahead):
             stop = self.stop(command.stamp.run, command.stamp.number) or stop
@@ -99,6 +100,12 @@ class DraftServer(Server):
                 line.slot: ((*line.tokens, *block), len(line.tokens) - 1)
                 for line, block in zip(command.lines, command.blocks, strict=True)
             }
+        )
+
+    def _holds_blocks(self, command: Grow) -> bool:
+        return all(
+            self.reader.texts[line.slot] == [*line.tokens, *block]
+            for line, block in zip(command.lines, command.blocks, strict=True)
         )
 
     def _candidates(self, line: Line, block: tuple[int, ...], logits: Logits) -> Candidates:

@@ -14,6 +14,9 @@ from ssdreal.linear import linear, packed
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30
+# oneDNN sums single rows, and odd ends of sums, in another order than the rest. It is faster at
+# four rows than at fewer, too.
+LEAST_ROWS, GRAIN = 4, 16
 
 Weights = Callable[[str], Tensor | None]
 
@@ -41,9 +44,10 @@ def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
 class Model:
     """A decoder over prepacked weights.
 
-    With a fixed (slots, N, extent) a token's logits depend, bit by bit, on nothing but what it
-    sees: neither on the offset it stands at, nor on other rows, nor on how many passes wrote
-    its predecessors.
+    Where the weights are packed, a token's logits depend bit by bit only on what it sees, and on
+    the order of that in the cache: not on the offset it stands at, on other rows, on N or on the
+    slots, nor on how many passes wrote its predecessors. In bfloat16 not on the extent either; in
+    float32 that must stay the same. Elsewhere this holds at a fixed (slots, N, extent), if at all.
 
     Parameters
     ----------
@@ -95,7 +99,8 @@ class Model:
         return self.embedding.device
 
     def cache(self, slots: int, capacity: int) -> Cache:
-        """Return an empty cache for this many sequences of this many entries."""
+        """Return a cache of zeros for this many sequences of at least this many entries."""
+        capacity += -capacity % GRAIN
         shape = (len(self.layers), 2, slots, self.kv_heads, capacity, self.head_dim)
         entries = torch.zeros(shape, dtype=self.embedding.dtype, device=self.device)
         return Cache(entries, 0, slots)
@@ -134,22 +139,31 @@ class Model:
 
         """
         assert mask.shape == (*tokens.shape, extent), "the mask must say what each token sees"
-        device = self.device
-        hidden = self.decode(
-            functional.embedding(tokens.to(device), self.embedding),
+        mask = functional.pad(mask, (0, -extent % GRAIN))
+        block = [part.to(self.device) for part in (tokens, positions, at, mask)]
+        hidden = self._decoded(cache, *_widened(block))
+        if not logits:
+            return None
+        wide = linear(normed(hidden, self.norm, self.epsilon), self.head, None)
+        return wide[:, : tokens.shape[1]].float()
+
+    def _decoded(
+        self, cache: Cache, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor
+    ) -> Tensor:
+        """Return the residual stream after all layers, (slots, N, hidden)."""
+        found: Tensor = self.decode(
+            functional.embedding(tokens, self.embedding),
             self.layers,
             cache.entries.view(len(self.layers), -1, self.head_dim),
-            cache.rows(at.to(device)),
+            cache.rows(at),
             cache.keys,
             cache.values,
-            self._turn(positions.to(device)),
-            self._bias(mask.to(device)),
+            self._turn(positions),
+            self._bias(mask),
             self.heads,
             self.epsilon,
         )
-        if not logits:
-            return None
-        return linear(normed(hidden, self.norm, self.epsilon), self.head, None).float()
+        return found
 
     def _turn(self, positions: Tensor) -> Tensor:
         """Return what to multiply pairs with: (slots, N, heads + 2 kv_heads, head_dim / 2).
@@ -168,6 +182,19 @@ class Model:
         group = self.heads // self.kv_heads
         bias = torch.where(mask, 0.0, HIDDEN).to(self.embedding.dtype)
         return bias[:, None].repeat_interleave(group, dim=2)
+
+
+def _widened(block: list[Tensor]) -> list[Tensor]:
+    """Return a block of at least `LEAST_ROWS` rows; the last token of a slot fills it up.
+
+    What is repeated writes the same again to the same entry.
+    """
+    slots, width = block[0].shape
+    wide = -(-LEAST_ROWS // slots)
+    if width >= wide:
+        return block
+    index = torch.arange(wide, device=block[0].device).clamp(max=width - 1)
+    return [part[:, index] for part in block]
 
 
 def _given(weight: Tensor | None) -> Tensor:

@@ -143,8 +143,10 @@ def huggingface(name: str, dtype: str) -> Any:
     """
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
     describe(name, dtype)
+    disable_progress_bar()
     if name in TINY:
         from ssdreal.tiny import tiny_config, tiny_weights
 
@@ -152,7 +154,7 @@ def huggingface(name: str, dtype: str) -> Any:
         tiny.load_state_dict(tiny_weights(name))
         return tiny.to(getattr(torch, dtype)).train(False)
     require(not is_draft(_config(name)), "model", name, "has no embedding of its own to run with")
-    folder = _folder(name, dtype)
+    folder = _folder(name)
     model: Any
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
@@ -178,11 +180,11 @@ def tokenizer(name: str) -> Any:
     if name == "smollm2_135m":
         from ssdreal.coder import Coder
 
-        return Coder(_folder(name, "bfloat16"))
+        return Coder(_folder(name))
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(_folder(name, "bfloat16"))
+        return AutoTokenizer.from_pretrained(_folder(name))
     except (OSError, ValueError) as error:
         raise ConfigError(f"model={name!r}: must have a tokenizer: {_first_line(error)}") from error
 
@@ -221,8 +223,8 @@ def _config(name: str) -> dict[str, Any]:
     return config
 
 
-def _folder(name: str, dtype: str) -> Path:
-    return converted_folder(dtype) if name == "smollm2_135m" else find_folder(name)
+def _folder(name: str) -> Path:
+    return converted_folder() if name == "smollm2_135m" else find_folder(name)
 
 
 def _check(name: str, config: dict[str, Any]) -> None:
@@ -296,7 +298,7 @@ def _embedding(target: str, dtype: str) -> "Tensor":
         return tiny_weights(target)["model.embed_tokens.weight"]
     from safetensors import safe_open
 
-    folder, key = _folder(target, dtype), "model.embed_tokens.weight"
+    folder, key = _folder(target), "model.embed_tokens.weight"
     index = folder / "model.safetensors.index.json"
     file = read_json(index)["weight_map"][key] if index.is_file() else "model.safetensors"
     if not (folder / file).is_file():

@@ -164,11 +164,11 @@ class PipeChannel:
         """Let the process end at its own pace."""
         self.connection.close()
 
-    def close(self) -> None:
-        """End the process, if it does not do so in time by force."""
+    def close(self, grace: float = GRACE) -> None:
+        """End the process, if it does not do so within so many seconds by force."""
         self.hang_up()
         if self.process.pid is not None:
-            self.process.join(GRACE)
+            self.process.join(max(grace, 0.0))
             self.process.kill()
             self.process.join()
         atexit.unregister(self.close)

@@ -8,17 +8,19 @@ ssdsim replays every chain draft over the same texts.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdreal.model import Model
-from ssdreal.reader import Reader
 from ssdreal.sampling import Decoding, Logits
 from ssdsim.acceptance.position import position_row
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.noise import Noise
 from ssdsim.verification import View, view
+
+if TYPE_CHECKING:
+    from ssdreal.model import Model
+    from ssdreal.reader import Reader
 
 WIDTH = 8
 """Tokens that the models read in a pass: few, so that sums are rounded about as in decoding."""
@@ -48,8 +50,8 @@ class Spoken:
 
 def record(
     directory: str | Path,
-    target: Model,
-    draft: Model,
+    target: "Model",
+    draft: "Model",
     texts: Sequence[Spoken],
     decoding: Decoding,
     seed: int,
@@ -82,7 +84,7 @@ def record(
 
 
 def trace_rows(
-    target: Model, draft: Model, texts: Sequence[Spoken], decoding: Decoding, seed: int
+    target: "Model", draft: "Model", texts: Sequence[Spoken], decoding: Decoding, seed: int
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for every position of the texts, in order."""
     longest = max(len(text.prompt) + len(text.output) for text in texts)
@@ -93,8 +95,8 @@ def trace_rows(
         for position, token in enumerate(text.output):
             at = len(text.prompt) + position
             gumbel = noise.gumbel(at, target.vocabulary) if decoding.perturbed else None
-            views = [_view(of[position], decoding, gumbel) for of in logits]
-            yield {**_address(text, position, decoding), **position_row(*views, token)}
+            p, q = (_view(of[position], decoding, gumbel) for of in logits)
+            yield {**_address(text, position, decoding), **position_row(p, q, token)}
 
 
 def _address(text: Spoken, position: int, decoding: Decoding) -> dict[str, Any]:
@@ -111,18 +113,20 @@ def _view(logits: Logits, decoding: Decoding, gumbel: Any) -> View:
     return view(logits, decoding.temperature, gumbel, decoding.top_k, decoding.top_p)
 
 
-def _reader(model: Model, longest: int) -> Reader:
+def _reader(model: "Model", longest: int) -> "Reader":
+    from ssdreal.reader import Reader
+
     return Reader(model, 1, longest + WIDTH, fixed=False)
 
 
-def _read(reader: Reader, text: Spoken) -> Logits:
+def _read(reader: "Reader", text: Spoken) -> Logits:
     """Return a model's logits before every token of the output, shape (tokens, vocabulary)."""
     reader.prefill(0, text.prompt[:-1])
     whole = (*text.prompt, *text.output[:-1])
     return _whole(reader.model, reader.read({0: (whole, len(text.prompt) - 1)}, WIDTH)[0])
 
 
-def _whole(model: Model, logits: Logits) -> Logits:
+def _whole(model: "Model", logits: Logits) -> Logits:
     """Give ids that a head leaves out no chance, and the last places among the ranks."""
     if model.ids is None:
         return logits

@@ -12,9 +12,9 @@ VOCABULARY = 64
 TRIMMED = 48
 END = 0
 SEED = 20
-SHARPNESS = 0.5  # scale of the head: the target's entropy at temperature 1 is 1 to 2 nats
+SHARPNESS = 0.7  # scale of the head: the target's entropy at temperature 1 is 1 to 2 nats
 SECOND_LAYER = 0.5  # weight of what the draft lacks
-NOISE = 0.1  # of the draft's weights, relative to theirs
+NOISE = 0.05  # of the draft's weights, relative to theirs
 LAYERS = {"tiny_target": 2, "tiny_draft": 1, "tiny_trimmed_draft": 1}
 
 

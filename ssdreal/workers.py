@@ -75,6 +75,8 @@ class Worker:
 
     def pace(self, work: str, tokens: int) -> float:
         """Return the seconds that a pass over so many tokens took while warming up."""
+        if work not in self.paces:
+            return 0.0  # the worker was lost before it could measure
         measured = np.array(self.paces[work])
         return float(np.interp(tokens, measured[:, 0], measured[:, 1]))
 

@@ -29,6 +29,10 @@ from ssdsim.trace import Sequence as SequenceRecord
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Unwritten(RunError):  # noqa: N818 - that is what is wrong
+    """A run directory could not be written; the message says what should have been in it."""
+
+
 class Runnable(Protocol):
     """A run that can be asked for its results at any time."""
 
@@ -141,7 +145,7 @@ def _run(program: Program, config: DictConfig) -> None:
             fail(str(error))
         leave_note(out / REFUSED, str(error))
     except RunError as error:
-        message = f"{error}{_where(out)}"
+        message = str(error) if isinstance(error, Unwritten) else f"{error}{_where(out)}"
         if not sweeping:
             say(message)
             sys.exit(1)
@@ -189,7 +193,7 @@ def _claim(running: Runnable, out: Path, resolved: Any) -> None:
     """Write the run while it is empty: from here on the directory parses, come what may."""
     try:
         _save(running, out, resolved)
-    except RunError as error:
+    except Unwritten as error:
         with suppress(OSError):
             out.rmdir()  # if it is empty
         if getattr(error.__cause__, "errno", None) == errno.ENOSPC:
@@ -216,7 +220,7 @@ def _writing(run: Run, out: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         found = f"; decoded at {headline(run.metrics)}" if run.metrics["tokens"] else ""
-        raise RunError(f"out={out}: cannot be written ({reason}){found}") from error
+        raise Unwritten(f"out={out}: cannot be written ({reason}){found}") from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 GIVEN = r"To append to your config use \+(.+)"
+FOREIGN = r"To append to your default list use \+(.+)"
 AMBIGUOUS = r"Ambiguous value for argument '(.+?)'\n"
 
 
@@ -20,6 +21,8 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
     cause, text = error.__cause__, str(error)
     if isinstance(cause, OmegaConfBaseException) and (given := re.search(GIVEN, text)):
         return f"{given[1]}: no such option; {_neighbours(cause)}"
+    if foreign := re.search(FOREIGN, text):
+        return f"{foreign[1]}: no such option; --help lists those that there are"
     if several := re.search(AMBIGUOUS, text):
         return f"{several[1]}: to try several values add -m; a list is written [3,5]"
     return text if cause is None else f"{text}: {_first_line(cause)}"

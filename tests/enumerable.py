@@ -135,6 +135,4 @@ def random_pair(seed, vocabulary=8, ids=None, sharpness=1.5, divergence=1.0):
     def target(text):
         return sharpness * after(0, text)
 
-    return Pair(
-        target, lambda text: target(text) + divergence * after(1, text), vocabulary, ids
-    )
+    return Pair(target, lambda text: target(text) + divergence * after(1, text), vocabulary, ids)

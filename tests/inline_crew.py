@@ -5,6 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from test_invariants import (
+    hits_were_predicted,
+    lanes_do_one_thing_at_a_time,
+    time_goes_forward,
+    tokens_are_conserved,
+    work_is_used_or_wasted,
+)
 
 from ssdreal.draft_server import DraftServer
 from ssdreal.execution import Execution, Task
@@ -54,13 +61,15 @@ class InlineChannel:
     ----------
     log
         Commands carried out, with what came of them.
+    refused
+        Kinds of commands that came too late to be carried out.
 
     """
 
     def __init__(self, server, faults):
         self.server, self.faults = server, faults
         self.commands, self.answers, self.replays, self.stops = deque(), [], deque(), {}
-        self.log = []
+        self.log, self.refused = [], []
         self.count = 0
         server.stop = self._stop
 
@@ -107,6 +116,7 @@ class InlineChannel:
     def _carry_out(self, command, again):
         done = self.server.answer(command)
         if done is None:
+            self.refused.append(type(command).__name__)
             return
         if isinstance(command, Begin):
             _refuse_junk(self.server)
@@ -165,6 +175,14 @@ def tasks(prompts):
 
 def outputs(run):
     return [tuple(map(int, output)) for output in run.sequences.output]
+
+
+def obeys_the_invariants(setup, run):
+    tokens_are_conserved(setup, run)
+    time_goes_forward(run)
+    lanes_do_one_thing_at_a_time(run)
+    work_is_used_or_wasted(run)
+    hits_were_predicted(run)
 
 
 def _refuse_junk(server):

@@ -52,30 +52,29 @@ class Case:
     tokens: int = 4
 
 
-def case(method=Ssd(), decoding=Decoding(1.0), *, pair=None, **setup):
-    setup = {"lookahead": 2, "batch": 16, "policy": ONE, **setup}
-    return Case(Setup(method, decoding=decoding, **setup), pair or random_markov(0))
+def case(method=Ssd(), decoding=Decoding(1.0), *, pair=None, sequences=1200, **setup):
+    setup = {"lookahead": 2, "batch": 16, "policy": ONE, "seed": 1, **setup}
+    return Case(Setup(method, decoding=decoding, **setup), pair or random_markov(0), sequences)
 
 
 CASES = {
-    "speculative": case(Speculative()),
+    "speculative": case(Speculative(), pair=random_markov(0, divergence=2.0), sequences=3000),
     "speculative, top-p": case(Speculative("own"), Decoding(0.9, top_p=0.8), lookahead=3),
-    "jit, C < 1": case(Ssd(), Decoding(0.7, saguaro_constant=0.3, saguaro_fanout=1)),
+    "jit, C < 1": case(Ssd("wait", "all"), Decoding(0.7, saguaro_constant=0.3, saguaro_fanout=1)),
     "jit, truncated, C near 0": case(
         Ssd("truncate"), Decoding(1.0, saguaro_constant=0.0001, saguaro_fanout=2), policy=TWO
     ),
-    "random, pruned": case(Ssd("prune", "all"), backup=Random(), lookahead=3, batch=3),
+    "random, pruned": case(Ssd("prune"), backup=Random(), lookahead=3),
     "n-gram, trimmed head": case(
         Ssd("truncate"), Decoding(1.0, top_k=3), pair=TRIMMED, policy=TWO, backup=Ngram()
     ),
     "random, trimmed head": case(
-        Ssd("truncate", "all"),
+        Ssd("truncate"),
         Decoding(1.3, top_p=0.9, saguaro_constant=0.5),
         pair=TRIMMED,
         policy=GeometricFanout(budget=3),
         backup=Random(),
         lookahead=1,
-        batch=3,
     ),
     "likeliest outcomes": case(Ssd("truncate"), policy=TopkOutcomes(budget=3), backup=Random()),
     "random outcomes": case(
@@ -136,14 +135,24 @@ class Table:
         return float(chi2.sf(distance, freedom))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A run of a case: the rows of its verifies, its outputs, and what it ran."""
+
+    rows: list[Verified]
+    texts: list[tuple[int, ...]]
+    pair: Any
+    setup: Setup
+
+
 def p_values(tried):
     """Run a case, and return the p-value of each of its laws."""
     pair, count = tried.pair, tried.sequences
     setup = replace(tried.setup, workload=Workload(count, tried.tokens))
     stops = Faults(stop_after=lambda tree: tree % 3)
     run, crew = decode(setup, pair.target, pair.draft, [PROMPT] * count, draft_faults=stops)
-    rows, texts = list(verified(run, crew)), outputs(run)
-    found = {law.__name__: law(rows, texts, pair, setup).p_value() for law in LAWS}
+    seen = Seen(list(verified(run, crew)), outputs(run), pair, setup)
+    found = {law.__name__: law(seen).p_value() for law in LAWS}
     print(found)  # noqa: T201 - shown where a test fails
     return found
 
@@ -166,34 +175,34 @@ def verified(run, crew):
             before[line.seq] = outcome[0]
 
 
-def outputs_are_the_targets(rows, texts, pair, setup):
+def outputs_are_the_targets(seen):
     table = Table()
-    law = pair.law(setup.decoding, PROMPT, setup.workload.output_tokens)
-    for text in texts:
+    law = seen.pair.law(seen.setup.decoding, PROMPT, seen.setup.workload.output_tokens)
+    for text in seen.texts:
         table.see("all", text, law)
     return table
 
 
-def so_is_what_follows_a_hit_a_miss_and_any_k(rows, texts, pair, setup):
+def so_is_what_follows_a_hit_a_miss_and_any_k(seen):
     table = Table()
-    for row in rows:
-        following = texts[row.seq][len(row.text) - len(PROMPT) :][:2]
+    for row in seen.rows:
+        following = seen.texts[row.seq][len(row.text) - len(PROMPT) :][:2]
         if len(following) == 2:
-            law = pair.law(setup.decoding, row.text[-2:], 2)
+            law = seen.pair.law(seen.setup.decoding, row.text[-2:], 2)
             table.see((row.hit, row.before, row.text[-2:]), following, law)
     return table
 
 
-def what_was_drafted_fares_as_the_rejection_rule_says(rows, texts, pair, setup):
-    table = Table()
-    for row in rows:
+def what_was_drafted_fares_as_the_rejection_rule_says(seen):
+    table, pair, decoding = Table(), seen.pair, seen.setup.decoding
+    for row in seen.rows:
         for k, token in enumerate((*row.tokens, None)[: row.accepted + 1]):
             text = (*row.text, *row.tokens[:k])
-            p = pair.p(setup.decoding, text)
+            p = pair.p(decoding, text)
             if token is None:
                 table.see(("bonus", text[-2:]), row.bonus, dict(enumerate(p)))
                 continue
-            q = pair.q(setup.decoding, text) if row.sampled else certain(token, pair.vocabulary)
+            q = pair.q(decoding, text) if row.sampled else certain(token, pair.vocabulary)
             chance = min(1.0, p[token] / q[token])
             key = row.sampled, text[-2:], token
             table.see(("fate", *key), k < row.accepted, {True: chance, False: 1 - chance})
@@ -202,12 +211,12 @@ def what_was_drafted_fares_as_the_rejection_rule_says(rows, texts, pair, setup):
     return table
 
 
-def what_is_sampled_is_the_drafts_in_the_cache_and_out_of_it(rows, texts, pair, setup):
+def what_is_sampled_is_the_drafts_in_the_cache_and_out_of_it(seen):
     table = Table()
-    for row in rows:
+    for row in seen.rows:
         for k, token in enumerate(row.tokens if row.sampled else ()):
             text = (*row.text, *row.tokens[:k])
-            law = dict(enumerate(pair.q(setup.decoding, text)))
+            law = dict(enumerate(seen.pair.q(seen.setup.decoding, text)))
             table.see((row.hit, row.before, k, text[-2:]), token, law)
     return table
 

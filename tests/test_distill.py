@@ -270,6 +270,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     [
         (["--layers", "0"], "--layers=0: at least 1"),
         (["--minutes", "-1"], "--minutes=-1.0: more than 0"),
+        (["--start", "a", "--out", "a"], "--out='a': is where --start lies; name another folder"),
         (["--device", "abacus"], "--device='abacus': cpu, or cuda where torch sees a GPU"),
     ],
 )

@@ -1,29 +1,25 @@
 """The course of a bench: what is measured in which order, and what comes of it."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from ssdreal.benching.coordination import Coordination, coordination
 from ssdreal.benching.figures import Figures, figures
+from ssdreal.benching.grid import Grid, probed
 from ssdreal.benching.helper import Helper
 from ssdreal.benching.peers import Generated, Peer, generate
-from ssdreal.benching.prediction import Prediction, predict
 from ssdreal.benching.probe import Probe
-from ssdreal.benching.recording import record_texts
 from ssdreal.benching.search import Search, describe, search_speculative, search_ssd
 from ssdreal.benching.stand import Contender, Measured, Stand
 from ssdreal.execution import Setup
-from ssdreal.record import Spoken
 from ssdreal.topology import Topology
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 
 ASSISTED = (1, 2, 3, 4, 5, 6)
 QUICK = (2, 3)
-SHARINGS = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
 @dataclass
@@ -100,6 +96,8 @@ class Course:
         Told what happens next.
     quick
         Whether searches may be short.
+    grid
+        Service times of SSD at other settings than those that contend.
 
     """
 
@@ -112,6 +110,7 @@ class Course:
     helper: Helper
     say: Callable[[str], None]
     quick: bool = False
+    grid: Grid = field(default_factory=lambda: Grid({}))
     entries: dict[str, Entry] = field(default_factory=dict)
     peers: dict[str, PeerEntry] = field(default_factory=dict)
     searched: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -147,40 +146,12 @@ class Course:
                 self.say(f"repeat {repeat + 1} of {repeats}: {name}")
                 self._run(name)
 
-    def predictions(self, seed: int) -> Iterator[tuple[str, Prediction]]:
-        """Yield what ssdsim says of every contender, over the texts that it decoded."""
-        for name, entry in self.entries.items():
-            with self._trace(entry, seed) as trace:
-                yield name, predict(entry.contender, entry.figures, trace, len(self.stand.tasks))
-
-    def sharing(self, seed: int) -> dict[float, tuple[float, float]]:
-        """Return SD's and SSD's simulated tokens/s with so much of the measured contention."""
-        found = {}
-        with (
-            self._trace(self.entries["sd"], seed) as sd,
-            self._trace(self.entries["ssd"], seed) as ssd,
-        ):
-            for share in SHARINGS:
-                found[share] = (
-                    self._predicted("sd", sd, share),
-                    self._predicted("ssd", ssd, share),
-                )
-        return found
-
-    def _predicted(self, name: str, trace: str, share: float) -> float:
-        entry = self.entries[name]
-        count = len(self.stand.tasks)
-        return predict(entry.contender, entry.figures, trace, count, share).tokens_per_s
-
-    def _trace(self, entry: Entry, seed: int) -> "tempfile.TemporaryDirectory[str]":
-        """Return a directory with the acceptance trace of what a contender decoded first."""
-        folder = tempfile.TemporaryDirectory(prefix="ssdreal-bench-")
-        sitting, decoding = self.stand.sitting, entry.contender.setup.decoding
-        pair = sitting.pair
-        models = (pair.target, pair.draft, sitting.dtype)
-        texts = _texts(entry.runs[0], self.stand)
-        self.helper.call(record_texts, folder.name, models, texts, decoding, seed)
-        return folder
+    def probe(self) -> None:
+        """Measure service times of SSD at settings around those that contend."""
+        self.say("service times at other settings")
+        workload = replace(self.base.workload, output_tokens=self.few_tokens)
+        base = replace(self.base, workload=workload)
+        self.grid = probed(self.calibration.first(1), base, self.topology.places("own"))
 
     def _enter(self, name: str, setup: Setup, places: Any) -> None:
         self.entries[name] = Entry(Contender(name, setup, places))
@@ -217,11 +188,3 @@ def _calibrating(contender: Contender) -> Contender:
     setup = contender.setup
     own = isinstance(setup.method, Ssd)
     return replace(contender, setup=replace(setup, method=Probe()) if own else setup)
-
-
-def _texts(measured: Measured, stand: Stand) -> Sequence[Spoken]:
-    outputs = measured.run.tables["sequences"]["output"].to_pylist()
-    return [
-        Spoken(seq, task.name, task.kind, tuple(task.tokens), tuple(output))
-        for seq, (task, output) in enumerate(zip(stand.tasks, outputs, strict=True))
-    ]

@@ -1,8 +1,8 @@
 """A contender's service times on this machine, from what the workers did in calibration runs.
 
 Every figure is a mean over pieces of work; nothing is fitted to the tokens/s that are predicted
-from it. `hop` is what lies between two pieces on a round's critical path: a message to the bench's
-process, what it decides there, and a message to a worker.
+from it. Between two pieces on a round's critical path lies a message to the bench's process, what
+it decides there, and a message to a worker.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,9 @@ from statistics import mean
 import numpy as np
 
 from ssdreal.benching.stand import Piece
+
+SETTLES = frozenset({("verify", "verify"), ("verify", "speculate"), ("tree", "speculate")})
+HOPS = frozenset({("speculate", "verify"), ("verify", "glue")})
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Figures:
         A verify, and the standard deviation of its logarithm.
     step
         A draft step: a chain's seconds over its length.
-    hop
-        Between two pieces of work.
+    settle, hop
+        Between a round's last piece and the next one's first, and between two of one round.
     glue, tree, tree_spread
         The pass that finds candidates, a step of the tree, and the spread of both together.
     turn
@@ -38,7 +41,8 @@ class Figures:
 
     verify: float
     verify_spread: float
-    hop: float
+    settle: float
+    hop: float = 0.0
     step: float = 0.0
     glue: float = 0.0
     tree: float = 0.0
@@ -64,11 +68,12 @@ def figures(runs: Iterable[Sequence[Piece]], lookahead: int) -> Figures:
     known = {
         "verify": mean(verify),
         "verify_spread": _spread(verify),
-        "hop": mean([gap for part in parts for gap in part.hops()]),
+        "settle": mean(gap for part in parts for gap in part.gaps(SETTLES)),
     }
     chains = [piece.seconds for part in parts for piece in part.alone("speculate")]
     if chains:
         known["step"] = mean(chains) / lookahead
+        known["hop"] = mean(gap for part in parts for gap in part.gaps(HOPS))
     if any(part.of("tree") for part in parts):
         known |= _of_trees(parts, known["verify"], lookahead)
     return Figures(**known)
@@ -98,62 +103,49 @@ class _Part:
         """Return those beside which it was busy for a while."""
         return [piece for piece in self.of(*kinds) if self.shared[piece]]
 
-    def hops(self) -> list[float]:
-        """Return the gaps between pieces that follow each other on the critical path."""
+    def gaps(self, between: frozenset[tuple[str, str]]) -> list[float]:
+        """Return the gaps between pieces of these kinds, where one follows the other."""
         return [
             after.start - before.end
             for before, after in pairwise(self.pieces)
-            if (before.kind, after.kind) in FOLLOW
-            and before.end <= after.start
-            and not self.shared[before]
+            if (before.kind, after.kind) in between and before.end <= after.start
         ]
 
     def turns(self) -> list[float]:
         """Return the gaps between glue and tree."""
-        draft = self.of("glue", "tree")
         return [
             after.start - before.end
-            for before, after in pairwise(draft)
-            if (before.kind, after.kind) == ("glue", "tree")
+            for before, after in pairwise(self.of("glue", "tree"))
+            if before.kind == "glue"
         ]
 
     def _near(self, at: int) -> list[Piece]:
         return self.pieces[max(at - 4, 0) : at + 5]
 
 
-FOLLOW = {
-    ("verify", "verify"),
-    ("verify", "speculate"),
-    ("speculate", "verify"),
-    ("verify", "glue"),
-}
-
-
 def _of_trees(parts: Sequence[_Part], verify: float, lookahead: int) -> dict[str, float]:
     """Return the figures of trees and of both workers at once."""
     glue = mean(piece.seconds for part in parts for piece in part.alone("glue"))
     trees = [piece.seconds for part in parts for piece in part.alone("tree")]
-    targets = [(p, part.shared[p]) for part in parts for p in part.together("verify")]
-    drafts = [
-        (piece, part.shared[piece])
-        for part in parts
-        for piece in part.of("glue", "tree")
-        if _of_shared_round(part, piece)
-    ]
     works = {"verify": verify, "glue": glue, "tree": mean(trees)}
+
+    def slowed(*kinds: str) -> float:
+        return slowdown(
+            [
+                (p.seconds, part.shared[p], works[p.kind])
+                for part in parts
+                for p in part.together(*kinds)
+            ]
+        )
+
     return {
         "glue": glue,
         "tree": mean(trees) / lookahead,
         "tree_spread": _spread(trees),
         "turn": mean(gap for part in parts for gap in part.turns()),
-        "target_slowdown": slowdown([(p.seconds, s, works[p.kind]) for p, s in targets]),
-        "draft_slowdown": slowdown([(p.seconds, s, works[p.kind]) for p, s in drafts]),
+        "target_slowdown": slowed("verify"),
+        "draft_slowdown": slowed("glue", "tree"),
     }
-
-
-def _of_shared_round(part: _Part, piece: Piece) -> bool:
-    """Whether the target was busy while this or the glue before it was computed."""
-    return part.shared[piece] > 0
 
 
 def slowdown(pieces: Sequence[tuple[float, float, float]]) -> float:

@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from ssdsim.errors import RunError
 
+GRACE = 1.0
+"""Seconds that a process gets to end before it is killed."""
+
 
 class Helper:
     """A process pinned to some cores that calls functions, one at a time.
@@ -63,10 +66,12 @@ class Helper:
         return self.answer()
 
     def close(self) -> None:
-        """End the process, whatever it does: nobody waits for its answer any more."""
+        """End the process: at its own pace if it is idle, by force if it works on."""
         self.connection.close()
-        self.process.kill()
-        self.process.join()
+        self.process.join(GRACE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
 
     def __enter__(self) -> Self:
         return self

@@ -146,9 +146,6 @@ class _Clock:
 
 @cache
 def _target(name: str, dtype: str) -> Any:
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
     return _endless(huggingface(name, dtype))
 
 

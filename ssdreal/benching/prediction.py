@@ -17,7 +17,7 @@ from ssdsim.streams import stream
 from ssdsim.trace import Run
 from ssdsim.workload import Workload
 
-SEEDS = 8
+SEEDS = 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,12 @@ class Prediction:
 
 
 def predict(
-    contender: Contender, known: Figures, trace: str, prompts: int, sharing: float = 1.0
+    contender: Contender,
+    known: Figures,
+    trace: str,
+    prompts: int,
+    sharing: float = 1.0,
+    seeds: int = SEEDS,
 ) -> Prediction:
     """Simulate a contender.
 
@@ -61,10 +66,12 @@ def predict(
     sharing
         How much of the measured contention there is: 1 all of it, 0 none, as on two devices that
         share no memory.
+    seeds
+        Simulated runs.
 
     """
     setup = simulated(contender, known, trace, prompts, sharing)
-    return _means([simulate(replace(setup, seed=seed)) for seed in range(SEEDS)])
+    return _means([simulate(replace(setup, seed=seed)) for seed in range(seeds)])
 
 
 def simulated(
@@ -88,22 +95,22 @@ def simulated(
 def machine(known: Figures, branches: int, sharing: float = 1.0) -> Machine:
     """Return the machine of these figures.
 
-    A hop comes before every verify and after every chain, and two come with a tree: the draft's
-    first work starts a hop after the round does, as the verify's, and its tree a `turn` after that.
-    So the simulated link takes no time of its own.
+    What lies between pieces is put where it happens: `settle` before every verify and every glue
+    (they start together), `hop` after every chain, `turn` before every tree. So the simulated link
+    takes no time of its own.
     """
     passes = {
         "prefill": {"seconds": 0.0},
         "step": {"seconds": known.step},
         "fill": {"seconds": known.hop},
-        "glue": {"seconds": known.hop + known.glue + known.turn},
+        "glue": {"seconds": known.settle + known.glue + known.turn},
         # Once the losing branches are dropped, the winning one goes on alone.
         "tree": {"tokens": [0, 1, branches], "seconds": [0.0, known.step, known.tree]}
         if branches > 1
         else {"seconds": known.tree},
     }
     return Machine(
-        target=Constant(verify=known.hop + known.verify, step=0.0),
+        target=Constant(verify=known.settle + known.verify, step=0.0),
         draft=Table(passes),
         slowdown=Slowdown(
             1 + sharing * (known.target_slowdown - 1), 1 + sharing * (known.draft_slowdown - 1)

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssdreal.model import Model
 from ssdreal.models import load
 from ssdreal.record import Spoken, trace_rows
 from ssdreal.sampling import Decoding
 from ssdsim.acceptance.trace_file import write_trace
+
+if TYPE_CHECKING:
+    from ssdreal.model import Model
 
 Names = tuple[str, str, str]
 """Target, draft, and their type."""
@@ -30,6 +32,6 @@ def _rows(names: Names, text: Spoken, decoding: Decoding, seed: int) -> list[dic
 
 
 @cache
-def _models(names: Names) -> tuple[Model, Model]:
+def _models(names: Names) -> "tuple[Model, Model]":
     target, draft, dtype = names
     return load(target, dtype), load(draft, dtype, target=target)

@@ -9,6 +9,7 @@ from ssdreal.benching.ceiling import Ceiling
 from ssdreal.benching.coordination import Coordination
 from ssdreal.benching.course import Course, Entry, PeerEntry
 from ssdreal.benching.figures import Figures
+from ssdreal.benching.forecast import Forecast, Shared
 from ssdreal.benching.prediction import Prediction
 from ssdreal.benching.search import describe
 from ssdsim.results import provenance
@@ -17,10 +18,10 @@ TITLES = {
     "ar": "AR",
     "sd": "best SD",
     "ssd": "best SSD",
-    "ar2": "AR, target on both cores",
-    "sd2": "best SD, target on both cores",
-    "hf": "Hugging Face generate",
-    "hf_assisted": "Hugging Face assisted",
+    "ar2": "AR, both cores",
+    "sd2": "best SD, both cores",
+    "hf": "HF generate",
+    "hf_assisted": "HF assisted",
 }
 
 
@@ -79,12 +80,12 @@ class Results:
     coordination: dict[str, Coordination]
     figures: dict[str, Figures]
     predictions: dict[str, Prediction]
-    sharing: dict[float, tuple[float, float]]
+    sharing: list[Shared]
     searched: dict[str, dict[str, float]]
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return asdict(self) | {"sharing": [[s, *pair] for s, pair in self.sharing.items()]}
+        return asdict(self)
 
     def error(self, name: str) -> float:
         """Return how far a prediction is off, relative to what was measured."""
@@ -99,7 +100,9 @@ class Results:
         return max(speeds, key=lambda name: speeds[name])
 
 
-def collect(course: Course, decoding: str, found: Ceiling, size: int, seed: int) -> Results:
+def collect(
+    course: Course, forecast: Forecast, decoding: str, found: Ceiling, size: int
+) -> Results:
     """Return what a course found; records the acceptance traces and simulates."""
     entries = course.entries
     plain = _outputs(entries["ar"])
@@ -116,8 +119,8 @@ def collect(course: Course, decoding: str, found: Ceiling, size: int, seed: int)
         rows=rows,
         coordination={name: entry.coordination for name, entry in entries.items()},
         figures={name: entry.figures for name, entry in entries.items()},
-        predictions=dict(course.predictions(seed)),
-        sharing=course.sharing(seed),
+        predictions=forecast.predictions(),
+        sharing=forecast.sharing(),
         searched=course.searched,
     )
 

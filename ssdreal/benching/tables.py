@@ -8,9 +8,10 @@ from rich.table import Table
 from ssdreal.benching.results import TITLES, Results
 
 NOTES = """\
-tokens/s: decoding alone, median of the repeats (least to most); e2e: with prefill. End-of-sequence
-is ignored. Service times: from other prompts, taken before each run. Acceptance: both models over
-the texts that the contender itself decoded here (in-sample)."""
+tokens/s: decoding alone, median of the repeats; e2e: with prefill; as AR's: prompts whose output
+is AR's, token for token. End-of-sequence is ignored. Service times: from other prompts, taken
+before each run. Acceptance: both models over the texts that the contender itself decoded here
+(in-sample)."""
 
 
 def tables(results: Results) -> Iterator[RenderableType]:
@@ -53,21 +54,24 @@ def verdicts(results: Results) -> Iterator[str]:
 
 def _contenders(results: Results) -> Table:
     heading = f"{results.decoding}, {results.prompts} prompts x {results.tokens} tokens"
-    names = ("tokens/s", "x AR", "x best SD", "tokens a round", "hits, %", "texts as AR's", "e2e")
-    table = _table(heading, "settings", *names)
+    names = ("tokens/s", "least", "most", "x AR", "x SD", "tokens a round", "hits, %")
+    table = _table(heading, *names, "e2e", "as AR's")
     sd, ar = results.rows["sd"].speed, results.rows["ar"].speed
     for name, row in results.rows.items():
+        speeds = (row.speed, min(row.speeds), max(row.speeds))
         table.add_row(
             TITLES[name],
-            row.settings,
-            f"{row.speed:.1f} ({min(row.speeds):.1f} to {max(row.speeds):.1f})",
+            *(f"{speed:.1f}" for speed in speeds),
             f"{row.speed / ar:.2f}",
             f"{row.speed / sd:.2f}",
             _number(row.acceptance_length, 2),
             _number(row.hit_rate, 1, 100),
-            f"{row.same_texts}/{results.prompts}",
             f"{row.e2e:.1f}",
+            f"{row.same_texts}/{results.prompts}",
         )
+    table.caption = "\n".join(
+        f"{TITLES[name]}: {row.settings}" for name, row in results.rows.items() if row.settings
+    )
     return table
 
 
@@ -95,10 +99,18 @@ def _coordination(results: Results) -> Table:
 
 
 def _figures(results: Results) -> Table:
-    names = ("verify", "hop", "step", "glue", "turn", "tree step")
+    names = ("verify", "settle", "hop", "step", "glue", "turn", "tree step")
     table = _table("service times, ms", *names, "target slowed", "draft slowed")
     for name, known in results.figures.items():
-        times = (known.verify, known.hop, known.step, known.glue, known.turn, known.tree)
+        times = (
+            known.verify,
+            known.settle,
+            known.hop,
+            known.step,
+            known.glue,
+            known.turn,
+            known.tree,
+        )
         slowed = (known.target_slowdown, known.draft_slowdown)
         cells = [f"{1e3 * time:.2f}" if time else "-" for time in times]
         table.add_row(TITLES[name], *cells, *(f"x {factor:.2f}" for factor in slowed))
@@ -126,11 +138,15 @@ def _predictions(results: Results) -> Table:
 
 
 def _sharing(results: Results) -> Table:
-    heading = "ssdsim's prediction: the same SD and SSD with less of the measured contention"
-    table = _table(heading, "SD, tokens/s", "SSD, tokens/s", "SSD / SD")
-    for share, (sd, ssd) in results.sharing.items():
-        name = {1.0: "as measured", 0.0: "none: no shared memory"}.get(share, f"{share:.0%} of it")
-        table.add_row(name, f"{sd:.1f}", f"{ssd:.1f}", f"{ssd / sd:.3f}")
+    heading = "ssdsim's prediction: SSD with all of the measured contention, and with less"
+    names = ("SD", "SSD, same settings", "x SD", "SSD, best there", "x SD", "settings")
+    table = _table(heading, *names)
+    words = {1.0: "as measured", 0.0: "no shared memory"}
+    for found in results.sharing:
+        cells = [f"{found.sd:.1f}"]
+        for speed in (found.ssd, found.best):
+            cells += [f"{speed:.1f}", f"{speed / found.sd:.3f}"]
+        table.add_row(words.get(found.share, f"{found.share:.0%} of it"), *cells, found.settings)
     return table
 
 
@@ -145,9 +161,11 @@ def _searched(results: Results) -> Table:
 
 def _table(heading: str, *columns: str) -> Table:
     table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
+    table.caption_justify = "left"
+    table.add_column("", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="left" if column == "settings" else "right")
+        settings = column == "settings"
+        table.add_column(column, justify="left" if settings else "right", no_wrap=settings)
     return table
 
 

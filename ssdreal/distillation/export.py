@@ -10,6 +10,7 @@ from torch import Tensor
 
 SCALE = "_scale"
 LEFT_OUT = (  # what transformers adds that says nothing about a draft
+    "_model_name_or_path",
     "_name_or_path",
     "architectures",
     "chunk_size_feed_forward",

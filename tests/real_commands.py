@@ -1,0 +1,113 @@
+"""`python -m ssdreal`, run inside the test's own process, its workers too."""
+
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+from inline_crew import InlineCrew
+
+from ssdreal import cli, process
+from ssdreal.crew import Processes
+from ssdreal.models import load
+from ssdreal.sitting import Sitting
+
+PROMPTS = Path(__file__).parent / "reference" / "prompts.jsonl"
+TINY = ("pair=tiny", f"prompts={PROMPTS}", "workload.prompts=2", "workload.output_tokens=12")
+
+loaded = cache(load)  # weights never change: all crews of all tests share them
+
+
+class Inline(InlineCrew):
+    """Hired as processes are, but only objects."""
+
+    def __init__(self, target, draft):
+        super().__init__(*(_model(hiring) for hiring in (target, draft)))
+        self.hirings = target, draft
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+class Threads(Processes):
+    """A crew of threads that do what processes do, over the same pipes."""
+
+    def __init__(self, target, draft):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(process.PipeChannel, "start", _start)
+            super().__init__(target, draft)
+
+
+class Thread(threading.Thread):
+    """Stands in for a process; whatever ends it counts as SIGKILL."""
+
+    pid, exitcode = 1, -signal.SIGKILL
+
+    def kill(self):
+        pass
+
+
+class Nobody:
+    """Whoever hires fails: what is refused must be refused before."""
+
+    def __init__(self, target, draft):
+        raise AssertionError(f"{target.model} and {draft.model} were to be loaded")
+
+
+def _model(hiring):
+    return loaded(hiring.model, hiring.dtype, target=hiring.target)
+
+
+def _start(channel):
+    channel.process = Thread(target=_work, args=channel.process._args, daemon=True)
+    channel.process.start()
+
+
+def _work(connection, hiring):
+    process.work(connection, hiring)
+    connection.close()
+
+
+@contextmanager
+def at_work(hire):
+    """Let sittings hire so. This process keeps its cores, and passes are not measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "Sitting", partial(Sitting, hire=hire))
+        patch.setattr("ssdreal.models.load", loaded)
+        patch.setattr("ssdreal.server._settle_on", lambda _: None)
+        for role in ("draft", "target"):
+            patch.setattr(f"ssdreal.{role}_server.median_seconds", lambda _: 1e-3)
+        yield patch
+
+
+def run(*arguments, hire=Inline):
+    """Run `python -m ssdreal ARGUMENTS`, and return its exit code."""
+    handler = signal.getsignal(signal.SIGTERM)
+    with at_work(hire) as patch:
+        patch.setattr(sys, "argv", ["ssdreal", *map(str, arguments)])
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        try:
+            cli.main()
+        except SystemExit as end:
+            return end.code
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+    return 0
+
+
+def refused(capsys, out, *arguments):
+    """Return the one line that a refused command prints; nothing is loaded, nothing is left."""
+    capsys.readouterr()
+    assert run(*arguments, f"out={out}", hire=Nobody) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert printed.err.startswith("ssdreal: ")
+    assert printed.err.count("\n") == 1
+    assert not Path(out).exists()
+    return printed.err.removeprefix("ssdreal: ").strip()

@@ -1,0 +1,368 @@
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from ssdreal import models
+from ssdreal.decoder import compiled, decode
+from ssdreal.linear import linear, packed
+from ssdreal.model import Model, chain_mask
+
+torch.set_num_threads(1)
+
+EVERY = pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("tiny_target", "float32"),
+        ("tiny_target", "bfloat16"),
+        ("smollm2_135m", "float32"),
+        ("smollm2_135m", "bfloat16"),
+    ],
+)
+SHAPE = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 256,
+}
+SCALED = {
+    "rope_type": "llama3",
+    "rope_theta": 1000.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+KINDS = {
+    "llama": {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
+    "llama3": {"model_type": "llama", "rope_parameters": SCALED, "tie_word_embeddings": True},
+    "yarn": {"model_type": "llama", "rope_parameters": YARN, "num_key_value_heads": 4},
+    "mistral": {"model_type": "mistral", "sliding_window": None, "num_key_value_heads": 1},
+    "qwen2": {"model_type": "qwen2", "head_dim": 8},
+    "qwen3": {"model_type": "qwen3", "tie_word_embeddings": True, "attention_bias": True},
+}
+
+
+@cache
+def load(name: str, dtype: str) -> Model:
+    return models.load(name, dtype, target="smollm2_135m")
+
+
+@cache
+def text(length: int = 48) -> torch.Tensor:
+    story = "The miller's daughter counted the sacks twice, wrote the sum on the door, and left. "
+    return torch.tensor([models.tokenizer("smollm2_135m").encode(story * 5)[:length]])
+
+
+def tokens_for(model: Model, length: int) -> torch.Tensor:
+    return text(48)[:, :length] % model.vocabulary
+
+
+def read(model: Model, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits of whole texts, each read in one pass."""
+    slots, length = tokens.shape
+    at = torch.arange(length).expand(slots, -1)
+    cache = model.cache(slots, length)
+    return model.forward(cache, tokens, at, at, chain_mask(at, length), length)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_those_of_transformers(kind, tmp_path):
+    whole = AutoModelForCausalLM.from_config(AutoConfig.for_model(**SHAPE | KINDS[kind]))
+    for weight in whole.parameters():  # biases start as zeros, norms as ones
+        torch.nn.init.normal_(weight, std=0.3)
+    whole.save_pretrained(tmp_path)
+    tokens = torch.randint(64, (2, 100))
+    found = read(models.load(str(tmp_path), "float32"), tokens)
+    with torch.inference_mode():
+        right = whole(tokens).logits
+    torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
+
+
+def test_real_logits_are_those_of_transformers():
+    with torch.inference_mode():
+        right = models.huggingface("smollm2_135m", "float32")(text()).logits
+    found = read(load("smollm2_135m", "float32"), text())
+    torch.testing.assert_close(found, right, rtol=1e-3, atol=1e-3)
+
+
+def test_real_logits_in_bfloat16_are_as_close_to_exact_ones_as_those_of_transformers():
+    whole = models.huggingface("smollm2_135m", "bfloat16")
+    with torch.inference_mode():
+        theirs = whole(text()).logits.float()
+        exact = whole.float()(text()).logits  # the same rounded weights
+    ours = read(load("smollm2_135m", "bfloat16"), text())
+    error = (ours - exact).square().mean().sqrt()
+    assert error < 1.2 * (theirs - exact).square().mean().sqrt()
+    top, choice = ours.max(-1)
+    their_choice = theirs.argmax(-1)
+    near = top - ours.gather(-1, their_choice[..., None])[..., 0] < 8 * error
+    assert torch.all((choice == their_choice) | near)
+
+
+WIDTH, SLOTS, CAPACITY = 5, 2, 64
+
+
+def last_logits(model: Model, pieces: list[tuple[int, int]], seed: int) -> torch.Tensor:
+    """Logits of a text's last token in slot 1, among junk.
+
+    A pass has a fixed shape: junk tokens, then a piece of the text, then junk up to the width;
+    pieces are (junk before, tokens). Junk writes to the cache's end, which starts as junk too.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    length = sum(size for _, size in pieces)
+    cache, known = model.cache(SLOTS, CAPACITY), 0
+    cache.entries.normal_(generator=generator)
+    for before, size in pieces:
+        shape = (SLOTS, WIDTH)
+        tokens = torch.randint(model.vocabulary, shape, generator=generator)
+        positions = torch.randint(CAPACITY, shape, generator=generator)
+        at = torch.arange(CAPACITY - WIDTH, CAPACITY).expand(SLOTS, -1).clone()
+        mask = torch.rand((*shape, CAPACITY), generator=generator) < 0.5
+        here = slice(before, before + size)
+        own = torch.arange(known, known + size)
+        tokens[1, here] = tokens_for(model, length)[0, known : known + size]
+        positions[1, here] = at[1, here] = own
+        mask[1, here] = chain_mask(own[None], CAPACITY)[0]
+        logits = model.forward(cache, tokens, positions, at, mask, CAPACITY)
+        known += size
+    return logits[1, here][-1]
+
+
+@EVERY
+def test_a_token_s_logits_depend_bit_by_bit_only_on_what_it_sees(name, dtype):
+    model = load(name, dtype)
+    ways = [
+        [(0, 5), (0, 4)],
+        [(1, 4), (0, 5)],
+        [(0, 3), (2, 3), (1, 3)],
+        [(4, 1), (0, 1), (3, 1), (0, 3), (2, 1), (1, 1), (0, 1)],
+        [(0, 4), (0, 4), (4, 1)],
+    ]
+    found = [last_logits(model, pieces, seed) for seed, pieces in enumerate(ways)]
+    assert torch.isfinite(found[0]).all()
+    for other in found[1:]:
+        assert torch.equal(found[0], other)
+
+
+def test_what_a_token_sees_does_change_its_logits():
+    # The test above could otherwise pass on logits that depend on nothing.
+    model = load("tiny_target", "float32")
+    whole = tokens_for(model, 9)
+    other = whole.clone()
+    other[0, 3] += 1
+    first, second = read(model, whole)[0], read(model, other)[0]
+    assert torch.equal(first[:3], second[:3])
+    assert not any(torch.equal(a, b) for a, b in zip(first[3:], second[3:], strict=True))
+
+
+LENGTH = 22
+
+
+def by(model: Model, width: int, slots: int, capacity: int | None) -> torch.Tensor:
+    """Logits of a text in slot 0, read by passes of a width, at a fixed extent or what is used."""
+    whole = tokens_for(model, LENGTH)
+    cache, found = model.cache(slots, capacity or 96), []
+    for start in range(0, LENGTH, width):
+        tokens = torch.randint(model.vocabulary, (slots, width))
+        piece = whole[0, start : start + width]
+        tokens[0, : len(piece)] = piece
+        at = torch.arange(start, start + width).expand(slots, -1)
+        extent = capacity or start + width
+        mask = chain_mask(at, extent)
+        found.append(model.forward(cache, tokens, at, at, mask, extent)[0, : len(piece)])
+    return torch.cat(found)
+
+
+@EVERY
+def test_logits_are_the_same_bit_by_bit_at_any_width_and_batch(name, dtype):
+    model = load(name, dtype)
+    right = by(model, 5, 1, 96)
+    for width, slots in ((1, 1), (1, 3), (2, 1), (5, 2), (11, 1), (22, 2)):
+        assert torch.equal(right, by(model, width, slots, 96)), (width, slots)
+
+
+@pytest.mark.parametrize("name", ["tiny_target", "smollm2_135m"])
+def test_in_bfloat16_not_even_extent_and_capacity_show_in_a_bit(name):
+    model = load(name, "bfloat16")
+    right = by(model, 5, 1, 96)
+    for width, capacity in ((1, None), (5, None), (11, 83), (5, 300)):
+        assert torch.equal(right, by(model, width, 1, capacity)), (width, capacity)
+
+
+BRANCHES = 24
+
+
+def grown(model: Model, prefix: torch.Tensor, levels: torch.Tensor):
+    """A tree of 24 branches that leave the prefix at once, level by level; logits of the last."""
+    start, depth = prefix.shape[1], len(levels)
+    capacity = start + depth * BRANCHES + 8
+    cache = model.cache(2, capacity)
+    at = torch.arange(start).expand(2, -1)
+    model.forward(cache, prefix, at, at, chain_mask(at, start), start, logits=False)
+    sees = np.zeros((2, BRANCHES, capacity), bool)
+    sees[:, :, :start] = True
+    for level, tokens in enumerate(levels):
+        at = torch.arange(BRANCHES).expand(2, -1) + start + level * BRANCHES
+        sees[:, np.arange(BRANCHES), at[0]] = True
+        positions = torch.full((2, BRANCHES), start + level)
+        mask, extent = torch.from_numpy(sees), start + (level + 1) * BRANCHES
+        both = tokens.expand(2, -1)
+        logits = model.forward(cache, both, positions, at, mask[:, :, :extent], extent)
+    return cache, logits
+
+
+@pytest.mark.parametrize("name", ["tiny_target", "smollm2_135m"])
+def test_a_tree_pass_equals_chains_from_forked_caches(name):
+    model = load(name, "float32")
+    prefix = tokens_for(model, 20).expand(2, -1)
+    levels = torch.randint(model.vocabulary, (2, BRANCHES), generator=torch.Generator())
+    _, logits = grown(model, prefix, levels)
+    chains = torch.cat((prefix[:1].expand(BRANCHES, -1), levels.T), dim=1)
+    right = read(model, chains)[:, -1]
+    torch.testing.assert_close(logits[0], right, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(logits[1], right, rtol=1e-3, atol=1e-3)
+    assert torch.equal(logits[0].argmax(-1), right.argmax(-1))
+
+
+def test_a_kept_branch_goes_on_as_if_it_had_been_computed_in_place():
+    model = load("tiny_target", "float32")
+    prefix = tokens_for(model, 20).expand(2, -1)
+    levels = torch.randint(model.vocabulary, (3, BRANCHES), generator=torch.Generator())
+    cache, _ = grown(model, prefix, levels)
+    before = cache.entries.clone()
+    branch = 7
+    cache.keep(1, [20 + level * BRANCHES + branch for level in range(3)], 20)
+    assert torch.equal(cache.entries[:, :, 0], before[:, :, 0])  # the other slot
+    assert torch.equal(cache.entries[..., :20, :], before[..., :20, :])  # the prefix
+    at, bonus = torch.tensor([[23], [23]]), torch.tensor([[5], [5]])
+    found = model.forward(cache, bonus, at, at, chain_mask(at, 24), 24)[1, 0]
+    whole = torch.cat((prefix[:1], levels[:, branch][None], bonus[:1]), dim=1)
+    torch.testing.assert_close(found, read(model, whole)[0, -1], rtol=1e-4, atol=1e-4)
+
+
+def test_entries_may_move_onto_one_another():
+    cache = load("tiny_target", "float32").cache(1, 8)
+    cache.entries[:] = torch.arange(16.0)[:, None]
+    cache.keep(0, [1, 2, 4], 0)
+    cache.keep(0, [], 5)
+    cache.keep(0, [6, 7], 6)
+    assert cache.keys[0, 0, 0, :8, 0].tolist() == [1, 2, 4, 3, 4, 5, 6, 7]
+    assert cache.values[1, 0, 1, :8, 0].tolist() == [1, 2, 4, 3, 4, 5, 6, 7]
+
+
+def test_one_slot_alone_is_read_into_the_shared_cache():
+    model = load("tiny_target", "float32")
+    cache, tokens = model.cache(3, 16), tokens_for(model, 9)
+    at = torch.arange(9)[None]
+    alone = cache.alone(1)
+    found = model.forward(alone, tokens, at, at, chain_mask(at, 9), 9)
+    torch.testing.assert_close(found, read(model, tokens), rtol=1e-5, atol=1e-5)
+    assert alone.slots == 1
+    assert cache.entries[:, :, 1, :, :9].abs().amin(-1).min() > 0
+    assert not cache.entries[:, :, [0, 2]].any()
+
+
+def test_entries_beyond_the_extent_do_not_matter():
+    model = load("tiny_target", "float32")
+    tokens, at = tokens_for(model, 9), torch.arange(9)[None]
+    cache = model.cache(1, 32)
+    cache.entries.normal_()
+    found = model.forward(cache, tokens, at, at, chain_mask(at, 12), 12)
+    torch.testing.assert_close(found, read(model, tokens), rtol=1e-5, atol=1e-5)
+
+
+@EVERY
+def test_what_sees_nothing_or_only_itself_stays_finite(name, dtype):
+    model = load(name, dtype)
+    at = torch.arange(3)[None]
+    for mask in (torch.zeros(1, 3, 8, dtype=torch.bool), torch.eye(3, 8, dtype=torch.bool)[None]):
+        logits = model.forward(model.cache(1, 8), tokens_for(model, 3), at, at, mask, 8)
+        assert torch.isfinite(logits).all()
+
+
+def test_without_logits_a_pass_only_fills_the_cache():
+    model = load("tiny_target", "float32")
+    at = torch.arange(6)[None]
+    cache, other = model.cache(1, 6), model.cache(1, 6)
+    arguments = (tokens_for(model, 6), at, at, chain_mask(at, 6), 6)
+    assert model.forward(cache, *arguments, logits=False) is None
+    model.forward(other, *arguments)
+    assert torch.equal(cache.entries, other.entries)
+
+
+def test_a_mask_for_another_extent_is_refused():
+    model = load("tiny_target", "float32")
+    at = torch.arange(6)[None]
+    with pytest.raises(AssertionError, match="mask"):
+        model.forward(model.cache(1, 8), tokens_for(model, 6), at, at, chain_mask(at, 6), 8)
+
+
+def test_a_trimmed_head_gives_the_whole_one_s_logits_of_its_ids():
+    trimmed, whole = load("tiny_trimmed_draft", "float32"), load("tiny_draft", "float32")
+    assert trimmed.vocabulary == whole.vocabulary == 64
+    assert whole.ids is None
+    assert trimmed.ids.tolist() == sorted(set(trimmed.ids.tolist()))
+    assert len(trimmed.ids) == 48
+    tokens = tokens_for(whole, 30)
+    found, right = read(trimmed, tokens), read(whole, tokens)[..., trimmed.ids]
+    torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-5)
+
+
+@EVERY
+def test_compiled_layers_compute_what_python_does_bit_by_bit(name, dtype):
+    model = load(name, dtype)
+    assert model.decode is not decode
+    tokens = tokens_for(model, 7)
+    found = read(model, tokens)
+    script, model.decode = model.decode, decode
+    again = read(model, tokens)
+    model.decode = script
+    assert torch.equal(found, again)
+
+
+def test_where_nothing_can_be_compiled_python_serves(monkeypatch):
+    monkeypatch.delattr("torch.jit.script")
+    assert compiled() is decode
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [None, torch.linspace(-1, 1, 40)])
+def test_packed_products_are_products(dtype, bias):
+    x, weight = torch.randn(2, 3, 24).to(dtype), torch.randn(40, 24).to(dtype)
+    bias = None if bias is None else bias.to(dtype)
+    laid_out = packed(weight)
+    assert laid_out.is_mkldnn
+    right = torch.nn.functional.linear(x, weight, bias)
+    torch.testing.assert_close(linear(x, laid_out, bias), right)
+    assert torch.equal(linear(x, weight, bias), right)
+
+
+def test_weights_stay_as_they_are_where_this_build_cannot_pack(monkeypatch):
+    monkeypatch.delattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    monkeypatch.setattr("torch._ops._OpNamespace.__getattr__", refuse)
+    weight = torch.randn(4, 4)
+    assert torch.equal(packed(weight), weight)
+
+
+def refuse(_self: object, name: str) -> None:
+    raise AttributeError(name)
+
+
+def test_chain_mask_takes_arrays_too():
+    at = np.array([[0, 1, 2], [4, 5, 6]])
+    mask = chain_mask(at, 8)
+    assert mask.shape == (2, 3, 8)
+    assert mask.sum(-1).tolist() == [[1, 2, 3], [5, 6, 7]]

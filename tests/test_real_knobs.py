@@ -1,0 +1,207 @@
+"""Every knob of a real run works: changing an option changes the run, or is refused.
+
+The options are counted from the dataclasses and the main config, so a new one fails here until
+there is a case for it: a setting in which it matters, and a change. Only what is deterministic is
+compared: tokens, rounds and spans without their times. Passes count as taking the same time all,
+so that what depends on times is deterministic as well.
+"""
+
+import pytest
+import yaml
+from hydra import compose, initialize
+from real_commands import PROMPTS, TINY, Inline, at_work
+
+from ssdreal.cli import Measuring
+from ssdreal.config import GROUPS
+from ssdreal.workload import Workload
+from ssdsim.errors import ConfigError
+from ssdsim.plugins import CONF, options, plugins
+
+WARM = (*TINY, "temperature=1")
+SLOW = (*WARM, "pair.draft=tiny_trimmed_draft")  # with more misses
+LITTLE = (*SLOW, "policy.budget=6", "workload.output_tokens=60")
+LEAST = (*SLOW, "policy.budget=2", "workload.output_tokens=60")
+BATCH = (*SLOW, "workload.prompts=4", "batch=3", "policy=uniform_fanout", "policy.fanout=1")
+ADAPTIVE = (*BATCH, "backup=adaptive", "workload.output_tokens=30", "lookahead=2")
+MISSING = (*SLOW, "policy=uniform_fanout", "policy.fanout=1")
+FAST = "backup.length_fast=40"
+
+# For each option: where it matters, and the change.
+PLUGINS = {
+    "method=speculative draft_on": (TINY, "own"),
+    "method=ssd on_outcome": (WARM, "prune"),
+    "method=ssd redraft": (BATCH, "all"),
+    "policy=fixed_fanout budget": (TINY, 3),
+    "policy=fixed_fanout fanout": (TINY, "[1,1]"),
+    "policy=geometric_fanout budget": (TINY, 3),
+    "policy=geometric_fanout acceptance": (LITTLE, 0.2),
+    "policy=geometric_fanout exponent": (LITTLE, 9.0),
+    "policy=optimal_fanout budget": (TINY, 3),
+    "policy=optimal_fanout reject": (LITTLE, "[0.95]"),
+    "policy=optimal_fanout miss_scale": (LITTLE, 2.0),
+    "policy=optimal_fanout miss_exponent": (LEAST, 3.0),
+    "policy=optimal_fanout miss_table": (LITTLE, "[0.5,0.1,0.1]"),
+    "policy=random_outcomes budget": (TINY, 9),
+    "policy=random_outcomes candidates": (WARM, 4),
+    "policy=topk_outcomes budget": (TINY, "verify"),
+    "policy=topk_outcomes prior": (LEAST, 400.0),
+    "policy=topk_outcomes ranks": (TINY, 1),
+    "policy=uniform_fanout budget": (TINY, 3),
+    "policy=uniform_fanout fanout": (TINY, 1),
+    "backup=adaptive slow": (ADAPTIVE, "ngram"),
+    "backup=adaptive fast": ((*ADAPTIVE, FAST), "ngram"),
+    "backup=adaptive hit_rate": (ADAPTIVE, 0.01),
+    "backup=adaptive length_on_hit": (ADAPTIVE, 400.0),
+    "backup=adaptive length_slow": (ADAPTIVE, 1.0),
+    "backup=adaptive length_fast": (ADAPTIVE, 40.0),
+    "backup=adaptive prior": (ADAPTIVE, 1.0),
+    "backup=ngram longest": ((*MISSING, "workload.output_tokens=60"), 1),
+}
+REFUSED = {
+    "policy=oracle budget": "policy='oracle'",
+    "backup=ngram seconds": "backup.seconds=1.0: has no effect",
+    "backup=random seconds": "backup.seconds=1.0: has no effect",
+}
+MAIN = {
+    "method": (TINY, "method=speculative"),
+    "policy": (TINY, "policy=uniform_fanout"),
+    "backup": (MISSING, "backup=random"),
+    "workload": None,  # the only one so far: its options are below
+    "workload.prompts": (TINY, "workload.prompts=3"),
+    "workload.output_tokens": (TINY, "workload.output_tokens=9"),
+    "workload.stop_at_end": ((*WARM, "workload.output_tokens=60"), "workload.stop_at_end=true"),
+    "pair": None,  # two names of models
+    "pair.target": (TINY, "pair.target=tiny_draft"),
+    "pair.draft": (TINY, "pair.draft=tiny_trimmed_draft"),
+    "lookahead": (TINY, "lookahead=2"),
+    "batch": (TINY, "batch=2"),
+    "temperature": (TINY, "temperature=1"),
+    "coupling": (WARM, "coupling=gumbel"),
+    "saguaro.constant": (WARM, "saguaro.constant=0.1"),
+    "saguaro.fanout": ((*WARM, "saguaro.constant=0.1"), "saguaro.fanout=1"),
+    "top_k": (WARM, "top_k=2"),
+    "top_p": (WARM, "top_p=0.5"),
+    "dtype": ((*WARM, "workload.output_tokens=60"), "dtype=float32"),
+    "topology": None,  # which devices are asked for: see below
+    "prompts": (TINY, "prompts=OTHER"),
+    "texts": None,  # what is printed: tests/test_real_cli.py
+    "seed": (WARM, "seed=1"),
+    "out": None,  # where, not what
+}
+
+
+def main_keys():
+    content = yaml.safe_load((CONF / "real.yaml").read_text())
+    chosen = [name for entry in content["defaults"] if isinstance(entry, dict) for name in entry]
+    yield from (name for name in chosen if not name.startswith("override "))
+    for key in set(content) - {"defaults", "hydra"}:
+        inner = content[key]
+        yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) else [key]
+    yield from (f"workload.{field.name}" for field in options(Workload))
+    yield from ("pair.target", "pair.draft")
+
+
+def knobs():
+    for group in GROUPS:
+        for name, plugin in plugins(group).items():
+            yield from (f"{group}={name} {field.name}" for field in options(plugin))
+
+
+def test_every_option_has_a_case():
+    assert set(knobs()) == PLUGINS.keys() | REFUSED.keys()
+    assert set(main_keys()) == MAIN.keys()
+
+
+@pytest.fixture(scope="module")
+def decoded():
+    """Return a function that decodes as the command does, and returns what does not vary."""
+    known = {}
+    Measuring().register()
+
+    def decode(arguments):
+        if arguments not in known:
+            known[arguments] = outputs(*begun(arguments))
+        return known[arguments]
+
+    with at_work(Inline):
+        yield decode
+
+
+def begun(arguments):
+    """Prepare a command line as the command does; return its job and its run, decoded."""
+    with initialize(version_base="1.3", config_path=None):
+        config = compose("real", overrides=list(arguments))
+    overridden = [argument.partition("=")[0] for argument in arguments]
+    job = Measuring().prepare(config, {}, overridden)
+    running = job.start(lambda _: None)
+    running.run()
+    return job, running.result()
+
+
+def outputs(job, run):
+    tables = {name: table.to_pydict() for name, table in run.tables.items()}
+    for table in tables.values():
+        for time in ("start", "end", "arrival", "admitted", "first_token", "finish"):
+            table.pop(time, None)
+    spans = sorted(zip(*tables.pop("spans").values(), strict=True), key=repr)
+    return tables, spans, run.info["devices"], job.tasks
+
+
+def effect(decoded, before, change):
+    """Return whether a change changes what is decoded, or why it is refused."""
+    try:
+        return decoded(before) != decoded((*before, change))
+    except ConfigError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_option_of_a_plug_in(name, decoded):
+    before, value = PLUGINS[name]
+    choice, option = name.split()
+    group = choice.partition("=")[0]
+    before = (choice, *(part for part in before if part != choice))
+    found = effect(decoded, before, f"{group}.{option}={value}")
+    assert found is True, found
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_option_without_effect(name, decoded):
+    choice, option = name.split()
+    group = choice.partition("=")[0]
+    found = effect(decoded, TINY, choice)
+    if found is True:
+        found = effect(decoded, (*TINY, choice), f"{group}.{option}=1")
+    assert str(found).startswith(REFUSED[name])
+
+
+@pytest.mark.parametrize("name", [name for name, case in MAIN.items() if case])
+def test_main_option(name, decoded, tmp_path):
+    before, change = MAIN[name]
+    if "OTHER" in change:
+        other = tmp_path / "other.txt"
+        other.write_text(PROMPTS.read_text().upper().replace("TEXT", "text"))
+        change = f"prompts={other}"
+    found = effect(decoded, before, change)
+    assert found is True, found
+
+
+def test_the_same_settings_decode_the_same(decoded):
+    assert decoded(WARM) == outputs(*begun(WARM))
+
+
+@pytest.mark.parametrize(
+    ("topology", "method", "devices"),
+    [
+        ("cpu", "ssd", ["cpu", "cpu"]),
+        ("one_gpu", "ssd", ["cuda:0", "cuda:0"]),
+        ("two_gpus", "ssd", ["cuda:0", "cuda:1"]),
+        ("two_gpus", "speculative", ["cuda:0", "cuda:0"]),
+        ("auto", "ssd", ["cuda:0", "cuda:1"]),
+    ],
+)
+@pytest.mark.usefixtures("decoded")
+def test_a_topology_says_where_models_are_loaded(topology, method, devices, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    job, _ = begun((*TINY, f"topology={topology}", f"method={method}"))
+    assert [hiring.device for hiring in job.sitting.crew.hirings] == devices
