@@ -228,6 +228,7 @@ def run(options: Options, command: str) -> None:
     text = load_text(options, target)
     train, held = split(text, options.held, options.seed)
     train = fitting(text, train, options.distinct)
+    guessed = kinds(text, held, tokenizer(options.target))
     draft = load_start(options, target, text, train)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.cache or Path(scratch)
@@ -241,7 +242,7 @@ def run(options: Options, command: str) -> None:
         seen=seen,
         bytes=export(options, target, draft),
         scores=measured(options, target, draft, samples),
-        kinds=kinds(text, held, tokenizer(options.target)),
+        kinds=guessed,
     )
     write_atomically(options.out / "README.md", card(story))
 

@@ -73,6 +73,6 @@ def _from_hub(name: str, files: tuple[str, ...]) -> Path:
 
 
 def _known() -> tuple[str, ...]:
-    from ssdreal.models import NAMES
+    from ssdreal.configs import NAMES
 
     return NAMES

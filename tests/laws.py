@@ -149,8 +149,11 @@ def p_values(tried):
     """Run a case, and return the p-value of each of its laws."""
     pair, count = tried.pair, tried.sequences
     setup = replace(tried.setup, workload=Workload(count, tried.tokens))
-    stops = Faults(stop_after=lambda tree: tree % 3)
-    run, crew = decode(setup, pair.target, pair.draft, [PROMPT] * count, draft_faults=stops)
+    faults = {
+        "target_faults": Faults(slow=2),
+        "draft_faults": Faults(stop_after=lambda tree: tree % 3),
+    }
+    run, crew = decode(setup, pair.target, pair.draft, [PROMPT] * count, **faults)
     seen = Seen(list(verified(run, crew)), outputs(run), pair, setup)
     found = {law.__name__: law(seen).p_value() for law in LAWS}
     print(found)  # noqa: T201 - shown where a test fails

@@ -164,6 +164,7 @@ def test_table_refuses_what_is_malformed(passes, message):
         ("qwen3_32b", 32.762, 131072),
         ("qwen3_0.6b", 0.596, 57344),
         ("smollm2_135m", 0.1345, 11520),
+        ("smollm2_135m_draft", 0.02596, 2304),
     ],
 )
 def test_presets_have_the_published_parameter_counts(name, billions, cached):
@@ -173,7 +174,7 @@ def test_presets_have_the_published_parameter_counts(name, billions, cached):
 
 
 def test_every_preset_of_a_shape_is_tested_above_and_every_device_can_run_one():
-    assert len(list((CONF / "shape").iterdir())) == 6
+    assert len(list((CONF / "shape").iterdir())) == 7
     for path in (CONF / "device").iterdir():
         assert Roofline("llama32_1b", path.stem).seconds("step", 1, 1, 100) > 0
 

@@ -168,8 +168,9 @@ def cases(draw, decodings, methods=METHODS, backups=BACKUPS):
     )
     ids = draw(st.sampled_from([None, (0, 2, 3, 5, 6)]))
     pair = random_pair(draw(st.integers(0, 9)), ids=ids, divergence=draw(st.floats(0, 2)))
-    steps = draw(st.integers(0, 3))
-    return setup, pair, Faults(stop_after=lambda tree: (tree * steps) % 4)
+    slow, steps = draw(st.integers(0, 2)), draw(st.integers(0, 3))
+    stops = Faults(stop_after=lambda tree: (tree * steps) % 4)
+    return setup, pair, {"target_faults": Faults(slow=slow), "draft_faults": stops}
 
 
 top_k, top_p = st.sampled_from([0, 1, 3]), st.sampled_from([1.0, 0.8])
@@ -196,9 +197,9 @@ many = settings(
 @many
 @given(cases(deterministic))
 def test_the_text_is_the_targets_own_for_any_setting(case):
-    setup, pair, stops = case
+    setup, pair, faults = case
     texts = prompts(setup.workload.prompts, pair.vocabulary)
-    run, _ = decode(setup, pair.target, pair.draft, texts, draft_faults=stops)
+    run, _ = decode(setup, pair.target, pair.draft, texts, **faults)
     assert outputs(run) == [written(pair, setup, seq, text) for seq, text in enumerate(texts)]
     obeys_the_invariants(setup, run)
     plain = replace(setup, method=Autoregressive(), batch=1)
@@ -214,9 +215,9 @@ def test_the_text_is_the_targets_own_for_any_setting(case):
     )
 )
 def test_ssd_samples_what_ordinary_speculation_does(case):
-    setup, pair, stops = case
+    setup, pair, faults = case
     texts = prompts(setup.workload.prompts, pair.vocabulary)
-    run, _ = decode(setup, pair.target, pair.draft, texts, draft_faults=stops)
+    run, _ = decode(setup, pair.target, pair.draft, texts, **faults)
     expected = [speculated(pair, setup, seq, text) for seq, text in enumerate(texts)]
     assert outputs(run) == expected
     obeys_the_invariants(setup, run)
@@ -247,9 +248,9 @@ def test_so_it_does_on_real_models(draft, decoding):
 @many
 @given(cases(sampled))
 def test_sampled_runs_obey_the_invariants_too(case):
-    setup, pair, stops = case
+    setup, pair, faults = case
     texts = prompts(setup.workload.prompts, pair.vocabulary)
-    run, _ = decode(setup, pair.target, pair.draft, texts, draft_faults=stops)
+    run, _ = decode(setup, pair.target, pair.draft, texts, **faults)
     obeys_the_invariants(setup, run)
 
 

@@ -50,16 +50,26 @@ def undisturbed(setup):
     [
         (Faults(double=1), Faults(double=1)),
         (Faults(replay=1), Faults(replay=1)),
+        (Faults(slow=1), Faults()),
         (Faults(delay=1), Faults()),
         (Faults(), Faults(delay=1)),
         (Faults(), Faults(stop_after=lambda tree: tree % 4)),
         (Faults(double=2, replay=3, delay=2), Faults(double=3, replay=2, delay=5)),
         (
-            Faults(double=3, replay=2, delay=7),
+            Faults(double=3, replay=2, slow=4, delay=7),
             Faults(double=2, replay=1, delay=3, stop_after=lambda _: 9),
         ),
     ],
-    ids=["doubled", "repeated late", "late verifies", "late drafts", "late stops", "all", "worse"],
+    ids=[
+        "doubled",
+        "repeated late",
+        "slow verifies",
+        "late verifies",
+        "late drafts",
+        "late stops",
+        "all",
+        "worse",
+    ],
 )
 def test_whatever_happens_to_messages_the_tokens_are_the_same(decoding, target, draft):
     for method in (Speculative(), *SSDS):

