@@ -1,7 +1,5 @@
 """Keys and values of the tokens that a model has seen."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -59,24 +57,3 @@ class Cache:
         rows = torch.arange(0, sides * slots * heads * capacity, capacity, device=at.device)
         rows = rows.view(sides, slots, heads)[:, self.first : self.first + self.slots]
         return (rows.transpose(0, 1)[:, None] + at[:, :, None, None]).flatten()
-
-    def keep(self, slot: int, entries: Sequence[int], start: int) -> None:
-        """Move these entries to start, start + 1, ... in their order.
-
-        Parameters
-        ----------
-        slot
-            The sequence.
-        entries
-            Those of a winning branch, scattered over the tree's region.
-        start
-            Where they go; what lies before is not touched.
-
-        """
-        end = start + len(entries)
-        if list(entries) == list(range(start, end)):
-            return
-        index = torch.tensor(entries, dtype=torch.int64, device=self.entries.device)
-        ours = self.entries[:, :, self.first + slot]
-        # index_select copies, so that source and destination may overlap.
-        ours[:, :, :, start:end] = ours.index_select(3, index)

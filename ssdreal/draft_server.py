@@ -45,7 +45,12 @@ class DraftServer(Server):
         )
 
     def fork(self, command: Fork) -> tuple[Candidates, ...]:
-        """Return the candidates after every node of a block a row (the "glue" pass)."""
+        """Return the candidates after every node of a block a row (the "glue" pass).
+
+        After a hit it computes the winning branch's entries anew, in the text's own place, instead
+        of gathering them from the tree's: the pass is due in any case, and K + 1 tokens take it
+        hardly longer than one.
+        """
         self._read_blocks(command)
         return tuple(
             self._candidates(line, block, self.forked[line.slot])

@@ -1,6 +1,7 @@
 """Worker processes: how they are started, what they do all day, and how they end."""
 
 import atexit
+import gc
 import os
 import signal
 import threading
@@ -9,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process, resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from selectors import EVENT_READ, DefaultSelector
 from types import FrameType
 from typing import Any
 
@@ -86,6 +88,7 @@ def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
     try:
         server = _server(hiring)
         server.stop = mailbox.stop
+        gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
         connection.send(server.ready())
         while True:
             done = server.answer(mailbox.next())
@@ -203,18 +206,19 @@ class Inbox:
 
     def __init__(self, remotes: Sequence[Remote]) -> None:
         self.remotes = remotes
+        self.selector = DefaultSelector()  # kept, since making one takes longer than a message
+        for remote in remotes:
+            self.selector.register(_connection(remote), EVENT_READ, remote)
 
     def wait(self, seconds: float | None) -> bool:
         """Take the answers that come within `seconds`; False if nobody owes one."""
-        owing = [remote for remote in self.remotes if remote.pending and remote.lost is None]
-        if not owing:
+        if not any(remote.pending and remote.lost is None for remote in self.remotes):
             return False
-        connections: dict[Any, Remote] = {
-            _connection(remote): remote for remote in self.remotes if not remote.lost
-        }
-        for ready in wait(list(connections), seconds):
-            remote = connections[ready]
+        for key, _ in self.selector.select(seconds):
+            remote: Remote = key.data
             remote.receive(heard(remote))
+            if remote.lost is not None:
+                self.selector.unregister(key.fileobj)
         return True
 
 

@@ -25,8 +25,8 @@ class Workload:
 
     """
 
-    prompts: int = 12
-    output_tokens: int = 96
+    prompts: int = 8
+    output_tokens: int = 64
     stop_at_end: bool = False
 
     def __post_init__(self) -> None:

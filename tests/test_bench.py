@@ -75,6 +75,11 @@ def test_figures_of_plain_decoding():
     assert found.verify_spread == pytest.approx(0, abs=1e-12)
 
 
+def test_a_prefill_between_two_pieces_is_no_gap():
+    run = pieces(("verify", 0, 10), ("other", 11, 40), ("verify", 41, 51), ("verify", 51.5, 61.5))
+    assert figures([run], 0).settle == 0.5
+
+
 def test_figures_of_a_probe():
     apart = pieces(
         ("speculate", 0, 4),
@@ -91,9 +96,9 @@ def test_figures_of_a_probe():
     found = figures([[*apart, *together]], 4)
     assert (found.step, found.verify, found.glue, found.tree) == (1.0, 10.0, 1.5, 2.0)
     assert (found.settle, found.hop, found.turn) == (1.0, 0.5, 0.5)
-    # The target: 14.5 shared, 0.5 alone, so 9.5 done. The draft: 3 + 11.5 shared, 1.5 + 7 done.
+    # The target: 14.5 shared, 0.5 alone, so 9.5 done. The draft: 1.5 done in 3, and 7 in 11.5.
     assert found.target_slowdown == pytest.approx(14.5 / 9.5)
-    assert found.draft_slowdown == pytest.approx(14.5 / 8.5)
+    assert found.draft_slowdown == pytest.approx((3 / 1.5 + 11.5 / 7) / 2)
 
 
 def predicted(method, known=FIGURES, alpha=1.0, **settings):

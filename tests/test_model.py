@@ -237,32 +237,6 @@ def test_a_tree_pass_equals_chains_from_forked_caches(name):
     assert torch.equal(logits[0].argmax(-1), right.argmax(-1))
 
 
-def test_a_kept_branch_goes_on_as_if_it_had_been_computed_in_place():
-    model = load("tiny_target", "float32")
-    prefix = tokens_for(model, 20).expand(2, -1)
-    levels = torch.randint(model.vocabulary, (3, BRANCHES), generator=torch.Generator())
-    cache, _ = grown(model, prefix, levels)
-    before = cache.entries.clone()
-    branch = 7
-    cache.keep(1, [20 + level * BRANCHES + branch for level in range(3)], 20)
-    assert torch.equal(cache.entries[:, :, 0], before[:, :, 0])  # the other slot
-    assert torch.equal(cache.entries[..., :20, :], before[..., :20, :])  # the prefix
-    at, bonus = torch.tensor([[23], [23]]), torch.tensor([[5], [5]])
-    found = model.forward(cache, bonus, at, at, chain_mask(at, 24), 24)[1, 0]
-    whole = torch.cat((prefix[:1], levels[:, branch][None], bonus[:1]), dim=1)
-    torch.testing.assert_close(found, read(model, whole)[0, -1], rtol=1e-4, atol=1e-4)
-
-
-def test_entries_may_move_onto_one_another():
-    cache = load("tiny_target", "float32").cache(1, 8)
-    cache.entries[:] = torch.arange(16.0)[:, None]
-    cache.keep(0, [1, 2, 4], 0)
-    cache.keep(0, [], 5)
-    cache.keep(0, [6, 7], 6)
-    assert cache.keys[0, 0, 0, :8, 0].tolist() == [1, 2, 4, 3, 4, 5, 6, 7]
-    assert cache.values[1, 0, 1, :8, 0].tolist() == [1, 2, 4, 3, 4, 5, 6, 7]
-
-
 def test_one_slot_alone_is_read_into_the_shared_cache():
     model = load("tiny_target", "float32")
     cache, tokens = model.cache(3, 16), tokens_for(model, 9)

@@ -8,7 +8,7 @@ it decides there, and a message to a worker.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import mean
+from statistics import mean, median
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def figures(runs: Iterable[Sequence[Piece]], lookahead: int) -> Figures:
         known["step"] = mean(chains) / lookahead
         known["hop"] = mean(gap for part in parts for gap in part.gaps(HOPS))
     if any(part.of("tree") for part in parts):
-        known |= _of_trees(parts, known["verify"], lookahead)
+        known |= _of_trees(parts, lookahead)
     return Figures(**known)
 
 
@@ -83,7 +83,8 @@ class _Part:
     """The pieces of one run, each with the seconds in which the other worker works too."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
-        self.pieces = sorted((p for p in pieces if p.kind != "other"), key=lambda p: p.start)
+        self.everything = sorted(pieces, key=lambda p: p.start)
+        self.pieces = [piece for piece in self.everything if piece.kind != "other"]
         self.shared = {
             piece: sum(
                 _overlap(piece, other) for other in self._near(at) if other.lane != piece.lane
@@ -104,10 +105,13 @@ class _Part:
         return [piece for piece in self.of(*kinds) if self.shared[piece]]
 
     def gaps(self, between: frozenset[tuple[str, str]]) -> list[float]:
-        """Return the gaps between pieces of these kinds, where one follows the other."""
+        """Return the gaps between pieces of these kinds, where one follows the other.
+
+        Where a prefill lies between them there is no gap, but a new text.
+        """
         return [
             after.start - before.end
-            for before, after in pairwise(self.pieces)
+            for before, after in pairwise(self.everything)
             if (before.kind, after.kind) in between and before.end <= after.start
         ]
 
@@ -123,11 +127,14 @@ class _Part:
         return self.pieces[max(at - 4, 0) : at + 5]
 
 
-def _of_trees(parts: Sequence[_Part], verify: float, lookahead: int) -> dict[str, float]:
+def _of_trees(parts: Sequence[_Part], lookahead: int) -> dict[str, float]:
     """Return the figures of trees and of both workers at once."""
     glue = mean(piece.seconds for part in parts for piece in part.alone("glue"))
     trees = [piece.seconds for part in parts for piece in part.alone("tree")]
-    works = {"verify": verify, "glue": glue, "tree": mean(trees)}
+    works = {
+        kind: median(piece.seconds for part in parts for piece in part.alone(kind))
+        for kind in ("verify", "glue", "tree")
+    }
 
     def slowed(*kinds: str) -> float:
         return slowdown(
@@ -152,7 +159,8 @@ def slowdown(pieces: Sequence[tuple[float, float, float]]) -> float:
     """Return how much slower work runs while the other worker is busy: at least 1.
 
     While the other is idle a second does a second's work, else 1 / s of one. So what was done in
-    the shared seconds is the work less the seconds alone, and s the one over the other.
+    the shared seconds is the work less the seconds alone, and s the one over the other; the median
+    over pieces, since a piece that something else held up says nothing about sharing.
 
     Parameters
     ----------
@@ -160,9 +168,9 @@ def slowdown(pieces: Sequence[tuple[float, float, float]]) -> float:
         For each (seconds, shared seconds, seconds that it takes alone).
 
     """
-    shared = sum(part for _, part, _ in pieces)
-    done = sum(work - (seconds - part) for seconds, part, work in pieces)
-    return max(1.0, shared / done) if shared > 0 and done > 0 else 1.0
+    done = [(part, work - (seconds - part)) for seconds, part, work in pieces]
+    factors = [part / work for part, work in done if part > 0 and work > 0]
+    return max(1.0, median(factors)) if factors else 1.0
 
 
 def _overlap(piece: Piece, other: Piece) -> float:
