@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import pytest
+import torch
 from inline_crew import InlineCrew
 
 from ssdreal import cli, process
@@ -17,6 +18,7 @@ from ssdreal.sitting import Sitting
 
 PROMPTS = Path(__file__).parent / "reference" / "prompts.jsonl"
 TINY = ("pair=tiny", f"prompts={PROMPTS}", "workload.prompts=2", "workload.output_tokens=12")
+SSD = (*TINY, "lookahead=4")
 
 loaded = cache(load)  # weights never change: all crews of all tests share them
 
@@ -81,6 +83,7 @@ def at_work(hire):
         patch.setattr(cli, "Sitting", partial(Sitting, hire=hire))
         patch.setattr("ssdreal.models.load", loaded)
         patch.setattr("ssdreal.server._settle_on", lambda _: None)
+        torch.set_num_threads(1)  # as workers have
         for role in ("draft", "target"):
             patch.setattr(f"ssdreal.{role}_server.median_seconds", lambda _: 1e-3)
         yield patch

@@ -17,7 +17,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
-from real_commands import TINY, Threads, run
+from real_commands import SSD, TINY, Threads, run
 
 import ssdsim.trace
 from ssdreal import process
@@ -120,7 +120,7 @@ def undisturbed(tmp_path_factory):
         patch.setattr("ssdreal.baselines.compare", lambda *_: {})
         for decoding in ((), GUMBEL, MAXIMAL):
             out = tmp_path_factory.mktemp("runs")
-            assert run(*TINY, *decoding, f"out={out}") == 0
+            assert run(*SSD, *decoding, f"out={out}") == 0
             found[decoding] = tokens(out)
     return found
 
@@ -142,7 +142,7 @@ def test_without_its_draft_a_run_goes_on(
 ):
     error, reason = ENDS[end]
     at_call(monkeypatch, DraftServer, command, {number}, raises(error))
-    assert run(*TINY, *decoding, f"out={tmp_path}", hire=Threads) == 0
+    assert run(*SSD, *decoding, f"out={tmp_path}", hire=Threads) == 0
     assert f"the draft was lost ({reason}): decoded without drafts" in capsys.readouterr().out
     found = load_run(tmp_path)
     assert found.info["complete"]
@@ -155,7 +155,7 @@ def test_without_its_draft_a_run_goes_on(
 
 def test_the_baselines_get_a_new_draft(crews, monkeypatch, tmp_path):
     at_call(monkeypatch, DraftServer, "grow", {2}, raises(EOFError()))
-    assert run(*TINY, f"out={tmp_path}", hire=Threads) == 0
+    assert run(*SSD, f"out={tmp_path}", hire=Threads) == 0
     found = load_run(tmp_path)
     assert found.info["draft_lost"]
     assert {"ar", "sd"} <= set(found.info["baselines"])
@@ -189,7 +189,7 @@ def test_a_draft_that_is_lost_again_and_again(crews, monkeypatch, capsys, tmp_pa
 def test_a_sweep_tells_of_a_lost_draft(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
     at_call(monkeypatch, DraftServer, "grow", {2}, raises(EOFError()))
-    assert run("-m", "seed=0,1", *TINY, f"out={tmp_path}", hire=Threads) == 0
+    assert run("-m", "seed=0,1", *SSD, f"out={tmp_path}", hire=Threads) == 0
     assert capsys.readouterr().out.count("the draft was lost") == 1
 
 
@@ -201,7 +201,7 @@ def test_a_sweep_tells_of_a_lost_draft(monkeypatch, capsys, tmp_path):
 def test_without_its_target_a_run_ends(command, number, end, monkeypatch, capsys, tmp_path):
     error, reason = ENDS[end]
     at_call(monkeypatch, TargetServer, command, {number}, raises(error))
-    assert run(*TINY, f"out={tmp_path}", hire=Threads) == 1
+    assert run(*SSD, f"out={tmp_path}", hire=Threads) == 1
     printed = capsys.readouterr()
     where = f"what was computed is in {tmp_path}"
     assert printed.err == f"ssdreal: the target worker is gone: {reason}; {where}\n"
@@ -224,7 +224,7 @@ def test_a_model_that_cannot_be_loaded(role, end, monkeypatch, capsys, tmp_path)
         return original(hiring)
 
     monkeypatch.setattr(process, "_server", failing)
-    assert run(*TINY, f"out={tmp_path}", hire=Threads) == 1
+    assert run(*SSD, f"out={tmp_path}", hire=Threads) == 1
     assert capsys.readouterr().err.startswith(f"ssdreal: the {role} worker is gone: {reason}; ")
     found = load_run(tmp_path)
     assert not found.info["complete"]
@@ -274,7 +274,7 @@ def interrupt(number):
 def test_an_interrupt(moment, call, whole, number, monkeypatch, capsys, tmp_path):
     holder, name = {"loading": (Processes, "_greet"), "waiting": (Inbox, "wait")}[moment]
     at_call(monkeypatch, holder, name, {call}, interrupt(number))
-    assert run(*TINY, f"out={tmp_path}", hire=Threads) == 130
+    assert run(*SSD, f"out={tmp_path}", hire=Threads) == 130
     printed = capsys.readouterr()
     assert printed.err == f"ssdreal: interrupted; what was computed is in {tmp_path}\n"
     assert not printed.out
@@ -286,7 +286,7 @@ def test_an_interrupt(moment, call, whole, number, monkeypatch, capsys, tmp_path
 def test_a_second_interrupt_leaves_no_worker_either(monkeypatch, capsys, tmp_path):
     at_call(monkeypatch, Inbox, "wait", {20}, interrupt(signal.SIGINT))
     at_call(monkeypatch, PipeChannel, "close", {1, 2}, interrupt(signal.SIGINT))
-    assert run(*TINY, f"out={tmp_path}", hire=Threads) == 130
+    assert run(*SSD, f"out={tmp_path}", hire=Threads) == 130
     assert capsys.readouterr().err.count("interrupted") == 1
 
 
@@ -294,7 +294,7 @@ def test_an_interrupted_sweep(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
     starts = at_call(monkeypatch, Threads, "_greet", {2}, interrupt(signal.SIGTERM))
     drafts = "pair.draft=tiny_draft,tiny_trimmed_draft,tiny_draft"
-    assert run("-m", drafts, *TINY, f"out={tmp_path}", hire=Threads) == 130
+    assert run("-m", drafts, *SSD, f"out={tmp_path}", hire=Threads) == 130
     assert "interrupted" in capsys.readouterr().err
     assert len(starts) == 2
     assert [load_run(tmp_path / name).info["complete"] for name in "01"] == [True, False]
@@ -323,7 +323,7 @@ def test_a_full_disk(write, saves, left, monkeypatch, capsys, tmp_path):
     holder = ssdsim.trace.pq if write == "write_table" else ssdsim.trace
     at_call(monkeypatch, holder, write, saves, full)
     out = tmp_path / "out"
-    assert run(*TINY, f"out={out}") == 1
+    assert run(*SSD, f"out={out}") == 1
     line = capsys.readouterr().err
     assert line.startswith(f"ssdreal: out={out}: cannot be written (No space left on device)")
     assert line.count("\n") == 1
@@ -338,14 +338,14 @@ def test_a_full_disk(write, saves, left, monkeypatch, capsys, tmp_path):
 
 def test_a_full_disk_at_the_picture(monkeypatch, capsys, tmp_path):
     at_call(monkeypatch, ssdsim.picture, "timeline_picture", {1}, full)
-    assert run(*TINY, f"out={tmp_path}") == 1
+    assert run(*SSD, f"out={tmp_path}") == 1
     assert "No space left on device" in capsys.readouterr().err
     assert load_run(tmp_path).info["complete"]
 
 
 def test_a_full_disk_in_a_sweep(monkeypatch, capsys, tmp_path):
     at_call(monkeypatch, ssdsim.trace.pq, "write_table", {5}, full)
-    assert run("-m", "seed=0,1", *TINY, f"out={tmp_path}") == 1
+    assert run("-m", "seed=0,1", *SSD, f"out={tmp_path}") == 1
     assert "ssdreal: #0 failed: out=" in capsys.readouterr().err
     assert load_run(tmp_path / "1").info["complete"]
 
@@ -474,7 +474,7 @@ def test_processes_that_are_killed(undisturbed, monkeypatch, capfd, tmp_path):
     monkeypatch.setattr(Mortal, "hired", 0)
     monkeypatch.setattr("ssdreal.baselines.MOST_LOOKAHEAD", 1)
     monkeypatch.setattr("ssdreal.topology.Cpu.spread", lambda _: None)
-    arguments = (*TINY, "temperature=1", "coupling=gumbel,maximal", f"out={tmp_path}")
+    arguments = (*SSD, "temperature=1", "coupling=gumbel,maximal", f"out={tmp_path}")
     assert run("-m", *arguments, hire=Mortal) == 1
     killed = "its process was killed (SIGKILL, as happens when memory runs out)"
     printed = capfd.readouterr()
@@ -494,7 +494,7 @@ def test_processes_that_are_killed(undisturbed, monkeypatch, capfd, tmp_path):
 
 def started(out, *arguments):
     """Start the command, and wait until its workers load their models."""
-    command = session("-m", "ssdreal", *TINY, *arguments, f"out={out}")
+    command = session("-m", "ssdreal", *SSD, *arguments, f"out={out}")
     deadline = time.monotonic() + 60
     while len(workers(command.pid)) < 4:  # itself, Python's resource tracker, and two workers
         assert time.monotonic() < deadline

@@ -7,7 +7,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
-from real_commands import PROMPTS, TINY, Inline, refused, run
+from real_commands import PROMPTS, SSD, TINY, Inline, refused, run
 from test_cli import FILES, INFO, METRICS, SPEEDUPS
 
 from ssdreal.config import GROUPS
@@ -119,7 +119,7 @@ def test_the_light_tokenizer_is_transformers_own():
 def finished(tmp_path_factory):
     """Run the command once; return its directory."""
     out = tmp_path_factory.mktemp("runs") / "out"
-    assert run(*TINY, f"out={out}") == 0
+    assert run(*SSD, f"out={out}") == 0
     return out
 
 
@@ -155,7 +155,7 @@ def test_tables(finished):
 
 
 def test_what_is_printed(capsys, tmp_path):
-    assert run(*TINY, f"out={tmp_path}", "texts=true") == 0
+    assert run(*SSD, f"out={tmp_path}", "texts=true") == 0
     printed = capsys.readouterr()
     assert not printed.err
     for word in ("AR", "best SD", "ssd, K=4", "topk_outcomes", "tokens unlike the target's"):

@@ -9,7 +9,7 @@ so that what depends on times is deterministic as well.
 import pytest
 import yaml
 from hydra import compose, initialize
-from real_commands import PROMPTS, TINY, Inline, at_work
+from real_commands import PROMPTS, SSD, Inline, at_work
 
 from ssdreal.cli import Measuring
 from ssdreal.config import GROUPS
@@ -17,7 +17,7 @@ from ssdreal.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.plugins import CONF, options, plugins
 
-WARM = (*TINY, "temperature=1")
+WARM = (*SSD, "temperature=1")
 SLOW = (*WARM, "pair.draft=tiny_trimmed_draft")  # with more misses
 LITTLE = (*SLOW, "policy.budget=6", "workload.output_tokens=60")
 LEAST = (*SLOW, "policy.budget=2", "workload.output_tokens=60")
@@ -28,26 +28,26 @@ FAST = "backup.length_fast=40"
 
 # For each option: where it matters, and the change.
 PLUGINS = {
-    "method=speculative draft_on": (TINY, "own"),
+    "method=speculative draft_on": (SSD, "own"),
     "method=ssd on_outcome": (WARM, "prune"),
     "method=ssd redraft": (BATCH, "all"),
-    "policy=fixed_fanout budget": (TINY, 3),
-    "policy=fixed_fanout fanout": (TINY, "[1,1]"),
-    "policy=geometric_fanout budget": (TINY, 3),
+    "policy=fixed_fanout budget": (SSD, 3),
+    "policy=fixed_fanout fanout": (SSD, "[1,1]"),
+    "policy=geometric_fanout budget": (SSD, 3),
     "policy=geometric_fanout acceptance": (LITTLE, 0.2),
     "policy=geometric_fanout exponent": (LITTLE, 9.0),
-    "policy=optimal_fanout budget": (TINY, 3),
+    "policy=optimal_fanout budget": (SSD, 3),
     "policy=optimal_fanout reject": (LITTLE, "[0.95]"),
     "policy=optimal_fanout miss_scale": (LITTLE, 2.0),
     "policy=optimal_fanout miss_exponent": (LEAST, 3.0),
     "policy=optimal_fanout miss_table": (LITTLE, "[0.5,0.1,0.1]"),
-    "policy=random_outcomes budget": (TINY, 9),
+    "policy=random_outcomes budget": (SSD, 9),
     "policy=random_outcomes candidates": (WARM, 4),
-    "policy=topk_outcomes budget": (TINY, "verify"),
+    "policy=topk_outcomes budget": (SSD, "verify"),
     "policy=topk_outcomes prior": (LEAST, 400.0),
-    "policy=topk_outcomes ranks": (TINY, 1),
-    "policy=uniform_fanout budget": (TINY, 3),
-    "policy=uniform_fanout fanout": (TINY, 1),
+    "policy=topk_outcomes ranks": (SSD, 1),
+    "policy=uniform_fanout budget": (SSD, 3),
+    "policy=uniform_fanout fanout": (SSD, 1),
     "backup=adaptive slow": (ADAPTIVE, "ngram"),
     "backup=adaptive fast": ((*ADAPTIVE, FAST), "ngram"),
     "backup=adaptive hit_rate": (ADAPTIVE, 0.01),
@@ -63,19 +63,19 @@ REFUSED = {
     "backup=random seconds": "backup.seconds=1.0: has no effect",
 }
 MAIN = {
-    "method": (TINY, "method=speculative"),
-    "policy": (TINY, "policy=uniform_fanout"),
+    "method": (SSD, "method=speculative"),
+    "policy": (SSD, "policy=uniform_fanout"),
     "backup": (MISSING, "backup=random"),
     "workload": None,  # the only one so far: its options are below
-    "workload.prompts": (TINY, "workload.prompts=3"),
-    "workload.output_tokens": (TINY, "workload.output_tokens=9"),
+    "workload.prompts": (SSD, "workload.prompts=3"),
+    "workload.output_tokens": (SSD, "workload.output_tokens=9"),
     "workload.stop_at_end": ((*WARM, "workload.output_tokens=60"), "workload.stop_at_end=true"),
     "pair": None,  # two names of models
-    "pair.target": (TINY, "pair.target=tiny_draft"),
-    "pair.draft": (TINY, "pair.draft=tiny_trimmed_draft"),
-    "lookahead": (TINY, "lookahead=2"),
-    "batch": (TINY, "batch=2"),
-    "temperature": (TINY, "temperature=1"),
+    "pair.target": (SSD, "pair.target=tiny_draft"),
+    "pair.draft": (SSD, "pair.draft=tiny_trimmed_draft"),
+    "lookahead": (SSD, "lookahead=2"),
+    "batch": (SSD, "batch=2"),
+    "temperature": (SSD, "temperature=1"),
     "coupling": (WARM, "coupling=gumbel"),
     "saguaro.constant": (WARM, "saguaro.constant=0.1"),
     "saguaro.fanout": ((*WARM, "saguaro.constant=0.1"), "saguaro.fanout=1"),
@@ -83,7 +83,7 @@ MAIN = {
     "top_p": (WARM, "top_p=0.5"),
     "dtype": ((*WARM, "workload.output_tokens=60"), "dtype=float32"),
     "topology": None,  # which devices are asked for: see below
-    "prompts": (TINY, "prompts=OTHER"),
+    "prompts": (SSD, "prompts=OTHER"),
     "texts": None,  # what is printed: tests/test_real_cli.py
     "seed": (WARM, "seed=1"),
     "out": None,  # where, not what
@@ -169,9 +169,9 @@ def test_option_of_a_plug_in(name, decoded):
 def test_option_without_effect(name, decoded):
     choice, option = name.split()
     group = choice.partition("=")[0]
-    found = effect(decoded, TINY, choice)
+    found = effect(decoded, SSD, choice)
     if found is True:
-        found = effect(decoded, (*TINY, choice), f"{group}.{option}=1")
+        found = effect(decoded, (*SSD, choice), f"{group}.{option}=1")
     assert str(found).startswith(REFUSED[name])
 
 
@@ -203,5 +203,5 @@ def test_the_same_settings_decode_the_same(decoded):
 @pytest.mark.usefixtures("decoded")
 def test_a_topology_says_where_models_are_loaded(topology, method, devices, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    job, _ = begun((*TINY, f"topology={topology}", f"method={method}"))
+    job, _ = begun((*SSD, f"topology={topology}", f"method={method}"))
     assert [hiring.device for hiring in job.sitting.crew.hirings] == devices
