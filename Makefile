@@ -12,11 +12,12 @@ sim: .venv/light
 real: .venv/real
 	$(BIN)/python -m ssdreal
 
+# A thread each: tests run side by side already, and threads that wait for each other would spin.
 test: .venv/dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
 
 slow: .venv/dev
-	$(BIN)/python -m pytest -n auto -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
 
 lint: .venv/dev
 	$(BIN)/ruff check .

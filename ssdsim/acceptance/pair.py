@@ -108,7 +108,10 @@ class PairText:
         """Sample a chain from the draft and verify it."""
         tokens: list[int] = []
         sent: list[Array] = []
-        for uniform in self.noise.uniforms(len(self.history), length, "propose").tolist():
+        for place in range(length):
+            # The place in the chain is part of the address: a chain must share no noise with what
+            # was dropped of the one before, since a policy may have looked at that.
+            uniform = self.noise.uniform(len(self.history) + place, "propose", place)
             sent.append(self.pair.sends(self._views(tokens)[1]))
             tokens.append(sample(sent[-1], uniform))
         return self._verified(tokens, sent, speculator)
