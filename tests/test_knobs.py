@@ -45,7 +45,7 @@ FAST = "latency.draft.step=0.5"  # a tree takes longer than a verify
 MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
 ADAPTIVE = (*IID, *BATCH, "backup=adaptive", "workload.prompts=9", "workload.output_tokens=40")
 SLOW = (*ADAPTIVE, "backup.length_slow=1.0")  # no gain from the slow one
-LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "acceptance.sharpness=3")
+LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "workload.output_tokens=60")
 LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
 LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
 BANDWIDTH = "latency.link.bandwidth=1e3"
