@@ -250,6 +250,7 @@ def test_a_quick_bench_measures_and_predicts_everything(tmp_path, capsys, monkey
     for name in names:
         row, found = results["rows"][name], results["predictions"][name]
         assert row["same_texts"] == results["prompts"]
-        assert row["acceptance_length"] == pytest.approx(found["acceptance_length"])
         assert found["tokens_per_s"] > 0
+        if "truncate" not in row["settings"]:  # there chains are as long as the clock lets them
+            assert row["acceptance_length"] == pytest.approx(found["acceptance_length"])
     assert results["rows"]["hf"]["same_texts"] == results["prompts"]
