@@ -13,7 +13,7 @@ from ssdreal.crew import Crew
 from ssdreal.messages import Begin, Role
 from ssdreal.pages import Pages
 from ssdreal.sampling import Decoding
-from ssdreal.topology import Places
+from ssdreal.topology import Places, kept_on
 from ssdreal.workers import RealDraft, RealTarget
 from ssdreal.workload import Workload
 from ssdsim.backups.base import Backup
@@ -176,7 +176,9 @@ class Execution:
         for remote in (self.crew.target, self.crew.draft):
             remote.attach(self.env)
         pages = self._pages()
-        with pages.made() if pages else nullcontext() as self.pages:
+        # Where the draft is, since it waits for what this process decides, and the target does not.
+        here = kept_on(self.places.draft.cores)
+        with here, pages.made() if pages else nullcontext() as self.pages:
             session: Any = self.env.run(self.env.process(self._prepared()))
             self.env.restart()
             yield session

@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import pickle
 import signal
 import threading
 from collections import deque
@@ -47,6 +48,23 @@ class Hiring:
     device: str
 
 
+def send(connection: "Connection[Any, Any]", message: Any) -> None:
+    """Send a message. `Connection.send` makes a pickler of its own each time, in Python."""
+    connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+
+
+def received(connection: "Connection[Any, Any]") -> Any:
+    """Wait for a message.
+
+    Raises
+    ------
+    EOFError
+        The other process is gone.
+
+    """
+    return pickle.loads(connection.recv_bytes())
+
+
 class Mailbox:
     """A process's end of its channel: commands in order, and stops out of turn."""
 
@@ -65,13 +83,13 @@ class Mailbox:
 
         """
         while not self.waiting:
-            self._take(self.connection.recv())
+            self._take(received(self.connection))
         return self.waiting.popleft()
 
     def stop(self, run: int, tree: int) -> Stop | None:
         """Return the stop that has come for this tree, without waiting."""
         while self.connection.poll():
-            self._take(self.connection.recv())
+            self._take(received(self.connection))
         return self.stops.pop((run, tree), None)
 
     def _take(self, message: Command | Stop) -> None:
@@ -89,11 +107,11 @@ def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
         server = _server(hiring)
         server.stop = mailbox.stop
         gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
-        connection.send(server.ready())
+        send(connection, server.ready())
         while True:
             done = server.answer(mailbox.next())
             if done is not None:
-                connection.send(done)
+                send(connection, done)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
@@ -127,7 +145,7 @@ def _server(hiring: Hiring) -> Any:
 
 def _report(connection: "Connection[Any, Any]", error: BaseException) -> None:
     with suppress(Exception):  # nobody is there to hear it, or no memory is left to say it
-        connection.send(Failed(None, _last_words(error)))
+        send(connection, Failed(None, _last_words(error)))
 
 
 def _last_words(error: BaseException) -> str:
@@ -161,7 +179,7 @@ class PipeChannel:
 
     def send(self, message: Command | Stop) -> None:
         """Send a message."""
-        self.connection.send(message)
+        send(self.connection, message)
 
     def hang_up(self) -> None:
         """Let the process end at its own pace."""
@@ -225,7 +243,7 @@ class Inbox:
 def heard(remote: Remote) -> Any:
     """Return what a worker said; a process that is gone has failed."""
     try:
-        return _connection(remote).recv()
+        return received(_connection(remote))
     except (EOFError, OSError):
         return Failed(None, _fate(remote))
 

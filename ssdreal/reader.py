@@ -84,7 +84,10 @@ class Reader:
                 starts[slot] += width
         for slot, (text, _) in texts.items():
             self.texts[slot] = list(text)
-        return {slot: np.concatenate(parts) for slot, parts in found.items()}
+        return {
+            slot: parts[0] if len(parts) == 1 else np.concatenate(parts)
+            for slot, parts in found.items()
+        }
 
     def look(self, tokens: Ints, positions: Ints, at: Ints, sees: Bools) -> Logits:
         """Compute one pass over tokens that are no part of any text: the branches of a tree.

@@ -24,6 +24,8 @@ Paces = Mapping[str, Sequence[tuple[int, float]]]
 class Worker:
     """What both have in common: a remote to ask, and spans to write down.
 
+    A worker is asked first, and what there is to write down is written while it works.
+
     Attributes
     ----------
     lane, device
@@ -117,10 +119,10 @@ class RealTarget(Worker):
     def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
         blocks = tuple(Block(s.tokens, getattr(s, "place", None)) for s in speculations)
+        answer = self.remote.ask(Verify, lines_of(rows), blocks=blocks)
         span = self.open("verify", rows, self.recorder.verifies)
         span.tokens = len(rows) + sum(len(block.tokens) for block in blocks)
         self.recorder.verifies += 1
-        answer = self.remote.ask(Verify, lines_of(rows), blocks=blocks)
         return self.env.process(self._outcomes(rows, span, answer))
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
@@ -179,8 +181,8 @@ class RealDraft(Worker):
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft `lookahead` tokens a row in series."""
-        span = self.open("speculate", rows, self.recorder.verifies, len(rows))
         answer = self.remote.ask(Speculate, lines_of(rows), lookahead=lookahead)
+        span = self.open("speculate", rows, self.recorder.verifies, len(rows))
         return self.env.process(self._speculated(rows, span, speculator, answer))
 
     def adopt(
