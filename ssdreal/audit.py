@@ -11,8 +11,8 @@ from typing import Any
 
 from simpy import Event
 
+from ssdreal.channel.messages import Line, Score
 from ssdreal.execution import Execution
-from ssdreal.messages import Line, Score
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,6 @@ def _leads(
     for seq, (task, output) in enumerate(zip(execution.tasks, outputs, strict=True)):
         line = Line(seq, 0, 0, (*task.tokens, *output))
         done = yield execution.crew.target.ask(Score, (line,), start=len(task.tokens))
-        leads += [
-            lead for token, (best, lead) in zip(output, done.value, strict=True) if best != token
-        ]
+        scores = zip(output, done.value.tokens, strict=True)
+        leads += [lead for token, (best, lead) in scores if best != token]
     return leads

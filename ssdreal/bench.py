@@ -27,8 +27,8 @@ from ssdreal.benching.stand import Stand
 from ssdreal.benching.tables import tables
 from ssdreal.config import Pair
 from ssdreal.execution import Setup, Task
-from ssdreal.models import describe, encode_prompt
-from ssdreal.sampling import Decoding
+from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.serving.sampling import Decoding
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Cpu
 from ssdreal.workload import DEFAULT, Workload, read_prompts

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssdreal.channel.messages import Role
+from ssdreal.channel.pages import TREES
 from ssdreal.config import Pair, Request
 from ssdreal.execution import Setup, Task
-from ssdreal.messages import Role
-from ssdreal.models import BYTES, Description, describe
-from ssdreal.pages import TREES
+from ssdreal.models.catalog import BYTES, Description, describe
 from ssdsim.errors import ConfigError, require
 
 PROCESS_BYTES = 600 << 20

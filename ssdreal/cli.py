@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from ssdreal.checks import check_pair, check_room, context
 from ssdreal.config import Request, register, request_from
 from ssdreal.execution import Execution, Task
-from ssdreal.models import encode_prompt, end_ids, tokenizer
+from ssdreal.models.catalog import encode_prompt, end_ids, tokenizer
 from ssdreal.sitting import Sitting
 from ssdreal.workload import read_prompts
 from ssdsim import command

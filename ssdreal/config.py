@@ -4,18 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_type_hints
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from ssdreal.execution import Setup
 from ssdreal.help import PAIRS
-from ssdreal.sampling import Decoding
+from ssdreal.serving.sampling import Decoding
 from ssdreal.topology import Topology, topology
 from ssdreal.workload import Workload
 from ssdsim.acceptance.position import holds_back
 from ssdsim.applicable import Rule, method_rules, refuse
 from ssdsim.building import build, check_keys, completed, make
-from ssdsim.config import plain_config, register_plugins
+from ssdsim.config import emptied, plain_config, register_plugins
 from ssdsim.errors import ConfigError, require
 from ssdsim.plugins import CONF
 from ssdsim.policies.oracle import Oracle
@@ -34,7 +33,7 @@ SECONDS = "a real backup takes the time that it takes"
 
 @dataclass(frozen=True)
 class Pair:
-    """Names of two models: see `ssdreal.models`."""
+    """Names of two models: see `ssdreal.models.catalog`."""
 
     target: str
     draft: str
@@ -67,7 +66,7 @@ class Request:
 
 def register() -> None:
     """Fill Hydra's groups."""
-    store = ConfigStore.instance()
+    store = emptied(("workload", "pair"))
     register_plugins(GROUPS)
     workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
     store.store(group="workload", name="real", node=completed(Workload, workload))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from simpy import Event
 
-from ssdreal.messages import Chain, Line, Place
+from ssdreal.channel.messages import Chain, Line
+from ssdreal.channel.pages import Place
 from ssdsim.outcomes import Speculation, Speculator, chain
 from ssdsim.protocol import Row
 

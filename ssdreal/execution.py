@@ -8,11 +8,11 @@ from typing import Any
 
 from simpy import Event
 
+from ssdreal.channel.crew import Crew
+from ssdreal.channel.messages import Begin, Role
+from ssdreal.channel.pages import Pages
 from ssdreal.clock import WallClock
-from ssdreal.crew import Crew
-from ssdreal.messages import Begin, Role
-from ssdreal.pages import Pages
-from ssdreal.sampling import Decoding
+from ssdreal.serving.sampling import Decoding
 from ssdreal.topology import Places, kept_on
 from ssdreal.workers import RealDraft, RealTarget
 from ssdreal.workload import Workload
@@ -217,7 +217,7 @@ class Execution:
         paces = []
         for beginning in beginnings:
             done = yield beginning
-            paces.append(done.value if done else {})
+            paces.append(done.value.kinds if done else {})
         return self._session(*paces)
 
     def _session(self, target_paces: Any, draft_paces: Any) -> Session:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdreal.sampling import Decoding, Logits
+from ssdreal.serving.sampling import Decoding, Logits
 from ssdsim.acceptance.position import position_row
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.noise import Noise
 from ssdsim.verification import View, view
 
 if TYPE_CHECKING:
-    from ssdreal.model import Model
-    from ssdreal.reader import Reader
+    from ssdreal.models.model import Model
+    from ssdreal.serving.reader import Reader
 
 WIDTH = 8
 """Tokens that the models read in a pass: few, so that sums are rounded about as in decoding."""
@@ -114,7 +114,7 @@ def _view(logits: Logits, decoding: Decoding, gumbel: Any) -> View:
 
 
 def _reader(model: "Model", longest: int) -> "Reader":
-    from ssdreal.reader import Reader
+    from ssdreal.serving.reader import Reader
 
     return Reader(model, 1, longest + WIDTH, fixed=False)
 

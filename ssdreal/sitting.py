@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ssdreal.channel.crew import Crew, Processes
+from ssdreal.channel.process import Hiring
+from ssdreal.channel.remote import WorkerLost
 from ssdreal.config import Pair
-from ssdreal.crew import Crew, Processes
 from ssdreal.execution import Execution, Setup, Task
-from ssdreal.process import Hiring
-from ssdreal.remote import WorkerLost
 from ssdreal.topology import Places
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord

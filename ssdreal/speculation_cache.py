@@ -3,11 +3,12 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from simpy import Event
 
+from ssdreal.channel.messages import Chain, Done, Grow
+from ssdreal.channel.pages import TREES
 from ssdreal.drafted import Drafted, drafted_from, lines_of
-from ssdreal.messages import Chain, Done, Grow
-from ssdreal.pages import TREES
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.protocol import Row
 
@@ -79,7 +80,7 @@ class RealTree:
         done = yield answer
         if done is None or forking is None:
             return
-        self.draft.close(self.work, done._replace(start=forking.start), done.value.tokens)
+        self.draft.close(self.work, replace(done, start=forking.start), done.value.tokens)
         self.chains = {
             row.seq: chains for row, chains in zip(self.rows, done.value.rows, strict=True)
         }

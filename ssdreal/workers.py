@@ -7,17 +7,14 @@ from typing import Any
 import numpy as np
 from simpy import Event
 
+from ssdreal.channel.messages import Block, Done, Fork, Prefill, Speculate, Verify
+from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
 from ssdreal.drafted import Drafted, Text, drafted_from, lines_of
-from ssdreal.messages import Block, Done, Fork, Prefill, Speculate, Verify
-from ssdreal.remote import Remote
 from ssdreal.speculation_cache import RealTree
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
-
-Paces = Mapping[str, Sequence[tuple[int, float]]]
-"""For each kind of pass (tokens, seconds), as measured while warming up."""
 
 
 @dataclass(eq=False)
@@ -31,7 +28,7 @@ class Worker:
     lane, device
         As spans name them.
     paces
-        What its passes take.
+        What its passes take: of each kind (tokens, seconds).
 
     """
 
@@ -40,7 +37,7 @@ class Worker:
     recorder: Recorder
     lane: str
     device: str
-    paces: Paces
+    paces: Mapping[str, Sequence[tuple[int, float]]]
 
     def prefill(self, rows: Sequence[Row]) -> Event:
         """Compute the prompts, all but the last token of each."""
@@ -147,7 +144,7 @@ class RealTarget(Worker):
         done = yield answer
         self.close(span, done, span.tokens)
         self.verified = span
-        for row, outcome in zip(rows, done.value, strict=True):
+        for row, outcome in zip(rows, done.value.outcomes, strict=True):
             row.text.outcome = outcome
             if row.text.fork is not None:
                 yield row.text.fork  # a bonus token is named by its rank among the candidates
@@ -241,7 +238,7 @@ class RealDraft(Worker):
             row.text.ids = ()
         if done is None:
             return [Drafted((), "none") for _ in rows]
-        chains = done.value
+        chains = done.value.rows
         self.close(span, done, sum(len(drafted.tokens) for drafted in chains))
         for row in rows:
             row.work = span
@@ -254,11 +251,11 @@ class RealDraft(Worker):
         self.forking = done
         if done is None:
             return list(speculations)
-        for row, candidates in zip(rows, done.value, strict=True):
+        for row, candidates in zip(rows, done.value.rows, strict=True):
             row.text.ids = candidates.ids
         return [
             replace(speculation, candidates=candidates.beliefs)
-            for speculation, candidates in zip(speculations, done.value, strict=True)
+            for speculation, candidates in zip(speculations, done.value.rows, strict=True)
         ]
 
 

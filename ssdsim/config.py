@@ -35,7 +35,7 @@ _sections: dict[str, set[str]] = {}
 
 def register() -> None:
     """Fill Hydra's groups from the plug-ins' dataclasses and from the profiles."""
-    store = ConfigStore.instance()
+    store = emptied(SECTIONS)
     register_plugins(GROUPS)
     store.store(name="config", node=OmegaConf.load(CONF / "config.yaml"))
     for group in ("latency", "pair", "workload"):
@@ -44,6 +44,17 @@ def register() -> None:
             store.store(group=group, name=path.stem, node=completed(SECTIONS[group], content))
     for name, path in profile_files().items():
         _register_profile(store, name, path)
+
+
+def emptied(groups: Iterable[str]) -> ConfigStore:
+    """Return Hydra's store without options in these groups.
+
+    It lives as long as the process, which may have served another of this project's commands.
+    """
+    store = ConfigStore.instance()
+    for group in groups:
+        store.repo.pop(group, None)
+    return store
 
 
 def register_plugins(groups: Iterable[str]) -> None:

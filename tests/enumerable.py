@@ -40,7 +40,7 @@ class Entries:
 
 
 class TextModel:
-    """Stands in for `ssdreal.model.Model`, and gives the same logits whatever the pass's shape.
+    """Stands in for a `Model`, and gives the same logits whatever the pass's shape.
 
     An entry is worth what its token saw when it was computed, as in a transformer. Where a token
     does not see one whole text, every token of it at its position, its logits are NaN.

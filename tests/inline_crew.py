@@ -13,11 +13,11 @@ from test_invariants import (
     work_is_used_or_wasted,
 )
 
-from ssdreal.draft_server import DraftServer
+from ssdreal.channel.messages import Begin, Failed, Stop, decoded, encoded
+from ssdreal.channel.remote import Remote
 from ssdreal.execution import Execution, Task
-from ssdreal.messages import Begin, Failed, Stop
-from ssdreal.remote import Remote
-from ssdreal.target_server import TargetServer
+from ssdreal.serving.draft_server import DraftServer
+from ssdreal.serving.target_server import TargetServer
 from ssdreal.topology import Place, Places
 
 HERE = Places(Place("cpu", ()), Place("cpu", ()))
@@ -83,6 +83,7 @@ class InlineChannel:
     def send(self, message):
         if self.dead and self.faults.dies == "sending":
             raise BrokenPipeError(32, "Broken pipe")
+        message = decoded(encoded(message))
         if isinstance(message, Stop):
             self.stops[message.run, message.tree] = message, self.faults.stop_after(message.tree)
         else:
@@ -129,7 +130,7 @@ class InlineChannel:
             _refuse_junk(self.server)
         self.log.append((command, done.value))
         patience = TURNS if self._hit(self.faults.delay) else 0
-        self.answers += [(patience, done)] * (2 if again else 1)
+        self.answers += [(patience, decoded(encoded(done)))] * (2 if again else 1)
 
     def _stop(self, run, tree):
         stop, steps = self.stops.get((run, tree), (None, 0))

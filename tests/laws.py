@@ -8,9 +8,9 @@ from enumerable import random_markov
 from inline_crew import Faults, decode, outputs
 from scipy.stats import chi2
 
+from ssdreal.channel.messages import Verify
 from ssdreal.execution import Setup
-from ssdreal.messages import Verify
-from ssdreal.sampling import Decoding
+from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
@@ -171,7 +171,7 @@ def verified(run, crew):
     for command, value in crew.channels["target"].log:
         if not isinstance(command, Verify):
             continue
-        for line, block, outcome in zip(command.lines, command.blocks, value, strict=True):
+        for line, block, outcome in zip(command.lines, command.blocks, value.outcomes, strict=True):
             sampled, hit = block.place is not None, hits[line.seq, line.round]
             last = before.get(line.seq)
             yield Verified(line.seq, line.tokens, block.tokens, sampled, *outcome, hit, last)

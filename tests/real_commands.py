@@ -11,9 +11,10 @@ import pytest
 import torch
 from inline_crew import InlineCrew
 
-from ssdreal import cli, process
-from ssdreal.crew import Processes
-from ssdreal.models import load
+from ssdreal import cli
+from ssdreal.channel import process
+from ssdreal.channel.crew import Processes
+from ssdreal.models.catalog import load
 from ssdreal.sitting import Sitting
 
 PROMPTS = Path(__file__).parent / "reference" / "prompts.jsonl"
@@ -81,11 +82,11 @@ def at_work(hire):
     """Let sittings hire so. This process keeps its cores, and passes are not measured."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "Sitting", partial(Sitting, hire=hire))
-        patch.setattr("ssdreal.models.load", loaded)
-        patch.setattr("ssdreal.server._settle_on", lambda _: None)
+        patch.setattr("ssdreal.models.catalog.load", loaded)
+        patch.setattr("ssdreal.serving.server._settle_on", lambda _: None)
         torch.set_num_threads(1)  # as workers have
         for role in ("draft", "target"):
-            patch.setattr(f"ssdreal.{role}_server.median_seconds", lambda _: 1e-3)
+            patch.setattr(f"ssdreal.serving.{role}_server.median_seconds", lambda _: 1e-3)
         yield patch
 
 

@@ -23,7 +23,7 @@ from ssdreal.benching.search import (
 )
 from ssdreal.benching.stand import Contender, Measured, Piece
 from ssdreal.execution import Setup
-from ssdreal.models import load
+from ssdreal.models.catalog import load
 from ssdreal.topology import Cpu
 from ssdreal.workload import Workload
 from ssdsim import simulate

@@ -7,13 +7,13 @@ from real_commands import Inline, at_work
 
 from ssdreal import checks
 from ssdreal.baselines import compare
+from ssdreal.channel.process import Hiring
+from ssdreal.channel.remote import Remote
 from ssdreal.checks import check_pair, check_room, context, reach
 from ssdreal.config import Pair, Request
 from ssdreal.execution import Setup, Task
-from ssdreal.models import Description
-from ssdreal.process import Hiring
-from ssdreal.remote import Remote
-from ssdreal.sampling import Decoding
+from ssdreal.models.catalog import Description
+from ssdreal.serving.sampling import Decoding
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Cpu
 from ssdreal.workload import Workload

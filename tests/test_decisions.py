@@ -11,11 +11,11 @@ import pytest
 from inline_crew import decode
 from test_lossless import MODELS, POLICIES, prompts
 
+from ssdreal.channel.messages import Verify
 from ssdreal.execution import Setup
-from ssdreal.messages import Verify
-from ssdreal.models import tokenizer
-from ssdreal.reader import Reader
-from ssdreal.sampling import Decoding
+from ssdreal.models.catalog import tokenizer
+from ssdreal.serving.reader import Reader
+from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.backups.random import Random
 from ssdsim.methods.speculative import Speculative
@@ -63,7 +63,7 @@ def decided_again(crew, setup, target, draft):
         if not isinstance(command, Verify):
             continue
         for line, block, (accepted, bonus) in zip(
-            command.lines, command.blocks, value, strict=True
+            command.lines, command.blocks, value.outcomes, strict=True
         ):
             noise, start = Noise(setup.seed, line.seq), len(line.tokens)
             text = (*line.tokens, *block.tokens)

@@ -16,7 +16,7 @@ from ssdreal.distillation.generate import generate  # noqa: E402
 from ssdreal.distillation.states import fill, read, same_origin  # noqa: E402
 from ssdreal.distillation.text import Text, kind_of, read_text, split  # noqa: E402
 from ssdreal.distillation.training import Imitation, Plan, sample_batches, train  # noqa: E402
-from ssdreal.draft_format import read_draft  # noqa: E402
+from ssdreal.models.draft_format import read_draft  # noqa: E402
 from ssdsim.errors import ConfigError  # noqa: E402
 
 VOCABULARY = 64
@@ -280,8 +280,8 @@ def test_bad_input_is_one_line(given, message, tmp_path, capsys):
 
 
 def test_the_command_end_to_end(target, text, tmp_path, monkeypatch):
-    monkeypatch.setattr("ssdreal.models.huggingface", lambda _name, _dtype: target)
-    monkeypatch.setattr("ssdreal.models.tokenizer", lambda _name: Tokenizer())
+    monkeypatch.setattr("ssdreal.models.catalog.huggingface", lambda _name, _dtype: target)
+    monkeypatch.setattr("ssdreal.models.catalog.tokenizer", lambda _name: Tokenizer())
     np.savez(tmp_path / "text.npz", **vars(text))
     shared = ["--text", str(tmp_path / "text.npz"), "--held", "6", "--tokens", "600"]
     first, second = tmp_path / "first", tmp_path / "second"

@@ -20,12 +20,12 @@ import pytest
 from real_commands import SSD, TINY, Threads, run
 
 import ssdsim.trace
-from ssdreal import process
-from ssdreal.crew import Processes
-from ssdreal.draft_server import DraftServer
-from ssdreal.messages import Failed
-from ssdreal.process import Hiring, Inbox, PipeChannel
-from ssdreal.target_server import TargetServer
+from ssdreal.channel import process
+from ssdreal.channel.crew import Processes
+from ssdreal.channel.messages import Failed
+from ssdreal.channel.process import Hiring, Inbox, PipeChannel
+from ssdreal.serving.draft_server import DraftServer
+from ssdreal.serving.target_server import TargetServer
 from ssdsim import load_run
 
 GUMBEL = ("temperature=1", "coupling=gumbel")
@@ -359,16 +359,17 @@ def test_a_worker_s_last_words(end, monkeypatch):
     monkeypatch.setattr(process, "_server", lambda _: raises(error)())
     ours, theirs = Pipe()
     process.work(theirs, Hiring("draft", "tiny_draft", "tiny_target", "float32", "cpu"))
-    assert ours.recv() == Failed(None, reason)
+    assert process.received(ours) == Failed(None, reason)
 
 
 STUB = """
 import sys, time
-from ssdreal import process
+from ssdreal.channel import process
+from ssdreal.channel.messages import Prefill, Ready, Stamp
 
 class Stub:
     def ready(self):
-        return "ready"
+        return Ready(1, None)
 
     def answer(self, command):
         while True:  # a long command
@@ -381,8 +382,8 @@ if __name__ == "__main__":
     channel.start()
     print("started", flush=True)
     if sys.argv[1] == "busy":
-        channel.connection.recv()
-        channel.send("work")
+        process.received(channel.connection)
+        channel.send(Prefill(Stamp(1, 1), ()))
         time.sleep(0.2)
     print(channel.process.pid, flush=True)
     try:

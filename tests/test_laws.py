@@ -11,13 +11,13 @@ import pytest
 from enumerable import markov
 from laws import CASES, CAUGHT, FINE, case, p_values
 
-import ssdreal.sampling
+import ssdreal.serving.sampling
 import ssdsim.verification
 from ssdreal.drafted import Drafted
-from ssdreal.sampling import Drafter, Drafts, Verifier
+from ssdreal.serving.sampling import Drafter, Drafts, Verifier
+from ssdreal.serving.target_server import TargetServer
+from ssdreal.serving.tree import Tree
 from ssdreal.speculation_cache import RealTree
-from ssdreal.target_server import TargetServer
-from ssdreal.tree import Tree
 from ssdsim.backups.random import Random
 from ssdsim.noise import Noise
 from ssdsim.policies.topk_outcomes import TopkOutcomes
@@ -84,7 +84,7 @@ def always_accept(monkeypatch):
     def accepted(p, _q, tokens, uniforms):
         return len(tokens), sample(p[len(tokens)], uniforms["bonus"][len(tokens)])
 
-    monkeypatch.setattr(ssdreal.sampling, "verify_maximal", accepted)
+    monkeypatch.setattr(ssdreal.serving.sampling, "verify_maximal", accepted)
 
 
 def argmax_on_a_miss(monkeypatch):

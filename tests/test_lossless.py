@@ -18,8 +18,8 @@ from inline_crew import HERE, Faults, InlineCrew, decode, obeys_the_invariants, 
 
 from ssdreal.audit import Flips, flips
 from ssdreal.execution import Execution, Setup
-from ssdreal.models import load
-from ssdreal.sampling import Decoding
+from ssdreal.models.catalog import load
+from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
 from ssdsim.backups.adaptive import Adaptive
 from ssdsim.backups.jit import Jit

@@ -10,11 +10,11 @@ from enumerable import random_pair
 from inline_crew import HERE, Faults, InlineCrew, decode, obeys_the_invariants, outputs, tasks
 from test_lossless import BACKUPS, GUMBEL, MODELS, SSDS, prompts
 
+from ssdreal.channel.messages import Fork, Grow, Stamp, Stop
+from ssdreal.channel.process import Mailbox, send
+from ssdreal.channel.remote import WorkerLost
 from ssdreal.execution import Execution, Setup
-from ssdreal.messages import Fork, Grow, Stamp, Stop
-from ssdreal.process import Mailbox
-from ssdreal.remote import WorkerLost
-from ssdreal.sampling import Decoding
+from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
 from ssdsim import load_run
 from ssdsim.backups.jit import Jit
@@ -116,11 +116,11 @@ def test_stops_overtake_the_commands_before_them():
     grow = Grow(Stamp(1, 3), (), (), (), 2, 0)
     fork = Fork(Stamp(1, 4), (), ())
     stop = Stop(1, 3, (None,), False)
-    far.send(grow)
+    send(far, grow)
     assert mailbox.next() == grow
     assert mailbox.stop(1, 3) is None
-    far.send(fork)
-    far.send(stop)
+    send(far, fork)
+    send(far, stop)
     assert mailbox.stop(1, 2) is None
     assert mailbox.stop(1, 3) == stop
     assert mailbox.stop(1, 3) is None

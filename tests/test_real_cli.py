@@ -95,8 +95,8 @@ assert not heavy, heavy
 def test_the_light_tokenizer_is_transformers_own():
     from transformers import AutoTokenizer
 
-    from ssdreal.converted import converted_folder
-    from ssdreal.models import encode_prompt, tokenizer
+    from ssdreal.models.catalog import encode_prompt, tokenizer
+    from ssdreal.models.converted import converted_folder
     from ssdreal.workload import read_prompts
 
     light, theirs = (

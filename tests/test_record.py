@@ -6,9 +6,9 @@ import pytest
 from inline_crew import decode, outputs
 
 from ssdreal.execution import Setup
-from ssdreal.models import load
+from ssdreal.models.catalog import load
 from ssdreal.record import Spoken, record
-from ssdreal.sampling import Decoding
+from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.recorded import Recorded

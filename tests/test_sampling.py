@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssdreal.sampling import Decoding, Drafter, Drafts, Verifier, samples
+from ssdreal.serving.sampling import Decoding, Drafter, Drafts, Verifier, samples
 from ssdsim.errors import ConfigError
 from ssdsim.noise import Noise
 from ssdsim.ranking import best, ranked, top

@@ -11,10 +11,10 @@ from functools import cache
 from time import perf_counter
 from typing import Any
 
-from ssdreal.configs import TINY
-from ssdreal.draft_format import is_draft, read_draft
-from ssdreal.folders import CONFIGS, find_folder, read_json
-from ssdreal.models import huggingface
+from ssdreal.models.catalog import huggingface
+from ssdreal.models.configs import TINY
+from ssdreal.models.draft_format import is_draft, read_draft
+from ssdreal.models.folders import CONFIGS, find_folder, read_json
 
 NOTHING = -1e4
 """The score of an id that the draft's head leaves out."""

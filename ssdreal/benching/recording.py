@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ssdreal.models import load
+from ssdreal.models.catalog import load
 from ssdreal.record import Spoken, trace_rows
-from ssdreal.sampling import Decoding
+from ssdreal.serving.sampling import Decoding
 from ssdsim.acceptance.trace_file import write_trace
 
 if TYPE_CHECKING:
-    from ssdreal.model import Model
+    from ssdreal.models.model import Model
 
 Names = tuple[str, str, str]
 """Target, draft, and their type."""

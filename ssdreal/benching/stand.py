@@ -4,15 +4,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-from ssdreal.crew import Crew
+from ssdreal.channel.crew import Crew
+from ssdreal.channel.messages import Branches, Chains, Done, Forks, Verified
 from ssdreal.execution import Setup, Task
-from ssdreal.messages import Branches, Candidates, Chain, Done
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Places
 from ssdsim.errors import RunError
 from ssdsim.trace import Run
+
+KINDS: dict[type, str] = {
+    Verified: "verify",
+    Chains: "speculate",
+    Forks: "glue",
+    Branches: "tree",
+}
 
 
 @dataclass(frozen=True)
@@ -129,15 +135,4 @@ def _note(answers: list[tuple[str, Done]], role: str, done: Done) -> None:
 
 def _piece(role: str, done: Done, origin: int) -> Piece:
     start, end = ((reading - origin) * 1e-9 for reading in (done.start, done.end))
-    return Piece(role, _kind(role, done.value), start, end, done.passes * 1e-9)
-
-
-def _kind(role: str, value: Any) -> str:
-    if isinstance(value, Branches):
-        return "tree"
-    if not (isinstance(value, tuple) and value):
-        return "other"
-    if role == "target":
-        return "verify"
-    kinds = {Chain: "speculate", Candidates: "glue"}
-    return kinds.get(type(value[0]), "other")
+    return Piece(role, KINDS.get(type(done.value), "other"), start, end, done.passes * 1e-9)

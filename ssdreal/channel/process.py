@@ -3,7 +3,6 @@
 import atexit
 import gc
 import os
-import pickle
 import signal
 import threading
 from collections import deque
@@ -17,8 +16,8 @@ from selectors import EVENT_READ, DefaultSelector
 from types import FrameType
 from typing import Any
 
-from ssdreal.messages import Command, Failed, Role, Stop
-from ssdreal.remote import Remote
+from ssdreal.channel.messages import Command, Failed, Message, Role, Stop, decoded, encoded
+from ssdreal.channel.remote import Remote
 from ssdsim.errors import ConfigError
 
 GRACE = 1.0
@@ -48,9 +47,9 @@ class Hiring:
     device: str
 
 
-def send(connection: "Connection[Any, Any]", message: Any) -> None:
-    """Send a message. `Connection.send` makes a pickler of its own each time, in Python."""
-    connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+def send(connection: "Connection[Any, Any]", message: Message) -> None:
+    """Send a message."""
+    connection.send_bytes(encoded(message))
 
 
 def received(connection: "Connection[Any, Any]") -> Any:
@@ -62,7 +61,7 @@ def received(connection: "Connection[Any, Any]") -> Any:
         The other process is gone.
 
     """
-    return pickle.loads(connection.recv_bytes())
+    return decoded(connection.recv_bytes())
 
 
 class Mailbox:
@@ -130,15 +129,15 @@ def _server(hiring: Hiring) -> Any:
     """Load the model and return its server. Torch is loaded here, never in the run's process."""
     import torch
 
-    from ssdreal.models import load
+    from ssdreal.models.catalog import load
 
     torch.set_num_threads(1)
     model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target)
     if hiring.role == "draft":
-        from ssdreal.draft_server import DraftServer
+        from ssdreal.serving.draft_server import DraftServer
 
         return DraftServer(model)
-    from ssdreal.target_server import TargetServer
+    from ssdreal.serving.target_server import TargetServer
 
     return TargetServer(model)
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssdreal.cache import Cache
-from ssdreal.decoder import Layer, compiled, decode, doubled, normed
-from ssdreal.linear import linear, packed
+from ssdreal.models.cache import Cache
+from ssdreal.models.decoder import Layer, compiled, decode, doubled, normed
+from ssdreal.models.linear import linear, packed
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
-from ssdreal.messages import Command, Done, Failed, Line, Role, Stamp, Stop
+from ssdreal.channel.messages import Command, Done, Failed, Line, Role, Stamp, Stop
 from ssdsim.errors import RunError
 
 

@@ -1,19 +1,36 @@
-"""What travels between a run and its workers: named tuples, which pickle quickest.
+"""What travels between a run and its workers, and how it is written down on the way.
 
 Every command carries a stamp, and its answer brings the stamp back. A worker carries out no
 command that is not newer than the last one, and a run takes no answer that it does not wait for;
 so a message that comes late or twice changes nothing. A sequence's text travels whole (a few
 hundred small numbers): a worker compares it with what its cache holds and computes the rest, so no
 state has to be kept in step between processes.
+
+A message finds the caches emptied by the weights that were just read, so what counts is how little
+code it takes: msgspec's is a fifth of pickle's.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.msgpack import Decoder, Encoder
+
+from ssdreal.channel.pages import Pages, Place
+from ssdreal.serving.sampling import Decoding
 
 Role = Literal["target", "draft"]
 
 
-class Line(NamedTuple):
+class Part(Struct, frozen=True, array_like=True):
+    """A part of messages."""
+
+
+class Message(Struct, frozen=True, array_like=True, tag=True):
+    """What tells its kind."""
+
+
+class Line(Part, frozen=True):
     """A sequence as the workers see it.
 
     Attributes
@@ -33,7 +50,7 @@ class Line(NamedTuple):
     tokens: tuple[int, ...]
 
 
-class Stamp(NamedTuple):
+class Stamp(Part, frozen=True):
     """Which command of which run, and for each row (sequence, round, committed length)."""
 
     run: int
@@ -41,22 +58,14 @@ class Stamp(NamedTuple):
     rows: tuple[tuple[int, int, int], ...] = ()
 
 
-class Place(NamedTuple):
-    """Where the probabilities of a drafted chain lie in the shared pages: page, slot, branch."""
-
-    page: int
-    slot: int
-    branch: int
-
-
-class Block(NamedTuple):
+class Block(Part, frozen=True):
     """Drafted tokens to verify; `place` is None where the drafter was sure of every token."""
 
     tokens: tuple[int, ...]
     place: Place | None = None
 
 
-class Begin(NamedTuple):
+class Begin(Message, frozen=True):
     """Get ready for a run: fresh caches, one shape, one way of sampling, these cores.
 
     Attributes
@@ -83,37 +92,49 @@ class Begin(NamedTuple):
     branches: int
     lookahead: int
     candidates: int
-    decoding: Any
+    decoding: Decoding
     seed: int
     cores: tuple[int, ...] = ()
-    pages: Any = None
+    pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
 
 
-class Prefill(NamedTuple):
-    """Compute the prompts, all but the last token of each."""
+class Paces(Message, frozen=True):
+    """What passes take, as measured while warming up: of each kind (tokens, seconds)."""
+
+    kinds: dict[str, tuple[tuple[int, float], ...]]
+
+
+class Prefill(Message, frozen=True):
+    """Compute the prompts, all but the last token of each. The answer says nothing more."""
 
     stamp: Stamp
     lines: tuple[Line, ...]
 
 
-class Verify(NamedTuple):
-    """Verify a block a row in one pass; answered by (accepted, bonus token) a row."""
+class Verify(Message, frozen=True):
+    """Verify a block a row in one pass; answered by `Verified`."""
 
     stamp: Stamp
     lines: tuple[Line, ...]
     blocks: tuple[Block, ...]
 
 
-class Speculate(NamedTuple):
-    """Draft a chain a row; answered by a `Chain` a row."""
+class Verified(Message, frozen=True):
+    """How a verify ended: (accepted, bonus token) a row."""
+
+    outcomes: tuple[tuple[int, int], ...]
+
+
+class Speculate(Message, frozen=True):
+    """Draft a chain a row; answered by `Chains`."""
 
     stamp: Stamp
     lines: tuple[Line, ...]
     lookahead: int
 
 
-class Chain(NamedTuple):
+class Chain(Part, frozen=True):
     """Drafted tokens with the draft's probability of each, and where all probabilities lie."""
 
     tokens: tuple[int, ...]
@@ -121,22 +142,34 @@ class Chain(NamedTuple):
     place: Place | None = None
 
 
-class Fork(NamedTuple):
-    """Find the candidates after every node of a block a row; answered by `Candidates` a row."""
+class Chains(Message, frozen=True):
+    """A chain a row."""
+
+    rows: tuple[Chain, ...]
+
+
+class Fork(Message, frozen=True):
+    """Find the candidates after every node of a block a row; answered by `Forks`."""
 
     stamp: Stamp
     lines: tuple[Line, ...]
     blocks: tuple[tuple[int, ...], ...]
 
 
-class Candidates(NamedTuple):
+class Candidates(Part, frozen=True):
     """Ranked candidates after every node, the token sent there left out: ids, probabilities."""
 
     ids: tuple[tuple[int, ...], ...]
     beliefs: tuple[tuple[float, ...], ...]
 
 
-class Grow(NamedTuple):
+class Forks(Message, frozen=True):
+    """The candidates of every row."""
+
+    rows: tuple[Candidates, ...]
+
+
+class Grow(Message, frozen=True):
     """Draft `lookahead` tokens for every outcome (node, bonus token id) of these rows' blocks.
 
     Answered by `Branches`. A `Stop` may come while it runs.
@@ -150,14 +183,14 @@ class Grow(NamedTuple):
     page: int
 
 
-class Branches(NamedTuple):
+class Branches(Message, frozen=True):
     """What a tree came to: for every row its branches by outcome, and the tokens computed."""
 
-    rows: tuple[Mapping[tuple[int, int], Chain], ...]
+    rows: tuple[dict[tuple[int, int], Chain], ...]
     tokens: int
 
 
-class Stop(NamedTuple):
+class Stop(Message, frozen=True):
     """Change the tree that is being grown under command `tree` at its next step.
 
     Attributes
@@ -175,11 +208,10 @@ class Stop(NamedTuple):
     finish: bool
 
 
-class Score(NamedTuple):
+class Score(Message, frozen=True):
     """Compare a text with the target's own choices, one pass of the run's width at a time.
 
-    Answered by the target's best token and the score it has over the text's own, for every token
-    of the line from `start` on.
+    Answered by `Scores`.
     """
 
     stamp: Stamp
@@ -187,20 +219,27 @@ class Score(NamedTuple):
     start: int
 
 
+class Scores(Message, frozen=True):
+    """For every token of the text from `start` on the target's best, and its lead in score."""
+
+    tokens: tuple[tuple[int, float], ...]
+
+
 Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score
+Answer = Paces | Verified | Chains | Forks | Branches | Scores
 
 
-class Done(NamedTuple):
-    """An answer: its value, when the work began and ended (ns), and the ns in model passes."""
+class Done(Message, frozen=True):
+    """An answer, when the work for it began and ended (ns), and the ns in model passes."""
 
     stamp: Stamp
-    value: Any
+    value: Answer | None
     start: int
     end: int
     passes: int
 
 
-class Ready(NamedTuple):
+class Ready(Message, frozen=True):
     """A worker has loaded its model, and what its head covers.
 
     Attributes
@@ -216,8 +255,22 @@ class Ready(NamedTuple):
     ids: tuple[int, ...] | None
 
 
-class Failed(NamedTuple):
+class Failed(Message, frozen=True):
     """A worker's last words; `stamp` is None where it failed before any command."""
 
     stamp: Stamp | None
     reason: str
+
+
+_encode = Encoder().encode
+_decode: Callable[[bytes], Any] = Decoder(Command | Stop | Done | Ready | Failed).decode
+
+
+def encoded(message: Message) -> bytes:
+    """Return a message as bytes."""
+    return _encode(message)
+
+
+def decoded(data: bytes) -> Any:
+    """Return the message that these bytes are."""
+    return _decode(data)

@@ -15,15 +15,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdreal.messages import Place
-
 TREES = 2
 CHAINS = TREES
 Rows = NDArray[np.float32]
+
+
+class Place(NamedTuple):
+    """Where the probabilities of a drafted chain lie in the shared pages: page, slot, branch."""
+
+    page: int
+    slot: int
+    branch: int
 
 
 @dataclass(frozen=True)

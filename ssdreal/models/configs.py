@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ssdreal.converted import gguf
-from ssdreal.folders import CONFIGS, find_folder, read_json
+from ssdreal.models.converted import gguf
+from ssdreal.models.folders import CONFIGS, find_folder, read_json
 from ssdsim.errors import require
 
 TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")
@@ -37,7 +37,7 @@ SMOLLM2 = {
 def read_config(name: str) -> dict[str, Any]:
     """Return what a model's `config.json` says, checked."""
     if name in TINY:
-        from ssdreal.tiny import tiny_config
+        from ssdreal.models.tiny import tiny_config
 
         return tiny_config(name)
     if name == "smollm2_135m":

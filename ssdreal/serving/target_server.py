@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ssdreal.messages import Begin, Block, Score, Verify
-from ssdreal.sampling import Drafts, Ints, Verifier
-from ssdreal.server import Server, median_seconds
+from ssdreal.channel.messages import Begin, Block, Paces, Score, Scores, Verified, Verify
+from ssdreal.serving.sampling import Drafts, Ints, Verifier
+from ssdreal.serving.server import Server, median_seconds
 
 
 class TargetServer(Server):
@@ -18,8 +18,8 @@ class TargetServer(Server):
         ids = command.draft_ids
         self.draft_ids: Ints | None = None if ids is None else np.array(ids)
 
-    def verify(self, command: Verify) -> tuple[tuple[int, int], ...]:
-        """Return (accepted, bonus token) of every row."""
+    def verify(self, command: Verify) -> Verified:
+        """Return how many tokens of every row are accepted, and the one that follows."""
         logits = self.reader.read(
             {
                 line.slot: ((*line.tokens, *block.tokens), len(line.tokens) - 1)
@@ -27,14 +27,16 @@ class TargetServer(Server):
             },
             self.shape.width,
         )
-        return tuple(
-            self.verifier.verify(
-                logits[line.slot], line.seq, len(line.tokens), block.tokens, self._drafts(block)
+        return Verified(
+            tuple(
+                self.verifier.verify(
+                    logits[line.slot], line.seq, len(line.tokens), block.tokens, self._drafts(block)
+                )
+                for line, block in zip(command.lines, command.blocks, strict=True)
             )
-            for line, block in zip(command.lines, command.blocks, strict=True)
         )
 
-    def score(self, command: Score) -> tuple[tuple[int, float], ...]:
+    def score(self, command: Score) -> Scores:
         """Return the target's best token, and its lead over the text's, for every token."""
         (line,) = command.lines
         self.reader.prefill(line.slot, line.tokens[: command.start - 1])
@@ -46,9 +48,9 @@ class TargetServer(Server):
             scores = self.verifier.scores(logits[line.slot][at][None], where)[0]
             best = self.verifier.own(logits[line.slot][at], *where[0])
             found.append((best, float(scores[best] - scores[token])))
-        return tuple(found)
+        return Scores(tuple(found))
 
-    def warm_up(self, command: Begin) -> dict[str, list[tuple[int, float]]]:
+    def warm_up(self, command: Begin) -> Paces:
         """Return the seconds of a verify over the run's tokens."""
         text = (0,) * command.width
         slots = range(command.slots)
@@ -59,7 +61,7 @@ class TargetServer(Server):
 
         seconds = median_seconds(verify)
         self.reader.texts = [[] for _ in slots]
-        return {"verify": [(command.slots * command.width, seconds)]}
+        return Paces({"verify": ((command.slots * command.width, seconds),)})
 
     def _drafts(self, block: Block) -> Drafts | None:
         if block.place is None or self.pages is None:

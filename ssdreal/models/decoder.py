@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssdreal.linear import linear
+from ssdreal.models.linear import linear
 
 
 class Layer(NamedTuple):

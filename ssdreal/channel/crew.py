@@ -5,9 +5,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from ssdreal.messages import Failed, Ready
-from ssdreal.process import GRACE, Hiring, Inbox, PipeChannel, heard
-from ssdreal.remote import Remote, WorkerLost
+from ssdreal.channel.messages import Failed, Ready
+from ssdreal.channel.process import GRACE, Hiring, Inbox, PipeChannel, heard
+from ssdreal.channel.remote import Remote, WorkerLost
 
 
 class Crew(Protocol):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from ssdreal.messages import Begin, Command, Done, Ready, Stop
-from ssdreal.model import Model
-from ssdreal.pages import OpenPages
-from ssdreal.reader import Reader
+from ssdreal.channel.messages import Begin, Command, Done, Paces, Ready, Stop
+from ssdreal.channel.pages import OpenPages
+from ssdreal.models.model import Model
+from ssdreal.serving.reader import Reader
 
 
 class Server:
@@ -49,7 +49,7 @@ class Server:
         value = getattr(self, type(command).__name__.lower())(command)
         return Done(command.stamp, value, began, perf_counter_ns(), self.reader.spent - before)
 
-    def begin(self, command: Begin) -> Any:
+    def begin(self, command: Begin) -> Paces:
         """Get ready for a run, warm up, and return what passes take."""
         _settle_on(command.cores)
         if self.pages is not None:
@@ -69,7 +69,7 @@ class Server:
         """Make what the run's settings ask for."""
         raise NotImplementedError
 
-    def warm_up(self, command: Begin) -> Any:
+    def warm_up(self, command: Begin) -> Paces:
         """Run every kind of pass a few times, and return its seconds."""
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ssdsim.errors import ConfigError, require
 
-WEIGHTS = Path(__file__).resolve().parent / "weights"
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 PACKAGED = ("smollm2_135m_draft",)
 CONFIGS = ("config.json", "generation_config.json")
 # What a folder of a model consists of, whichever way its tokenizer is stored.
@@ -73,6 +73,6 @@ def _from_hub(name: str, files: tuple[str, ...]) -> Path:
 
 
 def _known() -> tuple[str, ...]:
-    from ssdreal.configs import NAMES
+    from ssdreal.models.configs import NAMES
 
     return NAMES

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdreal.messages import Branches, Chain, Grow, Line, Place, Stop
-from ssdreal.reader import Reader
-from ssdreal.sampling import Drafter, Logits
+from ssdreal.channel.messages import Branches, Chain, Grow, Line, Stop
+from ssdreal.channel.pages import Place
+from ssdreal.serving.reader import Reader
+from ssdreal.serving.sampling import Drafter, Logits
 
 Ints = NDArray[np.int64]
 

@@ -5,16 +5,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssdreal.configs import NAMES, TINY, context_of, heads_of, parameters_of, read_config
-from ssdreal.converted import converted_folder
-from ssdreal.draft_format import is_draft, read_draft
-from ssdreal.folders import CONFIGS, find_folder, read_json
+from ssdreal.models.configs import NAMES, TINY, context_of, heads_of, parameters_of, read_config
+from ssdreal.models.converted import converted_folder
+from ssdreal.models.draft_format import is_draft, read_draft
+from ssdreal.models.folders import CONFIGS, find_folder, read_json
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ssdreal.model import Model
+    from ssdreal.models.model import Model
 
 BYTES = {"bfloat16": 2, "float32": 4}
 MANY_BYTES = 1 << 24  # more than a core keeps close by: reading them again takes memory's time
@@ -95,8 +95,8 @@ def load(
     """
     import torch
 
-    from ssdreal.memory import use_huge_pages
-    from ssdreal.model import Model
+    from ssdreal.models.memory import use_huge_pages
+    from ssdreal.models.model import Model
 
     described = describe(name, dtype)
     _check_device(device)
@@ -129,7 +129,7 @@ def huggingface(name: str, dtype: str) -> Any:
     describe(name, dtype)
     disable_progress_bar()  # type: ignore[no-untyped-call]
     if name in TINY:
-        from ssdreal.tiny import tiny_weights
+        from ssdreal.models.tiny import tiny_weights
 
         tiny = LlamaForCausalLM(LlamaConfig(**read_config(name)))
         tiny.load_state_dict(tiny_weights(name))
@@ -157,11 +157,11 @@ def tokenizer(name: str) -> Any:
 
     """
     if name in TINY:
-        from ssdreal.tiny import TinyTokenizer
+        from ssdreal.models.tiny import TinyTokenizer
 
         return TinyTokenizer()
     if name == "smollm2_135m":
-        from ssdreal.coder import Coder
+        from ssdreal.models.coder import Coder
 
         return Coder(_folder(name))
     from transformers import AutoTokenizer
@@ -206,7 +206,7 @@ def _stored(
     whole = huggingface(name, dtype)
     weights, ids = whole.state_dict(), None
     if name in TINY:
-        from ssdreal.tiny import tiny_ids
+        from ssdreal.models.tiny import tiny_ids
 
         ids = tiny_ids(name)
         weights["lm_head.weight"] = weights["lm_head.weight"][slice(None) if ids is None else ids]
@@ -230,7 +230,7 @@ def _stored_draft(
 def _embedding(target: str, dtype: str) -> "Tensor":
     """Return a model's input embedding, reading no other weight where its files allow that."""
     if target in TINY:
-        from ssdreal.tiny import tiny_weights
+        from ssdreal.models.tiny import tiny_weights
 
         return tiny_weights(target)["model.embed_tokens.weight"]
     from safetensors import safe_open

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssdreal.model import Model, chain_mask
-from ssdreal.sampling import Logits
+from ssdreal.models.model import Model, chain_mask
+from ssdreal.serving.sampling import Logits
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

@@ -6,11 +6,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdreal.messages import Begin, Branches, Candidates, Chain, Fork, Grow, Line, Place, Speculate
-from ssdreal.pages import CHAINS
-from ssdreal.sampling import Drafter, Logits, Where
-from ssdreal.server import Server, median_seconds
-from ssdreal.tree import Tree
+from ssdreal.channel.messages import (
+    Begin,
+    Branches,
+    Candidates,
+    Chain,
+    Chains,
+    Fork,
+    Forks,
+    Grow,
+    Line,
+    Paces,
+    Speculate,
+)
+from ssdreal.channel.pages import CHAINS, Place
+from ssdreal.serving.sampling import Drafter, Logits, Where
+from ssdreal.serving.server import Server, median_seconds
+from ssdreal.serving.tree import Tree
 
 WARM_UP_BRANCHES = (1, 8, 24, 64)
 
@@ -25,7 +37,7 @@ class DraftServer(Server):
         ids = None if self.model.ids is None else self.model.ids.cpu().numpy()
         self.drafter = Drafter(command.decoding, command.seed, self.model.vocabulary, ids)
 
-    def speculate(self, command: Speculate) -> tuple[Chain, ...]:
+    def speculate(self, command: Speculate) -> Chains:
         """Return a chain a row, drafted token by token."""
         lines = command.lines
         texts = [list(line.tokens) for line in lines]
@@ -39,12 +51,14 @@ class DraftServer(Server):
                 confidences[row].append(float(confident[row]))
                 if rows is not None:
                     self._write(Place(CHAINS, lines[row].slot, 0), step, rows[row])
-        return tuple(
-            Chain(tuple(text[len(line.tokens) :]), tuple(confident), self._place(line.slot))
-            for line, text, confident in zip(lines, texts, confidences, strict=True)
+        return Chains(
+            tuple(
+                Chain(tuple(text[len(line.tokens) :]), tuple(confident), self._place(line.slot))
+                for line, text, confident in zip(lines, texts, confidences, strict=True)
+            )
         )
 
-    def fork(self, command: Fork) -> tuple[Candidates, ...]:
+    def fork(self, command: Fork) -> Forks:
         """Return the candidates after every node of a block a row (the "glue" pass).
 
         After a hit it computes the winning branch's entries anew, in the text's own place, instead
@@ -52,9 +66,11 @@ class DraftServer(Server):
         hardly longer than one.
         """
         self._read_blocks(command)
-        return tuple(
-            self._candidates(line, block, self.forked[line.slot])
-            for line, block in zip(command.lines, command.blocks, strict=True)
+        return Forks(
+            tuple(
+                self._candidates(line, block, self.forked[line.slot])
+                for line, block in zip(command.lines, command.blocks, strict=True)
+            )
         )
 
     def grow(self, command: Grow) -> Branches:
@@ -70,20 +86,20 @@ class DraftServer(Server):
                 self._write(place, step, row)
         return tree.result(shared=self.pages is not None)
 
-    def warm_up(self, command: Begin) -> dict[str, list[tuple[int, float]]]:
+    def warm_up(self, command: Begin) -> Paces:
         """Return the seconds of a step, of the glue pass, and of tree steps by branches."""
         slots, width = command.slots, command.lookahead + 1
         found = {
-            "step": [(slots, self._seconds(np.ones(slots, int)))],
-            "glue": [(slots * width, self._seconds(np.full(slots, width)))],
-            "tree": [
+            "step": ((slots, self._seconds(np.ones(slots, int))),),
+            "glue": ((slots * width, self._seconds(np.full(slots, width))),),
+            "tree": tuple(
                 (slots * branches, self._seconds(np.full(slots, branches)))
                 for branches in WARM_UP_BRANCHES
                 if branches <= command.capacity
-            ],
+            ),
         }
         self.reader.texts = [[] for _ in range(slots)]
-        return found
+        return Paces(found)
 
     def _seconds(self, widths: NDArray[np.int_]) -> float:
         texts = {slot: ((0,) * int(width), 0) for slot, width in enumerate(widths)}

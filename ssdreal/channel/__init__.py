@@ -1,0 +1,1 @@
+"""Worker processes, and what travels between them and a run."""

@@ -1,0 +1,1 @@
+"""Models by name, and the lean pass that runs them."""
