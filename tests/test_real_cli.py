@@ -170,7 +170,7 @@ def test_what_is_printed(capsys, tmp_path):
 
 def test_a_text_may_end_itself(monkeypatch, tmp_path):
     monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
-    drawn = ("method=autoregressive", "temperature=1", "workload.output_tokens=80")
+    drawn = ("method=autoregressive", "temperature=1", "workload.output_tokens=80", "seed=3")
     assert run(*TINY, *drawn, f"out={tmp_path / 'on'}") == 0
     assert run(*TINY, *drawn, "workload.stop_at_end=true", f"out={tmp_path / 'ended'}") == 0
     on, ended = (load_run(tmp_path / name).sequences for name in ("on", "ended"))

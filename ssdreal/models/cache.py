@@ -12,8 +12,8 @@ class Cache:
     Parameters
     ----------
     entries
-        (layers, 2, slots, kv_heads, capacity, head_dim), contiguous: keys, then values. A head's
-        entries lie side by side, since that is how attention reads them.
+        (layers, 2, slots, kv_heads, capacity, head_dim), contiguous: memory for keys, then for
+        values.
     first
         The first of the slots that this is a cache of.
     slots
@@ -21,26 +21,35 @@ class Cache:
 
     Attributes
     ----------
-    keys, values
+    keys
+        (layers, slots, kv_heads, head_dim, capacity): the other way round, since a product with
+        them takes twice as long where the kernel has to turn them.
+    values
         (layers, slots, kv_heads, capacity, head_dim).
 
     """
 
     def __init__(self, entries: Tensor, first: int, slots: int) -> None:
         self.entries, self.first, self.slots = entries, first, slots
-        self.keys, self.values = entries[:, :, first : first + slots].unbind(1)
+        keys, self.values = entries[:, :, first : first + slots].unbind(1)
+        self.keys = keys.view(*keys.shape[:-2], self.head_dim, self.capacity)
 
     @property
     def capacity(self) -> int:
         """Entries of a slot."""
         return self.entries.shape[4]
 
+    @property
+    def head_dim(self) -> int:
+        """Numbers of an entry's key or value."""
+        return self.entries.shape[5]
+
     def alone(self, slot: int) -> "Cache":
         """Return one slot's entries as a cache of one slot; they are shared, not copied."""
         return Cache(self.entries, self.first + slot, 1)
 
-    def rows(self, at: Tensor) -> Tensor:
-        """Return where keys and values of new tokens go: rows among all the entries of a layer.
+    def places(self, at: Tensor) -> Tensor:
+        """Return where keys and values of new tokens go, among all the numbers of a layer.
 
         Parameters
         ----------
@@ -50,10 +59,13 @@ class Cache:
         Returns
         -------
         Tensor
-            (slots x N x 2 x kv_heads,) int64.
+            (slots x N x 2 x kv_heads x head_dim,) int64.
 
         """
-        sides, slots, heads, capacity = self.entries.shape[1:5]
-        rows = torch.arange(0, sides * slots * heads * capacity, capacity, device=at.device)
-        rows = rows.view(sides, slots, heads)[:, self.first : self.first + self.slots]
-        return (rows.transpose(0, 1)[:, None] + at[:, :, None, None]).flatten()
+        sides, slots, heads, capacity, size = self.entries.shape[1:]
+        head = capacity * size
+        starts = torch.arange(0, sides * slots * heads * head, head, device=at.device)
+        starts = starts.view(sides, slots, heads)[:, self.first : self.first + self.slots]
+        numbers, at = torch.arange(size, device=at.device), at[..., None]
+        within = torch.stack((numbers * capacity + at, at * size + numbers), dim=2)
+        return (starts.transpose(0, 1)[:, None, :, :, None] + within[:, :, :, None]).flatten()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ssdreal.models.model import Model
 
 BYTES = {"bfloat16": 2, "float32": 4}
+LAYOUTS = {"bfloat16": 2, "float32": 1}  # of a product's weight on a CPU
 MANY_BYTES = 1 << 24  # more than a core keeps close by: reading them again takes memory's time
 
 
@@ -33,7 +34,7 @@ class Description:
     context
         Positions it can handle: the sliding window's where that is shorter.
     bytes
-        Memory its weights take in the given type.
+        Memory its weights take in the given type, on a CPU.
     layers, kv_heads, head_dim
         From which follows what a cache entry takes.
 
@@ -60,11 +61,12 @@ def describe(name: str, dtype: str = "bfloat16") -> Description:
     require(dtype in BYTES, "dtype", dtype, f"must be one of {', '.join(BYTES)}")
     config = read_config(name)
     _, kv_heads, head_dim = heads_of(config)
+    embedding, products = parameters_of(config)
     return Description(
         name=name,
         vocabulary=config["vocab_size"],
         context=context_of(config),
-        bytes=parameters_of(config) * BYTES[dtype],
+        bytes=(embedding + LAYOUTS[dtype] * products) * BYTES[dtype],
         layers=config["num_hidden_layers"],
         kv_heads=kv_heads,
         head_dim=head_dim,

@@ -57,15 +57,15 @@ def context_of(config: dict[str, Any]) -> int:
     return min(positions, int(window)) if used and window else positions
 
 
-def parameters_of(config: dict[str, Any]) -> int:
-    """Count a model's weights as they lie in memory, norms and biases left out."""
+def parameters_of(config: dict[str, Any]) -> tuple[int, int]:
+    """Count a model's weights, norms and biases left out: its embedding's, and its products'."""
     hidden, vocabulary = config["hidden_size"], config["vocab_size"]
     heads, kv_heads, head_dim = heads_of(config)
     attention = 2 * hidden * head_dim * (heads + kv_heads)
     mlp = 3 * hidden * config["intermediate_size"]
-    # A tied head counts as well: it is kept apart, laid out for its kernel.
+    # A tied head counts among the products as well: it is kept apart, laid out for its kernel.
     head = hidden * config.get("draft_vocab_size", vocabulary)
-    return int(config["num_hidden_layers"] * (attention + mlp) + head + hidden * vocabulary)
+    return hidden * vocabulary, config["num_hidden_layers"] * (attention + mlp) + head
 
 
 def heads_of(config: dict[str, Any]) -> tuple[int, int, int]:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssdreal.models.linear import linear
+from ssdreal.models.linear import Weight, linear
 
 
 class Layer(NamedTuple):
     """What a decoder layer reads; projections lie side by side where they share their input.
 
-    Weights of projections are `packed`, norms' weights `doubled`.
+    Norms' weights are `doubled`.
 
     Attributes
     ----------
@@ -39,22 +39,23 @@ class Layer(NamedTuple):
     """
 
     before_attention: Tensor
-    inward: Tensor
+    inward: Weight
     inward_bias: Tensor | None
     query_norm: Tensor | None
     key_norm: Tensor | None
-    outward: Tensor
+    outward: Weight
     outward_bias: Tensor | None
     before_mlp: Tensor
-    gate_up: Tensor
+    gate_up: Weight
     gate_up_bias: Tensor | None
-    down: Tensor
+    down: Weight
     down_bias: Tensor | None
 
 
 def doubled(weight: Tensor) -> Tensor:
-    """Return a norm's weight as `normed` takes it."""
-    return torch.cat((weight, weight))
+    """Return a norm's weight as `normed` takes it: in float32 on a CPU, whatever it scales."""
+    twice = torch.cat((weight, weight))
+    return twice.float() if twice.device.type == "cpu" else twice
 
 
 def normed(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -103,7 +104,9 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Ten
     ----------
     queries
         (slots, kv_heads, N, group, head_dim), scaled.
-    keys, values
+    keys
+        (slots, kv_heads, head_dim, capacity).
+    values
         (slots, kv_heads, capacity, head_dim).
     bias
         (slots, 1, N x group, extent): added to the scores.
@@ -117,9 +120,9 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Ten
     slots, kv_heads, width, group, head_dim = queries.shape
     extent = bias.shape[-1]
     rows = queries.reshape(slots * kv_heads, width * group, head_dim)
-    keys = keys.flatten(0, 1)[:, :extent]
+    keys = keys.flatten(0, 1)[:, :, :extent]
     values = values.flatten(0, 1)[:, :extent]
-    scores = torch.bmm(rows, keys.transpose(1, 2)).view(slots, kv_heads, width * group, extent)
+    scores = torch.bmm(rows, keys).view(slots, kv_heads, width * group, extent)
     weights = scores.add_(bias).softmax(-1).view(slots * kv_heads, width * group, extent)
     gathered = torch.bmm(weights, values).view(slots, kv_heads, width, group * head_dim)
     return gathered.transpose(1, 2).reshape(slots, width, kv_heads * group * head_dim)
@@ -129,7 +132,7 @@ def attention(
     x: Tensor,
     layer: Layer,
     store: Tensor,
-    rows: Tensor,
+    places: Tensor,
     keys: Tensor,
     values: Tensor,
     turn: Tensor,
@@ -139,14 +142,15 @@ def attention(
 ) -> Tensor:
     """Return what attention adds to the residual stream; write keys and values to the cache."""
     slots, width = x.shape[:2]
-    kv_heads, head_dim = keys.shape[1], keys.shape[3]
+    kv_heads, head_dim = keys.shape[1], keys.shape[2]
     mixed = linear(x, layer.inward, layer.inward_bias)
     mixed = mixed.view(slots, width, heads + 2 * kv_heads, head_dim)
     mixed = turned(mixed, layer, turn, heads, epsilon)
-    store.index_copy_(0, rows, mixed[:, :, heads:].to(x.dtype).reshape(-1, head_dim))
+    store.index_copy_(0, places, mixed[:, :, heads:].to(store.dtype).reshape(-1))
     queries = mixed[:, :, :heads].view(slots, width, kv_heads, -1, head_dim).transpose(1, 2)
-    queries = queries.to(x.dtype, memory_format=torch.contiguous_format)
-    return linear(attended(queries, keys, values, bias), layer.outward, layer.outward_bias)
+    queries = queries.to(store.dtype, memory_format=torch.contiguous_format)
+    gathered = attended(queries, keys, values, bias).to(x.dtype)
+    return linear(gathered, layer.outward, layer.outward_bias)
 
 
 def mlp(x: Tensor, layer: Layer) -> Tensor:
@@ -159,7 +163,7 @@ def decode(
     hidden: Tensor,
     layers: list[Layer],
     store: Tensor,
-    rows: Tensor,
+    places: Tensor,
     keys: Tensor,
     values: Tensor,
     turn: Tensor,
@@ -176,11 +180,11 @@ def decode(
     layers
         The layers.
     store
-        (layers, rows, head_dim): all that the cache holds.
-    rows
-        Of them those that receive the tokens' keys and values.
+        (layers, numbers): all that the cache holds.
+    places
+        Which of them receive the tokens' keys and values: see `Cache.places`.
     keys, values
-        (layers, slots, kv_heads, capacity, head_dim): the same memory, as attention reads it.
+        The same memory, as attention reads it: see `Cache`.
     turn, bias
         See `turned` and `attended`.
     heads
@@ -192,7 +196,7 @@ def decode(
     for i, layer in enumerate(layers):
         x = normed(hidden, layer.before_attention, epsilon)
         hidden = hidden + attention(
-            x, layer, store[i], rows, keys[i], values[i], turn, bias, heads, epsilon
+            x, layer, store[i], places, keys[i], values[i], turn, bias, heads, epsilon
         )
         hidden = hidden + mlp(normed(hidden, layer.before_mlp, epsilon), layer)
     return hidden

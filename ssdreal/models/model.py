@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, compiled, decode, doubled, normed
-from ssdreal.models.linear import linear, packed
+from ssdreal.models.linear import FEW, Weight, linear, packed
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30
@@ -46,8 +46,9 @@ class Model:
 
     Where the weights are packed, a token's logits depend bit by bit only on what it sees, and on
     the order of that in the cache: not on the offset it stands at, on other rows, on N or on the
-    slots, nor on how many passes wrote its predecessors. In bfloat16 not on the extent either; in
-    float32 that must stay the same. Elsewhere this holds at a fixed (slots, N, extent), if at all.
+    slots, as long as their product stays within `few` or beyond it, nor on how many passes wrote
+    its predecessors. In bfloat16 not on the extent either; in float32 that must stay
+    the same. Elsewhere this holds at a fixed (slots, N, extent), if at all.
 
     Parameters
     ----------
@@ -71,6 +72,8 @@ class Model:
         Positions there are.
     layers
         A `Layer` each.
+    few
+        Up to how many rows a pass is narrow: see `Weight`.
 
     """
 
@@ -90,6 +93,9 @@ class Model:
         ]
         self.norm = doubled(_there(weights, "norm.weight"))
         self.head = packed(_there(weights, "lm_head.weight"))
+        parts = [self.head, *(part for layer in self.layers for part in layer)]
+        lacking = any(isinstance(part, Weight) and part.narrow is None for part in parts)
+        self.few = 0 if lacking else FEW
         # On a GPU TorchScript would fuse operations, at every new shape anew.
         self.decode = compiled() if self.device.type == "cpu" else decode
 
@@ -141,7 +147,7 @@ class Model:
         assert mask.shape == (*tokens.shape, extent), "the mask must say what each token sees"
         mask = functional.pad(mask, (0, -extent % GRAIN))
         block = [part.to(self.device) for part in (tokens, positions, at, mask)]
-        hidden = self._decoded(cache, *_widened(block))
+        hidden = self._decoded(cache, *(block if tokens.numel() <= self.few else _widened(block)))
         if not logits:
             return None
         wide = linear(normed(hidden, self.norm, self.epsilon), self.head, None)
@@ -151,11 +157,12 @@ class Model:
         self, cache: Cache, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor
     ) -> Tensor:
         """Return the residual stream after all layers, (slots, N, hidden)."""
+        hidden = functional.embedding(tokens, self.embedding)
         found: Tensor = self.decode(
-            functional.embedding(tokens, self.embedding),
+            hidden.float() if tokens.numel() <= self.few else hidden,
             self.layers,
-            cache.entries.view(len(self.layers), -1, self.head_dim),
-            cache.rows(at),
+            cache.entries.view(len(self.layers), -1),
+            cache.places(at),
             cache.keys,
             cache.values,
             self._turn(positions),
