@@ -19,13 +19,13 @@ class WallClock(simpy.Environment):
     Attributes
     ----------
     wait
-        How to wait for the workers.
+        How to wait for the workers; until they are hired there are none.
     origin
         Time zero, nanoseconds of `time.perf_counter_ns`, which is one clock for all processes.
 
     """
 
-    def __init__(self, wait: Wait) -> None:
+    def __init__(self, wait: Wait = lambda _: False) -> None:
         super().__init__()
         self.wait = wait
         self.origin = perf_counter_ns()

@@ -14,7 +14,7 @@ from ssdreal.workload import Workload
 from ssdsim.acceptance.position import holds_back
 from ssdsim.applicable import Rule, method_rules, refuse
 from ssdsim.building import build, check_keys, completed, make
-from ssdsim.config import emptied, plain_config, register_plugins
+from ssdsim.config import emptied, plain_config, register_plugins, sampling_from
 from ssdsim.errors import ConfigError, require
 from ssdsim.plugins import CONF
 from ssdsim.policies.oracle import Oracle
@@ -107,7 +107,7 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
 def _setup(plain: dict[str, Any]) -> Setup:
     hints = get_type_hints(Setup)
     values = {name: build(hints[name], plain[name], name) for name in (*GROUPS, "workload")}
-    values["decoding"] = _decoding(plain)
+    values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
     _check_seconds(setup.backup, "backup")
@@ -125,16 +125,6 @@ def _check_seconds(backup: Any, path: str) -> None:
             raise ConfigError(f"{option}={value}: has no effect, {SECONDS}")
         if is_dataclass(value):
             _check_seconds(value, option)
-
-
-def _decoding(plain: dict[str, Any]) -> Decoding:
-    hints = get_type_hints(Decoding)
-    values = {name: plain[name] for name in SAMPLED}
-    for name, value in plain["saguaro"].items():
-        field = f"saguaro_{name}"
-        values[field] = build(hints[field], value, f"saguaro.{name}")
-    decoding: Decoding = make(Decoding, values, "")
-    return decoding
 
 
 def _rules(setup: Setup) -> Iterator[Rule]:

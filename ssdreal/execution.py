@@ -152,7 +152,7 @@ class Execution:
         self.setup, self.hire, self.places, self.tasks = setup, hire, places, tasks
         self.ends, self.retired = ends, retired
         self.complete = False
-        self.env = WallClock(self._wait)
+        self.env = WallClock()
         self.recorder = Recorder()
         self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
 
@@ -173,11 +173,11 @@ class Execution:
 
         """
         self.crew = self.hire()
+        self.env.wait = self.crew.wait
         for remote in (self.crew.target, self.crew.draft):
             remote.attach(self.env)
         pages = self._pages()
-        # Where the draft is, since it waits for what this process decides, and the target does not.
-        here = kept_on(self.places.draft.cores)
+        here = kept_on({*self.places.target.cores, *self.places.draft.cores})
         with here, pages.made() if pages else nullcontext() as self.pages:
             session: Any = self.env.run(self.env.process(self._prepared()))
             self.env.restart()
@@ -204,9 +204,6 @@ class Execution:
         run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
         run.info["draft_lost"] = self.lost
         return run
-
-    def _wait(self, seconds: float | None) -> bool:
-        return self.crew.wait(seconds)
 
     def _prepared(self) -> Generator[Event, Any, Session]:
         """Let both workers get ready; return the session."""

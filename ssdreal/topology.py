@@ -1,7 +1,7 @@
 """Where draft and target run: on which devices, and on which cores of the host."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,10 +68,10 @@ def _describe(place: Place, lanes: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def kept_on(cores: tuple[int, ...]) -> Iterator[None]:
+def kept_on(cores: Collection[int]) -> Iterator[None]:
     """Keep this process on these cores meanwhile; empty: wherever it is.
 
-    A message costs least between processes of one core: neither wakes another core up.
+    A message costs least between processes of one core, since no other core has to wake up.
     """
     if not cores:
         yield

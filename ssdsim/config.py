@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -28,6 +28,8 @@ KEYS = {
     "pair": ("target", "draft"),
 }
 """What the config consists of, where no dataclass says so."""
+
+Sampled = TypeVar("Sampled", bound=Sampling)
 
 _malformed: dict[str, str] = {}
 _sections: dict[str, set[str]] = {}
@@ -168,17 +170,18 @@ def _setup(plain: dict[str, Any]) -> Setup:
     hints = get_type_hints(Setup)
     values = {name: build(hints[name], plain[name], name) for name in (*GROUPS, "workload")}
     values["machine"] = build(hints["machine"], plain["latency"], "latency")
-    values["sampling"] = _sampling(plain)
+    values["sampling"] = sampling_from(plain, Sampling, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
     return setup
 
 
-def _sampling(plain: dict[str, Any]) -> Sampling:
-    hints = get_type_hints(Sampling)
-    values = {name: plain[name] for name in SAMPLED}
+def sampling_from(plain: dict[str, Any], kind: type[Sampled], names: Iterable[str]) -> Sampled:
+    """Return how tokens are sampled: what these options and the section `saguaro` say."""
+    hints = get_type_hints(kind)
+    values = {name: plain[name] for name in names}
     for name, value in plain["saguaro"].items():
         field = f"saguaro_{name}"
         values[field] = build(hints[field], value, f"saguaro.{name}")
-    sampling: Sampling = make(Sampling, values, "")
+    sampling: Sampled = make(kind, values, "")
     return sampling

@@ -1,4 +1,4 @@
-"""The command line, run inside the test's own process."""
+"""A command line, run inside the test's own process."""
 
 import signal
 import sys
@@ -13,26 +13,37 @@ TINY = ("workload.prompts=4", "workload.output_tokens=24")
 
 def run(*arguments):
     """Run `python -m ssdsim ARGUMENTS`, and return its exit code."""
-    handler = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["ssdsim", *map(str, arguments)])
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        try:
-            cli.main()
-        except SystemExit as end:
-            return end.code
-        finally:
-            signal.signal(signal.SIGTERM, handler)
+        return exit_code(patch, cli.main, "ssdsim", arguments)
+
+
+def exit_code(patch, main, program, arguments):
+    """Run a program's main function, and return its exit code."""
+    handler = signal.getsignal(signal.SIGTERM)
+    patch.setattr(sys, "argv", [program, *map(str, arguments)])
+    patch.setenv("HYDRA_FULL_ERROR", "1")
+    try:
+        main()
+    except SystemExit as end:
+        return end.code
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     return 0
 
 
 def refused(capsys, out, *arguments):
     """Return the one line that a refused command prints; it must leave nothing behind."""
+    return refusal(capsys, out, lambda: run(*arguments, f"out={out}"))
+
+
+def refusal(capsys, out, attempt):
+    """Return the one line that an attempt prints, without the program's name."""
     capsys.readouterr()
-    assert run(*arguments, f"out={out}") == 2
+    assert attempt() == 2
     printed = capsys.readouterr()
     assert not printed.out
-    assert printed.err.startswith("ssdsim: ")
     assert printed.err.count("\n") == 1
     assert not Path(out).exists()
-    return printed.err.removeprefix("ssdsim: ").strip()
+    program, _, line = printed.err.strip().partition(": ")
+    assert program in {"ssdsim", "ssdreal"}
+    return line

@@ -1,7 +1,6 @@
 """`python -m ssdreal`, run inside the test's own process, its workers too."""
 
 import signal
-import sys
 import threading
 from contextlib import contextmanager
 from functools import cache, partial
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import exit_code, refusal
 from inline_crew import InlineCrew
 
 from ssdreal import cli
@@ -92,26 +92,10 @@ def at_work(hire):
 
 def run(*arguments, hire=Inline):
     """Run `python -m ssdreal ARGUMENTS`, and return its exit code."""
-    handler = signal.getsignal(signal.SIGTERM)
     with at_work(hire) as patch:
-        patch.setattr(sys, "argv", ["ssdreal", *map(str, arguments)])
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        try:
-            cli.main()
-        except SystemExit as end:
-            return end.code
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-    return 0
+        return exit_code(patch, cli.main, "ssdreal", arguments)
 
 
 def refused(capsys, out, *arguments):
     """Return the one line that a refused command prints; nothing is loaded, nothing is left."""
-    capsys.readouterr()
-    assert run(*arguments, f"out={out}", hire=Nobody) == 2
-    printed = capsys.readouterr()
-    assert not printed.out
-    assert printed.err.startswith("ssdreal: ")
-    assert printed.err.count("\n") == 1
-    assert not Path(out).exists()
-    return printed.err.removeprefix("ssdreal: ").strip()
+    return refusal(capsys, out, lambda: run(*arguments, f"out={out}", hire=Nobody))

@@ -93,8 +93,8 @@ def test_help_is_quick_and_light():
     code = """
 import sys
 sys.argv = ["ssdsim", "--help"]
-from ssdsim.__main__ import main
-main()
+from ssdsim.entry import enter
+enter("ssdsim")
 heavy = {"torch", "pandas", "matplotlib", "scipy.stats", "hydra", "rich"} & set(sys.modules)
 assert not heavy, heavy
 """

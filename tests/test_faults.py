@@ -22,8 +22,10 @@ from real_commands import SSD, TINY, Threads, run
 import ssdsim.trace
 from ssdreal.channel import process
 from ssdreal.channel.crew import Processes
+from ssdreal.channel.inbox import Inbox
 from ssdreal.channel.messages import Failed
-from ssdreal.channel.process import Hiring, Inbox, PipeChannel
+from ssdreal.channel.process import Hiring, PipeChannel
+from ssdreal.channel.wire import Wire
 from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.target_server import TargetServer
 from ssdsim import load_run
@@ -359,7 +361,7 @@ def test_a_worker_s_last_words(end, monkeypatch):
     monkeypatch.setattr(process, "_server", lambda _: raises(error)())
     ours, theirs = Pipe()
     process.work(theirs, Hiring("draft", "tiny_draft", "tiny_target", "float32", "cpu"))
-    assert process.received(ours) == Failed(None, reason)
+    assert Wire(ours).receive() == [Failed(None, reason)]
 
 
 STUB = """
@@ -382,7 +384,7 @@ if __name__ == "__main__":
     channel.start()
     print("started", flush=True)
     if sys.argv[1] == "busy":
-        process.received(channel.connection)
+        channel.wire.receive()
         channel.send(Prefill(Stamp(1, 1), ()))
         time.sleep(0.2)
     print(channel.process.pid, flush=True)

@@ -11,8 +11,9 @@ from inline_crew import HERE, Faults, InlineCrew, decode, obeys_the_invariants, 
 from test_lossless import BACKUPS, GUMBEL, MODELS, SSDS, prompts
 
 from ssdreal.channel.messages import Fork, Grow, Stamp, Stop
-from ssdreal.channel.process import Mailbox, send
+from ssdreal.channel.process import Mailbox
 from ssdreal.channel.remote import WorkerLost
+from ssdreal.channel.wire import Wire
 from ssdreal.execution import Execution, Setup
 from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
@@ -112,15 +113,15 @@ def test_what_an_earlier_run_left_behind_changes_nothing(decoding, late):
 
 def test_stops_overtake_the_commands_before_them():
     near, far = Pipe()
-    mailbox = Mailbox(near)
+    mailbox, other = Mailbox(Wire(near)), Wire(far)
     grow = Grow(Stamp(1, 3), (), (), (), 2, 0)
     fork = Fork(Stamp(1, 4), (), ())
     stop = Stop(1, 3, (None,), False)
-    send(far, grow)
+    other.send(grow)
     assert mailbox.next() == grow
     assert mailbox.stop(1, 3) is None
-    send(far, fork)
-    send(far, stop)
+    other.send(fork)
+    other.send(stop)
     assert mailbox.stop(1, 2) is None
     assert mailbox.stop(1, 3) == stop
     assert mailbox.stop(1, 3) is None

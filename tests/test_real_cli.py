@@ -32,8 +32,8 @@ def test_help_is_quick_and_light():
     code = f"""
 import sys
 sys.argv = ["ssdreal", "--help"]
-from ssdreal.__main__ import main
-main()
+from ssdsim.entry import enter
+enter("ssdreal")
 heavy = {HEAVY} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -7,7 +7,7 @@ it decides there, and a message to a worker.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import mean, median
 
 import numpy as np
@@ -105,13 +105,14 @@ class _Part:
         return [piece for piece in self.of(*kinds) if self.shared[piece]]
 
     def gaps(self, between: frozenset[tuple[str, str]]) -> list[float]:
-        """Return the gaps between pieces of these kinds, where one follows the other.
+        """Return the gaps between pieces of these kinds in which nobody works.
 
         Where a prefill lies between them there is no gap, but a new text.
         """
+        ends = accumulate(self.everything, _later)
         return [
             after.start - before.end
-            for before, after in pairwise(self.everything)
+            for before, after in zip(ends, self.everything[1:], strict=False)
             if (before.kind, after.kind) in between and before.end <= after.start
         ]
 
@@ -171,6 +172,11 @@ def slowdown(pieces: Sequence[tuple[float, float, float]]) -> float:
     done = [(part, work - (seconds - part)) for seconds, part, work in pieces]
     factors = [part / work for part, work in done if part > 0 and work > 0]
     return max(1.0, median(factors)) if factors else 1.0
+
+
+def _later(one: Piece, other: Piece) -> Piece:
+    """Return which of two ends last."""
+    return one if one.end > other.end else other
 
 
 def _overlap(piece: Piece, other: Piece) -> float:

@@ -5,8 +5,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from ssdreal.channel.inbox import Inbox, heard
 from ssdreal.channel.messages import Failed, Ready
-from ssdreal.channel.process import GRACE, Hiring, Inbox, PipeChannel, heard
+from ssdreal.channel.process import GRACE, Hiring, PipeChannel
 from ssdreal.channel.remote import Remote, WorkerLost
 
 
@@ -81,7 +82,7 @@ class Processes:
         while loading:
             for connection in wait(list(loading)):
                 remote = loading.pop(connection)
-                first = heard(remote)
+                first, *_ = heard(remote)
                 if isinstance(first, Failed):
                     raise WorkerLost(f"the {remote.role} worker is gone: {first.reason}")
                 self.ready[remote.role] = first

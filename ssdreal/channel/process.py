@@ -6,18 +6,17 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from selectors import EVENT_READ, DefaultSelector
 from types import FrameType
 from typing import Any
 
-from ssdreal.channel.messages import Command, Failed, Message, Role, Stop, decoded, encoded
-from ssdreal.channel.remote import Remote
+from ssdreal.channel.messages import Command, Failed, Role, Stop
+from ssdreal.channel.wire import Wire
 from ssdsim.errors import ConfigError
 
 GRACE = 1.0
@@ -47,28 +46,11 @@ class Hiring:
     device: str
 
 
-def send(connection: "Connection[Any, Any]", message: Message) -> None:
-    """Send a message."""
-    connection.send_bytes(encoded(message))
-
-
-def received(connection: "Connection[Any, Any]") -> Any:
-    """Wait for a message.
-
-    Raises
-    ------
-    EOFError
-        The other process is gone.
-
-    """
-    return decoded(connection.recv_bytes())
-
-
 class Mailbox:
     """A process's end of its channel: commands in order, and stops out of turn."""
 
-    def __init__(self, connection: "Connection[Any, Any]") -> None:
-        self.connection = connection
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
         self.waiting: deque[Command] = deque()
         self.stops: dict[tuple[int, int], Stop] = {}
 
@@ -82,39 +64,41 @@ class Mailbox:
 
         """
         while not self.waiting:
-            self._take(received(self.connection))
+            self._take()
         return self.waiting.popleft()
 
     def stop(self, run: int, tree: int) -> Stop | None:
         """Return the stop that has come for this tree, without waiting."""
-        while self.connection.poll():
-            self._take(received(self.connection))
+        while self.wire.has_more():
+            self._take()
         return self.stops.pop((run, tree), None)
 
-    def _take(self, message: Command | Stop) -> None:
-        if isinstance(message, Stop):
-            self.stops[message.run, message.tree] = message
-        else:
-            self.waiting.append(message)
+    def _take(self) -> None:
+        for message in self.wire.receive():
+            if isinstance(message, Stop):
+                self.stops[message.run, message.tree] = message
+            else:
+                self.waiting.append(message)
 
 
 def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
     """Be a worker until the run's process closes the channel, or is gone."""
     threading.Thread(target=_end_with_the_run, daemon=True).start()
-    mailbox = Mailbox(connection)
+    wire = Wire(connection)
+    mailbox = Mailbox(wire)
     try:
         server = _server(hiring)
         server.stop = mailbox.stop
         gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
-        send(connection, server.ready())
+        wire.send(server.ready())
         while True:
             done = server.answer(mailbox.next())
             if done is not None:
-                send(connection, done)
+                wire.send(done)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
-        _report(connection, error)
+        _report(wire, error)
 
 
 def _end_with_the_run() -> None:
@@ -142,9 +126,9 @@ def _server(hiring: Hiring) -> Any:
     return TargetServer(model)
 
 
-def _report(connection: "Connection[Any, Any]", error: BaseException) -> None:
+def _report(wire: Wire, error: BaseException) -> None:
     with suppress(Exception):  # nobody is there to hear it, or no memory is left to say it
-        send(connection, Failed(None, _last_words(error)))
+        wire.send(Failed(None, _last_words(error)))
 
 
 def _last_words(error: BaseException) -> str:
@@ -162,6 +146,7 @@ class PipeChannel:
     def __init__(self, hiring: Hiring) -> None:
         context = get_context("spawn")
         self.connection, self.theirs = context.Pipe()
+        self.wire = Wire(self.connection)
         self.process: BaseProcess = context.Process(
             target=work, args=(self.theirs, hiring), name=f"ssdreal {hiring.role}", daemon=True
         )
@@ -178,7 +163,7 @@ class PipeChannel:
 
     def send(self, message: Command | Stop) -> None:
         """Send a message."""
-        send(self.connection, message)
+        self.wire.send(message)
 
     def hang_up(self) -> None:
         """Let the process end at its own pace."""
@@ -216,49 +201,3 @@ def _interrupts_held_back() -> Iterator[None]:
             signal.signal(interrupt, handler)
         for number in came:
             signal.raise_signal(number)
-
-
-class Inbox:
-    """Waits for the answers of all worker processes at once, without polling."""
-
-    def __init__(self, remotes: Sequence[Remote]) -> None:
-        self.remotes = remotes
-        self.selector = DefaultSelector()  # kept, since making one takes longer than a message
-        for remote in remotes:
-            self.selector.register(_connection(remote), EVENT_READ, remote)
-
-    def wait(self, seconds: float | None) -> bool:
-        """Take the answers that come within `seconds`; False if nobody owes one."""
-        if not any(remote.pending and remote.lost is None for remote in self.remotes):
-            return False
-        for key, _ in self.selector.select(seconds):
-            remote: Remote = key.data
-            remote.receive(heard(remote))
-            if remote.lost is not None:
-                self.selector.unregister(key.fileobj)
-        return True
-
-
-def heard(remote: Remote) -> Any:
-    """Return what a worker said; a process that is gone has failed."""
-    try:
-        return received(_connection(remote))
-    except (EOFError, OSError):
-        return Failed(None, _fate(remote))
-
-
-def _connection(remote: Remote) -> "Connection[Any, Any]":
-    assert isinstance(remote.channel, PipeChannel)
-    return remote.channel.connection
-
-
-def _fate(remote: Remote) -> str:
-    """Say how a process ended."""
-    assert isinstance(remote.channel, PipeChannel)
-    process = remote.channel.process
-    process.join(GRACE)
-    code = process.exitcode
-    if code is None or code >= 0:
-        return f"its process ended (exit code {code})"
-    memory = ", as happens when memory runs out" if -code == signal.SIGKILL else ""
-    return f"its process was killed ({signal.Signals(-code).name}{memory})"

@@ -1,0 +1,76 @@
+"""Messages through a connection, in as few steps as there can be: each finds its code uncached."""
+
+import os
+from multiprocessing.connection import Connection
+from select import POLLIN, poll
+from typing import Any
+
+from ssdreal.channel.messages import Message, decoded, encoded
+
+HEAD = 4
+"""Bytes that say how long a message is."""
+
+READ = 1 << 16
+"""Bytes read at a time: more than a usual message has."""
+
+
+class Wire:
+    """One end of a connection, which it uses without that one's own framing.
+
+    Attributes
+    ----------
+    connection
+        The end.
+    rest
+        The beginning of a message whose end has not come.
+
+    """
+
+    def __init__(self, connection: "Connection[Any, Any]") -> None:
+        self.connection, self.rest = connection, b""
+        self.poll = poll()
+        self.poll.register(connection.fileno(), POLLIN)
+
+    def send(self, message: Message) -> None:
+        """Send a message.
+
+        Raises
+        ------
+        OSError
+            The other end is gone, or this one is closed.
+
+        """
+        body = encoded(message)
+        data = memoryview(len(body).to_bytes(HEAD, "little") + body)
+        while data:
+            data = data[os.write(self.connection.fileno(), data) :]
+
+    def receive(self) -> list[Any]:
+        """Wait for a message, and return all that have come, at least one.
+
+        Raises
+        ------
+        EOFError, OSError
+            The other end is gone.
+
+        """
+        found: list[Any] = []
+        while not found:
+            data = os.read(self.connection.fileno(), READ)
+            if not data:
+                raise EOFError
+            self.rest += data
+            while (end := self._end()) <= len(self.rest):
+                found.append(decoded(self.rest[HEAD:end]))
+                self.rest = self.rest[end:]
+        return found
+
+    def has_more(self) -> bool:
+        """Whether anything has come."""
+        return bool(self.poll.poll(0))
+
+    def _end(self) -> int:
+        """Return where the first message ends, or will."""
+        if len(self.rest) < HEAD:
+            return HEAD
+        return HEAD + int.from_bytes(self.rest[:HEAD], "little")
