@@ -39,7 +39,7 @@ PAIRS = {
     "smollm2": Pair("smollm2_135m", "smollm2_135m_draft"),
     "tiny": Pair("tiny_target", "tiny_draft"),
 }
-CALIBRATION_PROMPTS = 2
+CALIBRATION_PROMPTS = 3
 DRAFTS = 16
 SEED = 0
 DECODINGS = {

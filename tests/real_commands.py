@@ -11,6 +11,9 @@ import torch
 from commands import exit_code, refusal
 from inline_crew import InlineCrew
 
+# Transformers' own lazy imports fail where two threads come to them at once.
+from transformers import AutoModelForCausalLM, LlamaForCausalLM  # noqa: F401
+
 from ssdreal import cli
 from ssdreal.channel import process
 from ssdreal.channel.crew import Processes
