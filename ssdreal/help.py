@@ -6,13 +6,14 @@ INTRO = """\
 Decode with real models: draft and target at work in processes of their own, lossless and traced.
 
   python -m ssdreal                                 SSD on the default pair, compared with AR and SD
-  python -m ssdreal lookahead=3 policy.budget=16    change options by name
+  python -m ssdreal lookahead=2 policy.budget=8     change options by name
   python -m ssdreal -m method=autoregressive,speculative,ssd
                                                     several runs in one sitting, ranked
 """
 MAIN = (
     ("method=NAME", "how to decode; with policy= and backup= listed below"),
     ("lookahead=K", "tokens drafted a round"),
+    ("policy.budget=N", "outcomes to prepare a row, whichever the policy: 12 unless told"),
     ("batch=B", "sequences decoded at a time"),
     ("temperature=T", "0 is greedy"),
     ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),

@@ -65,6 +65,7 @@ REFUSED = {
 MAIN = {
     "method": (SSD, "method=speculative"),
     "policy": (SSD, "policy=uniform_fanout"),
+    "policy.budget": (SSD, "policy.budget=3"),
     "backup": (MISSING, "backup=random"),
     "workload": None,  # the only one so far: its options are below
     "workload.prompts": (SSD, "workload.prompts=3"),
