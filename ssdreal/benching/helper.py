@@ -5,10 +5,10 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from ssdsim.errors import RunError
 
@@ -16,7 +16,7 @@ GRACE = 1.0
 """Seconds that a process gets to end before it is killed."""
 
 
-class Helper:
+class Helper(AbstractContextManager["Helper"]):
     """A process pinned to some cores that calls functions, one at a time.
 
     A context manager: at its end the process is gone. It also goes when this one does. What a
@@ -73,15 +73,7 @@ class Helper:
             self.process.kill()
             self.process.join()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

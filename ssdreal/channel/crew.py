@@ -1,9 +1,9 @@
 """The worker processes of a sitting: started once, used by one run after another."""
 
+from contextlib import AbstractContextManager
 from multiprocessing.connection import wait
 from time import monotonic
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from ssdreal.channel.inbox import Inbox, heard
 from ssdreal.channel.messages import Failed, Ready
@@ -23,7 +23,7 @@ class Crew(Protocol):
         ...
 
 
-class Processes:
+class Processes(AbstractContextManager["Processes"]):
     """A process each for target and draft; a context manager, so that none outlives its use.
 
     Raises
@@ -61,15 +61,7 @@ class Processes:
         for channel in self.channels:
             channel.close(until - monotonic())
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _greet(self) -> None:

@@ -52,6 +52,36 @@ class Layer(NamedTuple):
     down_bias: Tensor | None
 
 
+class Pass(NamedTuple):
+    """What all layers of a pass have in common.
+
+    Attributes
+    ----------
+    store
+        (layers, numbers): all that the cache holds.
+    places
+        Which of them receive the tokens' keys and values: see `Cache.places`.
+    keys, values
+        The same memory, as attention reads it: see `Cache`.
+    turn, bias
+        See `turned` and `attended`.
+    heads
+        Query heads.
+    epsilon
+        Of the norms.
+
+    """
+
+    store: Tensor
+    places: Tensor
+    keys: Tensor
+    values: Tensor
+    turn: Tensor
+    bias: Tensor
+    heads: int
+    epsilon: float
+
+
 def doubled(weight: Tensor) -> Tensor:
     """Return a norm's weight as `normed` takes it: in float32 on a CPU, whatever it scales."""
     twice = torch.cat((weight, weight))
@@ -128,28 +158,18 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Ten
     return gathered.transpose(1, 2).reshape(slots, width, kv_heads * group * head_dim)
 
 
-def attention(
-    x: Tensor,
-    layer: Layer,
-    store: Tensor,
-    places: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    turn: Tensor,
-    bias: Tensor,
-    heads: int,
-    epsilon: float,
-) -> Tensor:
+def attention(x: Tensor, layer: Layer, number: int, here: Pass) -> Tensor:
     """Return what attention adds to the residual stream; write keys and values to the cache."""
     slots, width = x.shape[:2]
+    keys, values, store = here.keys[number], here.values[number], here.store[number]
     kv_heads, head_dim = keys.shape[1], keys.shape[2]
     mixed = linear(x, layer.inward, layer.inward_bias)
-    mixed = mixed.view(slots, width, heads + 2 * kv_heads, head_dim)
-    mixed = turned(mixed, layer, turn, heads, epsilon)
-    store.index_copy_(0, places, mixed[:, :, heads:].to(store.dtype).reshape(-1))
-    queries = mixed[:, :, :heads].view(slots, width, kv_heads, -1, head_dim).transpose(1, 2)
+    mixed = mixed.view(slots, width, here.heads + 2 * kv_heads, head_dim)
+    mixed = turned(mixed, layer, here.turn, here.heads, here.epsilon)
+    store.index_copy_(0, here.places, mixed[:, :, here.heads :].to(store.dtype).reshape(-1))
+    queries = mixed[:, :, : here.heads].view(slots, width, kv_heads, -1, head_dim).transpose(1, 2)
     queries = queries.to(store.dtype, memory_format=torch.contiguous_format)
-    gathered = attended(queries, keys, values, bias).to(x.dtype)
+    gathered = attended(queries, keys, values, here.bias).to(x.dtype)
     return linear(gathered, layer.outward, layer.outward_bias)
 
 
@@ -159,18 +179,7 @@ def mlp(x: Tensor, layer: Layer) -> Tensor:
     return linear(functional.silu(gate) * up, layer.down, layer.down_bias)
 
 
-def decode(
-    hidden: Tensor,
-    layers: list[Layer],
-    store: Tensor,
-    places: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    turn: Tensor,
-    bias: Tensor,
-    heads: int,
-    epsilon: float,
-) -> Tensor:
+def decode(hidden: Tensor, layers: list[Layer], here: Pass) -> Tensor:
     """Return the residual stream after all layers, (slots, N, hidden).
 
     Parameters
@@ -179,26 +188,14 @@ def decode(
         (slots, N, hidden): the tokens' embeddings.
     layers
         The layers.
-    store
-        (layers, numbers): all that the cache holds.
-    places
-        Which of them receive the tokens' keys and values: see `Cache.places`.
-    keys, values
-        The same memory, as attention reads it: see `Cache`.
-    turn, bias
-        See `turned` and `attended`.
-    heads
-        Query heads.
-    epsilon
-        Of the norms.
+    here
+        What they have in common.
 
     """
     for i, layer in enumerate(layers):
-        x = normed(hidden, layer.before_attention, epsilon)
-        hidden = hidden + attention(
-            x, layer, store[i], places, keys[i], values[i], turn, bias, heads, epsilon
-        )
-        hidden = hidden + mlp(normed(hidden, layer.before_mlp, epsilon), layer)
+        x = normed(hidden, layer.before_attention, here.epsilon)
+        hidden = hidden + attention(x, layer, i, here)
+        hidden = hidden + mlp(normed(hidden, layer.before_mlp, here.epsilon), layer)
     return hidden
 
 

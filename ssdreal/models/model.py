@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.cache import Cache
-from ssdreal.models.decoder import Layer, compiled, decode, doubled, normed
+from ssdreal.models.decoder import Layer, Pass, compiled, decode, doubled, normed
 from ssdreal.models.linear import FEW, Weight, linear, packed
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
@@ -158,18 +158,18 @@ class Model:
     ) -> Tensor:
         """Return the residual stream after all layers, (slots, N, hidden)."""
         hidden = functional.embedding(tokens, self.embedding)
-        found: Tensor = self.decode(
-            hidden.float() if tokens.numel() <= self.few else hidden,
-            self.layers,
-            cache.entries.view(len(self.layers), -1),
-            cache.places(at),
-            cache.keys,
-            cache.values,
-            self._turn(positions),
-            self._bias(mask),
-            self.heads,
-            self.epsilon,
+        here = Pass(
+            store=cache.entries.view(len(self.layers), -1),
+            places=cache.places(at),
+            keys=cache.keys,
+            values=cache.values,
+            turn=self._turn(positions),
+            bias=self._bias(mask),
+            heads=self.heads,
+            epsilon=self.epsilon,
         )
+        few = tokens.numel() <= self.few
+        found: Tensor = self.decode(hidden.float() if few else hidden, self.layers, here)
         return found
 
     def _turn(self, positions: Tensor) -> Tensor:
