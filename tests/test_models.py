@@ -258,11 +258,11 @@ def test_without_its_package_the_target_is_refused(monkeypatch):
 
 WINDOWS = [
     ({"model_type": "mistral", "sliding_window": 128}, 128),
-    ({"model_type": "mistral", "sliding_window": None}, 512),
-    ({"model_type": "mistral", "sliding_window": 4096}, 512),
+    ({"model_type": "mistral", "sliding_window": None}, 1024),
+    ({"model_type": "mistral", "sliding_window": 4096}, 1024),
     ({"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64}, 64),
-    ({"model_type": "qwen2", "use_sliding_window": False, "sliding_window": 64}, 512),
-    ({"model_type": "llama"}, 512),
+    ({"model_type": "qwen2", "use_sliding_window": False, "sliding_window": 64}, 1024),
+    ({"model_type": "llama"}, 1024),
 ]
 
 

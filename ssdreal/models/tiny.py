@@ -43,7 +43,7 @@ def tiny_config(name: str) -> dict[str, Any]:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 8,
-        "max_position_embeddings": 512,
+        "max_position_embeddings": 1024,
         "tie_word_embeddings": False,
         "eos_token_id": END,
     }

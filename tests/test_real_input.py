@@ -1,0 +1,160 @@
+"""What `python -m ssdreal` refuses, in one line, before any model is loaded."""
+
+import json
+
+import pytest
+from real_commands import TINY, refused
+
+# What is asked for, and what the line must hold: option, value, what would be right.
+
+WRONG = {
+    "unknown key": (("polcy=x",), "polcy=x", "policy"),
+    "added key": (("+foo=1",), "foo=1", "choose among method, policy"),
+    "removed key": (("~seed",), "seed", "needs a value"),
+    "added to a pair": (("+pair.x=1",), "pair.x=1", "target, draft"),
+    "added to the workload": (("+workload.x=1",), "workload.x=1", "output_tokens"),
+    "added to saguaro": (("+saguaro.x=1",), "saguaro.x=1", "constant, fanout"),
+    "an option of simulations": (("latency=constant",), "latency=constant", "--help"),
+    "option of a plug-in": (("policy.nosuch=1",), "policy.nosuch=1", "budget, prior, ranks"),
+    "unknown policy": (("policy=nosuch",), "policy=nosuch", "fixed_fanout, geometric_fanout"),
+    "unknown method": (("method=nosuch",), "method=nosuch", "autoregressive, speculative, ssd"),
+    "unknown pair": (("pair=nosuch",), "pair=nosuch", "smollm2, tiny"),
+    "shapes alone": (("pair=llama31_8b_1b",), "pair=llama31_8b_1b", "smollm2, tiny"),
+    "no value": (("lookahead",), "lookahead", "OPTION=VALUE"),
+    "several values": (("lookahead=3,5",), "lookahead=3,5", "add -m"),
+    "lookahead": (("lookahead=-1",), "lookahead=-1", ">= 0"),
+    "batch": (("batch=0",), "batch=0", ">= 1"),
+    "seed": (("seed=-1",), "seed=-1", ">= 0"),
+    "word for a number": (("lookahead=abc",), "lookahead='abc'", "integer"),
+    "temperature": (("temperature=-1",), "temperature=-1", ">= 0"),
+    "not a number": (("temperature=nan",), "temperature=nan", "finite"),
+    "top_p": (("temperature=1", "top_p=0"), "top_p=0.0", "over 0 and at most 1"),
+    "top_p over 1": (("temperature=1", "top_p=1.5"), "top_p=1.5", "over 0 and at most 1"),
+    "top_k": (("temperature=1", "top_k=-1"), "top_k=-1", "0 (all) or more"),
+    "coupling": (("temperature=1", "coupling=x"), "coupling='x'", "'maximal' or 'gumbel'"),
+    "saguaro": (("temperature=1", "saguaro.constant=0"), "saguaro.constant=0.0", "(0, 1]"),
+    "saguaro under gumbel": (
+        ("temperature=1", "coupling=gumbel", "saguaro.constant=0.5"),
+        "saguaro.constant=0.5",
+        "must be 1 under coupling=gumbel",
+    ),
+    "dtype": (("dtype=int4",), "dtype='int4'", "bfloat16, float32"),
+    "texts": (("texts=perhaps",), "texts='perhaps'", "boolean"),
+    "oracle": (("policy=oracle",), "policy='oracle'", "known beforehand"),
+    "a list too long": (
+        ("policy=fixed_fanout", "policy.fanout=[3,3,3]", "lookahead=1"),
+        "policy.fanout=[3, 3, 3]",
+        "lookahead + 1 = 2",
+    ),
+    "topology": (("topology=ring",), "topology='ring'", "auto, cpu, one_gpu, two_gpus"),
+    "unknown target": (("pair.target=nosuch",), "pair.target='nosuch'", "smollm2_135m"),
+    "unknown draft": (("pair.draft=nosuch",), "pair.draft='nosuch'", "folder with a config.json"),
+    "no text": (("workload.output_tokens=0",), "workload.output_tokens=0", ">= 1"),
+    "no prompts": (("workload.prompts=0",), "workload.prompts=0", ">= 1"),
+    "too few prompts": (("workload.prompts=6",), "workload.prompts=6", "prompts.jsonl holds 5"),
+    "no such file": (("prompts=/nosuch",), "prompts=/nosuch", "No such file"),
+    "a folder": (("prompts=/",), "prompts=/", "directory"),
+    "a number for a file": (("prompts=3",), "prompts=3", "string"),
+    "K beyond the context": (("lookahead=99999",), "lookahead=99999", "context of"),
+    "a long output": (("workload.output_tokens=99999",), "output_tokens=99999", "has room for"),
+    "idle coupling": (("coupling=gumbel",), "coupling: has no effect", "temperature=0"),
+    "idle top_k": (("top_k=3",), "top_k: has no effect", "temperature=0"),
+    "idle top_p": (("top_p=0.9",), "top_p: has no effect", "temperature=0"),
+    "idle saguaro": (("saguaro.constant=0.5",), "saguaro.constant: has no effect", "greedy"),
+    "idle saguaro.fanout": (
+        ("temperature=1", "saguaro.fanout=2"),
+        "saguaro.fanout: has no effect",
+        "saguaro.constant=1",
+    ),
+    "idle policy": (
+        ("method=speculative", "policy=uniform_fanout"),
+        "policy: has no effect",
+        "method=speculative",
+    ),
+    "idle backup": (("method=speculative", "backup=ngram"), "backup: has no effect", "none"),
+    "idle lookahead": (("method=autoregressive", "lookahead=3"), "lookahead: has no", "none"),
+    "nothing drafted": (
+        ("method=autoregressive", "temperature=1", "saguaro.constant=0.5"),
+        "saguaro.constant: has no effect",
+        "drafts nothing",
+    ),
+    "idle redraft": (("method.redraft=all",), "method.redraft: has no effect", "batch of 1"),
+    "idle seconds": (
+        ("backup=random", "backup.seconds=1"),
+        "backup.seconds=1.0: has no effect",
+        "takes the time that it takes",
+    ),
+    "inner seconds": (
+        ("backup=adaptive", "backup.fast={_target_: random, seconds: 1}", "batch=2"),
+        "backup.fast.seconds=1.0: has no effect",
+        "takes the time that it takes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_gets_one_line(name, capsys, tmp_path):
+    arguments, *words = WRONG[name]
+    line = refused(capsys, tmp_path / "out", *TINY, *arguments)
+    assert all(word in line for word in words), line
+
+
+def test_vocabularies_must_be_the_same(capsys, tmp_path):
+    (tmp_path / "model").mkdir()
+    config = {
+        "model_type": "llama",
+        "vocab_size": 100,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 512,
+    }
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    arguments = (*TINY, f"pair.draft={tmp_path / 'model'}")
+    line = refused(capsys, tmp_path / "out", *arguments)
+    assert line == (
+        f"pair.draft='{tmp_path / 'model'}': needs the target's vocabulary of 64, has 100"
+    )
+
+
+MALFORMED = {
+    "empty": (b"", "holds 0"),
+    "blank": (b"\n \n", "holds 0"),
+    "not text": (b"\xff\xfe\x00", "not a text file"),
+    "not JSON": (b'{"text": "a\n', "line 1 is not valid JSON"),
+    "no text": (b'{"name": "a"}\n', "line 1 needs a `text`"),
+    "text of another kind": (b'{"text": 3}\n', "line 1 needs a `text`"),
+    "too long": (b"very " * 2000, "prompts='line 1': has 10000 tokens"),
+    "too long for the output": (b"x" * 480, "beside the 480 tokens of prompt 'line 1'"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_prompts(name, capsys, tmp_path):
+    content, word = MALFORMED[name]
+    file = tmp_path / "prompts.txt"
+    file.write_bytes(content)
+    asked = ("workload.prompts=1", "workload.output_tokens=40", f"prompts={file}")
+    assert word in refused(capsys, tmp_path / "out", "pair=tiny", *asked)
+
+
+@pytest.mark.parametrize(
+    ("topology", "gpus", "line"),
+    [
+        ("one_gpu", "", "topology='one_gpu': needs 1 GPU, there are 0"),
+        ("two_gpus", "0", "topology='two_gpus': needs 2 GPU, there are 1"),
+    ],
+)
+def test_gpus_that_are_not_there(topology, gpus, line, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    assert refused(capsys, tmp_path / "out", *TINY, f"topology={topology}") == line
+
+
+def test_out_that_cannot_be_written(capsys, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file / "run", "/proc/nosuch"):
+        for sweep in ((), ("-m",)):
+            line = refused(capsys, out, *sweep, *TINY)
+            assert line.startswith(f"out={out}: cannot be written (")
