@@ -117,11 +117,11 @@ def _memory(needed: int, free: int) -> str:
 
 
 def _pages(setup: Setup, draft: Description) -> int:
-    """Return the bytes of the shared probabilities; a head covers the vocabulary at most."""
+    """Return the bytes of the shared probabilities."""
     if not setup.decoding.needs_probabilities:
         return 0
-    rows = (TREES + 1) * setup.slots * setup.branches()[0] * setup.drafted
-    return 4 * rows * draft.vocabulary
+    tokens = (TREES + 1) * setup.slots * setup.branches()[0] * setup.drafted
+    return 4 * tokens * draft.rows
 
 
 def _free_memory() -> int:

@@ -101,7 +101,7 @@ def test_a_policy_must_fit_the_lookahead():
 
 # Memory
 
-LARGE = Description("large", 1000, 4096, bytes=1 << 30, layers=2, kv_heads=4, head_dim=64)
+LARGE = Description("large", 1000, 800, 4096, bytes=1 << 30, layers=2, kv_heads=4, head_dim=64)
 ENTRY = 2 * 2 * 4 * 64 * 2  # keys and values, layers, heads, entries, bytes
 
 
@@ -129,7 +129,7 @@ def test_memory_is_weights_and_caches_and_pages(monkeypatch):
     assert one == 2 * LARGE.bytes + processes + ENTRY * (128 + 128)
     assert needed(monkeypatch, Request(setup, PAIR, Cpu()), loaded=True) == ENTRY * 256
     warm = replace(setup, decoding=Decoding(temperature=1.0))
-    pages = 3 * 3 * 1000 * 4  # three pages, K tokens of one branch, a vocabulary of float32
+    pages = 3 * 3 * 800 * 4  # three pages, K tokens of one branch, the head of float32
     assert needed(monkeypatch, Request(warm, PAIR, Cpu())) == one + pages
 
 

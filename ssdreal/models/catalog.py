@@ -31,6 +31,8 @@ class Description:
         As given.
     vocabulary
         Token ids of its tokenizer: rows of the embedding.
+    rows
+        Rows of its head; a draft's may stand for a part of the vocabulary.
     context
         Positions it can handle: the sliding window's where that is shorter.
     bytes
@@ -42,6 +44,7 @@ class Description:
 
     name: str
     vocabulary: int
+    rows: int
     context: int
     bytes: int
     layers: int
@@ -65,6 +68,7 @@ def describe(name: str, dtype: str = "bfloat16") -> Description:
     return Description(
         name=name,
         vocabulary=config["vocab_size"],
+        rows=config.get("draft_vocab_size", config["vocab_size"]),
         context=context_of(config),
         bytes=(embedding + LAYOUTS[dtype] * products) * BYTES[dtype],
         layers=config["num_hidden_layers"],
