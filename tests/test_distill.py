@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from ssdreal import distill  # noqa: E402
-from ssdreal.distillation.choice import Times, best_hit_rate, ssd_speed  # noqa: E402
+from ssdreal.distillation.choice import Linear, Times, best_hit_rate, speculative_speed, ssd_speed  # noqa: E402
 from ssdreal.distillation.draft import build, depth, frequent, grown  # noqa: E402
 from ssdreal.distillation.evaluation import Chain, Scores, chain, compare, score_all  # noqa: E402
 from ssdreal.distillation.export import packed, quantized, write_draft  # noqa: E402
@@ -207,8 +207,10 @@ def test_branches_go_where_they_catch_most():
     counts = Chain(rounds=np.array([4.0, 6.0]), hits=hits)
     assert best_hit_rate(counts, 1) == 0.6
     assert best_hit_rate(counts, 3) == 0.7
-    times = Times(verify=10, tree_layer=1, tree_rest=1, serial_layer=1, serial_rest=0, glue=0)
+    times = Times(verify=Linear(1, 9), tree=Linear(1, 1), serial=Linear(1, 0), glue=Linear(2, 1))
+    assert speculative_speed(counts, 2, times) == pytest.approx(1600 / (10 + 2))
     assert ssd_speed(counts, 2, times, branches=3) == pytest.approx(1600 / (10 + 0.3 * 2))
+    assert ssd_speed(counts, 3, times, branches=3) == pytest.approx(1600 / (11 + 0.3 * 3))
 
 
 def test_held_out_turns_are_not_trained_on():
