@@ -39,6 +39,7 @@ def progress(shown: bool = True) -> "Progress":
         TimeElapsedColumn(),
         console=to,
         transient=True,
+        refresh_per_second=2,  # each time takes a core from whoever works there
         disable=not (shown and to.is_terminal),
     )
 
