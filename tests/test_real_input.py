@@ -126,7 +126,7 @@ MALFORMED = {
     "no text": (b'{"name": "a"}\n', "line 1 needs a `text`"),
     "text of another kind": (b'{"text": 3}\n', "line 1 needs a `text`"),
     "too long": (b"very " * 2000, "prompts='line 1': has 10000 tokens"),
-    "too long for the output": (b"x" * 480, "beside the 480 tokens of prompt 'line 1'"),
+    "too long for the output": (b"x" * 990, "beside the 990 tokens of prompt 'line 1'"),
 }
 
 
