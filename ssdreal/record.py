@@ -84,9 +84,14 @@ def record(
 
 
 def trace_rows(
-    target: "Model", draft: "Model", texts: Sequence[Spoken], decoding: Decoding, seed: int
+    target: "Model",
+    draft: "Model",
+    texts: Sequence[Spoken],
+    decoding: Decoding,
+    seed: int,
+    grid: Sequence[tuple[float, int]] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for every position of the texts, in order."""
+    """Yield a row for every position of the texts, in order; `grid` as in `position_row`."""
     longest = max(len(text.prompt) + len(text.output) for text in texts)
     readers = [_reader(model, longest) for model in (target, draft)]
     for text in texts:
@@ -96,7 +101,15 @@ def trace_rows(
             at = len(text.prompt) + position
             gumbel = noise.gumbel(at, target.vocabulary) if decoding.perturbed else None
             p, q = (_view(of[position], decoding, gumbel) for of in logits)
-            yield {**_address(text, position, decoding), **position_row(p, q, token)}
+            row = position_row(p, q, token, grid if decoding.needs_probabilities else ())
+            yield {**_address(text, position, decoding), **_filled(row, len(grid))}
+
+
+def _filled(row: dict[str, Any], settings: int) -> dict[str, Any]:
+    """Where nothing is drawn Saguaro sampling changes nothing, whatever its settings."""
+    if not row["saguaro_a"]:
+        row |= {"saguaro_a": [row["a"]] * settings, "saguaro_e": [row["e"]] * settings}
+    return row
 
 
 def _address(text: Spoken, position: int, decoding: Decoding) -> dict[str, Any]:

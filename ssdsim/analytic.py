@@ -54,6 +54,7 @@ def _check(setup: Setup) -> None:
         "method": isinstance(setup.method, Autoregressive | Speculative | Ssd),
         "policy": isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify",
         "backup": isinstance(setup.backup, Jit | Random),
+        "latency.padding": not machine.padding,
         "latency.slowdown": machine.slowdown == Slowdown(),
         "latency jitter": all(isinstance(jitter, NoJitter) for jitter in noise),
     }
@@ -95,7 +96,7 @@ def _law(setup: Setup) -> Law:
 
 def _times(setup: Setup, context: int) -> Times:
     machine, draft = setup.machine, setup.draft_latency
-    sampling = machine.sampling if setup.sampling.temperature > 0 else 0.0
+    drawing, dispatch = machine.sampling.under(setup.sampling), machine.dispatch
     exchange = exchange_seconds(machine, setup.sampling, setup.method.draft_on)
 
     def backup(rows: int, length: int) -> float:
@@ -103,13 +104,21 @@ def _times(setup: Setup, context: int) -> Times:
             return setup.backup.seconds
         if not length:
             return 0.0
-        step = draft.seconds("step", rows, rows, context)
-        return length * step + draft.seconds("fill", rows, rows, context)
+        step = draft.seconds("step", rows, rows, context) + drawn(rows)
+        return dispatch + length * step + draft.seconds("fill", rows, rows, context)
+
+    def drawn(distributions: int) -> float:
+        return drawing.draft + distributions * drawing.draft_token
+
+    def verify(rows: int, n: int) -> float:
+        drawn = drawing.target + n * drawing.target_token
+        return dispatch + machine.target.seconds("verify", rows, n, context) + drawn
 
     return Times(
         handshake=exchange(setup.batch * setup.lookahead),
-        verify=lambda rows, n: machine.target.seconds("verify", rows, n, context) + sampling,
-        glue=lambda rows, n: draft.seconds("glue", rows, n, context),
-        tree=lambda rows, n: draft.seconds("tree", rows, n, context),
+        verify=verify,
+        # Two messages: for the candidates, and for the steps.
+        glue=lambda rows, n: 2 * dispatch + draft.seconds("glue", rows, n, context) + drawn(n),
+        tree=lambda rows, n: draft.seconds("tree", rows, n, context) + drawn(n),
         backup=backup,
     )

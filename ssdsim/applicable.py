@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from ssdsim.acceptance.hazard import Hazard
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
+from ssdsim.machine import Drawings
 from ssdsim.methods.base import Method
 from ssdsim.policies.base import Policy
 from ssdsim.policies.oracle import Oracle
@@ -117,13 +118,20 @@ def _pass_rules(setup: Setup) -> Iterator[Rule]:
 def _sampling_rules(setup: Setup) -> Iterator[Rule]:
     sampling, honoured = setup.sampling, setup.acceptance.uses
     source = type(setup.acceptance).__name__.lower()
-    costs = setup.machine.sampling > 0 or _sends_probabilities(setup)
+    drawings = setup.machine.sampling
+    costs = drawings != Drawings() or _sends_probabilities(setup)
     why = f"acceptance={source} does not depend on it"
     yield "temperature", "temperature" in honoured or costs, why
-    for option in ("coupling", "saguaro"):
-        yield option, option in honoured, why
+    yield "coupling", "coupling" in honoured or drawings.maximal != drawings.gumbel, why
+    yield "saguaro", "saguaro" in honoured, why
     for option in ("coupling", "saguaro", "latency.sampling"):
         yield option, sampling.temperature > 0, "decoding is greedy at temperature=0"
+    for coupling in ("maximal", "gumbel"):
+        used = sampling.coupling == coupling
+        yield f"latency.sampling.{coupling}", used, f"coupling={sampling.coupling}"
+        for option in ("draft", "draft_token"):
+            drafts = setup.method.draft_on is not None
+            yield f"latency.sampling.{coupling}.{option}", drafts, "the method drafts nothing"
     on = sampling.saguaro_constant < 1
     yield "saguaro.fanout", on, "saguaro.constant=1 turns Saguaro sampling off"
 

@@ -1,5 +1,6 @@
 """From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -98,7 +99,15 @@ def _read_profile(name: str, path: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"profile={name}: {path.name} is not readable ({reason})") from error
     _check_sections(content, f"profile={name}: {path.name}")
-    return dict(content)
+    return {**content, **_beside(content.get("acceptance"), path)}
+
+
+def _beside(acceptance: Any, profile: Path) -> dict[str, Any]:
+    """Return the section `acceptance` if its trace is named from where the profile lies."""
+    trace = acceptance.get("path") if isinstance(acceptance, dict) else None
+    if not isinstance(trace, str) or Path(trace).is_absolute():
+        return {}
+    return {"acceptance": {**acceptance, "path": os.path.relpath(profile.parent / trace)}}
 
 
 def _check_sections(content: Any, where: str) -> None:

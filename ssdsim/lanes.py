@@ -21,16 +21,17 @@ class Lane:
         self.device = device
         self.span: Span | None = None
 
-    def start(self, span: Span, work: float, value: Any = None) -> Event:
-        """Run `work` seconds from now; the event carries `value` when they are done."""
+    def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
+        """Run `work` seconds, `delay` from now; the event carries `value` when they are done."""
+        span.start += delay
         self._claim(span)
         span.end = span.start + work
-        return self.env.timeout(work, value)
+        return self.env.timeout(delay + work, value)
 
     def done(self) -> float:
         """Return how many seconds of the current work are done."""
         assert self.span is not None
-        return self.env.now - self.span.start
+        return max(0.0, self.env.now - self.span.start)
 
     def cut(self, work: float, value: Any = None) -> Event:
         """Change the current work to `work` seconds in all, not less than what is done.
@@ -81,16 +82,18 @@ class SharedLane(Lane):
         self.rate = 1.0
         self.plans = 0
 
-    def start(self, span: Span, work: float, value: Any = None) -> Event:
-        """Run `work` seconds' worth from now."""
+    def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
+        """Run `work` seconds' worth, `delay` from now; until then nobody is slowed."""
+        span.start += delay
         self._claim(span)
         span.end = float("inf")
-        self.progress, self.since = 0.0, self.env.now
+        self.progress, self.since = 0.0, span.start
         return self._run(work, value)
 
     def done(self) -> float:
         """Return how much of the current work is done, in seconds of running alone."""
-        return min(self.work, self.progress + (self.env.now - self.since) * self.rate)
+        running = max(0.0, self.env.now - self.since)
+        return min(self.work, self.progress + running * self.rate)
 
     def cut(self, work: float, value: Any = None) -> Event:
         """Change the current work to `work` seconds in all."""
@@ -129,6 +132,15 @@ class SharedLane(Lane):
 
     def _run(self, work: float, value: Any) -> Event:
         self.work, self.value, self.event = work, value, self.env.event()
+        delay = self.since - self.env.now
+        if delay > 0:
+            begin = self.env.timeout(delay)
+            assert begin.callbacks is not None
+            begin.callbacks.append(lambda _: self._join())
+        else:
+            self._join()
+        return self.event
+
+    def _join(self) -> None:
         self.contention.busy[self.name] = self
         self.contention.update()
-        return self.event

@@ -57,6 +57,45 @@ class Power:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """Seconds that passes take longer where tokens are drawn instead of the best ones taken.
+
+    Attributes
+    ----------
+    target, draft
+        Of every pass of this model.
+    target_token, draft_token
+        Of every distribution in it: a verify has one a token, a draft step one a branch.
+
+    """
+
+    target: float = 0.0
+    target_token: float = 0.0
+    draft: float = 0.0
+    draft_token: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("target", "target_token", "draft", "draft_token"):
+            value = getattr(self, name)
+            require(value >= 0, f"latency.sampling.{name}", value, "needs seconds >= 0")
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """What sampling takes at a temperature above 0, under either coupling."""
+
+    maximal: Drawing = Drawing()
+    gumbel: Drawing = Drawing()
+
+    def under(self, sampling: Sampling) -> Drawing:
+        """Return what it takes under these settings; greedy decoding draws nothing."""
+        if sampling.temperature == 0:
+            return Drawing()
+        drawing: Drawing = getattr(self, sampling.coupling)
+        return drawing
+
+
+@dataclass(frozen=True)
 class Slowdown:
     """How much slower each model runs while the other is busy too (1: not at all)."""
 
@@ -81,10 +120,17 @@ class Machine:
         Service times of the draft on the target's devices; None: the same as `draft`.
     link
         The way between the two.
+    dispatch
+        Seconds between asking for a piece of work and its beginning, on either model: a message
+        there, the answer to the one before, and what is decided in between.
+    padding
+        0, or: all passes of the target in a run have one shape, whatever is in them (as they must
+        where results shall not depend on the shape), which is all slots, K+1 tokens a row, and a
+        context of the longest text, rounded up to a multiple of so many tokens.
     serve
         Seconds the draft takes to look up the speculation cache and reply.
     sampling
-        Seconds a verify takes longer at a temperature above 0.
+        What passes take longer at a temperature above 0.
     slowdown
         Contention between the two while both are busy.
     target_jitter, draft_jitter
@@ -98,8 +144,10 @@ class Machine:
     draft: Latency
     colocated: Latency | None = None
     link: Link = Link()
+    dispatch: float = 0.0
+    padding: int = 0
     serve: float = 0.0
-    sampling: float = 0.0
+    sampling: Drawings = Drawings()
     slowdown: Slowdown = Slowdown()
     target_jitter: Jitter = NoJitter()
     draft_jitter: Jitter = NoJitter()
@@ -107,8 +155,9 @@ class Machine:
     draft_power: Power | None = None
 
     def __post_init__(self) -> None:
+        require(self.padding >= 0, "latency.padding", self.padding, "needs tokens >= 0")
+        require(self.dispatch >= 0, "latency.dispatch", self.dispatch, "needs seconds >= 0")
         require(self.serve >= 0, "latency.serve", self.serve, "needs seconds >= 0")
-        require(self.sampling >= 0, "latency.sampling", self.sampling, "needs seconds >= 0")
 
     def spread(self, devices: int) -> "Machine | None":
         """Return this machine with the target over `devices` devices; None if that is unknown."""

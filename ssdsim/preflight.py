@@ -7,6 +7,7 @@ from ssdsim.acceptance.base import Source
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency, Pass
 from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.padding import padded, prompt_lengths
 from ssdsim.streams import stream
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ def check_source(setup: "Setup", source: Source) -> None:
 
 def check_coverage(setup: "Setup", source: Source) -> None:
     """Ask for the seconds of the smallest and the largest passes that may come."""
-    own, sequences = setup.workload.prompt_tokens, range(setup.workload.prompts)
-    prompts = [source.prompt_tokens(seq) or own for seq in sequences]
+    prompts, shape = prompt_lengths(setup, source), padded(setup, source)
     shortest, longest = min(prompts), max(prompts)
+    if shape is not None:
+        setup.machine.target.seconds("verify", *shape)
     for rows in {1, min(setup.batch, setup.workload.prompts)}:
         for model, work, tokens in _passes(setup, rows):
             for context in (shortest, longest + setup.workload.output_tokens):

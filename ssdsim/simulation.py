@@ -14,6 +14,7 @@ from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.machine import Machine
 from ssdsim.methods.base import Method
+from ssdsim.padding import padded
 from ssdsim.policies.base import Policy
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.preflight import check_coverage, check_source
@@ -115,36 +116,41 @@ class Simulation:
 
     def _row(self, source: Source, seq: int) -> Row:
         prompt, kind = source.prompt(seq)
-        workload = self.setup.workload
+        workload, known = self.setup.workload, source.prompt_tokens(seq)
+        length = workload.prompt_tokens if known is None else known
         record = SequenceRecord(
             seq=seq,
             prompt=prompt,
             kind=kind,
-            prompt_tokens=workload.prompt_tokens,
+            prompt_tokens=length,
             output=None,
             tokens=0,
             arrival=0.0,
         )
         self.recorder.sequences.append(record)
-        return Row(record, left=workload.output_tokens, context=workload.prompt_tokens, ready=0.0)
+        return Row(record, left=workload.output_tokens, context=length, ready=0.0)
 
     def _workers(self, source: Source) -> tuple[SimulatedTarget, SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
         own = setup.method.draft_on != "target"
-        lane = self._lanes()
+        lane, drawing = self._lanes(), machine.sampling.under(setup.sampling)
         target = SimulatedTarget(
             lane("target", "target"),
             machine.target,
             self.recorder,
             _factors(machine.target_jitter, setup.seed, "target jitter"),
+            machine.dispatch,
+            drawing,
             source,
-            machine.sampling if setup.sampling.temperature > 0 else 0.0,
+            padded(setup, source),
         )
         draft = SimulatedDraft(
             lane("draft", "draft" if own else "target"),
             setup.draft_latency,
             self.recorder,
             _factors(machine.draft_jitter, setup.seed, "draft jitter"),
+            machine.dispatch,
+            drawing,
             source.vocabulary,
             exchange_seconds(machine, setup.sampling, setup.method.draft_on),
         )

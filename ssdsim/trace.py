@@ -187,11 +187,19 @@ class Run:
         """Write the tables, the timeline and last of all `run.json`: all of them, or none."""
         from ssdsim.timeline import perfetto
 
+        self._write(directory, lambda path: _write_json(path, perfetto(self), indent=None))
+
+    def save_small(self, directory: Path) -> None:
+        """Write the same without the timeline, which follows from the spans."""
+        self._write(directory)
+
+    def _write(self, directory: Path, timeline: Callable[[Path], None] | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         with _replacing(directory) as partial:
             for name, table in self.tables.items():
-                pq.write_table(table, partial(f"{name}.parquet"))
-            _write_json(partial("timeline.json"), perfetto(self), indent=None)
+                pq.write_table(table, partial(f"{name}.parquet"), compression="zstd")
+            if timeline is not None:
+                timeline(partial("timeline.json"))
             _write_json(partial("run.json"), self.info)
 
     def save_info(self, directory: Path) -> None:

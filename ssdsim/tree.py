@@ -30,11 +30,13 @@ class SimulatedTree:
             self.ready = draft.lane.env.timeout(0.0)
             return
         self.jitter = draft.jitter()
-        self.glue = draft.glue_seconds(rows) * self.jitter
+        # The outcomes are chosen once the glue pass has answered: the steps are a second message.
+        self.glue = draft.glue_seconds(rows) * self.jitter + draft.dispatch
         self.step = draft.tree_seconds(rows, branches) * self.jitter
         number = draft.recorder.verifies - 1
         self.span = draft.span("prespeculate", rows, number, branches, branches * length)
-        self.ready = draft.lane.start(self.span, self.glue + length * self.step)
+        work = self.glue + length * self.step
+        self.ready = draft.lane.start(self.span, work, delay=draft.dispatch)
 
     def wait(self, winners: Sequence[Row]) -> Event:  # noqa: ARG002 - it waits for all alike
         """Finish every branch."""

@@ -11,8 +11,9 @@ from ssdsim.acceptance.base import Sampling, Source
 from ssdsim.errors import ConfigError
 from ssdsim.lanes import Lane
 from ssdsim.latency.base import Latency, Pass
-from ssdsim.machine import Machine
+from ssdsim.machine import Drawing, Machine
 from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.padding import Shape
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
 from ssdsim.tree import SimulatedTree
@@ -20,12 +21,23 @@ from ssdsim.tree import SimulatedTree
 
 @dataclass(eq=False)
 class Worker:
-    """A model on a lane: knows the seconds of its passes and writes down its spans."""
+    """A model on a lane: knows the seconds of its passes and writes down its spans.
+
+    Attributes
+    ----------
+    lane, latency, recorder, jitter
+        Where it works, what its passes take, where that is written down, how it scatters.
+    dispatch, drawing
+        As `ssdsim.machine.Machine` says.
+
+    """
 
     lane: Lane
     latency: Latency
     recorder: Recorder
     jitter: Callable[[], float]
+    dispatch: float
+    drawing: Drawing
 
     def __post_init__(self) -> None:
         self.seconds = lru_cache(maxsize=65536)(self.latency.seconds)
@@ -63,18 +75,18 @@ class Worker:
         if not seconds:
             return self.lane.env.timeout(0.0)
         span = self.span("prefill", rows, self.recorder.verifies, 0, tokens)
-        return self.lane.start(span, seconds * self.jitter())
+        return self.lane.start(span, seconds * self.jitter(), delay=self.dispatch)
 
 
 @dataclass(eq=False)
 class SimulatedTarget(Worker):
     """The target: what the source says comes true when the verify ends.
 
-    `sampling` is what a verify takes longer at this temperature, in seconds.
+    `shape` is that of every verify; None: as its rows are.
     """
 
     source: Source
-    sampling: float
+    shape: Shape | None
 
     def admit(self, row: Row) -> None:
         """Give the row its text and its prompt."""
@@ -93,10 +105,11 @@ class SimulatedTarget(Worker):
         tokens = len(rows)
         for speculation in speculations:
             tokens += len(speculation.parents)
-        seconds = (self.expected("verify", rows, tokens) + self.sampling) * self.jitter()
+        seconds = self._verify_seconds(rows, tokens) * self.jitter()
         span = self.span("verify", rows, self.recorder.verifies, 0, tokens)
         self.recorder.verifies += 1
-        return self.lane.start(span, seconds, [speculation.truth for speculation in speculations])
+        truths = [speculation.truth for speculation in speculations]
+        return self.lane.start(span, seconds, truths, self.dispatch)
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Let the text grow."""
@@ -107,7 +120,13 @@ class SimulatedTarget(Worker):
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
-        return self.expected("verify", rows, len(rows) * (lookahead + 1)) + self.sampling
+        return self._verify_seconds(rows, len(rows) * (lookahead + 1))
+
+    def _verify_seconds(self, rows: Sequence[Row], tokens: int) -> float:
+        drawn = self.drawing.target + tokens * self.drawing.target_token
+        if self.shape is not None:
+            return self.seconds("verify", *self.shape) + drawn
+        return self.expected("verify", rows, tokens) + drawn
 
 
 @dataclass(eq=False)
@@ -131,7 +150,7 @@ class SimulatedDraft(Worker):
         """Draft `lookahead` tokens a row in series."""
         seconds = self.speculate_seconds(rows, lookahead) * self.jitter()
         found = [row.text.speculate(lookahead, speculator) for row in rows]
-        return self._work(rows, found, seconds)
+        return self._work(rows, found, seconds, self.dispatch)
 
     def adopt(
         self,
@@ -145,7 +164,7 @@ class SimulatedDraft(Worker):
             row.text.propose(proposal, lookahead)
             for row, proposal in zip(rows, proposals, strict=True)
         ]
-        return self._work(rows, found, seconds)
+        return self._work(rows, found, seconds, 0.0)  # nobody is sent a message
 
     def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:  # noqa: ARG002 - it asks nobody
         """Return the speculations: their source knew the candidates; the tree pays for the glue."""
@@ -159,23 +178,24 @@ class SimulatedDraft(Worker):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
-        step = self.expected("step", rows, len(rows))
+        step = self.expected("step", rows, len(rows)) + self._drawn(len(rows))
         return lookahead * step + self.expected("fill", rows, len(rows))
 
     def tree_seconds(self, rows: Sequence[Row], branches: int) -> float:
         """Return the expected seconds of one step over `branches` branches, all rows together."""
-        return self.expected("tree", rows, branches)
+        return self.expected("tree", rows, branches) + self._drawn(branches)
 
     def glue_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of the pass that gives the candidates at every node."""
         tokens = len(rows)
         for row in rows:
             tokens += len(row.cached.parents) if row.cached else 0
-        return self.expected("glue", rows, tokens)
+        return self.expected("glue", rows, tokens) + self._drawn(tokens)
 
     def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
         """Return the most branches a row (at most 1024) whose tree takes no more than `seconds`."""
-        left = (seconds - self.glue_seconds(rows)) * (1 + 1e-9)  # sums of floats may miss by an ulp
+        left = seconds - self.glue_seconds(rows) - self.dispatch
+        left *= 1 + 1e-9  # sums of floats may miss by an ulp
         low, high = 0, 1024
         while low < high:
             middle = (low + high + 1) // 2
@@ -190,12 +210,17 @@ class SimulatedDraft(Worker):
         except ConfigError:
             return inf
 
-    def _work(self, rows: Sequence[Row], found: list[Speculation], seconds: float) -> Event:
+    def _drawn(self, distributions: int) -> float:
+        return self.drawing.draft + distributions * self.drawing.draft_token
+
+    def _work(
+        self, rows: Sequence[Row], found: list[Speculation], seconds: float, delay: float
+    ) -> Event:
         tokens = sum(len(speculation.parents) for speculation in found)
         span = self.span("speculate", rows, self.recorder.verifies, len(rows), tokens)
         for row in rows:
             row.work = span
-        return self.lane.start(span, seconds, found)
+        return self.lane.start(span, seconds, found, delay)
 
 
 def exchange_seconds(

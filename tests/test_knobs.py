@@ -23,7 +23,7 @@ from ssdsim.latency.constant import Constant
 from ssdsim.latency.jitter import Lognormal, Quantiles
 from ssdsim.latency.roofline import Roofline
 from ssdsim.latency.table import Table
-from ssdsim.machine import Link, Machine, Power, Slowdown
+from ssdsim.machine import Drawing, Drawings, Link, Machine, Power, Slowdown
 from ssdsim.plugins import CONF, GROUPS, options, plugins
 from ssdsim.simulation import simulate
 from ssdsim.workload import Workload
@@ -133,7 +133,15 @@ PARTS = {
     ),
     "Machine link": (IID, "latency.link={latency: 0.3}"),
     "Machine serve": (IID, "latency.serve=0.3"),
-    "Machine sampling": (WARM, "latency.sampling=0.3"),
+    "Machine dispatch": (IID, "latency.dispatch=0.3"),
+    "Machine padding": (ROOFLINE, "latency.padding=4096"),
+    "Machine sampling": (WARM, "latency.sampling={maximal: {draft: 0.3}}"),
+    "Drawings maximal": (WARM, "latency.sampling.maximal={target: 0.3}"),
+    "Drawings gumbel": ((*WARM, "coupling=gumbel"), "latency.sampling.gumbel={target: 0.3}"),
+    "Drawing target": (WARM, "latency.sampling.maximal.target=0.3"),
+    "Drawing target_token": (WARM, "latency.sampling.maximal.target_token=0.3"),
+    "Drawing draft": (WARM, "latency.sampling.maximal.draft=0.3"),
+    "Drawing draft_token": (WARM, "latency.sampling.maximal.draft_token=0.3"),
     "Machine slowdown": (IID, "latency.slowdown={draft: 2.5}"),
     "Machine target_jitter": (IID, "latency.target_jitter={_target_: lognormal, sigma: 0.2}"),
     "Machine draft_jitter": (IID, "latency.draft_jitter={_target_: lognormal, sigma: 0.2}"),
@@ -148,6 +156,18 @@ PARTS = {
         "latency.target_jitter.values=[0.9,1,3]",
     ),
 }
+PARTS_OF = (
+    HazardTable,
+    Workload,
+    Link,
+    Power,
+    Slowdown,
+    Drawing,
+    Drawings,
+    Machine,
+    Lognormal,
+    Quantiles,
+)
 MAIN = {
     "method": (IID, "method=speculative"),
     "policy": (IID, "policy=oracle"),
@@ -212,7 +232,7 @@ def knobs():
     for group in GROUPS:
         for name, plugin in plugins(group).items():
             yield from (f"{group}={name} {field.name}" for field in options(plugin))
-    for kind in (HazardTable, Workload, Link, Power, Slowdown, Machine, Lognormal, Quantiles):
+    for kind in PARTS_OF:
         yield from (f"{kind.__name__} {field.name}" for field in fields(kind))
 
 

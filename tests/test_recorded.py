@@ -132,9 +132,10 @@ def test_the_same_test_tells_other_settings_apart(sampled, replayed, decoded):
 
 def test_the_same_test_catches_ranks_that_forget_the_rejected_token(sampled):
     source = Recorded(sampled).open(Sampling(1.0), default_rng(1))
-    source.table.e[:], kept = 0.0, source.table.e.copy()
+    table = source.texts[0].table
+    table.e[:], kept = 0.0, table.e.copy()
     one = rounds(source, 70, 100, 3)
-    source.table.e[:] = kept  # the table is shared between sources of one trace
+    table.e[:] = kept  # the table is shared between sources of one trace
     other = rounds(PAIR.open(Sampling(1.0), default_rng(2)), 70, 100, 3)
     assert homogeneity(Counter(one), Counter(other)) < 1e-6
 
@@ -166,6 +167,78 @@ def test_greedy_was_recorded_once_for_both_couplings(exact):
         for coupling in ("maximal", "gumbel")
     )
     assert one.speculate(5, "primary").truth == other.speculate(5, "primary").truth
+
+
+# Between two recorded temperatures
+
+
+def opened(path, *sampling):
+    return Recorded(path).open(Sampling(*sampling), default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("temperature", "goes_up"),
+    [(0.75, "0101010101"), (0.6, "0000100001"), (0.9, "0111101111"), (0.51, "0000000000")],
+)
+def test_prompts_are_shared_out_evenly(sampled, temperature, goes_up):
+    source, below, above = (opened(sampled, at) for at in (temperature, 0.5, 1.0))
+    for seq, up in enumerate(goes_up):
+        own = (above if up == "1" else below).text(seq)
+        text = source.text(seq)
+        assert source.prompt(seq) == below.prompt(seq) == above.prompt(seq)
+        assert (text.tokens, text.ranks, text.stops) == (own.tokens, own.ranks, own.stops)
+        assert text.speculate(5, "primary") == own.speculate(5, "primary")
+
+
+def test_means_are_linear_between_temperatures(sampled):
+    def accepted(temperature):
+        source = opened(sampled, temperature)
+        texts = [source.texts[seq] for seq in range(70)]
+        return np.mean([text.table.a[text.first : text.first + 100].mean() for text in texts])
+
+    low, middle, high = map(accepted, (0.5, 0.75, 1.0))
+    assert abs(low - high) > 0.02
+    assert middle == pytest.approx((low + high) / 2, abs=0.01)
+
+
+def test_greedy_texts_stay_greedy_beside_others(exact):
+    """Greedy decoding is temperature 0 of the other coupling too, and sends its best token."""
+    source = opened(exact, 0.35, "gumbel")
+    for seq, own in enumerate((0.0, 0.7) * 2):
+        text, alone = source.text(seq), opened(exact, own, "gumbel").text(seq)
+        assert text.speculate(9, "primary").truth == alone.speculate(9, "primary").truth
+        assert (text.table.sends[:, 0] == 1).all()
+
+
+def test_saguaros_columns_serve_between_temperatures_too(sampled):
+    held_back = ("maximal", 0.3, 3)
+    source, below = (opened(sampled, at, *held_back) for at in (0.75, 0.5))
+    above = opened(sampled, 1.0, *held_back)
+    for seq, own in enumerate((below, above)):
+        assert (source.texts[seq].table.a == own.texts[seq].table.a).all()
+        assert (source.texts[seq].table.sends == own.texts[seq].table.sends).all()
+
+
+def test_only_prompts_recorded_at_both_are_shared_out(damaged):
+    def without(*unwanted):
+        def drop(rows):
+            pairs = zip(rows["prompt"].to_pylist(), rows["temperature"].to_pylist(), strict=True)
+            return rows.filter(pa.array([pair not in unwanted for pair in pairs]))
+
+        return drop
+
+    path = damaged(without(("synthetic-0", 0.7), ("synthetic-3", 0.0)))
+    source = opened(path, 0.35, "gumbel")
+    assert [source.prompt(seq)[0][-1] for seq in range(3)] == ["1", "2", "1"]
+    gone = [(f"synthetic-{seq}", 0.0 if seq % 2 else 0.7) for seq in range(4)]
+    problem = r"^temperature=0\.35: .* has no prompt at both 0\.0 and 0\.7"
+    refused(damaged(without(*gone)), problem, Sampling(0.35, "gumbel"))
+
+
+@pytest.mark.parametrize("sampling", [Sampling(0.71, "gumbel"), Sampling(0.35), Sampling(2.0)])
+def test_nothing_is_guessed_outside_the_recorded_temperatures(exact, sampling):
+    problem = r"^temperature, coupling=.* has \[\(0\.0, 'maximal'\), \(0\.7, 'gumbel'\)\]"
+    refused(exact, problem, sampling)
 
 
 # A position
@@ -428,6 +501,15 @@ def test_a_trace_reads_back_as_it_was_written(exact):
     assert trace.prompts["synthetic-3"] == PAIR.prompt_ids(3)
     assert trace.columns["top_ids"].shape == (2 * 4 * 60, 16)
     assert trace.columns["saguaro_e"].shape == (2 * 4 * 60, 2)
+
+
+def test_numbers_are_written_byte_by_byte_and_words_as_a_dictionary(exact):
+    group = pq.read_metadata(f"{exact}/acceptance.parquet").row_group(0)
+    found = {group.column(at).path_in_schema: group.column(at).encodings for at in range(16)}
+    split = {name for name, encodings in found.items() if "BYTE_STREAM_SPLIT" in encodings}
+    lists = {f"{name}.list.element" for name in ("top_q", "top_p", "saguaro_a", "saguaro_e")}
+    assert split == {"temperature", "a", "e", "logp", "logq"} | lists
+    assert "RLE_DICTIONARY" in found["prompt"]
 
 
 def test_a_table_must_cover_the_contexts_that_recorded_prompts_lead_to(exact):

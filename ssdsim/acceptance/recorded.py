@@ -1,7 +1,9 @@
 """What real models did, replayed: the acceptance trace as an acceptance source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
+from math import floor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.own_rounds import is_run, texts_of_run
 from ssdsim.acceptance.position import holds_back, is_deterministic
 from ssdsim.acceptance.replay import RecordedText, ReplayText, Table
 from ssdsim.acceptance.trace_file import AcceptanceTrace, read_trace
@@ -18,16 +21,28 @@ from ssdsim.noise import Noise
 from ssdsim.verification import Array, certain
 
 Columns = dict[str, NDArray[Any]]
+Texts = tuple[RecordedText, ...]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """An acceptance trace, replayed for any lookahead, policy, fan-out, backup and timing.
+    """What a pair of models did, replayed for other lookaheads, policies, backups and timings.
+
+    An acceptance trace replays any of them. At a temperature between two recorded ones, texts of
+    both are replayed, each by its own numbers: the upper one's share of the prompts grows
+    linearly from one to the other and is spread evenly over them. So means over prompts are
+    linear between temperatures, as times are between the points of a table, and as there nothing
+    is guessed outside. Greedy decoding is temperature 0 of either coupling.
+
+    A run's own rounds replay others of greedy or `gumbel` decoding exactly, and under `maximal`
+    the run itself (`own_rounds`).
 
     Attributes
     ----------
     path
-        The directory that holds `acceptance.parquet` and its `run.json`.
+        The directory of an acceptance trace (acceptance.parquet; between two recorded
+        temperatures, prompts are shared out between both) or of a run that drafted, whose rounds
+        are replayed.
     kinds
         Which kinds of prompts to replay; all by default.
 
@@ -43,27 +58,28 @@ class Recorded:
         Raises
         ------
         ConfigError
-            The trace is not readable (`read_trace`), or has no such temperature and coupling, no
-            such kind of prompt, or no such Saguaro setting; the message lists what it has.
+            The trace is not readable (`read_trace`), or has no such temperature and coupling (nor
+            temperatures around it), no such kind of prompt, or no such Saguaro setting; the
+            message lists what it has. Likewise for a run (`texts_of_run`).
 
         """
         files = sorted(Path(self.path).glob("*"))
         written = tuple(file.stat().st_mtime_ns for file in files)
-        table, vocabulary = _load(self, sampling, written)
-        return RecordedSource(table, vocabulary, int(rng.integers(2**63)))
+        texts, vocabulary = _load(self, sampling, written)
+        return RecordedSource(texts, vocabulary, int(rng.integers(2**63)))
 
 
 @dataclass(frozen=True)
 class RecordedSource:
     """Recorded texts; sequences beyond their number start over with fresh draws."""
 
-    table: Table
+    texts: Texts
     vocabulary: int
     key: int
 
     def text(self, seq: int) -> ReplayText:
         """Return the text of sequence `seq` at its prompt's end."""
-        return ReplayText(self.table, self._recorded(seq), Noise(self.key, seq))
+        return ReplayText(self._recorded(seq), Noise(self.key, seq))
 
     def prompt(self, seq: int) -> tuple[str, str]:
         """Return the name and the kind of the prompt of sequence `seq`."""
@@ -78,7 +94,7 @@ class RecordedSource:
         return self._recorded(seq).length
 
     def _recorded(self, seq: int) -> RecordedText:
-        return self.table.texts[seq % len(self.table.texts)]
+        return self.texts[seq % len(self.texts)]
 
 
 @lru_cache(maxsize=8)
@@ -86,9 +102,50 @@ def _load(
     config: Recorded,
     sampling: Sampling,
     written: tuple[int, ...],  # noqa: ARG001 - part of the key: a file written anew is read anew
-) -> tuple[Table, int]:
+) -> tuple[Texts, int]:
     """Read and select once for all replications of a run."""
+    if is_run(config.path):
+        return texts_of_run(config.path, config.kinds, sampling)
     trace = read_trace(config.path)
+    below, above = _around(trace, sampling)
+    texts = _texts_at(trace, config, replace(sampling, temperature=below))
+    if below < above:
+        upper = _texts_at(trace, config, replace(sampling, temperature=above))
+        share = (sampling.temperature - below) / (above - below)
+        texts = _shared_out(texts, upper, share)
+        right = f"{config.path} has no prompt at both {below} and {above}"
+        require(bool(texts), "temperature", sampling.temperature, right)
+    return texts, trace.vocabulary
+
+
+def _around(trace: AcceptanceTrace, sampling: Sampling) -> tuple[float, float]:
+    """Return the recorded temperatures next to the one asked for.
+
+    They are equal to it if it was recorded itself, or lies outside (`_select` then says so).
+    """
+    greedy = trace.columns["temperature"] == 0  # of either coupling
+    own = greedy | (trace.columns["coupling"] == sampling.coupling)
+    recorded, asked = np.unique(trace.columns["temperature"][own]), sampling.temperature
+    at = int(np.searchsorted(recorded, asked))
+    if np.isclose(recorded, asked).any() or at in {0, len(recorded)}:
+        return asked, asked
+    return float(recorded[at - 1]), float(recorded[at])
+
+
+def _shared_out(lower: Texts, upper: Texts, share: float) -> Texts:
+    """Return a text of every prompt that both have, `share` of them from `upper`."""
+    above = {text.name: text for text in upper}
+    both = [text for text in lower if text.name in above]
+    # Quotients of floats may miss a whole number by an ulp.
+    taken = [floor(at * share + 1e-9) for at in range(len(both) + 1)]
+    return tuple(
+        above[text.name] if after > before else text
+        for text, (before, after) in zip(both, pairwise(taken), strict=True)
+    )
+
+
+def _texts_at(trace: AcceptanceTrace, config: Recorded, sampling: Sampling) -> Texts:
+    """Return the texts recorded at this very temperature."""
     rows = _select(trace, config, sampling)
     _, first, text = np.unique(
         trace.columns["prompt"][rows], return_index=True, return_inverse=True
@@ -97,23 +154,19 @@ def _load(
     together = rows[np.argsort(first[text], kind="stable")]
     columns = {name: column[together] for name, column in trace.columns.items()}
     a, e = _decisions(trace, columns, sampling, config.path)
-    return _table(columns, _texts(trace, columns), a, e, sampling), trace.vocabulary
+    return _texts(trace, columns, _table(columns, a, e, sampling))
 
 
 def _select(trace: AcceptanceTrace, config: Recorded, sampling: Sampling) -> NDArray[np.intp]:
     """Return the rows of this temperature and coupling, and of these kinds."""
     columns = trace.columns
-    temperature = np.isclose(columns["temperature"], sampling.temperature)
-    coupling = columns["coupling"] == sampling.coupling
-    if sampling.temperature == 0 and not (temperature & coupling).any():
-        coupling |= True  # greedy decoding is the same under either
-    there = sorted(set(zip(columns["temperature"].tolist(), columns["coupling"], strict=True)))
     wanted = (sampling.temperature, sampling.coupling)
+    recorded = trace.at(*wanted)
+    there = sorted(set(zip(columns["temperature"].tolist(), columns["coupling"], strict=True)))
     right = f"{config.path} has {there}"
-    require(bool((temperature & coupling).any()), "temperature, coupling", wanted, right)
+    require(bool(recorded.any()), "temperature, coupling", wanted, right)
     kinds = sorted(set(columns["kind"]))
-    kind = np.isin(columns["kind"], config.kinds or kinds)
-    rows = np.flatnonzero(temperature & coupling & kind)
+    rows = np.flatnonzero(recorded & np.isin(columns["kind"], config.kinds or kinds))
     right = f"{config.path} has {kinds}"
     require(rows.size > 0, "acceptance.kinds", list(config.kinds), right)
     return rows
@@ -132,13 +185,10 @@ def _decisions(
     return columns["saguaro_a"][:, at], columns["saguaro_e"][:, at]
 
 
-def _table(
-    columns: Columns, texts: tuple[RecordedText, ...], a: Array, e: Array, sampling: Sampling
-) -> Table:
+def _table(columns: Columns, a: Array, e: Array, sampling: Sampling) -> Table:
     ids, q = columns["top_ids"], columns["top_q"].astype(np.float64)
     sends, excess = _drafting(q, columns["top_p"], sampling)
     return Table(
-        texts=texts,
         token=columns["token"],
         rank=columns["rank"],
         a=a,
@@ -164,11 +214,11 @@ def _drafting(q: Array, p: Array, sampling: Sampling) -> tuple[Array, Array]:
     return sends, np.maximum(sends - p, 0.0)
 
 
-def _texts(trace: AcceptanceTrace, columns: Columns) -> tuple[RecordedText, ...]:
+def _texts(trace: AcceptanceTrace, columns: Columns, table: Table) -> Texts:
     """Return where each text lies: the rows of a text stand together."""
     names, first, length = np.unique(columns["prompt"], return_index=True, return_counts=True)
     places = sorted(zip(first.tolist(), length.tolist(), names, strict=True))
     return tuple(
-        RecordedText(name, columns["kind"][at], tuple(trace.prompts[name]), at, count)
+        RecordedText(table, name, columns["kind"][at], tuple(trace.prompts[name]), at, count)
         for at, count, name in places
     )

@@ -23,28 +23,16 @@ _NEVER = 1 << 62
 
 
 @dataclass(frozen=True)
-class RecordedText:
-    """Where a text's rows are: `first` .. `first + length - 1`, after the token ids of `prompt`."""
-
-    name: str
-    kind: str
-    prompt: tuple[int, ...]
-    first: int
-    length: int
-
-
-@dataclass(frozen=True)
 class Table:
     """The rows of one temperature and coupling, those of a text together and in order.
 
     A slot is a place among a row's M listed candidates; slot M stands for all tokens not listed.
+    M may be 0, where nothing is known of the candidates: speculations then carry none.
 
     Attributes
     ----------
-    texts
-        The recorded texts.
     token, rank
-        x and its rank among the draft's candidates, shape (rows,).
+        x and its rank among the draft's candidates, shape (rows,); -1 where that is not known.
     a, e
         P(draft accepted | x) and P(the rejected token outranks x | x), shape (rows,).
     confidence
@@ -57,7 +45,6 @@ class Table:
 
     """
 
-    texts: tuple[RecordedText, ...]
     token: Whole
     rank: Whole
     a: Array
@@ -79,11 +66,23 @@ class Table:
         return list(map(tuple, self.ids[:, :-1].tolist()))
 
 
+@dataclass(frozen=True)
+class RecordedText:
+    """A text: rows `first` .. `first + length - 1` of a table, after the token ids of `prompt`."""
+
+    table: Table
+    name: str
+    kind: str
+    prompt: tuple[int, ...]
+    first: int
+    length: int
+
+
 class ReplayText:
     """One recorded text with its draws."""
 
-    def __init__(self, table: Table, text: RecordedText, noise: Noise) -> None:
-        self.table = table
+    def __init__(self, text: RecordedText, noise: Noise) -> None:
+        self.table = table = text.table
         self.at = 0
         self.length = text.length
         self.history = list(text.prompt)
@@ -160,16 +159,24 @@ def _speculation(
 ) -> Speculation:
     """Return the chain of all nodes but the last, where nothing is sent."""
     _, _, tokens, confidences = zip(*nodes, strict=True)
-    of = table.candidates
-    left = [of[row][:slot] + of[row][slot + 1 :] for row, slot, _, _ in nodes[:-1]]
+    candidates = _left(table, nodes)
     return Speculation(
         chain(len(nodes) - 1),
         speculator,
         tokens[:-1],
-        confidences[:-1],
-        (*left, of[nodes[-1][0]]),
+        confidences[:-1] if candidates else (),
+        candidates,
         Outcome(accepted, rank),
     )
+
+
+def _left(table: Table, nodes: list[Node]) -> tuple[tuple[float, ...], ...]:
+    """Return the candidates after every node, what was sent left out; () where none is listed."""
+    of = table.candidates
+    if not of[0]:
+        return ()
+    left = [of[row][:slot] + of[row][slot + 1 :] for row, slot, _, _ in nodes[:-1]]
+    return (*left, of[nodes[-1][0]])
 
 
 def _next(rejected: NDArray[np.bool_]) -> list[int]:

@@ -75,6 +75,15 @@ class AcceptanceTrace:
     vocabulary: int
     prompts: dict[str, list[int]]
 
+    def at(self, temperature: float, coupling: str) -> NDArray[np.bool_]:
+        """Return which rows were recorded so, shape (rows,).
+
+        Greedy decoding is the same under either coupling: rows of the other one serve as well.
+        """
+        warm = np.isclose(self.columns["temperature"], temperature)
+        own = warm & (self.columns["coupling"] == coupling)
+        return np.asarray(own if temperature > 0 or own.any() else warm)
+
 
 def write_trace(
     directory: str | Path,
@@ -106,9 +115,27 @@ def write_trace(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     columns = {name: pa.array([row[name] for row in rows], _arrow(name)) for name in _COLUMNS}
-    pq.write_table(pa.table(columns), directory / TABLE, compression="zstd")
+    pq.write_table(pa.table(columns), directory / TABLE, compression="zstd", **_encoding())
     own = {"saguaro_grid": grid, "vocabulary": vocabulary, "prompts": prompts}
     (directory / INFO).write_text(json.dumps({**(info or {}), **own}, indent=1) + "\n")
+
+
+def _encoding() -> dict[str, list[str]]:
+    """Return which columns parquet writes how, for a file that is small enough to commit.
+
+    Numbers are hardly ever equal, but their bytes of the same place are alike: signs and exponents
+    compress well once they stand together. A dictionary serves only what repeats.
+    """
+    floats = {name for name, kind in _COLUMNS.items() if kind.startswith("float")}
+    return {
+        "use_byte_stream_split": [_leaf(name) for name in _COLUMNS if name in floats],
+        "use_dictionary": [_leaf(name) for name in _COLUMNS if name not in floats],
+    }
+
+
+def _leaf(name: str) -> str:
+    """Return what parquet calls the column of a list's values, or of a plain column."""
+    return f"{name}.list.element" if name in _LISTS else name
 
 
 def read_trace(directory: str | Path) -> AcceptanceTrace:

@@ -1,0 +1,201 @@
+"""Measure this machine and a pair of models, so that ssdsim can predict them.
+
+`python -m ssdreal.profile` makes calibration runs in random order, lets the target speak at several
+temperatures, lets both models read what it said, and writes `traces/NAME/`: every timing, the
+acceptance trace, and a profile that `python -m ssdsim profile=NAME` takes.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from numpy.random import default_rng
+from rich.console import Console
+
+from ssdreal.bench import PAIRS
+from ssdreal.config import Pair
+from ssdreal.execution import CHUNK, Task
+from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.profiling.split import Fitted, read_split
+from ssdreal.profiling.texts import Speaker, Told, decodings, read_by_both, shortened
+from ssdreal.profiling.visits import Tour, joined
+from ssdreal.sitting import Sitting
+from ssdreal.topology import Topology, topology
+from ssdreal.workload import Prompt
+from ssdsim.acceptance.recorded import Recorded
+from ssdsim.acceptance.trace_file import write_trace
+from ssdsim.calibration.fit import Calibration
+from ssdsim.calibration.plan import Visit, plan, shuffled
+from ssdsim.calibration.profile_file import TIMINGS, write_profile
+from ssdsim.calibration.timings import Timing, to_table
+from ssdsim.console import progress
+from ssdsim.errors import ConfigError, RunError, require
+from ssdsim.plugins import ROOT
+from ssdsim.results import describe as described
+from ssdsim.results import provenance
+from ssdsim.workload import Workload
+
+TRACES = ROOT / "traces"
+SEED = 0
+LONG = 1800
+"""Characters of a long prompt: some 450 tokens."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line asks for."""
+
+    name: str
+    pair: str
+    dtype: str
+    topology: str
+    repeats: int
+    tokens: int
+    visit_tokens: int
+    prompts: str | None
+    split: Fitted
+
+    @property
+    def folder(self) -> Path:
+        """Where everything goes."""
+        return TRACES / self.name
+
+    @property
+    def models(self) -> Pair:
+        """Both models."""
+        return PAIRS[self.pair]
+
+
+def order(arguments: list[str] | None = None) -> Order:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ssdreal.profile", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--name", default="this_machine", help="of the profile")
+    parser.add_argument("--pair", choices=PAIRS, default="smollm2")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--topology", default="auto", help="cpu, one_gpu, two_gpus")
+    parser.add_argument("--repeats", type=int, default=3, help="of every calibration run")
+    parser.add_argument("--tokens", type=int, default=48, help="of every text")
+    parser.add_argument("--visit-tokens", type=int, default=32, help="of a calibration run's texts")
+    parser.add_argument("--prompts", help="a file of prompts instead of the project's own")
+    parser.add_argument("--quick", action="store_true", help="a look, in about a minute")
+    given = parser.parse_args(arguments)
+    split = read_split().fit
+    if given.quick:
+        given.repeats, given.tokens, given.visit_tokens = 1, 16, 16
+        split = split.quick()
+    for name in ("repeats", "tokens", "visit_tokens"):
+        value = getattr(given, name)
+        require(value >= 1, f"--{name.replace('_', '-')}", value, "needs a number >= 1")
+    fine = given.name.isidentifier()
+    require(fine, "--name", given.name, "needs letters, digits and underscores")
+    names = ("name", "pair", "dtype", "topology", "repeats", "tokens", "visit_tokens", "prompts")
+    return Order(**{name: getattr(given, name) for name in names}, split=split)
+
+
+def measure(asked: Order, console: Console) -> Path:
+    """Measure everything; return the profile's folder.
+
+    Raises
+    ------
+    ConfigError
+        Something that was asked for cannot be.
+    RunError
+        A worker was lost.
+
+    """
+    where, prompts = topology(asked.topology), asked.split.read(asked.prompts)
+    short, long = _tasks(asked, prompts), _tasks(asked, joined(prompts, LONG))
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with closing(Sitting(asked.models, asked.dtype)) as sitting:
+        tour = Tour(sitting, where, short, long or short, asked.visit_tokens)
+        visits = plan(asked.split.lookaheads, asked.split.branches, asked.split.batch)
+        pieces = _visited(asked, tour, visits)
+        told = _told(asked, sitting, where, short)
+    _say(console, "both models read the texts")
+    _write(asked, short, pieces, told)
+    return asked.folder
+
+
+def _visited(asked: Order, tour: Tour, visits: Sequence[Visit]) -> list[Timing]:
+    found: list[Timing] = []
+    rounds = shuffled(visits, asked.repeats, default_rng(SEED))
+    with progress(shown=True) as bar:
+        task = bar.add_task("calibration runs", total=len(rounds))
+        for number, visit in enumerate(rounds):
+            found += tour.pieces(visit, number)
+            pq.write_table(to_table(found), asked.folder / TIMINGS, compression="zstd")
+            bar.advance(task)
+    return found
+
+
+def _told(asked: Order, sitting: Sitting, where: Topology, tasks: Sequence[Task]) -> list[Told]:
+    speaker = Speaker(sitting, where, tasks, asked.tokens, SEED)
+    ways = list(decodings(asked.split.temperatures))
+    with progress(shown=True) as bar:
+        return [speaker.told(way) for way in bar.track(ways, description="the target speaks")]
+
+
+def _write(
+    asked: Order, tasks: Sequence[Task], pieces: Sequence[Timing], told: Sequence[Told]
+) -> None:
+    names = (asked.models.target, asked.models.draft, asked.dtype)
+    write_trace(
+        asked.folder,
+        [shortened(row) for row in read_by_both(names, told, asked.split.saguaro)],
+        grid=asked.split.saguaro,
+        vocabulary=describe(asked.models.target).vocabulary,
+        prompts={task.name: task.tokens for task in tasks},
+        info={**provenance(), "pair": asked.pair, "dtype": asked.dtype, "padding": CHUNK},
+    )
+    sections = {
+        "pair": asked.pair,
+        "acceptance": described(Recorded(".")),
+        "workload": described(Workload(len(tasks), 0, asked.tokens)),
+    }
+    write_profile(asked.folder, Calibration(pieces, CHUNK), sections, _notes(asked))
+
+
+def _notes(asked: Order) -> list[str]:
+    made = provenance()
+    machine = made["machine"]
+    return [
+        f"Measured by python -m ssdreal.profile on {made['created_at'][:10]}: pair={asked.pair},",
+        f"{asked.dtype}, topology={asked.topology}; {machine['model']}, {machine['cores']} cores.",
+        "Tables hold medians in seconds of a model that works alone, as fitted to all runs at once",
+        "(ssdsim/calibration); every single timing is in timings.parquet.",
+    ]
+
+
+def _tasks(asked: Order, prompts: Sequence[Prompt]) -> list[Task]:
+    """Return the prompts that leave room for their texts, as tokens."""
+    room = describe(asked.models.target).context - max(asked.tokens, asked.visit_tokens) - 32
+    tasks = [Task(p.name, p.kind, encode_prompt(asked.models.target, p.text)) for p in prompts]
+    return [task for task in tasks if len(task.tokens) <= room]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(f"[dim]{text} ...[/dim]", highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and say where it is."""
+    console = Console(stderr=True)
+    try:
+        folder = measure(asked := order(arguments), console)
+    except KeyboardInterrupt:
+        print(f"interrupted; timings so far are in traces/NAME/{TIMINGS}", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ConfigError, RunError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+    print(f"{folder.relative_to(ROOT)}: python -m ssdsim profile={asked.name}")
+
+
+if __name__ == "__main__":
+    main()

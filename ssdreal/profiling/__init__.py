@@ -1,0 +1,1 @@
+"""Measuring a machine and a pair of models for the simulator."""

@@ -1,0 +1,98 @@
+"""Calibration runs on real models: one visit after the other, in random order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ssdreal.execution import CHUNK, Setup, Task
+from ssdreal.serving.sampling import Decoding
+from ssdreal.sitting import Sitting
+from ssdreal.topology import Topology
+from ssdreal.workload import Prompt, Workload
+from ssdsim.calibration.plan import Visit
+from ssdsim.calibration.timings import Timing, timings
+from ssdsim.errors import RunError
+
+DECODINGS = {
+    "greedy": Decoding(),
+    "maximal": Decoding(temperature=1.0),
+    "gumbel": Decoding(temperature=1.0, coupling="gumbel"),
+}
+PROMPTS = 2
+"""Of a visit, for each of its rows: the second round of them has seen a retirement."""
+
+
+@dataclass(frozen=True)
+class Tour:
+    """Makes calibration runs.
+
+    Attributes
+    ----------
+    sitting, topology
+        The models, and where they may run.
+    short, long
+        Prompts to decode.
+    tokens
+        To decode of each.
+
+    """
+
+    sitting: Sitting
+    topology: Topology
+    short: Sequence[Task]
+    long: Sequence[Task]
+    tokens: int
+
+    def pieces(self, visit: Visit, number: int) -> list[Timing]:
+        """Make a visit; return what every piece of work in it took.
+
+        Raises
+        ------
+        RunError
+            A worker was lost on the way.
+
+        """
+        tasks = list(self._tasks(visit, number))
+        places = self.topology.places(visit.method.draft_on)
+        running = self.sitting.execution(self._setup(visit, number, tasks), places, tasks)
+        running.run()
+        if running.lost:
+            raise RunError(f"the draft was lost: {running.lost}")
+        lookahead, run = visit.lookahead, running.result()
+        return timings(
+            run,
+            number,
+            lookahead=lookahead,
+            coupling=visit.coupling,
+            own=visit.own,
+            padding=CHUNK,
+        )
+
+    def _setup(self, visit: Visit, number: int, tasks: Sequence[Task]) -> Setup:
+        return Setup(
+            visit.method,
+            Workload(prompts=len(tasks), output_tokens=self.tokens),
+            policy=visit.policy,
+            lookahead=visit.lookahead,
+            batch=visit.batch,
+            decoding=DECODINGS[visit.coupling],
+            seed=number,
+        )
+
+    def _tasks(self, visit: Visit, number: int) -> Iterator[Task]:
+        """Take turns through the prompts, so that no visit has texts of its own."""
+        there = self.long if visit.long else self.short
+        for at in range(PROMPTS * visit.batch):
+            yield there[(PROMPTS * number + at) % len(there)]
+
+
+def joined(prompts: Sequence[Prompt], least: int) -> list[Prompt]:
+    """Return prompts put together in order until each has at least so many characters."""
+    found: list[Prompt] = []
+    part: list[Prompt] = []
+    for prompt in prompts:
+        part.append(prompt)
+        if sum(len(p.text) for p in part) >= least:
+            name, text = "+".join(p.name for p in part), "\n\n".join(p.text for p in part)
+            found.append(Prompt(name, "long", text))
+            part = []
+    return found

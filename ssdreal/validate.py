@@ -1,0 +1,164 @@
+"""Predict configurations, then measure them, then say how good the predictions were and why.
+
+`python -m ssdreal.validate` takes a profile that `python -m ssdreal.profile` has measured and the
+configurations of a split, predicts each before anything is run, measures them in turns, and prints
+errors, order, regret, coverage, and what each guess in a prediction adds to its error.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from ssdreal.bench import PAIRS
+from ssdreal.execution import Task
+from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.profile import TRACES
+from ssdreal.profiling.configurations import Configuration, configurations
+from ssdreal.profiling.measured import Measurements
+from ssdreal.profiling.replayed import Replays
+from ssdreal.profiling.report import Found, baselines_of, save, tables, verdicts
+from ssdreal.profiling.split import SPLIT, Part, Split, read_split
+from ssdreal.sitting import Sitting
+from ssdreal.topology import topology
+from ssdsim.acceptance.trace_file import INFO
+from ssdsim.calibration.causes import causes
+from ssdsim.calibration.prediction import Predicted, Profile
+from ssdsim.console import progress
+from ssdsim.errors import ConfigError, RunError, require
+from ssdsim.results import provenance
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the command line asks."""
+
+    profile: str
+    split: Split
+    repeats: int
+    tokens: int
+    topology: str
+
+    @property
+    def folder(self) -> Path:
+        """Of the profile."""
+        return TRACES / self.profile
+
+
+def question(arguments: list[str] | None = None) -> Question:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ssdreal.validate", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--profile", default="this_machine", help="a folder under traces/")
+    parser.add_argument("--split", type=Path, default=SPLIT, help="a file as conf/validation has")
+    parser.add_argument("--repeats", type=int, default=3, help="of every configuration")
+    parser.add_argument("--tokens", type=int, default=40, help="to decode for each prompt")
+    parser.add_argument("--topology", default="auto", help="cpu, one_gpu, two_gpus")
+    parser.add_argument("--quick", action="store_true", help="a look, in about a minute")
+    given = parser.parse_args(arguments)
+    split = read_split(given.split)
+    if given.quick:
+        given.repeats, given.tokens = 1, 12
+        split = split.quick()
+    for name in ("repeats", "tokens"):
+        require(getattr(given, name) >= 1, f"--{name}", getattr(given, name), "needs a number >= 1")
+    return Question(given.profile, split, given.repeats, given.tokens, given.topology)
+
+
+def answer(asked: Question, console: Console) -> list[Found]:
+    """Predict and measure everything.
+
+    Raises
+    ------
+    ConfigError
+        There is no such profile, or a configuration cannot be.
+    RunError
+        A worker was lost.
+
+    """
+    profile, (pair, dtype) = Profile(asked.folder), _models(asked.folder)
+    where = topology(asked.topology)
+    tasks = {name: _tasks(pair, part) for name, part in asked.split.parts.items()}
+    wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
+    with progress(shown=True) as bar:
+        predicted = {
+            one.title: profile.predict(one.simulated, one.title)
+            for one in bar.track(wanted, description="predicting")
+        }
+    with closing(Sitting(PAIRS[pair], dtype)) as sitting, progress(shown=True) as bar:
+        measured = Measurements(sitting, where, tasks, asked.folder / "runs")
+        bar_task = bar.add_task("measuring", total=asked.repeats * len(wanted))
+        measured.alternate(wanted, asked.repeats, lambda: bar.advance(bar_task))
+    console.print("[dim]explaining ...[/dim]")
+    first = {title: runs[0] for title, runs in measured.runs.items()}
+    names = (PAIRS[pair].target, PAIRS[pair].draft, dtype)
+    vocabulary = describe(PAIRS[pair].target).vocabulary
+    replays = Replays(names, vocabulary, tasks, first, asked.folder / "replays")
+    return _found(profile, wanted, predicted, measured, replays)
+
+
+def _found(
+    profile: Profile,
+    wanted: Sequence[Configuration],
+    predicted: dict[str, Predicted],
+    measured: Measurements,
+    replays: Replays,
+) -> list[Found]:
+    replays.record(wanted)
+    agreements = {one.title: found for one, found in replays.agreements(wanted, profile)}
+    return [
+        Found(
+            one,
+            predicted[one.title],
+            measured.runs[one.title],
+            causes(measured.runs[one.title][0], one.simulated, profile),
+            agreements.get(one.title),
+        )
+        for one in wanted
+    ]
+
+
+def _models(folder: Path) -> tuple[str, str]:
+    """Return the pair and the type that a profile was measured with."""
+    try:
+        info = json.loads((folder / INFO).read_text())
+        pair, dtype = info["pair"], info["dtype"]
+    except (OSError, ValueError, KeyError) as error:
+        right = f"needs a folder of traces/ that python -m ssdreal.profile has written ({error})"
+        raise ConfigError(f"--profile={folder.name}: {right}") from error
+    return str(pair), str(dtype)
+
+
+def _tasks(pair: str, part: Part) -> list[Task]:
+    prompts = part.read()
+    target = PAIRS[pair].target
+    return [Task(p.name, p.kind, encode_prompt(target, p.text)) for p in prompts]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Predict, measure, print, and write down."""
+    console = Console(width=118)
+    try:
+        asked = question(arguments)
+        found = answer(asked, Console(stderr=True))
+    except KeyboardInterrupt:
+        print("interrupted; the runs so far are in traces/NAME/runs", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ConfigError, RunError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+    judged = verdicts(found, baselines_of(found))
+    save(asked.folder, found, judged, provenance())
+    for table in tables(found, judged):
+        console.print(table)
+        console.print()
+
+
+if __name__ == "__main__":
+    main()

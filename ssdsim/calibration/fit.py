@@ -1,0 +1,204 @@
+"""The unknown seconds of a machine, by least squares over all calibration runs at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean, median
+
+import numpy as np
+from numpy.random import Generator
+from scipy.optimize import lsq_linear
+
+from ssdsim.calibration.observations import (
+    Observation,
+    Sharing,
+    observations,
+    prefills,
+    sharings,
+)
+from ssdsim.calibration.timings import Timing, cells
+from ssdsim.errors import require
+from ssdsim.verification import Array
+
+LANES = ("target", "draft")
+REWEIGHTED = 5
+SMALL_MISS = 0.01
+"""Misses under it count alike: that is what a median over a run's pieces is sure of."""
+PROBABILITIES = np.linspace(0, 1, 101)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A machine as calibration found it.
+
+    Attributes
+    ----------
+    seconds
+        The unknowns by name: "target.verify@3" is a verify of three tokens, "draft.tree@12" a step
+        of twelve branches, "target.cached" what a token in the cache adds to a pass,
+        "gumbel.draft_token" what drawing a token adds, "dispatch" a message.
+    slowdown
+        Of either model while the other is busy.
+    effects
+        For each visit and model how much longer everything took in it than on the whole.
+    jitter
+        For either model quantiles of single pieces over their visit's median.
+    padding
+        What verifies are padded to.
+
+    """
+
+    seconds: Mapping[str, float]
+    slowdown: Mapping[str, float]
+    effects: Mapping[int, Mapping[str, float]]
+    jitter: Mapping[str, Array]
+    padding: int = 0
+
+    def surface(self, name: str) -> dict[int, float]:
+        """Return the measured sizes of a pass, ascending, and its seconds there."""
+        found = {
+            int(size): seconds
+            for unknown, seconds in self.seconds.items()
+            for surface, _, size in [unknown.partition("@")]
+            if surface == name and size
+        }
+        return dict(sorted(found.items()))
+
+    def of(self, name: str) -> float:
+        """Return an unknown; 0 where no run says anything of it."""
+        return self.seconds.get(name, 0.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Everything that calibration runs say, ready to be fitted again and again.
+
+    Attributes
+    ----------
+    pieces
+        All that was measured.
+    padding
+        What verifies were padded to.
+
+    """
+
+    pieces: Sequence[Timing]
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        verifies = [piece for piece in self.pieces if piece.kind == "verify"]
+        require(bool(verifies), "calibration runs", len(self.pieces), "hold no verify")
+
+    @cached_property
+    def equations(self) -> list[Observation]:
+        """Of everything but prefills."""
+        return observations(self.pieces)
+
+    @cached_property
+    def sharings(self) -> list[Sharing]:
+        """How much slower either model was while the other worked."""
+        return sharings(self.pieces)
+
+    @cached_property
+    def fit(self) -> Fit:
+        """The best fit."""
+        slowdown = _slowdown(self.sharings)
+        prompts = [one for one in prefills(self.pieces, slowdown) if one.seconds > 0]
+        seconds = solve(self.equations) | solve(prompts)
+        effects, jitter = self._effects(seconds), _jitter(self.pieces)
+        return Fit(seconds, slowdown, effects, jitter, self.padding)
+
+    def resampled(self, rng: Generator) -> Fit:
+        """Return the fit of another sample of the same size: a draw of what might have been found.
+
+        A residual bootstrap. Visits change places with all their pieces, since the machine is
+        faster or slower for a while; what is left over is drawn cell by cell.
+        """
+        fit, left = self.fit, self._left_over
+        visits = sorted(fit.effects)
+        drawn = dict(zip(visits, rng.choice(visits, len(visits)), strict=True))
+        equations = [
+            replace(
+                one,
+                seconds=predicted(one, fit.seconds)
+                * fit.effects[drawn[one.visit]].get(one.lane, 1.0)
+                * rng.choice(left[one.lane]),
+            )
+            for one in self.equations
+        ]
+        shared = self.sharings
+        picked = [shared[at] for at in rng.integers(len(shared), size=len(shared))]
+        prompts = {name: value for name, value in fit.seconds.items() if ".prefill" in name}
+        seconds = solve(equations) | prompts
+        return replace(fit, seconds=seconds, slowdown=_slowdown(picked or shared))
+
+    @cached_property
+    def _left_over(self) -> dict[str, list[float]]:
+        """What effects leave over of every equation: a factor, by lane."""
+        fit = self.fit
+        found: dict[str, list[float]] = {}
+        for one in self.equations:
+            effect = fit.effects[one.visit].get(one.lane, 1.0)
+            ratio = one.seconds / predicted(one, fit.seconds) / effect
+            found.setdefault(one.lane, []).append(ratio)
+        return found
+
+    def _effects(self, seconds: Mapping[str, float]) -> dict[int, dict[str, float]]:
+        """Return the median factor of each visit and model; a model that was idle has none."""
+        ratios: dict[tuple[int, str], list[float]] = {}
+        for one in self.equations:
+            if one.lane in LANES:
+                ratio = one.seconds / predicted(one, seconds)
+                ratios.setdefault((one.visit, one.lane), []).append(ratio)
+        found: dict[int, dict[str, float]] = {one.visit: {} for one in self.equations}
+        for (visit, lane), of in ratios.items():
+            found[visit][lane] = median(of)
+        return found
+
+
+def solve(equations: Sequence[Observation]) -> dict[str, float]:
+    """Return the unknowns, none negative, that miss the equations least in relative terms.
+
+    Of the misses the absolute values count, not the squares (by weights that are found anew a few
+    times): a run that something else on the machine held up then says little.
+    """
+    names = sorted({name for one in equations for name in one.factors})
+    if not names:
+        return {}
+    matrix = np.array(
+        [[one.factors.get(name, 0.0) / one.seconds for name in names] for one in equations]
+    )
+    scale = np.abs(matrix).max(axis=0)
+    weights = np.ones(len(equations))
+    for _ in range(REWEIGHTED):
+        weighted = weights[:, None] * matrix / scale
+        found = lsq_linear(weighted, weights, (0, np.inf), method="bvls").x.clip(0.0)
+        weights = np.maximum(np.abs(matrix / scale @ found - 1), SMALL_MISS) ** -0.5
+    return dict(zip(names, (found / scale).tolist(), strict=True))
+
+
+def predicted(one: Observation, seconds: Mapping[str, float]) -> float:
+    """Return what the unknowns say of an equation."""
+    return sum(factor * seconds[name] for name, factor in one.factors.items())
+
+
+def _slowdown(shared: Sequence[Sharing]) -> dict[str, float]:
+    """Return the mean over visits: at least 1, and 1 where the two never worked at once."""
+    found = {lane: [one.slowdown for one in shared if one.lane == lane] for lane in LANES}
+    return {lane: max(1.0, fmean(of)) if of else 1.0 for lane, of in found.items()}
+
+
+def _jitter(pieces: Sequence[Timing]) -> dict[str, Array]:
+    """Return quantiles of seconds over the cell's median, 1 in the middle."""
+    ratios: dict[str, list[float]] = {lane: [] for lane in LANES}
+    for found in cells(pieces).values():
+        alone = [piece.seconds for piece in found if piece.shared <= 1e-9]
+        if found[0].kind != "prefill" and len(alone) > 2:
+            middle = median(alone)
+            ratios[found[0].lane] += [seconds / middle for seconds in alone]
+    return {lane: _quantiles(of) for lane, of in ratios.items() if of}
+
+
+def _quantiles(ratios: Sequence[float]) -> Array:
+    found = np.quantile(ratios, PROBABILITIES)
+    return np.asarray(found / np.median(found))

@@ -1,0 +1,109 @@
+"""A fit as the simulator's machine: tables of seconds, carried on beyond what was measured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssdsim.calibration.fit import Fit
+from ssdsim.latency.jitter import Jitter, NoJitter, Quantiles
+from ssdsim.latency.table import Table
+from ssdsim.machine import Drawing, Drawings, Machine, Slowdown
+
+MOST_BATCH = 16
+MOST_CONTEXT = 8192
+MOST_TOKENS = 1024
+DIGITS = 5
+
+STEADY: Mapping[str, float] = {"target": 1.0, "draft": 1.0}
+
+
+def machine(fit: Fit, effects: Mapping[str, float] = STEADY, *, jitter: bool = True) -> Machine:
+    """Return the machine of a fit.
+
+    Parameters
+    ----------
+    fit
+        What calibration found.
+    effects
+        How much longer than on the whole everything takes, by model: the state of the machine in
+        one visit.
+    jitter
+        Whether single pieces scatter.
+
+    """
+    target, draft = (effects.get(lane, 1.0) for lane in ("target", "draft"))
+    return Machine(
+        target=Table(_passes(fit, "target", ("verify", "prefill"), target)),
+        draft=Table(_passes(fit, "draft", ("step", "fill", "glue", "tree", "prefill"), draft)),
+        colocated=_colocated(fit, draft),
+        dispatch=_rounded(fit.of("dispatch")),
+        padding=fit.padding,
+        sampling=Drawings(*(_drawing(fit, name) for name in ("maximal", "gumbel"))),
+        slowdown=Slowdown(*(_rounded(fit.slowdown[lane]) for lane in ("target", "draft"))),
+        target_jitter=_jitter(fit, "target") if jitter else NoJitter(),
+        draft_jitter=_jitter(fit, "draft") if jitter else NoJitter(),
+    )
+
+
+def _colocated(fit: Fit, factor: float) -> Table | None:
+    if not fit.surface("colocated.step"):
+        return None
+    return Table(_passes(fit, "colocated", ("step", "fill", "prefill"), factor))
+
+
+def _passes(fit: Fit, model: str, works: tuple[str, ...], factor: float) -> dict[str, Any]:
+    return {work: _entry(fit, model, work, factor) for work in works}
+
+
+def _entry(fit: Fit, model: str, work: str, factor: float) -> dict[str, Any]:
+    """Return a pass as a table's entry."""
+    if work == "fill":
+        return {"seconds": _rounded(factor * fit.of(f"{model}.fill"))}
+    if work == "prefill":
+        ends = [1, MOST_CONTEXT]
+        fixed, token = fit.of(f"{model}.prefill"), fit.of(f"{model}.prefill_token")
+        return {"tokens": ends, "seconds": [_rounded(factor * (fixed + token * n)) for n in ends]}
+    known = carried_on(fit.surface(f"{model}.{work}"))
+    if not known:
+        return {"seconds": 0.0}
+    cached, batches, contexts = fit.of(f"{model}.cached"), [1, MOST_BATCH], [0, MOST_CONTEXT]
+    seconds = [
+        [[_rounded(factor * (s + cached * b * c)) for c in contexts] for s in known.values()]
+        for b in batches
+    ]
+    return {"batch": batches, "tokens": list(known), "context": contexts, "seconds": seconds}
+
+
+def carried_on(known: Mapping[int, float]) -> dict[int, float]:
+    """Return seconds by size with both ends carried on in a straight line.
+
+    Down to a size of 1 they do not fall under half of the first value, and beyond the last size
+    they do not fall at all; with one size known they stay the same.
+    """
+    sizes, values = list(known), list(known.values())
+    if not sizes:
+        return {}
+    first = last = 0.0
+    if len(sizes) > 1:
+        first = (values[1] - values[0]) / (sizes[1] - sizes[0])
+        last = max(0.0, (values[-1] - values[-2]) / (sizes[-1] - sizes[-2]))
+    start = max(values[0] + first * (1 - sizes[0]), values[0] / 2)
+    found = {1: start} | dict(known)
+    if sizes[-1] < MOST_TOKENS:
+        found[MOST_TOKENS] = values[-1] + last * (MOST_TOKENS - sizes[-1])
+    return found
+
+
+def _drawing(fit: Fit, coupling: str) -> Drawing:
+    names = ("target", "target_token", "draft", "draft_token")
+    return Drawing(**{name: _rounded(fit.of(f"{coupling}.{name}")) for name in names})
+
+
+def _jitter(fit: Fit, lane: str) -> Jitter:
+    if lane not in fit.jitter:
+        return NoJitter()
+    return Quantiles(tuple(_rounded(value) for value in fit.jitter[lane].tolist()))
+
+
+def _rounded(value: float) -> float:
+    """Round as files do, so that a profile that was read says what was fitted."""
+    return float(f"{value:.{DIGITS}g}")
