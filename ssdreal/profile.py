@@ -114,7 +114,9 @@ def measure(asked: Order, console: Console) -> Path:
     asked.folder.mkdir(parents=True, exist_ok=True)
     with closing(Sitting(asked.models, asked.dtype)) as sitting:
         tour = Tour(sitting, where, short, long or short, asked.visit_tokens)
-        visits = plan(asked.split.lookaheads, asked.split.branches, asked.split.batch)
+        visits = plan(
+            asked.split.lookaheads, asked.split.branches, asked.split.batch, spread=tour.spreads
+        )
         pieces = _visited(asked, tour, visits)
         told = _told(asked, sitting, where, short)
     _say(console, "both models read the texts")

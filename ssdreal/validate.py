@@ -23,7 +23,7 @@ from ssdreal.profiling.configurations import Configuration, configurations
 from ssdreal.profiling.measured import Measurements
 from ssdreal.profiling.replayed import Replays
 from ssdreal.profiling.report import Found, baselines_of, save, tables, verdicts
-from ssdreal.profiling.split import SPLIT, Part, Split, read_split
+from ssdreal.profiling.split import HELD_OUT, Part, Split, read_split
 from ssdreal.sitting import Sitting
 from ssdreal.topology import topology
 from ssdsim.acceptance.trace_file import INFO
@@ -39,6 +39,7 @@ class Question:
     """What the command line asks."""
 
     profile: str
+    name: str
     split: Split
     repeats: int
     tokens: int
@@ -56,7 +57,7 @@ def question(arguments: list[str] | None = None) -> Question:
         prog="python -m ssdreal.validate", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--profile", default="this_machine", help="a folder under traces/")
-    parser.add_argument("--split", type=Path, default=SPLIT, help="a file as conf/validation has")
+    parser.add_argument("--split", default=HELD_OUT.stem, help="in conf/validation, or a file")
     parser.add_argument("--repeats", type=int, default=3, help="of every configuration")
     parser.add_argument("--tokens", type=int, default=40, help="to decode for each prompt")
     parser.add_argument("--topology", default="auto", help="cpu, one_gpu, two_gpus")
@@ -68,7 +69,8 @@ def question(arguments: list[str] | None = None) -> Question:
         split = split.quick()
     for name in ("repeats", "tokens"):
         require(getattr(given, name) >= 1, f"--{name}", getattr(given, name), "needs a number >= 1")
-    return Question(given.profile, split, given.repeats, given.tokens, given.topology)
+    name = Path(given.split).stem
+    return Question(given.profile, name, split, given.repeats, given.tokens, given.topology)
 
 
 def answer(asked: Question, console: Console) -> list[Found]:
@@ -88,7 +90,7 @@ def answer(asked: Question, console: Console) -> list[Found]:
     wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
     with progress(shown=True) as bar:
         predicted = {
-            one.title: profile.predict(one.simulated, one.title)
+            one.title: profile.predict(one.simulated(profile), one.title)
             for one in bar.track(wanted, description="predicting")
         }
     with closing(Sitting(PAIRS[pair], dtype)) as sitting, progress(shown=True) as bar:
@@ -117,7 +119,7 @@ def _found(
             one,
             predicted[one.title],
             measured.runs[one.title],
-            causes(measured.runs[one.title][0], one.simulated, profile),
+            causes(measured.runs[one.title][0], one.simulated(profile), profile),
             agreements.get(one.title),
         )
         for one in wanted
@@ -154,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(error, file=sys.stderr)
         raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
     judged = verdicts(found, baselines_of(found))
-    save(asked.folder, found, judged, provenance())
+    save(asked.folder / f"{asked.name}.json", found, judged, provenance())
     for table in tables(found, judged):
         console.print(table)
         console.print()

@@ -201,7 +201,11 @@ MODELS = {
         "launch_overhead": 7,
         "knee": 1,
     },
-    Table: {**{f"passes.{work}.seconds": 7 for work in PASSES}, "devices": 7},
+    Table: {
+        **{f"passes.{work}.seconds": 7 for work in PASSES},
+        "devices": 7,
+        "elsewhere": "{2: {verify: {seconds: 7}, step: {seconds: 7}}}",
+    },
 }
 NODES = {
     Constant: {**dict.fromkeys(PASSES, 1.0), "devices": 1},

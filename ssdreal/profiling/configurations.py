@@ -9,8 +9,12 @@ from ssdreal.config import register, request_from
 from ssdreal.execution import Setup, Task
 from ssdreal.profiling.split import Part
 from ssdreal.workload import Workload
+from ssdsim.backups.random import Random
+from ssdsim.calibration.prediction import Profile
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.ssd import Ssd
+from ssdsim.policies.base import StaticPolicy
 from ssdsim.simulation import Setup as SimulatedSetup
 from ssdsim.workload import Workload as SimulatedWorkload
 
@@ -50,15 +54,13 @@ class Configuration:
         coupling = "" if decoding.greedy else f" {decoding.coupling}"
         return f"{self.part} T={decoding.temperature:g}{coupling}"
 
-    @property
-    def simulated(self) -> SimulatedSetup:
-        """The same for ssdsim; outcomes and times are still to be filled in."""
+    def simulated(self, profile: Profile) -> SimulatedSetup:
+        """Return the same for ssdsim, with a profile's outcomes and times."""
         setup, workload = self.setup, self.setup.workload
-        unknown: object = None
         return SimulatedSetup(
             setup.method,
-            acceptance=unknown,  # type: ignore[arg-type]
-            machine=unknown,  # type: ignore[arg-type]
+            acceptance=profile.acceptance,
+            machine=profile.machine,
             workload=SimulatedWorkload(workload.prompts, 0, workload.output_tokens),
             policy=setup.policy,
             backup=setup.backup,
@@ -74,10 +76,6 @@ class Configuration:
     @property
     def rounds_follow(self) -> bool:
         """Whether a replay must give the measured rounds: nothing is drawn, nothing is learnt."""
-        from ssdsim.backups.random import Random
-        from ssdsim.methods.ssd import Ssd
-        from ssdsim.policies.base import StaticPolicy
-
         setup = self.setup
         if setup.decoding.needs_probabilities or isinstance(setup.method, Autoregressive):
             return False

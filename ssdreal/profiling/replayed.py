@@ -63,7 +63,7 @@ class Replays:
         for one in wanted:
             if one.rounds_follow and one.group in spoken_in:
                 path = self.folder / one.part
-                setup = replace(profile.setup(one.simulated), acceptance=Recorded(str(path)))
+                setup = replace(one.simulated(profile), acceptance=Recorded(str(path)))
                 replayed = simulate(setup)
                 yield one, compare_rounds(self.runs[one.title], replayed, read_trace(path))
 

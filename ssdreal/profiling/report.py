@@ -16,8 +16,6 @@ from ssdsim.calibration.prediction import METRICS, Predicted
 from ssdsim.calibration.verdict import Compared, Verdict, over, verdict
 from ssdsim.trace import Run
 
-FILE = "validation.json"
-
 
 @dataclass(frozen=True)
 class Found:
@@ -95,15 +93,14 @@ def baselines_of(found: Sequence[Found]) -> dict[str, str]:
     }
 
 
-def save(folder: Path, found: Sequence[Found], judged: Mapping[str, Verdict], info: Any) -> None:
+def save(file: Path, found: Sequence[Found], judged: Mapping[str, Verdict], info: Any) -> None:
     """Write everything down."""
     content = {
         **info,
         "verdicts": {name: asdict(one) for name, one in judged.items()},
         "configurations": [one.plain() for one in found],
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps(content, indent=1) + "\n")
+    file.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def tables(found: Sequence[Found], judged: Mapping[str, Verdict]) -> list[Table]:

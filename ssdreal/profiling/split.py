@@ -1,4 +1,4 @@
-"""What a profile is fitted to and what it is tested on: the frozen split in `conf/validation`."""
+"""What a profile is fitted to and what is predicted with it: the files in `conf/validation`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,9 @@ from ssdreal.workload import DEFAULT, Prompt, read_prompts
 from ssdsim.errors import ConfigError, require
 from ssdsim.plugins import CONF
 
-SPLIT = CONF / "validation" / "split.yaml"
+FOLDER = CONF / "validation"
+HELD_OUT = FOLDER / "held_out.yaml"
+"""The frozen split: what it fits nothing else is tested on, and the other way round."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,14 @@ class Fitted(Part):
 
 @dataclass(frozen=True)
 class Split:
-    """Both sides.
+    """What is fitted to, and what is measured.
 
     Attributes
     ----------
     fit
-        What a profile is made with.
+        What a profile is made with: the frozen split's, in a file without one of its own.
     parts
-        By name the sides that are measured: `fit` itself, and those that it has not seen.
+        By name the sides that are measured: `fit` itself, where the file has one, and others.
     baselines
         Configurations that others are compared with.
 
@@ -112,25 +114,29 @@ class Split:
         return replace(self, parts=parts)
 
 
-def read_split(file: Path = SPLIT) -> Split:
-    """Read a split.
+def read_split(name: str = HELD_OUT.stem) -> Split:
+    """Read a split: a file of `conf/validation` by its name, or any file by its path.
 
     Raises
     ------
     ConfigError
-        It is not one, or both sides have a prompt in common.
+        It is not one, or has prompts in common with what profiles are fitted to.
 
     """
+    own = FOLDER / f"{name}.yaml"
+    file = own if own.is_file() else Path(name)
     try:
         content: Any = yaml.safe_load(file.read_text())
-        fit, baselines = Fitted(**content.pop("fit")), content.pop("baselines", ())
-        unseen = {name: Part(**part) for name, part in content.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{file.name}: not readable as a split ({error})") from error
-    for name, part in unseen.items():
-        both = set(chain(*fit.prompts)) & set(chain(*part.prompts))
-        require(not both, f"{file.name}: {name}.prompts", sorted(both), "must be on one side")
-    return Split(fit, {"fit": fit, **unseen}, baselines)
+        baselines, fit = content.pop("baselines", ()), content.pop("fit", None)
+        unseen = {part: Part(**of) for part, of in content.items()}
+        fitted = Fitted(**fit) if fit else read_split().fit
+    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
+        raise ConfigError(f"--split={name}: not readable as a split ({error})") from error
+    for part, of in unseen.items():
+        both = set(chain(*fitted.prompts)) & set(chain(*of.prompts))
+        right = "must not be what profiles are fitted to"
+        require(not both, f"--split={name}: {part}.prompts", sorted(both), right)
+    return Split(fitted, {"fit": fitted, **unseen} if fit else unseen, baselines)
 
 
 def _lines(file: Path) -> list[str]:

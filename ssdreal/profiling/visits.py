@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ssdreal.execution import CHUNK, Setup, Task
 from ssdreal.serving.sampling import Decoding
 from ssdreal.sitting import Sitting
-from ssdreal.topology import Topology
+from ssdreal.topology import Places, Topology
 from ssdreal.workload import Prompt, Workload
 from ssdsim.calibration.plan import Visit
 from ssdsim.calibration.timings import Timing, timings
@@ -52,7 +52,7 @@ class Tour:
 
         """
         tasks = list(self._tasks(visit, number))
-        places = self.topology.places(visit.method.draft_on)
+        places = self._places(visit)
         running = self.sitting.execution(self._setup(visit, number, tasks), places, tasks)
         running.run()
         if running.lost:
@@ -66,6 +66,16 @@ class Tour:
             own=visit.own,
             padding=CHUNK,
         )
+
+    @property
+    def spreads(self) -> bool:
+        """Whether there is more than one device for both models together."""
+        spread = self.topology.spread()
+        return spread is not None and spread.target.count > 1
+
+    def _places(self, visit: Visit) -> Places:
+        spread = self.topology.spread() if visit.spread else None
+        return spread or self.topology.places(visit.method.draft_on)
 
     def _setup(self, visit: Visit, number: int, tasks: Sequence[Task]) -> Setup:
         return Setup(

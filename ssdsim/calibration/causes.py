@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from ssdsim.calibration.machine import machine
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.remeasured import with_own_durations, with_own_outcomes
 from ssdsim.machine import Slowdown
@@ -61,7 +60,7 @@ def causes(run: Run, setup: Setup, profile: Profile) -> Causes:
         What predicts it.
 
     """
-    whole = machine(profile.calibration.fit)
+    whole = profile.machine
     quiet = replace(whole, slowdown=Slowdown())
     own = with_own_outcomes(replace(setup, machine=quiet), run)
     guessed = replace(setup, acceptance=profile.acceptance, machine=quiet)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import fmean, median
+from statistics import median
 
 import numpy as np
 from numpy.random import Generator
@@ -63,6 +63,13 @@ class Fit:
             if surface == name and size
         }
         return dict(sorted(found.items()))
+
+    def spreads(self, model: str) -> list[int]:
+        """Return on which other numbers of devices a model was measured."""
+        models = {unknown.partition(".")[0] for unknown in self.seconds}
+        return sorted(
+            int(name.partition("*")[2]) for name in models if name.startswith(f"{model}*")
+        )
 
     def of(self, name: str) -> float:
         """Return an unknown; 0 where no run says anything of it."""
@@ -183,9 +190,9 @@ def predicted(one: Observation, seconds: Mapping[str, float]) -> float:
 
 
 def _slowdown(shared: Sequence[Sharing]) -> dict[str, float]:
-    """Return the mean over visits: at least 1, and 1 where the two never worked at once."""
+    """Return the median over visits: at least 1, and 1 where the two never worked at once."""
     found = {lane: [one.slowdown for one in shared if one.lane == lane] for lane in LANES}
-    return {lane: max(1.0, fmean(of)) if of else 1.0 for lane, of in found.items()}
+    return {lane: max(1.0, median(of)) if of else 1.0 for lane, of in found.items()}
 
 
 def _jitter(pieces: Sequence[Timing]) -> dict[str, Array]:

@@ -32,9 +32,11 @@ def machine(fit: Fit, effects: Mapping[str, float] = STEADY, *, jitter: bool = T
     """
     target, draft = (effects.get(lane, 1.0) for lane in ("target", "draft"))
     return Machine(
-        target=Table(_passes(fit, "target", ("verify", "prefill"), target)),
+        target=_table(fit, "target", ("verify", "prefill"), target),
         draft=Table(_passes(fit, "draft", ("step", "fill", "glue", "tree", "prefill"), draft)),
-        colocated=_colocated(fit, draft),
+        colocated=_table(fit, "colocated", ("step", "fill", "prefill"), draft)
+        if fit.surface("colocated.step")
+        else None,
         dispatch=_rounded(fit.of("dispatch")),
         padding=fit.padding,
         sampling=Drawings(*(_drawing(fit, name) for name in ("maximal", "gumbel"))),
@@ -44,10 +46,12 @@ def machine(fit: Fit, effects: Mapping[str, float] = STEADY, *, jitter: bool = T
     )
 
 
-def _colocated(fit: Fit, factor: float) -> Table | None:
-    if not fit.surface("colocated.step"):
-        return None
-    return Table(_passes(fit, "colocated", ("step", "fill", "prefill"), factor))
+def _table(fit: Fit, model: str, works: tuple[str, ...], factor: float) -> Table:
+    """Return the table of a model, and with it what was measured on more devices."""
+    elsewhere = {
+        devices: _passes(fit, f"{model}*{devices}", works, factor) for devices in fit.spreads(model)
+    }
+    return Table(_passes(fit, model, works, factor), elsewhere=elsewhere)
 
 
 def _passes(fit: Fit, model: str, works: tuple[str, ...], factor: float) -> dict[str, Any]:

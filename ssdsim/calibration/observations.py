@@ -114,7 +114,7 @@ def _passes(piece: Timing) -> list[tuple[int, str, int]]:
     """Return the passes in a piece: how many, of which surface, over how many tokens."""
     model = _model(piece)
     if piece.kind == "verify":
-        return [(1, "target.verify", piece.tokens)]
+        return [(1, f"{model}.verify", piece.tokens)]
     if piece.kind == "speculate":
         return [(piece.lookahead, f"{model}.step", piece.batch)]
     return [
@@ -131,14 +131,15 @@ def _fixed(piece: Timing) -> Factors:
 
 
 def _model(piece: Timing) -> str:
-    """Name the model and where it runs."""
-    return "target" if piece.lane == "target" else "draft" if piece.own else "colocated"
+    """Name the model and where it runs: "target*2" is the target over two devices."""
+    name = "target" if piece.lane == "target" else "draft" if piece.own else "colocated"
+    return name if piece.devices == 1 else f"{name}*{piece.devices}"
 
 
 def _messages(pieces: Sequence[Timing]) -> list[Observation]:
     """Return the median gap of every visit."""
     gaps: dict[int, list[float]] = {}
     for piece in pieces:
-        if not isnan(piece.gap):
+        if not isnan(piece.gap) and piece.devices == 1:
             gaps.setdefault(piece.visit, []).append(piece.gap)
     return [Observation(visit, "link", median(of), {"dispatch": 1.0}) for visit, of in gaps.items()]

@@ -33,6 +33,8 @@ class Visit:
         "greedy", or how tokens are drawn at temperature 1.
     long
         Whether the prompts are long ones.
+    spread
+        Whether both models take turns on all devices.
 
     """
 
@@ -42,6 +44,7 @@ class Visit:
     batch: int = 1
     coupling: Drawn = "greedy"
     long: bool = False
+    spread: bool = False
 
     @property
     def own(self) -> bool:
@@ -55,7 +58,9 @@ class Visit:
         return UniformFanout(budget=max(self.branches, 1), fanout=-(-self.branches // nodes))
 
 
-def plan(lookaheads: Sequence[int], branches: Sequence[int], batch: int) -> list[Visit]:
+def plan(
+    lookaheads: Sequence[int], branches: Sequence[int], batch: int, *, spread: bool = False
+) -> list[Visit]:
     """Return the visits of one round through everything.
 
     Parameters
@@ -66,6 +71,8 @@ def plan(lookaheads: Sequence[int], branches: Sequence[int], batch: int) -> list
         Those to measure trees at, from few to many.
     batch
         Rows of the visits that measure batches.
+    spread
+        Whether AR and SD are measured on all devices as well.
 
     """
     middle, most = lookaheads[len(lookaheads) // 2], branches[-2]
@@ -93,7 +100,13 @@ def plan(lookaheads: Sequence[int], branches: Sequence[int], batch: int) -> list
         Visit(Probe(), middle, most, long=True),
         Visit(Probe(), middle, branches[1], batch=batch),
         *drawn,
+        *(_spread(lookaheads) if spread else []),
     ]
+
+
+def _spread(lookaheads: Sequence[int]) -> list[Visit]:
+    drafting = [Visit(Speculative(), K, spread=True) for K in lookaheads[:2]]
+    return [Visit(Autoregressive(), spread=True), *drafting]
 
 
 def shuffled(visits: Sequence[Visit], repeats: int, rng: Generator) -> list[Visit]:

@@ -20,6 +20,7 @@ from ssdsim.calibration.machine import machine
 from ssdsim.calibration.profile_file import TIMINGS
 from ssdsim.calibration.timings import from_table
 from ssdsim.errors import ConfigError
+from ssdsim.machine import Machine
 from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Run
 
@@ -116,9 +117,10 @@ class Profile:
         """Its acceptance trace."""
         return Recorded(str(self.folder))
 
-    def setup(self, setup: Setup) -> Setup:
-        """Return a setup with this profile's outcomes and times."""
-        return replace(setup, acceptance=self.acceptance, machine=machine(self.calibration.fit))
+    @cached_property
+    def machine(self) -> Machine:
+        """The machine that it found."""
+        return machine(self.calibration.fit)
 
     def predict(self, setup: Setup, name: str, replicates: int = REPLICATES) -> Predicted:
         """Predict one run, as it would be measured on other prompts at another time.

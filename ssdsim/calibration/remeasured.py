@@ -1,14 +1,15 @@
 """A measured run simulated again: its own outcomes, and if wanted its own durations."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.base import Acceptance, Sampling
+from ssdsim.building import build
 from ssdsim.calibration.timings import KINDS
 from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
@@ -133,6 +134,36 @@ class InTurn:
         part = list(self.seconds[self.used : self.used + size])
         self.used += size
         return np.array(part + [0.0] * (size - len(part)))
+
+
+def setup_of(run: Run, acceptance: Acceptance, machine: Machine) -> Setup:
+    """Return the settings of a run of real models as a simulation's.
+
+    Parameters
+    ----------
+    run
+        As measured.
+    acceptance, machine
+        Where the simulation has its outcomes and times from.
+
+    """
+    config = run.info["config"]
+    hints = get_type_hints(Setup)
+    plugins = {
+        name: build(hints[name], config[name], name) for name in ("method", "policy", "backup")
+    }
+    decoding = {field.name: config["decoding"][field.name] for field in fields(Sampling)}
+    workload = config["workload"]
+    return Setup(
+        **plugins,
+        acceptance=acceptance,
+        machine=machine,
+        workload=Workload(workload["prompts"], 0, workload["output_tokens"]),
+        lookahead=config["lookahead"],
+        batch=config["batch"],
+        sampling=Sampling(**decoding),
+        seed=config["seed"],
+    )
 
 
 def with_own_outcomes(setup: Setup, run: Run) -> Setup:

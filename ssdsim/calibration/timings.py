@@ -28,6 +28,8 @@ class Timing:
         Of its span: "prefill", "verify", "speculate" or "prespeculate".
     lane
         "target" or "draft".
+    devices
+        Devices that the target is spread over.
     own
         Whether the draft has devices of its own in this run.
     coupling
@@ -54,6 +56,7 @@ class Timing:
     visit: int
     kind: str
     lane: str
+    devices: int
     own: bool
     coupling: str
     batch: int
@@ -73,6 +76,7 @@ class Timing:
             self.visit,
             self.kind,
             self.lane,
+            self.devices,
             self.own,
             self.coupling,
             self.batch,
@@ -127,6 +131,7 @@ def timings(
         found.append(
             Timing(
                 visit=visit,
+                devices=_devices(run),
                 own=own,
                 coupling=coupling,
                 **known,
@@ -162,6 +167,11 @@ def _spans(table: pa.Table) -> list[dict[str, Any]]:
     return [
         span for span in table.to_pylist() if span["kind"] in KINDS and span["end"] > span["start"]
     ]
+
+
+def _devices(run: Run) -> int:
+    """Return how many devices the target has."""
+    return int(next(of["count"] for of in run.info["devices"] if "target" in of["lanes"]))
 
 
 def _size(span: Mapping[str, Any], lookahead: int) -> dict[str, Any]:

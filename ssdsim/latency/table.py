@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, get_args
 
@@ -28,6 +28,8 @@ class Table:
         measured is an error, never a guess.
     devices
         Devices that these times were taken on.
+    elsewhere
+        By another number of devices the passes of the same model spread over them.
 
     Raises
     ------
@@ -44,9 +46,12 @@ class Table:
 
     passes: dict[str, dict[str, Any]]
     devices: int = 1
+    elsewhere: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.devices >= 1, "devices", self.devices, "must be at least 1")
+        for devices, passes in self.elsewhere.items():
+            type(self)(passes, devices)
         # Reading the grids now makes a malformed table fail here, not in the middle of a run.
         require(bool(self._grids), "passes", self.passes, "must hold at least one pass")
 
@@ -59,8 +64,11 @@ class Table:
             return self._known.setdefault(key, self._look_up(key))
 
     def spread(self, devices: int) -> Self | None:
-        """Return this table where it was taken on that many devices, else None."""
-        return self if devices == self.devices else None
+        """Return the table that was taken on that many devices; None if there is none."""
+        if devices == self.devices:
+            return self
+        known = self.elsewhere.get(devices)
+        return None if known is None else type(self)(known, devices)
 
     def _look_up(self, key: tuple[Pass, int, int, int]) -> float:
         work, *point = key

@@ -90,7 +90,8 @@ class _Learner:
         if self.rounds & (self.rounds - 1) == 0 or self.rounds % 64 == 0:
             self.shared.clear()
 
-    def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+    def probabilities(self, speculation: Speculation) -> list[tuple[float, int, int]]:
+        """Return (P, -k, -rank) of every outcome considered: the larger, the better."""
         scored, reached = [], 1.0
         for k in range(speculation.length + 1):
             goes_on = self._accepts(speculation, k).mean if k < speculation.length else 0.0
@@ -98,7 +99,11 @@ class _Learner:
             chances = self._chances(speculation, k)
             scored += [(ends * chance.mean, -k, -rank) for rank, chance in enumerate(chances)]
             reached *= goes_on
-        return frozenset(Outcome(-k, -rank) for _, k, rank in nlargest(budget, scored))
+        return scored
+
+    def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        best = nlargest(budget, self.probabilities(speculation))
+        return frozenset(Outcome(-k, -rank) for _, k, rank in best)
 
     def _accepts(self, speculation: Speculation, j: int) -> _Frequency:
         if not speculation.confidences:

@@ -1,0 +1,136 @@
+"""`python -m ssdreal.profile` and `validate`: their input, and both on the tiny pair."""
+
+import json
+
+import pytest
+import yaml
+
+from ssdreal import profile, validate
+from ssdreal.profiling.split import HELD_OUT, read_split
+from ssdreal.profiling.texts import decodings, shortened
+from ssdreal.profiling.visits import joined
+from ssdreal.workload import Prompt
+from ssdsim import load_run
+from ssdsim.acceptance.trace_file import read_trace
+from ssdsim.calibration.prediction import Profile
+from ssdsim.errors import ConfigError
+
+
+def test_the_frozen_split_holds_out_what_it_says():
+    split = read_split()
+    fitted, tested = split.fit, split.parts["test"]
+    kinds = {prompt.kind for prompt in fitted.read()}
+    assert kinds == {"chat", "maths", "summary"}
+    assert {prompt.kind for prompt in split.parts["new_kind"].read()} == {"code"}
+    words = " ".join(tested.configurations.values()).split()
+    asked = {word for word in words if not word.startswith("method")}
+    assert 0.5 not in fitted.temperatures
+    assert {"temperature=0.5", "policy=geometric_fanout", "backup=ngram", "backup=random"} <= asked
+    lookaheads = {int(word.partition("=")[2]) for word in asked if word.startswith("lookahead")}
+    assert {3, 5, 8} <= lookaheads - set(fitted.lookaheads)
+    assert max(fitted.lookaheads) < 8
+    fit_words = " ".join(fitted.configurations.values())
+    assert not any(word in fit_words for word in ("geometric", "ngram", "random", "temperature"))
+
+
+def test_prompts_on_both_sides_are_refused(tmp_path):
+    content = yaml.safe_load(HELD_OUT.read_text())
+    content["test"]["prompts"][0].append(content["fit"]["prompts"][0][0])
+    file = tmp_path / "mixed.yaml"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=r"test\.prompts=\['chat-01'\]"):
+        read_split(str(file))
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "test: {promts: []}"])
+def test_a_file_that_is_no_split_is_refused(tmp_path, content):
+    file = tmp_path / "odd.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match="--split="):
+        read_split(str(file))
+
+
+def test_every_way_to_decode_is_recorded():
+    found = [(one.temperature, one.coupling) for one in decodings([0.0, 0.7])]
+    assert found == [(0.0, "maximal"), (0.7, "maximal"), (0.7, "gumbel")]
+
+
+def test_prompts_are_joined_until_they_are_long():
+    prompts = [Prompt(str(n), "x", "abcde") for n in range(5)]
+    found = joined(prompts, 8)
+    assert [(one.name, len(one.text)) for one in found] == [("0+1", 12), ("2+3", 12)]
+
+
+def test_beliefs_are_shortened_a_little():
+    row = {"top_q": [0.123456789, 1e-9, 0.0], "top_p": [1.0], "rank": 3}
+    found = shortened(row)
+    assert found["top_q"] == pytest.approx(row["top_q"], rel=2.0**-12)
+    assert found["top_p"] == [1.0]
+    assert found["rank"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--repeats", "0"], "--repeats=0"),
+        (["--tokens", "0"], "--tokens=0"),
+        (["--name", "a/b"], "--name='a/b'"),
+        (["--prompts", "nowhere.txt"], "nowhere.txt"),
+        (["--topology", "moon"], "topology='moon'"),
+    ],
+)
+def test_profiles_that_cannot_be_are_refused(arguments, complaint, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(profile, "TRACES", tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        profile.main(arguments)
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--repeats", "0"], "--repeats=0"),
+        (["--profile", "nowhere"], "--profile=nowhere"),
+        (["--split", "nowhere"], "--split=nowhere"),
+    ],
+)
+def test_validations_that_cannot_be_are_refused(
+    arguments, complaint, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(validate, "TRACES", tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        validate.main(arguments)
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(profile, "TRACES", tmp_path)
+    monkeypatch.setattr(validate, "TRACES", tmp_path)
+    profile.main(["--pair", "tiny", "--dtype", "float32", "--quick", "--name", "tiny"])
+    folder = tmp_path / "tiny"
+    assert "profile=tiny" in capsys.readouterr().out
+    trace = read_trace(folder)
+    assert len(trace.prompts) == 4
+    assert set(trace.columns["temperature"].tolist()) == {0.0, 1.0}
+    assert trace.grid
+    found = Profile(folder)
+    assert found.machine.padding == 64
+    assert found.machine.target.seconds("verify", 1, 2, 200) > 0
+    assert {piece.coupling for piece in found.calibration.pieces} == {"greedy", "maximal", "gumbel"}
+
+    validate.main(["--profile", "tiny", "--quick"])
+    shown = capsys.readouterr().out
+    for part in ("fit/ar", "new_kind/sd_k1", "median error", "scheduling", "replayed"):
+        assert part in shown
+    content = json.loads((folder / "held_out.json").read_text())
+    assert set(content["verdicts"]) == {"tokens/s", "× AR", "× SD"}
+    for one in content["configurations"]:
+        assert abs(one["causes"]["scheduling"] / one["causes"]["measured"] - 1) < 0.5
+        run = load_run(folder / "runs" / one["part"] / one["name"])
+        assert run.info["complete"]
+        if one["replay"]:  # float32: no near ties, so the rounds are the very same
+            assert one["replay"]["rounds"] > 0
+            assert one["replay"]["differences"] == () or one["replay"]["differences"] == []
