@@ -98,8 +98,8 @@ def order(arguments: list[str] | None = None) -> Order:
     return Order(**{name: getattr(given, name) for name in names}, split=split)
 
 
-def measure(asked: Order, console: Console) -> Path:
-    """Measure everything; return the profile's folder.
+def measure(asked: Order, console: Console) -> None:
+    """Measure everything, and write it down.
 
     Raises
     ------
@@ -121,7 +121,6 @@ def measure(asked: Order, console: Console) -> Path:
         told = _told(asked, sitting, where, short)
     _say(console, "both models read the texts")
     _write(asked, short, pieces, told)
-    return asked.folder
 
 
 def _visited(asked: Order, tour: Tour, visits: Sequence[Visit]) -> list[Timing]:
@@ -189,14 +188,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, and say where it is."""
     console = Console(stderr=True)
     try:
-        folder = measure(asked := order(arguments), console)
+        asked = order(arguments)
+        measure(asked, console)
     except KeyboardInterrupt:
         print(f"interrupted; timings so far are in traces/NAME/{TIMINGS}", file=sys.stderr)
         raise SystemExit(130) from None
     except (ConfigError, RunError) as error:
         print(error, file=sys.stderr)
         raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
-    print(f"{folder.relative_to(ROOT)}: python -m ssdsim profile={asked.name}")
+    print(f"written to traces/{asked.name}; python -m ssdsim profile={asked.name} simulates it")
 
 
 if __name__ == "__main__":

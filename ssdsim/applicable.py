@@ -87,6 +87,10 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
     own, machine = setup.method.draft_on == "own", setup.machine
     for option in ("link", "serve", "slowdown", "draft_power"):
         yield f"latency.{option}", own, "the draft has no devices of its own"
+    for model in ("target", "draft", "colocated"):
+        spread = own and (model != "draft" or machine.colocated is None)
+        why = "nothing here is spread over more devices"
+        yield f"latency.{model}.elsewhere", spread, why
     needed = own or machine.colocated is None
     yield "latency.draft", needed, "latency.colocated says what it takes on the target's devices"
     for model, counted in (("draft", own), ("colocated", False)):

@@ -78,7 +78,8 @@ def calibration_pieces(machine_of, repeats=2, seed=0, visits=PLAN, tokens=30):
     rng = np.random.default_rng(seed)
     found = []
     for number, visit in enumerate(shuffled(visits, repeats, rng)):
-        run = simulate(_setup(visit, machine_of(rng), number, tokens))
+        # A seed of its own, or all calibrations would see the same scatter.
+        run = simulate(_setup(visit, machine_of(rng), 1000 * seed + number, tokens))
         found += timings(
             run, number, lookahead=visit.lookahead, coupling=visit.coupling, own=visit.own
         )

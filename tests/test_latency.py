@@ -400,3 +400,17 @@ def test_quantiles_refuse_what_is_no_distribution(values):
 def test_lognormal_refuses_what_is_no_width(sigma):
     with pytest.raises(ConfigError, match=r"^sigma="):
         Lognormal(sigma)
+
+
+def test_a_table_may_hold_other_numbers_of_devices():
+    table = Table({"step": {"seconds": 2.0}}, 1, {"2": {"step": {"seconds": 1.5}}})
+    assert table.spread(1) is table
+    spread = table.spread(2)
+    assert (spread.devices, spread.seconds("step", 1, 1, 0)) == (2, 1.5)
+    assert table.spread(3) is None
+
+
+@pytest.mark.parametrize("elsewhere", [{"two": {"step": {"seconds": 1.0}}}, {2: {"stop": {}}}])
+def test_what_is_said_of_other_numbers_of_devices_is_checked(elsewhere):
+    with pytest.raises(ConfigError, match=r"elsewhere|passes"):
+        Table({"step": {"seconds": 2.0}}, 1, elsewhere)

@@ -118,7 +118,7 @@ def test_a_profile_file_is_the_fitted_machine(profile, monkeypatch):
 
 
 def test_a_folder_without_timings_is_no_profile(tmp_path):
-    with pytest.raises(ConfigError, match="ssdreal.profile"):
+    with pytest.raises(ConfigError, match=r"ssdreal\.profile"):
         _ = Profile(tmp_path).calibration
 
 

@@ -107,7 +107,7 @@ def error_by_factor(frame: pd.DataFrame) -> Figure:
         axes.axhspan(-5, 5, color="0.92")
         axes.axhline(0, color="0.5", linewidth=1)
         sns.stripplot(rows, x="level", y="percent", ax=axes, size=7, alpha=0.8, color="#4c72b0")
-        axes.set(title=factor, xlabel="", ylabel="predicted – measured, %")
+        axes.set(title=factor, xlabel="", ylabel="error of the prediction, %")
         axes.tick_params(axis="x", rotation=20 if factor in {"policy", "backup"} else 0)
     figure.suptitle("Error of tokens/s by factor (grey: ±5 %)", fontweight="bold")
     figure.tight_layout()

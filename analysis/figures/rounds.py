@@ -94,7 +94,8 @@ def _round_times(axes: Axes, folder: Path, title: str) -> None:
         shares = np.linspace(0, 1, len(seconds))
         axes.plot(seconds, shares, label=name, color=colour, linewidth=2)
     axes.set(title=title.partition("/")[2], xlabel="ms", ylabel="share of rounds")
-    axes.set_xlim(0, 1.6 * np.quantile(run.rounds.end - run.rounds.start, 0.95) * 1e3)
+    low, high = np.quantile(run.rounds.end - run.rounds.start, [0.01, 0.97]) * 1e3
+    axes.set_xlim(0.8 * low, 1.25 * high)
 
 
 def hit_rates(folder: Path, titles: Sequence[str]) -> Figure:

@@ -34,9 +34,9 @@ class Fit:
     Attributes
     ----------
     seconds
-        The unknowns by name: "target.verify@3" is a verify of three tokens, "draft.tree@12" a step
-        of twelve branches, "target.cached" what a token in the cache adds to a pass,
-        "gumbel.draft_token" what drawing a token adds, "dispatch" a message.
+        The unknowns by name: "target.verify@1x3" is a verify of one row and three tokens,
+        "draft.tree@1x12" a step of twelve branches, "target.cached" what a token in the cache
+        adds to a pass, "gumbel.draft_token" what drawing a token adds, "dispatch" a message.
     slowdown
         Of either model while the other is busy.
     effects
@@ -54,15 +54,15 @@ class Fit:
     jitter: Mapping[str, Array]
     padding: int = 0
 
-    def surface(self, name: str) -> dict[int, float]:
-        """Return the measured sizes of a pass, ascending, and its seconds there."""
-        found = {
-            int(size): seconds
-            for unknown, seconds in self.seconds.items()
-            for surface, _, size in [unknown.partition("@")]
-            if surface == name and size
-        }
-        return dict(sorted(found.items()))
+    def surface(self, name: str) -> dict[int, dict[int, float]]:
+        """Return for each number of rows the measured sizes of a pass and its seconds there."""
+        found: dict[int, dict[int, float]] = {}
+        for unknown, seconds in self.seconds.items():
+            surface, _, shape = unknown.partition("@")
+            if surface == name and shape:
+                rows, size = map(int, shape.split("x"))
+                found.setdefault(rows, {})[size] = seconds
+        return {rows: dict(sorted(sizes.items())) for rows, sizes in sorted(found.items())}
 
     def spreads(self, model: str) -> list[int]:
         """Return on which other numbers of devices a model was measured."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ssdsim.calibration.fit import Fit
 from ssdsim.latency.jitter import Jitter, NoJitter, Quantiles
 from ssdsim.latency.table import Table
@@ -66,15 +68,23 @@ def _entry(fit: Fit, model: str, work: str, factor: float) -> dict[str, Any]:
         ends = [1, MOST_CONTEXT]
         fixed, token = fit.of(f"{model}.prefill"), fit.of(f"{model}.prefill_token")
         return {"tokens": ends, "seconds": [_rounded(factor * (fixed + token * n)) for n in ends]}
-    known = carried_on(fit.surface(f"{model}.{work}"))
-    if not known:
-        return {"seconds": 0.0}
-    cached, batches, contexts = fit.of(f"{model}.cached"), [1, MOST_BATCH], [0, MOST_CONTEXT]
+    known = {rows: carried_on(of) for rows, of in fit.surface(f"{model}.{work}").items()}
+    return _grid(known, fit.of(f"{model}.cached"), factor) if known else {"seconds": 0.0}
+
+
+def _grid(known: Mapping[int, Mapping[int, float]], cached: float, factor: float) -> dict[str, Any]:
+    """Return the entry of a pass known for some numbers of rows, each at sizes of its own.
+
+    More rows than were measured cost what their caches do.
+    """
+    sizes, contexts = sorted({size for of in known.values() for size in of}), [0, MOST_CONTEXT]
+    curves = {rows: np.interp(sizes, list(of), list(of.values())) for rows, of in known.items()}
+    curves = {1: curves[min(curves)], **curves, MOST_BATCH: curves[max(curves)]}
     seconds = [
-        [[_rounded(factor * (s + cached * b * c)) for c in contexts] for s in known.values()]
-        for b in batches
+        [[_rounded(factor * (s + cached * b * c)) for c in contexts] for s in curve.tolist()]
+        for b, curve in curves.items()
     ]
-    return {"batch": batches, "tokens": list(known), "context": contexts, "seconds": seconds}
+    return {"batch": list(curves), "tokens": sizes, "context": contexts, "seconds": seconds}
 
 
 def carried_on(known: Mapping[int, float]) -> dict[int, float]:

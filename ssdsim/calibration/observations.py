@@ -1,7 +1,7 @@
 """What calibration runs say of the unknown seconds: linear equations, one a cell.
 
-The model. A verify of n tokens takes v(n), and a little more for every token that its rows have in
-their caches. A chain of K tokens takes K steps
+The model. A verify of b rows and n tokens takes v(b, n), and a little more for every token that its
+rows have in their caches. A chain of K tokens takes K steps
 and a fixed part; a tree of depth D the pass that finds candidates, a message (the candidates are
 the policy's to choose from), and D steps over its branches. Where tokens are drawn rather than the
 best ones taken, every pass takes longer by a fixed part and by a part for each distribution. So
@@ -101,7 +101,7 @@ def _observation(pieces: Sequence[Timing]) -> Observation:
     piece, context = pieces[0], float(np.mean([piece.context for piece in pieces]))
     factors: defaultdict[str, float] = defaultdict(float, _fixed(piece))
     for times, surface, size in _passes(piece):
-        factors[f"{surface}@{size}"] += times
+        factors[f"{surface}@{piece.batch}x{size}"] += times
         factors[f"{_model(piece)}.cached"] += times * piece.batch * context
         if piece.coupling != "greedy":
             factors[f"{piece.coupling}.{piece.lane}"] += times

@@ -95,6 +95,7 @@ def plan(
         Visit(Autoregressive(), long=True),
         Visit(Autoregressive(), batch=batch),
         *(Visit(Speculative(), K) for K in lookaheads),
+        Visit(Speculative(), middle, long=True),
         Visit(Speculative(), middle, batch=batch),
         *trees,
         Visit(Probe(), middle, most, long=True),

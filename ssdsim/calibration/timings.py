@@ -119,12 +119,12 @@ def timings(
     spans = sorted(_spans(run.tables["spans"]), key=lambda span: span["start"])
     lengths = _Lengths(run)
     verifies = [span["start"] for span in spans if span["kind"] == "verify"]
-    begin = verifies[min(skip, len(verifies) - 1)] if verifies else 0.0
+    last_skipped = verifies[min(skip, len(verifies)) - 1] if verifies and skip else -np.inf
     slots, padded = max(span["batch"] for span in spans), lengths.padded(lookahead + 1, padding)
     found = []
     for span, (shared, gap) in zip(spans, _beside(spans), strict=True):
         prompt = span["kind"] == "prefill"
-        if not prompt and (span["start"] < begin or span["batch"] < slots):
+        if not prompt and (span["start"] <= last_skipped or span["batch"] < slots):
             continue
         context = padded if padding and span["kind"] == "verify" else lengths.mean(span)
         known = {name: span[name] for name in ("kind", "lane", "batch", "branches", "start")}

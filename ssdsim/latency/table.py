@@ -50,7 +50,13 @@ class Table:
 
     def __post_init__(self) -> None:
         require(self.devices >= 1, "devices", self.devices, "must be at least 1")
-        for devices, passes in self.elsewhere.items():
+        # A command line writes the numbers as text.
+        right = "must be numbers of devices"
+        for devices in self.elsewhere:
+            require(str(devices).isdigit(), "elsewhere", devices, right)
+        elsewhere = {int(devices): passes for devices, passes in self.elsewhere.items()}
+        object.__setattr__(self, "elsewhere", elsewhere)
+        for devices, passes in elsewhere.items():
             type(self)(passes, devices)
         # Reading the grids now makes a malformed table fail here, not in the middle of a run.
         require(bool(self._grids), "passes", self.passes, "must hold at least one pass")
