@@ -28,7 +28,7 @@ from ssdreal.benching.tables import tables
 from ssdreal.config import Pair
 from ssdreal.execution import Setup, Task
 from ssdreal.models.catalog import describe, encode_prompt
-from ssdreal.serving.sampling import Decoding
+from ssdreal.profiling.visits import DECODINGS, Tour
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Cpu
 from ssdreal.workload import DEFAULT, Workload, read_prompts
@@ -42,11 +42,6 @@ PAIRS = {
 CALIBRATION_PROMPTS = 3
 DRAFTS = 16
 SEED = 0
-DECODINGS = {
-    "greedy": Decoding(),
-    "gumbel": Decoding(temperature=1.0, coupling="gumbel"),
-    "maximal": Decoding(temperature=1.0),
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +125,7 @@ def _course(
     stand = Stand(sitting, tasks[: asked.prompts])
     return Course(
         stand=stand,
-        calibration=Stand(sitting, tasks[asked.prompts :]),
+        tour=_tour(asked, sitting, tasks[asked.prompts :]),
         few=stand.first(asked.few),
         base=Setup(
             Autoregressive(),
@@ -139,16 +134,27 @@ def _course(
             seed=SEED,
         ),
         few_tokens=asked.few_tokens,
-        topology=Cpu(),
         helper=helper,
         say=lambda text: _say(console, f"{name}: {text}"),
         quick=asked.quick,
     )
 
 
+def _tour(asked: Plan, sitting: Sitting, tasks: list[Task]) -> Tour:
+    """Return calibration runs over these prompts, and over all of them as a single long one."""
+    text = [token for task in tasks for token in task.tokens]
+    room = _room(sitting.pair, asked.few_tokens)
+    return Tour(sitting, Cpu(), tasks, [Task("long", "long", text[:room])], asked.few_tokens)
+
+
+def _room(pair: Pair, tokens: int) -> int:
+    """Return the most tokens of a prompt that leave room for so many, and drafts behind them."""
+    return describe(pair.target).context - tokens - DRAFTS
+
+
 def _tasks(pair: Pair, count: int, tokens: int) -> list[Task]:
-    """Return the first prompts that leave room for so many tokens, and for drafts behind them."""
-    room = describe(pair.target).context - tokens - DRAFTS
+    """Return the first prompts that leave room for so many tokens."""
+    room = _room(pair, tokens)
     there = len(DEFAULT.read_text(encoding="utf-8").splitlines())
     prompts = read_prompts(None, there)
     tasks = [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from ssdreal.models.model import Model
     from ssdreal.serving.reader import Reader
 
-WIDTH = 8
-"""Tokens that the models read in a pass: few, so that sums are rounded about as in decoding."""
+WIDTH = 4
+"""Tokens that the models read in a pass: as many as the kernels of narrow passes take, so that sums
+are rounded as in decoding. Of 920 rounds replayed greedily 3 differed from the measured ones at
+near ties, of 908 at a width of 8 it were 87."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,8 @@ from inline_crew import decode, outputs
 from ssdreal import bench
 from ssdreal.benching.ceiling import stream
 from ssdreal.benching.coordination import coordination
-from ssdreal.benching.figures import Figures, figures, slowdown
-from ssdreal.benching.grid import Grid
 from ssdreal.benching.helper import Helper
-from ssdreal.benching.prediction import branches, machine, simulated
-from ssdreal.benching.probe import Probe
+from ssdreal.benching.prediction import contended, simulated
 from ssdreal.benching.search import (
     Options,
     Search,
@@ -21,16 +18,23 @@ from ssdreal.benching.search import (
     search_speculative,
     search_ssd,
 )
+from ssdreal.benching.service import ServiceTimes, service_times
 from ssdreal.benching.stand import Contender, Measured, Piece
+from ssdreal.benching.visits import around, visits
 from ssdreal.execution import Setup
 from ssdreal.models.catalog import load
-from ssdreal.topology import Cpu
+from ssdreal.serving.sampling import Decoding
+from ssdreal.topology import Cpu, Place, Places
 from ssdreal.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
+from ssdsim.calibration.plan import Visit
+from ssdsim.calibration.probe import Probe
 from ssdsim.errors import RunError
+from ssdsim.latency.table import Table
+from ssdsim.machine import Drawing, Drawings, Machine, Slowdown
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -38,121 +42,101 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.trace import Recorder, Run
 
-FIGURES = Figures(
-    verify=10.0,
-    verify_spread=0.0,
-    settle=0.25,
-    hop=0.5,
-    step=1.0,
-    glue=1.5,
-    tree=2.0,
-    tree_spread=0.0,
-    turn=0.125,
+SECONDS = {"prefill": 0.0, "step": 1.0, "fill": 0.5, "glue": 1.5, "tree": 2.0}
+SPREAD = {"verify": {"seconds": 6.0}, "prefill": {"seconds": 0.0}}
+
+
+def draft(**seconds):
+    """Return a draft whose passes take these seconds."""
+    return Table({work: {"seconds": s} for work, s in (SECONDS | seconds).items()})
+
+
+MACHINE = Machine(
+    target=Table({"verify": {"seconds": 10.0}, "prefill": {"seconds": 0.0}}, 1, {2: SPREAD}),
+    draft=draft(),
+    colocated=Table(draft(step=1.25).passes, 1, {2: draft(step=0.75).passes}),
+    dispatch=0.25,
 )
+
+CORE, CORES = Place("cpu", (0,)), Place("cpu", (0, 1))
+ALONE, BOTH = Places(CORE, CORE), Places(CORES, CORES)
 
 
 def pieces(*rows, share=1.0):
-    """Return pieces from (lane and kind, start, end); `share` of their time is in passes."""
-    lanes = {"verify": "target"}
+    """Return pieces from (lane, start, end); `share` of their time is in passes."""
     return [
-        Piece(lanes.get(kind, "draft"), kind, start, end, share * (end - start))
-        for kind, start, end in rows
+        Piece(lane, lane == "target", start, end, share * (end - start))
+        for lane, start, end in rows
     ]
 
 
-def test_a_slowdown_follows_from_work_and_the_seconds_it_was_shared():
-    # 10 seconds' work in 14, of which 8 were shared: 6 alone, so 4 were done in 8.
-    assert slowdown([(14.0, 8.0, 10.0)]) == 2.0
-    assert slowdown([(14.0, 8.0, 10.0), (10.0, 0.0, 10.0)]) == 2.0
-    assert slowdown([(9.0, 8.0, 10.0)]) == 1.0  # faster than alone: noise
-    assert slowdown([]) == 1.0
-
-
-def test_figures_of_plain_decoding():
-    run = pieces(("verify", 0, 10), ("verify", 10.5, 20.5), ("verify", 21.5, 31.5))
-    found = figures([run], 0)
-    assert (found.verify, found.settle, found.step) == (10.0, 0.75, 0.0)
-    assert found.verify_spread == pytest.approx(0, abs=1e-12)
-
-
-def test_a_prefill_between_two_pieces_is_no_gap():
-    run = pieces(("verify", 0, 10), ("other", 11, 40), ("verify", 41, 51), ("verify", 51.5, 61.5))
-    assert figures([run], 0).settle == 0.5
-
-
-def test_figures_of_a_probe():
-    apart = pieces(
-        ("speculate", 0, 4),
-        ("verify", 4.5, 14.5),
-        ("glue", 15, 16.5),
-        ("tree", 17, 25),
-    )
-    together = pieces(
-        ("speculate", 26, 30),
-        ("verify", 30.5, 45.5),  # 15 s, of which 1.5 + 8 + 2 are shared
-        ("glue", 30.5, 33.5),
-        ("tree", 34, 46.5),  # 12.5 s, of which 1 alone
-    )
-    found = figures([[*apart, *together]], 4)
-    assert (found.step, found.verify, found.glue, found.tree) == (1.0, 10.0, 1.5, 2.0)
-    assert (found.settle, found.hop, found.turn) == (1.0, 0.5, 0.5)
-    # The target: 14.5 shared, 0.5 alone, so 9.5 done. The draft: 1.5 done in 3, and 7 in 11.5.
-    assert found.target_slowdown == pytest.approx(14.5 / 9.5)
-    assert found.draft_slowdown == pytest.approx((3 / 1.5 + 11.5 / 7) / 2)
-
-
-def predicted(method, known=FIGURES, alpha=1.0, **settings):
+def predicted(method, known=MACHINE, places=ALONE, **settings):
     """Return the simulated run of a contender, its acceptance replaced by an even one."""
     settings = {"lookahead": 4, "policy": UniformFanout(fanout=2), **settings}
     workload = Workload(prompts=1, output_tokens=100)
-    contender = Contender("", Setup(method, workload, **settings), Cpu().places(None))
+    contender = Contender("", Setup(method, workload, **settings), places)
     setup = simulated(contender, known, "unused", 1)
-    return simulate(replace(setup, acceptance=Iid(alpha=alpha)))
+    return simulate(replace(setup, acceptance=Iid(alpha=1.0)))
 
 
 def test_predicted_rounds_are_their_pieces_one_after_the_other():
     assert predicted(Autoregressive()).metrics["step_seconds"] == pytest.approx(10.25)
-    assert predicted(Speculative()).metrics["step_seconds"] == pytest.approx(10.25 + 4 + 0.5)
+    chain = 0.25 + 4 * 1.25 + 0.5
+    assert predicted(Speculative()).metrics["step_seconds"] == pytest.approx(10.25 + chain)
+
+
+def test_on_both_cores_passes_take_what_they_took_there():
+    chain = 0.25 + 4 * 0.75 + 0.5
+    run = predicted(Speculative(), places=BOTH)
+    assert run.metrics["step_seconds"] == pytest.approx(6.25 + chain)
 
 
 def test_a_predicted_tree_delays_a_round_by_what_the_verify_does_not_hide():
-    run = predicted(Ssd(), known=replace(FIGURES, tree=3.0))
+    run = predicted(Ssd(), known=replace(MACHINE, draft=draft(tree=3.0)))
     later = run.rounds.iloc[1:-1]
     hits = later[later.hit.astype(bool)]
     assert len(hits) > 5
-    tree = 0.25 + 1.5 + 0.125 + 4 * 3.0
+    tree = 0.25 + 1.5 + 0.25 + 4 * 3.0
     # A round is measured from the verify's end: the rest of the tree, then the next verify.
     assert (hits.end - hits.start).tolist() == pytest.approx([tree] * len(hits))
 
 
-def test_a_pruned_tree_goes_on_at_the_pace_of_a_step():
-    slow = machine(replace(FIGURES, tree=3.0), 10).draft
-    assert slow.seconds("tree", 1, 1, 50) == FIGURES.step
-    assert slow.seconds("tree", 1, 10, 50) == 3.0
-    assert machine(FIGURES, 1).draft.seconds("tree", 1, 1, 50) == 2.0
-
-
 def test_less_sharing_means_less_contention():
-    known = replace(FIGURES, target_slowdown=1.4, draft_slowdown=1.2)
-    slowed = [machine(known, 4, share).slowdown for share in (1.0, 0.5, 0.0)]
+    known = replace(MACHINE, slowdown=Slowdown(1.4, 1.2))
+    slowed = [contended(known, share).slowdown for share in (1.0, 0.5, 0.0)]
     assert [found.target for found in slowed] == pytest.approx([1.4, 1.2, 1.0])
     assert [found.draft for found in slowed] == pytest.approx([1.2, 1.1, 1.0])
 
 
-def test_branches_are_those_of_a_full_speculation():
-    places = Cpu().places("own")
-    ssd = Setup(Ssd(), policy=UniformFanout(fanout=2), lookahead=3)
-    assert branches(Contender("", ssd, places)) == 8
-    assert branches(Contender("", replace(ssd, policy=TopkOutcomes(budget=6)), places)) == 6
-    assert branches(Contender("", replace(ssd, method=Speculative()), places)) == 0
+def test_a_contender_is_visited_where_it_runs_with_short_texts_and_long_ones():
+    sd = Setup(Speculative(), lookahead=3, decoding=Decoding(temperature=1.0, coupling="gumbel"))
+    visit = Visit(Speculative(), 3, coupling="gumbel", spread=True)
+    assert list(visits(Contender("", sd, BOTH))) == [visit, replace(visit, long=True)]
+    ar = Setup(Autoregressive(), decoding=Decoding(coupling="gumbel"))  # greedy all the same
+    assert next(visits(Contender("", ar, ALONE))) == Visit(Autoregressive())
 
 
-def test_figures_between_probes_are_linear_and_beyond_them_flat():
-    corners = [(2, 4), (2, 8), (4, 4), (4, 8)]
-    grid = Grid({at: replace(FIGURES, verify=at[0], tree=sum(at)) for at in corners})
-    assert (grid.at(3, 6).verify, grid.at(3, 6).tree) == (3.0, 9.0)
-    assert grid.at(2, 8).tree == 10.0
-    assert grid.at(9, 99).tree == 12.0
+@pytest.mark.parametrize(
+    ("policy", "branches"), [(UniformFanout(fanout=2), 8), (TopkOutcomes(budget=6), 6)]
+)
+def test_ssd_is_probed_with_as_many_branches(policy, branches):
+    ssd = Setup(Ssd(), policy=policy, lookahead=3)
+    assert next(visits(Contender("", ssd, ALONE))) == Visit(Probe(), 3, branches)
+    assert len(set(around(Decoding(), quick=False))) == 9
+
+
+def test_service_times_are_those_of_the_contenders_own_passes():
+    def times(method, places=ALONE, known=MACHINE, **settings):
+        setup = Setup(method, lookahead=4, policy=TopkOutcomes(budget=6), **settings)
+        return service_times(Contender("", setup, places), known, 100)
+
+    assert times(Autoregressive()) == ServiceTimes(10.0)
+    assert times(Speculative()) == ServiceTimes(10.0, 4 * 1.25 + 0.5)
+    assert times(Speculative(), BOTH) == ServiceTimes(6.0, 4 * 0.75 + 0.5)
+    assert times(Ssd()) == ServiceTimes(10.0, 4.5, 1.5, 2.0)
+    known = replace(MACHINE, sampling=Drawings(maximal=Drawing(0.5, 0.25, 1.0, 0.125)))
+    drawn = times(Ssd(), known=known, decoding=Decoding(temperature=1.0))
+    assert drawn == ServiceTimes(10 + 0.5 + 5 * 0.25, 4 * 2.125 + 0.5, 3.125, 3.75)
 
 
 def test_coordination_is_the_time_in_which_no_worker_works():
@@ -163,11 +147,11 @@ def test_coordination_is_the_time_in_which_no_worker_works():
     rounds = [dict.fromkeys(table.column_names) | {"start": s, "end": e} for s, e in times]
     run.tables["rounds"] = table.from_pylist(rounds, schema=table.schema)
     done = pieces(
-        ("speculate", 1, 4),  # a miss: gaps of 1 and 1
-        ("verify", 5, 10),
-        ("glue", 5, 6),
-        ("tree", 6, 14),  # the next round waits for it, for no coordination's sake
-        ("verify", 16, 30),
+        ("draft", 1, 4),  # a miss: gaps of 1 and 1
+        ("target", 5, 10),
+        ("draft", 5, 6),
+        ("draft", 6, 14),  # the next round waits for it, for no coordination's sake
+        ("target", 16, 30),
         share=0.5,
     )
     found = coordination([Measured(run, tuple(done))])
@@ -245,7 +229,8 @@ def test_a_quick_bench_measures_and_predicts_everything(tmp_path, capsys, monkey
         assert words in printed
     (results,) = json.loads(out.read_text())
     names = {"ar", "sd", "ssd"}
-    assert set(results["predictions"]) == names
+    assert set(results["predictions"]) == set(results["service"]) == names
+    assert min(results["slowdown"].values()) >= 1
     assert set(results["rows"]) == names | {"hf", "hf_assisted"}
     for name in names:
         row, found = results["rows"][name], results["predictions"][name]

@@ -1,22 +1,22 @@
 """The course of a bench: what is measured in which order, and what comes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from statistics import median
 from typing import Any
 
 from ssdreal.benching.coordination import Coordination, coordination
-from ssdreal.benching.figures import Figures, figures
-from ssdreal.benching.grid import Grid, probed
 from ssdreal.benching.helper import Helper
 from ssdreal.benching.peers import Generated, Peer, generate
-from ssdreal.benching.probe import Probe
 from ssdreal.benching.search import Search, describe, search_speculative, search_ssd
 from ssdreal.benching.stand import Contender, Measured, Stand
+from ssdreal.benching.visits import around, visits
 from ssdreal.execution import Setup
-from ssdreal.topology import Topology
+from ssdreal.profiling.visits import Tour
+from ssdsim.calibration.plan import Visit
+from ssdsim.calibration.timings import Timing
 from ssdsim.methods.autoregressive import Autoregressive
-from ssdsim.methods.ssd import Ssd
 
 ASSISTED = (1, 2, 3, 4, 5, 6)
 QUICK = (2, 3)
@@ -24,11 +24,10 @@ QUICK = (2, 3)
 
 @dataclass
 class Entry:
-    """A contender, its runs, and the runs that its service times come from."""
+    """A contender and its runs."""
 
     contender: Contender
     runs: list[Measured] = field(default_factory=list)
-    calibrations: list[Measured] = field(default_factory=list)
 
     @property
     def speeds(self) -> list[float]:
@@ -49,12 +48,6 @@ class Entry:
     def coordination(self) -> Coordination:
         """What of its rounds no model worked in."""
         return coordination(self.runs)
-
-    @property
-    def figures(self) -> Figures:
-        """Its service times."""
-        lookahead = self.contender.setup.drafted
-        return figures([measured.pieces for measured in self.calibrations], lookahead)
 
 
 @dataclass
@@ -82,46 +75,48 @@ class Course:
 
     Attributes
     ----------
-    stand, calibration
-        The prompts that are measured, and others for service times.
+    stand
+        The prompts that are measured.
+    tour
+        Makes calibration runs over other prompts; its topology is where the models may run.
     few
         The first prompts, for searches.
     base
         What all setups have in common.
-    topology
-        Where the models may run.
+    few_tokens
+        To decode of each of the few prompts.
     helper
         The process for transformers and for recording.
     say
         Told what happens next.
     quick
         Whether searches may be short.
-    grid
-        Service times of SSD at other settings than those that contend.
+    visited
+        What every piece of work took, a list for each calibration run.
 
     """
 
     stand: Stand
-    calibration: Stand
+    tour: Tour
     few: Stand
     base: Setup
     few_tokens: int
-    topology: Topology
     helper: Helper
     say: Callable[[str], None]
     quick: bool = False
-    grid: Grid = field(default_factory=lambda: Grid({}))
+    visited: list[list[Timing]] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     peers: dict[str, PeerEntry] = field(default_factory=dict)
     searched: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def choose(self) -> None:
         """Find the contenders' best settings."""
-        alone, spread = self.topology.places("target"), self.topology.spread()
+        topology = self.tour.topology
+        alone, spread = topology.places("target"), topology.spread()
         autoregressive = replace(self.base, method=Autoregressive())
         self._enter("ar", autoregressive, alone)
         self._search("sd", alone, search_speculative)
-        self._search("ssd", self.topology.places("own"), search_ssd)
+        self._search("ssd", topology.places("own"), search_ssd)
         if spread is not None:
             self._enter("ar2", autoregressive, spread)
             self._search("sd2", spread, search_speculative)
@@ -149,10 +144,12 @@ class Course:
     def probe(self) -> None:
         """Measure service times of SSD at settings around those that contend."""
         self.say("service times at other settings")
-        workload = replace(self.base.workload, output_tokens=self.few_tokens)
-        base = replace(self.base, workload=workload)
-        one, places = self.calibration.first(1), self.topology.places("own")
-        self.grid = probed(one, base, places, quick=self.quick)
+        self._visit(around(self.base.decoding, quick=self.quick))
+
+    @property
+    def pieces(self) -> list[Timing]:
+        """What every piece of work took in all calibration runs."""
+        return list(chain.from_iterable(self.visited))
 
     def _enter(self, name: str, setup: Setup, places: Any) -> None:
         self.entries[name] = Entry(Contender(name, setup, places))
@@ -180,12 +177,9 @@ class Course:
             entry.runs.append(self.helper.call(generate, entry.peer, prompts, tokens))
             return
         contender = self.entries[name].contender
-        self.entries[name].calibrations.append(self.calibration.run(_calibrating(contender)))
+        self._visit(visits(contender))
         self.entries[name].runs.append(self.stand.run(contender))
 
-
-def _calibrating(contender: Contender) -> Contender:
-    """Return the contender whose runs tell its service times."""
-    setup = contender.setup
-    own = isinstance(setup.method, Ssd)
-    return replace(contender, setup=replace(setup, method=Probe()) if own else setup)
+    def _visit(self, planned: Iterable[Visit]) -> None:
+        for visit in planned:
+            self.visited.append(self.tour.pieces(visit, len(self.visited)))

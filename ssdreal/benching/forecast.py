@@ -1,16 +1,22 @@
 """What ssdsim makes of a course: every contender predicted, and SSD with less contention."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ssdreal.benching.course import Course
-from ssdreal.benching.grid import Simulated
-from ssdreal.benching.prediction import Prediction, predict
+from ssdreal.benching.prediction import SEEDS, Prediction, contended, predict
 from ssdreal.benching.recording import record_texts
-from ssdreal.benching.search import describe
-from ssdreal.benching.stand import Measured, Stand
-from ssdreal.record import Spoken
+from ssdreal.benching.search import BUDGETS, LOOKAHEADS, Options, describe
+from ssdreal.benching.service import ServiceTimes, service_times
+from ssdreal.benching.stand import Contender
+from ssdreal.execution import CHUNK
+from ssdreal.profiling.texts import spoken
+from ssdsim.calibration.fit import Calibration, Fit
+from ssdsim.calibration.machine import machine
+from ssdsim.machine import Machine
+from ssdsim.policies.topk_outcomes import TopkOutcomes
 
 SHARINGS = (1.0, 0.5, 0.0)
 
@@ -56,31 +62,57 @@ class Forecast:
     seed: int
     folder: Path
 
+    @cached_property
+    def fit(self) -> Fit:
+        """What all calibration runs say of this machine."""
+        return Calibration(self.course.pieces, CHUNK).fit
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The machine of it."""
+        return machine(self.fit)
+
+    def service(self) -> dict[str, ServiceTimes]:
+        """Return what every contender's passes take on it."""
+        longest = max(len(task.tokens) for task in self.course.stand.tasks)
+        return {
+            name: service_times(entry.contender, self.machine, longest)
+            for name, entry in self.course.entries.items()
+        }
+
     def predictions(self) -> dict[str, Prediction]:
         """Return what ssdsim says of every contender, over the texts that it decoded."""
-        return {name: self._predicted(name) for name in self.course.entries}
+        return {name: self._predicted(name, self.machine) for name in self.course.entries}
 
     def sharing(self) -> list[Shared]:
         """Return SD and SSD with all of the measured contention, and with less."""
         return [self._shared(share) for share in SHARINGS]
 
     def _shared(self, share: float) -> Shared:
-        course = self.course
-        places, count = course.topology.places("own"), len(course.stand.tasks)
-        trace = self._trace("sd")
-        simulated = Simulated(course.grid, course.base, places, trace, count, share)
-        options, speed = simulated.best(len(course.few.tasks))
+        known = contended(self.machine, share)
+        options, speed = self._best(known)
         return Shared(
             share,
-            sd=self._predicted("sd", share).tokens_per_s,
-            ssd=self._predicted("ssd", share).tokens_per_s,
-            settings=describe(options.setup(course.base)),
+            sd=self._predicted("sd", known).tokens_per_s,
+            ssd=self._predicted("ssd", known).tokens_per_s,
+            settings=describe(options.setup(self.course.base)),
             best=speed,
         )
 
-    def _predicted(self, name: str, share: float = 1.0) -> Prediction:
-        entry, count = self.course.entries[name], len(self.course.stand.tasks)
-        return predict(entry.contender, entry.figures, self._trace(name), count, share)
+    def _best(self, known: Machine) -> tuple[Options, float]:
+        """Return SSD's fastest settings, looked for on a few texts, and their tokens/s on all."""
+        few, count = len(self.course.few.tasks), len(self.course.stand.tasks)
+        found = max(_options(), key=lambda options: self._speed(options, known, few, seeds=1))
+        return found, self._speed(found, known, count)
+
+    def _speed(self, options: Options, known: Machine, prompts: int, seeds: int = SEEDS) -> float:
+        places = self.course.tour.topology.places("own")
+        contender = Contender("", options.setup(self.course.base), places)
+        return predict(contender, known, self._trace("sd"), prompts, seeds).tokens_per_s
+
+    def _predicted(self, name: str, known: Machine) -> Prediction:
+        contender, count = self.course.entries[name].contender, len(self.course.stand.tasks)
+        return predict(contender, known, self._trace(name), count)
 
     def _trace(self, name: str) -> str:
         """Return the acceptance trace of what a contender decoded first; written once.
@@ -98,13 +130,11 @@ class Forecast:
         course, entry = self.course, self.course.entries[name]
         sitting, decoding = course.stand.sitting, entry.contender.setup.decoding
         models = (sitting.pair.target, sitting.pair.draft, sitting.dtype)
-        texts = _texts(entry.runs[0], course.stand)
+        texts = spoken(entry.runs[0].run, course.stand.tasks)
         course.helper.call(record_texts, str(folder), models, texts, decoding, self.seed)
 
 
-def _texts(measured: Measured, stand: Stand) -> Sequence[Spoken]:
-    outputs = measured.run.tables["sequences"]["output"].to_pylist()
-    return [
-        Spoken(seq, task.name, task.kind, tuple(task.tokens), tuple(output))
-        for seq, (task, output) in enumerate(zip(stand.tasks, outputs, strict=True))
-    ]
+def _options() -> Iterator[Options]:
+    for lookahead in LOOKAHEADS:
+        for budget in BUDGETS:
+            yield Options(lookahead, TopkOutcomes(budget=budget))

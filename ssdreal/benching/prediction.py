@@ -1,19 +1,13 @@
-"""What ssdsim says of a contender, given this machine's figures and an acceptance trace."""
+"""What ssdsim says of a contender, given a calibrated machine and an acceptance trace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from ssdreal.benching.figures import Figures
 from ssdreal.benching.stand import Contender
 from ssdsim.acceptance.recorded import Recorded
-from ssdsim.latency.constant import Constant
-from ssdsim.latency.jitter import Jitter, Lognormal, NoJitter
-from ssdsim.latency.table import Table
 from ssdsim.machine import Machine, Slowdown
-from ssdsim.outcomes import Speculation, chain
 from ssdsim.simulation import Setup, simulate
-from ssdsim.streams import stream
 from ssdsim.trace import Run
 from ssdsim.workload import Workload
 
@@ -44,12 +38,7 @@ class Prediction:
 
 
 def predict(
-    contender: Contender,
-    known: Figures,
-    trace: str,
-    prompts: int,
-    sharing: float = 1.0,
-    seeds: int = SEEDS,
+    contender: Contender, known: Machine, trace: str, prompts: int, seeds: int = SEEDS
 ) -> Prediction:
     """Simulate a contender.
 
@@ -58,31 +47,26 @@ def predict(
     contender
         Method and settings.
     known
-        Its figures on this machine.
+        The machine, as calibration found it with one core for each model.
     trace
         Directory of the acceptance trace.
     prompts
         How many of the trace's texts.
-    sharing
-        How much of the measured contention there is: 1 all of it, 0 none, as on two devices that
-        share no memory.
     seeds
         Simulated runs.
 
     """
-    setup = simulated(contender, known, trace, prompts, sharing)
+    setup = simulated(contender, known, trace, prompts)
     return _means([simulate(replace(setup, seed=seed)) for seed in range(seeds)])
 
 
-def simulated(
-    contender: Contender, known: Figures, trace: str, prompts: int, sharing: float = 1.0
-) -> Setup:
+def simulated(contender: Contender, known: Machine, trace: str, prompts: int) -> Setup:
     """Return a contender as ssdsim runs it; parameters as in `predict`."""
     setup = contender.setup
     return Setup(
         method=setup.method,
         acceptance=Recorded(trace),
-        machine=machine(known, branches(contender), sharing),
+        machine=machine_of(contender, known),
         workload=Workload(prompts=prompts, output_tokens=setup.workload.output_tokens),
         policy=setup.policy,
         backup=setup.backup,
@@ -92,46 +76,20 @@ def simulated(
     )
 
 
-def machine(known: Figures, branches: int, sharing: float = 1.0) -> Machine:
-    """Return the machine of these figures.
+def machine_of(contender: Contender, known: Machine) -> Machine:
+    """Return the machine with the target over as many cores as it has here."""
+    there = known.spread(contender.places.target.count)
+    assert there is not None, "every contender is visited where it runs"
+    return there
 
-    What lies between pieces is put where it happens: `settle` before every verify and every glue
-    (they start together), `hop` after every chain, `turn` before every tree. So the simulated link
-    takes no time of its own.
+
+def contended(known: Machine, share: float) -> Machine:
+    """Return a machine with so much of the contention.
+
+    1: all of it; 0: none, as on two devices that share no memory.
     """
-    passes = {
-        "prefill": {"seconds": 0.0},
-        "step": {"seconds": known.step},
-        "fill": {"seconds": known.hop},
-        "glue": {"seconds": known.settle + known.glue + known.turn},
-        # Once the losing branches are dropped, the winning one goes on alone.
-        "tree": {"tokens": [0, 1, branches], "seconds": [0.0, known.step, known.tree]}
-        if branches > 1
-        else {"seconds": known.tree},
-    }
-    return Machine(
-        target=Constant(verify=known.settle + known.verify, step=0.0),
-        draft=Table(passes),
-        slowdown=Slowdown(
-            1 + sharing * (known.target_slowdown - 1), 1 + sharing * (known.draft_slowdown - 1)
-        ),
-        target_jitter=_jitter(known.verify_spread),
-        draft_jitter=_jitter(known.tree_spread),
-    )
-
-
-def branches(contender: Contender) -> int:
-    """Return how many branches a full speculation gets; 0 without a policy."""
-    setup = contender.setup
-    if "policy" not in setup.method.uses:
-        return 0
-    predictor = setup.policy.start(setup.lookahead, stream(0, "coverage"))
-    assert predictor.budget != "verify", "the bench looks for fixed budgets"
-    return len(predictor.predict(Speculation(chain(setup.lookahead), "primary"), predictor.budget))
-
-
-def _jitter(spread: float) -> Jitter:
-    return Lognormal(spread) if spread else NoJitter()
+    target, draft = (1 + share * (s - 1) for s in (known.slowdown.target, known.slowdown.draft))
+    return replace(known, slowdown=Slowdown(target, draft))
 
 
 def _means(runs: Sequence[Run]) -> Prediction:

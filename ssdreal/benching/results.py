@@ -8,10 +8,10 @@ from typing import Any
 from ssdreal.benching.ceiling import Ceiling
 from ssdreal.benching.coordination import Coordination
 from ssdreal.benching.course import Course, Entry, PeerEntry
-from ssdreal.benching.figures import Figures
 from ssdreal.benching.forecast import Forecast, Shared
 from ssdreal.benching.prediction import Prediction
 from ssdreal.benching.search import describe
+from ssdreal.benching.service import ServiceTimes
 from ssdsim.results import provenance
 
 TITLES = {
@@ -67,7 +67,7 @@ class Streaming:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that tables show; by contender's name where there are several."""
+    """Everything that tables show, and the fit; by contender's name where there are several."""
 
     decoding: str
     prompts: int
@@ -78,7 +78,9 @@ class Results:
     streaming: list[Streaming]
     rows: dict[str, Row]
     coordination: dict[str, Coordination]
-    figures: dict[str, Figures]
+    service: dict[str, ServiceTimes]
+    fitted: dict[str, float]
+    slowdown: dict[str, float]
     predictions: dict[str, Prediction]
     sharing: list[Shared]
     searched: dict[str, dict[str, float]]
@@ -118,7 +120,9 @@ def collect(
         streaming=[_streaming(entry, size) for entry in entries.values()],
         rows=rows,
         coordination={name: entry.coordination for name, entry in entries.items()},
-        figures={name: entry.figures for name, entry in entries.items()},
+        service=forecast.service(),
+        fitted=dict(forecast.fit.seconds),
+        slowdown=dict(forecast.fit.slowdown),
         predictions=forecast.predictions(),
         sharing=forecast.sharing(),
         searched=course.searched,
@@ -156,7 +160,7 @@ def _peer_row(entry: PeerEntry, plain: Sequence[Sequence[int]]) -> Row:
 
 
 def _streaming(entry: Entry, size: int) -> Streaming:
-    passes = [p.passes for run in entry.runs for p in run.pieces if p.kind == "verify"]
+    passes = [p.passes for run in entry.runs for p in run.pieces if p.verify]
     seconds = median(passes)
     width = entry.contender.setup.pass_width
     return Streaming(entry.contender.name, width, seconds, size / seconds)

@@ -6,19 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ssdreal.channel.crew import Crew
-from ssdreal.channel.messages import Branches, Chains, Done, Forks, Verified
+from ssdreal.channel.messages import Done, Verified
 from ssdreal.execution import Setup, Task
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Places
 from ssdsim.errors import RunError
 from ssdsim.trace import Run
-
-KINDS: dict[type, str] = {
-    Verified: "verify",
-    Chains: "speculate",
-    Forks: "glue",
-    Branches: "tree",
-}
 
 
 @dataclass(frozen=True)
@@ -49,8 +42,8 @@ class Piece:
     ----------
     lane
         "target" or "draft".
-    kind
-        "verify", "speculate", "glue", "tree", or "other".
+    verify
+        Whether it was a verify.
     start, end
         Seconds from the run's start.
     passes
@@ -59,7 +52,7 @@ class Piece:
     """
 
     lane: str
-    kind: str
+    verify: bool
     start: float
     end: float
     passes: float
@@ -135,4 +128,4 @@ def _note(answers: list[tuple[str, Done]], role: str, done: Done) -> None:
 
 def _piece(role: str, done: Done, origin: int) -> Piece:
     start, end = ((reading - origin) * 1e-9 for reading in (done.start, done.end))
-    return Piece(role, KINDS.get(type(done.value), "other"), start, end, done.passes * 1e-9)
+    return Piece(role, isinstance(done.value, Verified), start, end, done.passes * 1e-9)

@@ -9,9 +9,10 @@ from ssdreal.benching.results import TITLES, Results
 
 NOTES = """\
 tokens/s: decoding alone, median of the repeats; e2e: with prefill; as AR's: prompts whose output
-is AR's, token for token. End-of-sequence is ignored. Service times: from other prompts, taken
-before each run. Acceptance: both models over the texts that the contender itself decoded here
-(in-sample)."""
+is AR's, token for token. End-of-sequence is ignored. Service times: of a model that
+works alone, from one fit to calibration runs over other prompts, some before each run and some at
+the end; slowed: while the other model works. Acceptance: both models over the texts that the
+contender itself decoded here (in-sample)."""
 
 
 def tables(results: Results) -> Iterator[RenderableType]:
@@ -19,7 +20,7 @@ def tables(results: Results) -> Iterator[RenderableType]:
     yield _contenders(results)
     yield _streaming(results)
     yield _coordination(results)
-    yield _figures(results)
+    yield _service(results)
     yield _predictions(results)
     yield _sharing(results)
     yield _searched(results)
@@ -98,22 +99,14 @@ def _coordination(results: Results) -> Table:
     return table
 
 
-def _figures(results: Results) -> Table:
-    names = ("verify", "settle", "hop", "step", "glue", "turn", "tree step")
-    table = _table("service times, ms", *names, "target slowed", "draft slowed")
-    for name, known in results.figures.items():
-        times = (
-            known.verify,
-            known.settle,
-            known.hop,
-            known.step,
-            known.glue,
-            known.turn,
-            known.tree,
-        )
-        slowed = (known.target_slowdown, known.draft_slowdown)
-        cells = [f"{1e3 * time:.2f}" if time else "-" for time in times]
-        table.add_row(TITLES[name], *cells, *(f"x {factor:.2f}" for factor in slowed))
+def _service(results: Results) -> Table:
+    table = _table("service times, ms", "verify", "chain", "glue", "tree step")
+    for name, known in results.service.items():
+        times = (known.verify, known.chain, known.glue, known.tree)
+        table.add_row(TITLES[name], *(_number(time, 2, 1e3) for time in times))
+    slowed = ", ".join(f"{lane} x {factor:.2f}" for lane, factor in results.slowdown.items())
+    dispatch = _number(results.fitted.get("dispatch"), 2, 1e3)
+    table.caption = f"a message: {dispatch}\nslowed: {slowed}"
     return table
 
 

@@ -40,7 +40,8 @@ class Fit:
     slowdown
         Of either model while the other is busy.
     effects
-        For each visit and model how much longer everything took in it than on the whole.
+        For each visit, those on more devices left out, and either model how much longer everything
+        took in it than on the whole.
     jitter
         For either model quantiles of single pieces over their visit's median.
     padding
@@ -128,7 +129,7 @@ class Calibration:
             replace(
                 one,
                 seconds=predicted(one, fit.seconds)
-                * fit.effects[drawn[one.visit]].get(one.lane, 1.0)
+                * fit.effects.get(drawn.get(one.visit, -1), {}).get(one.lane, 1.0)
                 * rng.choice(left[one.lane]),
             )
             for one in self.equations
@@ -145,7 +146,7 @@ class Calibration:
         fit = self.fit
         found: dict[str, list[float]] = {}
         for one in self.equations:
-            effect = fit.effects[one.visit].get(one.lane, 1.0)
+            effect = fit.effects.get(one.visit, {}).get(one.lane, 1.0)
             ratio = one.seconds / predicted(one, fit.seconds) / effect
             found.setdefault(one.lane, []).append(ratio)
         return found
@@ -157,9 +158,9 @@ class Calibration:
             if one.lane in LANES:
                 ratio = one.seconds / predicted(one, seconds)
                 ratios.setdefault((one.visit, one.lane), []).append(ratio)
-        found: dict[int, dict[str, float]] = {one.visit: {} for one in self.equations}
-        for (visit, lane), of in ratios.items():
-            found[visit][lane] = median(of)
+        found: dict[int, dict[str, float]] = {}
+        for (visit, lane), of in sorted(ratios.items()):
+            found.setdefault(visit, {})[lane] = median(of)
         return found
 
 
@@ -196,11 +197,14 @@ def _slowdown(shared: Sequence[Sharing]) -> dict[str, float]:
 
 
 def _jitter(pieces: Sequence[Timing]) -> dict[str, Array]:
-    """Return quantiles of seconds over the cell's median, 1 in the middle."""
+    """Return quantiles of seconds over the cell's median, 1 in the middle.
+
+    Pieces on more devices are left out: threads that wait for each other scatter far more.
+    """
     ratios: dict[str, list[float]] = {lane: [] for lane in LANES}
     for found in cells(pieces).values():
         alone = [piece.seconds for piece in found if piece.shared <= 1e-9]
-        if found[0].kind != "prefill" and len(alone) > 2:
+        if found[0].kind != "prefill" and found[0].devices == 1 and len(alone) > 2:
             middle = median(alone)
             ratios[found[0].lane] += [seconds / middle for seconds in alone]
     return {lane: _quantiles(of) for lane, of in ratios.items() if of}

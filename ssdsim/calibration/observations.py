@@ -28,7 +28,8 @@ class Observation:
     Attributes
     ----------
     visit, lane
-        Run and model that it is of; the lane of a message is "link".
+        Run and lane that it is of; the lane of a message is "link", that of a target over two
+        devices "target*2": both are as fast or slow as they are, whatever goes on in one lane.
     seconds
         Median over the cell's pieces beside which nobody worked.
     factors
@@ -107,7 +108,8 @@ def _observation(pieces: Sequence[Timing]) -> Observation:
             factors[f"{piece.coupling}.{piece.lane}"] += times
             factors[f"{piece.coupling}.{piece.lane}_token"] += times * size
     seconds = median(piece.seconds for piece in pieces)
-    return Observation(piece.visit, piece.lane, seconds, factors)
+    lane = piece.lane if piece.devices == 1 else f"{piece.lane}*{piece.devices}"
+    return Observation(piece.visit, lane, seconds, factors)
 
 
 def _passes(piece: Timing) -> list[tuple[int, str, int]]:
