@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from commands import refused, run
 
 from ssdreal import profile, validate
 from ssdreal.profiling.split import HELD_OUT, read_split
@@ -134,3 +135,33 @@ def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
         if one["replay"]:  # float32: no near ties, so the rounds are the very same
             assert one["replay"]["rounds"] > 0
             assert one["replay"]["differences"] == []
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    """Return a function that simulates on the committed profile, as the command line does."""
+
+    def run_(*arguments):
+        out = tmp_path / "run"
+        assert run("profile=two_cores", "workload.prompts=6", *arguments, f"out={out}") == 0
+        return load_run(out)
+
+    return run_
+
+
+def test_the_committed_profile_simulates_and_knows_both_cores(simulated):
+    found = simulated("lookahead=1", "policy.budget=12")
+    assert found.info["complete"]
+    for name in ("speedup_over_ar", "speedup_over_sd", "speedup_over_same_devices"):
+        assert 0.3 < found.metrics[name] < 3
+    assert set(found.sequences.kind) <= {"chat", "maths", "summary"}
+
+
+@pytest.mark.parametrize("sampled", [("temperature=0.5", "coupling=gumbel"), ("temperature=1",)])
+def test_the_committed_profile_serves_temperatures_between_those_recorded(sampled, simulated):
+    assert 0 < simulated("lookahead=2", *sampled).metrics["hit_rate"] < 1
+
+
+def test_a_temperature_beyond_those_recorded_is_refused(capsys, tmp_path):
+    line = refused(capsys, tmp_path / "run", "profile=two_cores", "temperature=2")
+    assert line.startswith("temperature, coupling=(2.0, 'maximal')")

@@ -80,7 +80,8 @@ def verdicts(found: Sequence[Found], baselines: Mapping[str, str]) -> dict[str, 
             one.group: by_name.get(baselines.get(f"{one.group} {label}", "")) for one in unseen
         }
         pairs = [(one, bases[one.group]) for one in unseen]
-        result[f"× {label.upper()}"] = verdict([over(one, base) for one, base in pairs if base])
+        if speedups := [over(one, base) for one, base in pairs if base]:
+            result[f"× {label.upper()}"] = verdict(speedups)
     return result
 
 

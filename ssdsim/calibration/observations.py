@@ -28,8 +28,8 @@ class Observation:
     Attributes
     ----------
     visit, lane
-        Run and lane that it is of; the lane of a message is "link", that of a target over two
-        devices "target*2": both are as fast or slow as they are, whatever goes on in one lane.
+        Run and lane that it is of. The lane of a message is "link" and that of a target over two
+        devices "target*2": what the machine is like in a run is told by neither.
     seconds
         Median over the cell's pieces beside which nobody worked.
     factors
