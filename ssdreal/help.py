@@ -9,6 +9,7 @@ Decode with real models: draft and target at work in processes of their own, los
   python -m ssdreal lookahead=2 policy.budget=8     change options by name
   python -m ssdreal -m method=autoregressive,speculative,ssd
                                                     several runs in one sitting, ranked
+  python -m ssdreal.profile, ssdreal.validate       measure for ssdsim; test its predictions
 """
 MAIN = (
     ("method=NAME", "how to decode; with policy= and backup= listed below"),
