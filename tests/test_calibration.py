@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from planted import PLAN, calibration_pieces, noisy, planted
 from scipy.stats import kstest
 
+from ssdsim.acceptance.iid import Iid
 from ssdsim.calibration.fit import Calibration, solve
 from ssdsim.calibration.machine import carried_on, machine
 from ssdsim.calibration.observations import Observation
 from ssdsim.calibration.timings import from_table, timings, to_table
 from ssdsim.errors import ConfigError
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Recorder, Run, Span
 from ssdsim.trace import Sequence as SequenceRecord
+from ssdsim.workload import Workload
 
 CHECKED = (
     ("target", "verify", 1),
@@ -211,6 +215,21 @@ def test_a_profile_without_trees_is_a_machine_without_them():
     found = machine(fit)
     assert found.slowdown == replace(found.slowdown, target=1.0, draft=1.0)
     assert found.draft.seconds("tree", 1, 8, 0) == 0.0
+
+
+def test_more_devices_have_tables_of_their_own():
+    fast = planted(verify=(0.007, 0.001))
+    fast = replace(fast, target=replace(fast.target, devices=2))
+    run = simulate(Setup(Autoregressive(), Iid(), fast, Workload(2, 50, 30)))
+    pieces = calibration_pieces(lambda _: planted(), repeats=1)
+    found = machine(Calibration([*pieces, *timings(run, 10_000, lookahead=0)]).fit)
+    for context in (60, 300):  # that a longer text costs more is known of one device
+        expected = fast.target.seconds("verify", 1, 1, context)
+        spread = found.target.spread(2)
+        assert spread.seconds("verify", 1, 1, context) == pytest.approx(expected, rel=0.01)
+    expected = planted().target.seconds("verify", 1, 1, 60)
+    assert found.target.seconds("verify", 1, 1, 60) == pytest.approx(expected, rel=0.01)
+    assert 10_000 not in Calibration([*pieces, *timings(run, 10_000, lookahead=0)]).fit.effects
 
 
 def test_pieces_survive_a_file():

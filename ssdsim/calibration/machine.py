@@ -69,7 +69,8 @@ def _entry(fit: Fit, model: str, work: str, factor: float) -> dict[str, Any]:
         fixed, token = fit.of(f"{model}.prefill"), fit.of(f"{model}.prefill_token")
         return {"tokens": ends, "seconds": [_rounded(factor * (fixed + token * n)) for n in ends]}
     known = {rows: carried_on(of) for rows, of in fit.surface(f"{model}.{work}").items()}
-    return _grid(known, fit.of(f"{model}.cached"), factor) if known else {"seconds": 0.0}
+    cached = fit.of(f"{model.partition('*')[0]}.cached")
+    return _grid(known, cached, factor) if known else {"seconds": 0.0}
 
 
 def _grid(known: Mapping[int, Mapping[int, float]], cached: float, factor: float) -> dict[str, Any]:
