@@ -8,7 +8,6 @@ passes; and ssdsim's prediction from service times and acceptance that are measu
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -25,20 +24,18 @@ from ssdreal.benching.peers import weight_bytes
 from ssdreal.benching.results import Results, collect
 from ssdreal.benching.stand import Stand
 from ssdreal.benching.tables import tables
-from ssdreal.config import Pair
+from ssdreal.config import Pair, read_pair
 from ssdreal.execution import Setup, Task
+from ssdreal.help import PAIRS
 from ssdreal.models.catalog import describe, encode_prompt
 from ssdreal.profiling.visits import DECODINGS, Tour
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Cpu
 from ssdreal.workload import DEFAULT, Workload, read_prompts
-from ssdsim.errors import ConfigError, RunError, require
+from ssdsim.console import ending, speak_as
+from ssdsim.errors import require
 from ssdsim.methods.autoregressive import Autoregressive
 
-PAIRS = {
-    "smollm2": Pair("smollm2_135m", "smollm2_135m_draft"),
-    "tiny": Pair("tiny_target", "tiny_draft"),
-}
 CALIBRATION_PROMPTS = 3
 DRAFTS = 16
 SEED = 0
@@ -95,7 +92,7 @@ def plan(arguments: list[str] | None = None) -> Plan:
 
 def measure(asked: Plan, console: Console) -> Iterator[Results]:
     """Measure everything; yield the results of one way of decoding after the other."""
-    pair, cpu = PAIRS[asked.pair], Cpu()
+    pair, cpu = read_pair(asked.pair), Cpu()
     tasks = _tasks(pair, asked.prompts + CALIBRATION_PROMPTS, asked.tokens)
     _say(console, "what a core can stream")
     found = ceiling(cpu.cores, BYTES // 16, 0.1) if asked.quick else ceiling(cpu.cores)
@@ -111,7 +108,7 @@ def measure(asked: Plan, console: Console) -> Iterator[Results]:
 def _results(course: Course, asked: Plan, name: str, found: Ceiling, size: int) -> Results:
     course.choose()
     if name == "greedy":
-        course.choose_peers(PAIRS[asked.pair], asked.dtype)
+        course.choose_peers(read_pair(asked.pair), asked.dtype)
     course.alternate(asked.repeats)
     course.probe()
     course.say("recording, and simulating")
@@ -169,14 +166,9 @@ def _say(console: Console, text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write down."""
-    asked = plan(arguments)
-    try:
-        _run(asked, Console(width=110))
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except (ConfigError, RunError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+    speak_as("ssdreal.bench")
+    with ending():
+        _run(plan(arguments), Console(width=110))
 
 
 def _run(asked: Plan, console: Console) -> None:

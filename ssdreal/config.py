@@ -64,6 +64,12 @@ class Request:
     texts: bool = False
 
 
+def read_pair(name: str) -> Pair:
+    """Return a pair by its name in `conf/pair`."""
+    content = OmegaConf.load(CONF / "pair" / f"{name}.yaml")
+    return Pair(**OmegaConf.to_container(content))  # type: ignore[arg-type]
+
+
 def register() -> None:
     """Fill Hydra's groups."""
     store = emptied(("workload", "pair"))

@@ -6,7 +6,6 @@ acceptance trace, and a profile that `python -m ssdsim profile=NAME` takes.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ import pyarrow.parquet as pq
 from numpy.random import default_rng
 from rich.console import Console
 
-from ssdreal.bench import PAIRS
-from ssdreal.config import Pair
+from ssdreal.config import Pair, read_pair
 from ssdreal.execution import CHUNK, Task
+from ssdreal.help import PAIRS
 from ssdreal.models.catalog import describe, encode_prompt
 from ssdreal.profiling.split import Fitted, read_split
 from ssdreal.profiling.texts import Speaker, Told, decodings, read_by_both, shortened
@@ -32,14 +31,13 @@ from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.plan import Visit, plan, shuffled
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import Timing, to_table
-from ssdsim.console import progress
-from ssdsim.errors import ConfigError, RunError, require
-from ssdsim.plugins import ROOT
+from ssdsim.console import ending, progress, speak_as
+from ssdsim.errors import require
+from ssdsim.plugins import TRACES
 from ssdsim.results import describe as described
 from ssdsim.results import provenance
 from ssdsim.workload import Workload
 
-TRACES = ROOT / "traces"
 SEED = 0
 LONG = 1800
 """Characters of a long prompt: some 450 tokens."""
@@ -67,7 +65,7 @@ class Order:
     @property
     def models(self) -> Pair:
         """Both models."""
-        return PAIRS[self.pair]
+        return read_pair(self.pair)
 
 
 def order(arguments: list[str] | None = None) -> Order:
@@ -186,17 +184,11 @@ def _say(console: Console, text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and say where it is."""
-    console = Console(stderr=True)
-    try:
+    speak_as("ssdreal.profile")
+    with ending(f"interrupted; the timings so far are in traces/NAME/{TIMINGS}"):
         asked = order(arguments)
-        measure(asked, console)
-    except KeyboardInterrupt:
-        print(f"interrupted; timings so far are in traces/NAME/{TIMINGS}", file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ConfigError, RunError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
-    print(f"written to traces/{asked.name}; python -m ssdsim profile={asked.name} simulates it")
+        measure(asked, Console(stderr=True))
+        print(f"written to traces/{asked.name}; python -m ssdsim profile={asked.name} simulates it")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ errors, order, regret, coverage, and what each guess in a prediction adds to its
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,10 +14,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ssdreal.bench import PAIRS
+from ssdreal.config import Pair, read_pair
 from ssdreal.execution import Task
 from ssdreal.models.catalog import describe, encode_prompt
-from ssdreal.profile import TRACES
 from ssdreal.profiling.configurations import Configuration, configurations
 from ssdreal.profiling.measured import Measurements
 from ssdreal.profiling.replayed import Replays
@@ -29,8 +27,9 @@ from ssdreal.topology import topology
 from ssdsim.acceptance.trace_file import INFO
 from ssdsim.calibration.causes import causes
 from ssdsim.calibration.prediction import Predicted, Profile
-from ssdsim.console import progress
-from ssdsim.errors import ConfigError, RunError, require
+from ssdsim.console import ending, progress, speak_as
+from ssdsim.errors import ConfigError, require
+from ssdsim.plugins import TRACES
 from ssdsim.results import provenance
 
 
@@ -93,14 +92,13 @@ def answer(asked: Question, console: Console) -> list[Found]:
             one.title: profile.predict(one.simulated(profile), one.title)
             for one in bar.track(wanted, description="predicting")
         }
-    with closing(Sitting(PAIRS[pair], dtype)) as sitting, progress(shown=True) as bar:
+    with closing(Sitting(pair, dtype)) as sitting, progress(shown=True) as bar:
         measured = Measurements(sitting, where, tasks, asked.folder / "runs")
         bar_task = bar.add_task("measuring", total=asked.repeats * len(wanted))
         measured.alternate(wanted, asked.repeats, lambda: bar.advance(bar_task))
     console.print("[dim]explaining ...[/dim]")
     first = {title: runs[0] for title, runs in measured.runs.items()}
-    names = (PAIRS[pair].target, PAIRS[pair].draft, dtype)
-    vocabulary = describe(PAIRS[pair].target).vocabulary
+    names, vocabulary = (pair.target, pair.draft, dtype), describe(pair.target).vocabulary
     replays = Replays(names, vocabulary, tasks, first, asked.folder / "replays")
     return _found(profile, wanted, predicted, measured, replays)
 
@@ -126,35 +124,31 @@ def _found(
     ]
 
 
-def _models(folder: Path) -> tuple[str, str]:
+def _models(folder: Path) -> tuple[Pair, str]:
     """Return the pair and the type that a profile was measured with."""
     try:
         info = json.loads((folder / INFO).read_text())
-        pair, dtype = info["pair"], info["dtype"]
+        pair, dtype = read_pair(info["pair"]), str(info["dtype"])
     except (OSError, ValueError, KeyError) as error:
         right = f"needs a folder of traces/ that python -m ssdreal.profile has written ({error})"
         raise ConfigError(f"--profile={folder.name}: {right}") from error
-    return str(pair), str(dtype)
+    return pair, dtype
 
 
-def _tasks(pair: str, part: Part) -> list[Task]:
+def _tasks(pair: Pair, part: Part) -> list[Task]:
     prompts = part.read()
-    target = PAIRS[pair].target
-    return [Task(p.name, p.kind, encode_prompt(target, p.text)) for p in prompts]
+    return [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Predict, measure, print, and write down."""
-    console = Console(width=118)
-    try:
-        asked = question(arguments)
-        found = answer(asked, Console(stderr=True))
-    except KeyboardInterrupt:
-        print("interrupted; the runs so far are in traces/NAME/runs", file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ConfigError, RunError) as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+    speak_as("ssdreal.validate")
+    with ending("interrupted; the runs so far are in traces/NAME/runs"):
+        _run(question(arguments), Console(width=118))
+
+
+def _run(asked: Question, console: Console) -> None:
+    found = answer(asked, Console(stderr=True))
     judged = verdicts(found, baselines_of(found))
     save(asked.folder / f"{asked.name}.json", found, judged, provenance())
     for table in tables(found, judged):

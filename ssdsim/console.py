@@ -2,8 +2,12 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
+
+from ssdsim.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +60,24 @@ def show(page: str) -> None:
 def say(message: str) -> None:
     """Print one line to stderr."""
     print(f"{_speaker}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - nothing else does
+
+
+@contextmanager
+def ending(interrupted: str = "interrupted") -> Iterator[None]:
+    """End with one line where an error or an interrupt ends a command.
+
+    Exit code 2 is for bad input, 1 for what went wrong on the way, 130 for Ctrl-C.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        fail(str(error))
+    except RunError as error:
+        say(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say(interrupted)
+        sys.exit(130)
 
 
 def fail(message: str) -> NoReturn:

@@ -13,6 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
+TRACES = ROOT / "traces"
 
 GROUPS = {
     "method": "ssdsim.methods",
@@ -44,7 +45,7 @@ def options(plugin: type) -> list[Field[Any]]:
 def profile_files() -> dict[str, Path]:
     """Return the profiles by name: `conf/profile/NAME.yaml`, then `traces/NAME/profile.yaml`."""
     shipped = {path.stem: path for path in sorted((CONF / "profile").glob("*.yaml"))}
-    traces = {path.parent.name: path for path in sorted((ROOT / "traces").glob("*/profile.yaml"))}
+    traces = {path.parent.name: path for path in sorted(TRACES.glob("*/profile.yaml"))}
     return traces | shipped
 
 

@@ -80,9 +80,7 @@ def calibration_pieces(machine_of, repeats=2, seed=0, visits=PLAN, tokens=30):
     for number, visit in enumerate(shuffled(visits, repeats, rng)):
         # A seed of its own, or all calibrations would see the same scatter.
         run = simulate(_setup(visit, machine_of(rng), 1000 * seed + number, tokens))
-        found += timings(
-            run, number, lookahead=visit.lookahead, coupling=visit.coupling, own=visit.own
-        )
+        found += timings(run, number)
     return found
 
 

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from planted import PLAN, calibration_pieces, noisy, planted
 from scipy.stats import kstest
 
+from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.calibration.fit import Calibration, solve
 from ssdsim.calibration.machine import carried_on, machine
-from ssdsim.calibration.observations import Observation
+from ssdsim.calibration.observations import Observation, Unknown
 from ssdsim.calibration.timings import from_table, timings, to_table
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.results import describe
 from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Recorder, Run, Span
 from ssdsim.trace import Sequence as SequenceRecord
@@ -128,15 +130,18 @@ def test_ranks_tell_when_a_fit_is_surer_than_it_may_be():
     assert kstest(ranks(40, 39, width=0.2)["verify"], "uniform").pvalue < 1e-3
 
 
+A, B = Unknown("target", "a"), Unknown("target", "b")
+
+
 def test_least_misses_are_relative_and_never_negative():
     equations = [
-        Observation(0, "target", 2.0, {"a": 1.0}),
-        Observation(1, "target", 2.0, {"a": 1.0}),
-        Observation(2, "target", 1.5, {"a": 1.0, "b": 1.0}),
+        Observation(0, 1, "target", 2.0, {A: 1.0}),
+        Observation(1, 1, "target", 2.0, {A: 1.0}),
+        Observation(2, 1, "target", 1.5, {A: 1.0, B: 1.0}),
     ]
     found = solve(equations)
-    assert found["a"] == pytest.approx(2.0, rel=0.05)  # the least squares are at 1.80
-    assert found["b"] == 0.0
+    assert found[A] == pytest.approx(2.0, rel=0.05)  # the least squares are at 1.80
+    assert found[B] == 0.0
 
 
 def span(lane, kind, start, end, **more):
@@ -158,8 +163,8 @@ def test_timings_of_a_run_drawn_by_hand():
         span("target", "verify", 7.25, 9.0, tokens=3),
     ]
     devices = [{"lanes": ["target"], "count": 1}, {"lanes": ["draft"], "count": 1}]
-    run = Run({"devices": devices}, recorder.tables(10.0))
-    found = timings(run, 3, lookahead=2, skip=0)
+    info = {"devices": devices, "config": {"sampling": describe(Sampling())}}
+    found = timings(Run(info, recorder.tables(10.0)), 3, skip=0)
     assert [(t.kind, t.seconds, t.shared) for t in found] == [
         ("prefill", 1.0, 0.0),
         ("speculate", 1.0, 0.0),
@@ -222,14 +227,14 @@ def test_more_devices_have_tables_of_their_own():
     fast = replace(fast, target=replace(fast.target, devices=2))
     run = simulate(Setup(Autoregressive(), Iid(), fast, Workload(2, 50, 30)))
     pieces = calibration_pieces(lambda _: planted(), repeats=1)
-    found = machine(Calibration([*pieces, *timings(run, 10_000, lookahead=0)]).fit)
+    found = machine(Calibration([*pieces, *timings(run, 10_000)]).fit)
     for context in (60, 300):  # that a longer text costs more is known of one device
         expected = fast.target.seconds("verify", 1, 1, context)
         spread = found.target.spread(2)
         assert spread.seconds("verify", 1, 1, context) == pytest.approx(expected, rel=0.01)
     expected = planted().target.seconds("verify", 1, 1, 60)
     assert found.target.seconds("verify", 1, 1, 60) == pytest.approx(expected, rel=0.01)
-    assert 10_000 not in Calibration([*pieces, *timings(run, 10_000, lookahead=0)]).fit.effects
+    assert 10_000 not in Calibration([*pieces, *timings(run, 10_000)]).fit.effects
 
 
 def test_pieces_survive_a_file():

@@ -9,7 +9,6 @@ from test_record import GREEDY, GUMBEL, MACHINE, MAXIMAL, METHODS, PROMPTS, real
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.acceptance.own_rounds import sampling_of
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
@@ -20,6 +19,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.results import sampling_of
 from ssdsim.streams import stream
 from ssdsim.workload import Workload
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from ssdreal.benching.stand import Contender
+from ssdreal.twin import twin
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.machine import Machine, Slowdown
 from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Run
-from ssdsim.workload import Workload
 
 SEEDS = 4
 
@@ -62,18 +62,8 @@ def predict(
 
 def simulated(contender: Contender, known: Machine, trace: str, prompts: int) -> Setup:
     """Return a contender as ssdsim runs it; parameters as in `predict`."""
-    setup = contender.setup
-    return Setup(
-        method=setup.method,
-        acceptance=Recorded(trace),
-        machine=machine_of(contender, known),
-        workload=Workload(prompts=prompts, output_tokens=setup.workload.output_tokens),
-        policy=setup.policy,
-        backup=setup.backup,
-        lookahead=setup.lookahead,
-        batch=setup.batch,
-        sampling=setup.decoding,
-    )
+    found = twin(contender.setup, Recorded(trace), machine_of(contender, known))
+    return replace(found, workload=replace(found.workload, prompts=prompts))
 
 
 def machine_of(contender: Contender, known: Machine) -> Machine:

@@ -121,7 +121,7 @@ def collect(
         rows=rows,
         coordination={name: entry.coordination for name, entry in entries.items()},
         service=forecast.service(),
-        fitted=dict(forecast.fit.seconds),
+        fitted={str(unknown): value for unknown, value in forecast.fit.seconds.items()},
         slowdown=dict(forecast.fit.slowdown),
         predictions=forecast.predictions(),
         sharing=forecast.sharing(),

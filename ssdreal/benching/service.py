@@ -31,17 +31,10 @@ class ServiceTimes:
 
 
 def service_times(contender: Contender, known: Machine, longest: int) -> ServiceTimes:
-    """Return what a contender's passes take.
+    """Return what a contender's passes take, on the machine that `predict` gets.
 
-    Parameters
-    ----------
-    contender
-        Method and settings.
-    known
-        The machine, as calibration found it with one core for each model.
-    longest
-        Tokens of the longest prompt: all passes are taken beside as much as verifies are padded to.
-
+    `longest` is the longest prompt's length in tokens: all passes are taken beside as much as
+    verifies are padded to.
     """
     setup, there = contender.setup, machine_of(contender, known)
     width, context = setup.pass_width, setup.capacity("target", longest)

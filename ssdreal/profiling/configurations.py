@@ -8,6 +8,7 @@ from hydra.errors import HydraException
 from ssdreal.config import register, request_from
 from ssdreal.execution import Setup, Task
 from ssdreal.profiling.split import Part
+from ssdreal.twin import twin
 from ssdreal.workload import Workload
 from ssdsim.backups.random import Random
 from ssdsim.calibration.prediction import Profile
@@ -16,7 +17,6 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
 from ssdsim.simulation import Setup as SimulatedSetup
-from ssdsim.workload import Workload as SimulatedWorkload
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,7 @@ class Configuration:
 
     def simulated(self, profile: Profile) -> SimulatedSetup:
         """Return the same for ssdsim, with a profile's outcomes and times."""
-        setup, workload = self.setup, self.setup.workload
-        return SimulatedSetup(
-            setup.method,
-            acceptance=profile.acceptance,
-            machine=profile.machine,
-            workload=SimulatedWorkload(workload.prompts, 0, workload.output_tokens),
-            policy=setup.policy,
-            backup=setup.backup,
-            lookahead=setup.lookahead,
-            batch=setup.batch,
-            sampling=setup.decoding,
-        )
+        return twin(self.setup, profile.acceptance, profile.machine)
 
     def repeat(self, number: int) -> Setup:
         """Return the setup of a repeat: where tokens are drawn, each has noise of its own."""

@@ -57,15 +57,7 @@ class Tour:
         running.run()
         if running.lost:
             raise RunError(f"the draft was lost: {running.lost}")
-        lookahead, run = visit.lookahead, running.result()
-        return timings(
-            run,
-            number,
-            lookahead=lookahead,
-            coupling=visit.coupling,
-            own=visit.own,
-            padding=CHUNK,
-        )
+        return timings(running.result(), number, padding=CHUNK)
 
     @property
     def spreads(self) -> bool:

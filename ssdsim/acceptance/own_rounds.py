@@ -22,10 +22,9 @@ Not everything can be known so:
   n-gram backup looks at the output alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +32,7 @@ from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.position import holds_back
 from ssdsim.acceptance.replay import RecordedText, Table, Whole
 from ssdsim.errors import require
+from ssdsim.results import sampling_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,17 +76,6 @@ def texts_of_run(
     token = np.concatenate(sequences["output"].to_list()).astype(np.int64)
     table = _table(token, _ranks(rounds.sort_values(["seq", "round"])))
     return tuple(_texts(table, sequences)), int(token.max()) + 1
-
-
-def sampling_of(config: Mapping[str, Any]) -> Sampling:
-    """Return how a run sampled, from the settings in its `run.json`.
-
-    A command leaves its options there; a run from Python leaves its `Setup`, with the sampling in
-    a section of its own.
-    """
-    saguaro = {f"saguaro_{name}": value for name, value in config.get("saguaro", {}).items()}
-    said = config.get("sampling") or config.get("decoding") or {**config, **saguaro}
-    return Sampling(**{field.name: said[field.name] for field in fields(Sampling)})
 
 
 def _check_sampling(asked: Sampling, own: Sampling, directory: str) -> None:

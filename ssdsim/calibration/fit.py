@@ -12,6 +12,7 @@ from scipy.optimize import lsq_linear
 from ssdsim.calibration.observations import (
     Observation,
     Sharing,
+    Unknown,
     observations,
     prefills,
     sharings,
@@ -34,9 +35,7 @@ class Fit:
     Attributes
     ----------
     seconds
-        The unknowns by name: "target.verify@1x3" is a verify of one row and three tokens,
-        "draft.tree@1x12" a step of twelve branches, "target.cached" what a token in the cache
-        adds to a pass, "gumbel.draft_token" what drawing a token adds, "dispatch" a message.
+        Of every unknown.
     slowdown
         Of either model while the other is busy.
     effects
@@ -49,32 +48,27 @@ class Fit:
 
     """
 
-    seconds: Mapping[str, float]
+    seconds: Mapping[Unknown, float]
     slowdown: Mapping[str, float]
     effects: Mapping[int, Mapping[str, float]]
     jitter: Mapping[str, Array]
     padding: int = 0
 
-    def surface(self, name: str) -> dict[int, dict[int, float]]:
+    def surface(self, of: str, work: str, devices: int = 1) -> dict[int, dict[int, float]]:
         """Return for each number of rows the measured sizes of a pass and its seconds there."""
         found: dict[int, dict[int, float]] = {}
-        for unknown, seconds in self.seconds.items():
-            surface, _, shape = unknown.partition("@")
-            if surface == name and shape:
-                rows, size = map(int, shape.split("x"))
-                found.setdefault(rows, {})[size] = seconds
-        return {rows: dict(sorted(sizes.items())) for rows, sizes in sorted(found.items())}
+        for unknown, seconds in sorted(self.seconds.items()):
+            if unknown[:3] == (of, work, devices) and unknown.rows:
+                found.setdefault(unknown.rows, {})[unknown.size] = seconds
+        return found
 
-    def spreads(self, model: str) -> list[int]:
+    def spreads(self, of: str) -> list[int]:
         """Return on which other numbers of devices a model was measured."""
-        models = {unknown.partition(".")[0] for unknown in self.seconds}
-        return sorted(
-            int(name.partition("*")[2]) for name in models if name.startswith(f"{model}*")
-        )
+        return sorted({u.devices for u in self.seconds if u.of == of and u.devices > 1})
 
-    def of(self, name: str) -> float:
-        """Return an unknown; 0 where no run says anything of it."""
-        return self.seconds.get(name, 0.0)
+    def part(self, of: str, what: str, devices: int = 1) -> float:
+        """Return an unknown that is no pass; 0 where no run says anything of it."""
+        return self.seconds.get(Unknown(of, what, devices), 0.0)
 
 
 @dataclass(frozen=True)
@@ -111,8 +105,7 @@ class Calibration:
     def fit(self) -> Fit:
         """The best fit."""
         slowdown = _slowdown(self.sharings)
-        prompts = [one for one in prefills(self.pieces, slowdown) if one.seconds > 0]
-        seconds = solve(self.equations) | solve(prompts)
+        seconds = solve(self.equations) | solve(prefills(self.pieces, slowdown))
         effects, jitter = self._effects(seconds), _jitter(self.pieces)
         return Fit(seconds, slowdown, effects, jitter, self.padding)
 
@@ -136,8 +129,7 @@ class Calibration:
         ]
         shared = self.sharings
         picked = [shared[at] for at in rng.integers(len(shared), size=len(shared))]
-        prompts = {name: value for name, value in fit.seconds.items() if ".prefill" in name}
-        seconds = solve(equations) | prompts
+        seconds = {**fit.seconds, **solve(equations)}  # prompts hardly scatter
         return replace(fit, seconds=seconds, slowdown=_slowdown(picked or shared))
 
     @cached_property
@@ -151,11 +143,11 @@ class Calibration:
             found.setdefault(one.lane, []).append(ratio)
         return found
 
-    def _effects(self, seconds: Mapping[str, float]) -> dict[int, dict[str, float]]:
+    def _effects(self, seconds: Mapping[Unknown, float]) -> dict[int, dict[str, float]]:
         """Return the median factor of each visit and model; a model that was idle has none."""
         ratios: dict[tuple[int, str], list[float]] = {}
         for one in self.equations:
-            if one.lane in LANES:
+            if one.lane in LANES and one.devices == 1:
                 ratio = one.seconds / predicted(one, seconds)
                 ratios.setdefault((one.visit, one.lane), []).append(ratio)
         found: dict[int, dict[str, float]] = {}
@@ -164,17 +156,17 @@ class Calibration:
         return found
 
 
-def solve(equations: Sequence[Observation]) -> dict[str, float]:
+def solve(equations: Sequence[Observation]) -> dict[Unknown, float]:
     """Return the unknowns, none negative, that miss the equations least in relative terms.
 
     Of the misses the absolute values count, not the squares (by weights that are found anew a few
     times): a run that something else on the machine held up then says little.
     """
-    names = sorted({name for one in equations for name in one.factors})
-    if not names:
+    unknowns = sorted({unknown for one in equations for unknown in one.factors})
+    if not unknowns:
         return {}
     matrix = np.array(
-        [[one.factors.get(name, 0.0) / one.seconds for name in names] for one in equations]
+        [[one.factors.get(unknown, 0.0) / one.seconds for unknown in unknowns] for one in equations]
     )
     scale = np.abs(matrix).max(axis=0)
     weights = np.ones(len(equations))
@@ -182,12 +174,12 @@ def solve(equations: Sequence[Observation]) -> dict[str, float]:
         weighted = weights[:, None] * matrix / scale
         found = lsq_linear(weighted, weights, (0, np.inf), method="bvls").x.clip(0.0)
         weights = np.maximum(np.abs(matrix / scale @ found - 1), SMALL_MISS) ** -0.5
-    return dict(zip(names, (found / scale).tolist(), strict=True))
+    return dict(zip(unknowns, (found / scale).tolist(), strict=True))
 
 
-def predicted(one: Observation, seconds: Mapping[str, float]) -> float:
+def predicted(one: Observation, seconds: Mapping[Unknown, float]) -> float:
     """Return what the unknowns say of an equation."""
-    return sum(factor * seconds[name] for name, factor in one.factors.items())
+    return sum(factor * seconds[unknown] for unknown, factor in one.factors.items())
 
 
 def _slowdown(shared: Sequence[Sharing]) -> dict[str, float]:

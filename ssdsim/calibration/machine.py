@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ssdsim.calibration.fit import Fit
+from ssdsim.calibration.observations import DISPATCH
 from ssdsim.latency.jitter import Jitter, NoJitter, Quantiles
 from ssdsim.latency.table import Table
 from ssdsim.machine import Drawing, Drawings, Machine, Slowdown
@@ -35,11 +36,11 @@ def machine(fit: Fit, effects: Mapping[str, float] = STEADY, *, jitter: bool = T
     target, draft = (effects.get(lane, 1.0) for lane in ("target", "draft"))
     return Machine(
         target=_table(fit, "target", ("verify", "prefill"), target),
-        draft=Table(_passes(fit, "draft", ("step", "fill", "glue", "tree", "prefill"), draft)),
+        draft=_table(fit, "draft", ("step", "fill", "glue", "tree", "prefill"), draft),
         colocated=_table(fit, "colocated", ("step", "fill", "prefill"), draft)
-        if fit.surface("colocated.step")
+        if fit.surface("colocated", "step")
         else None,
-        dispatch=_rounded(fit.of("dispatch")),
+        dispatch=_rounded(fit.seconds.get(DISPATCH, 0.0)),
         padding=fit.padding,
         sampling=Drawings(*(_drawing(fit, name) for name in ("maximal", "gumbel"))),
         slowdown=Slowdown(*(_rounded(fit.slowdown[lane]) for lane in ("target", "draft"))),
@@ -50,27 +51,24 @@ def machine(fit: Fit, effects: Mapping[str, float] = STEADY, *, jitter: bool = T
 
 def _table(fit: Fit, model: str, works: tuple[str, ...], factor: float) -> Table:
     """Return the table of a model, and with it what was measured on more devices."""
-    elsewhere = {
-        devices: _passes(fit, f"{model}*{devices}", works, factor) for devices in fit.spreads(model)
-    }
-    return Table(_passes(fit, model, works, factor), elsewhere=elsewhere)
+
+    def on(devices: int) -> dict[str, dict[str, Any]]:
+        return {work: _entry(fit, model, work, devices, factor) for work in works}
+
+    return Table(on(1), elsewhere={devices: on(devices) for devices in fit.spreads(model)})
 
 
-def _passes(fit: Fit, model: str, works: tuple[str, ...], factor: float) -> dict[str, Any]:
-    return {work: _entry(fit, model, work, factor) for work in works}
-
-
-def _entry(fit: Fit, model: str, work: str, factor: float) -> dict[str, Any]:
+def _entry(fit: Fit, model: str, work: str, devices: int, factor: float) -> dict[str, Any]:
     """Return a pass as a table's entry."""
     if work == "fill":
-        return {"seconds": _rounded(factor * fit.of(f"{model}.fill"))}
+        return {"seconds": _rounded(factor * fit.part(model, work, devices))}
     if work == "prefill":
         ends = [1, MOST_CONTEXT]
-        fixed, token = fit.of(f"{model}.prefill"), fit.of(f"{model}.prefill_token")
+        fixed, token = (fit.part(model, part, devices) for part in (work, "prefill_token"))
         return {"tokens": ends, "seconds": [_rounded(factor * (fixed + token * n)) for n in ends]}
-    known = {rows: carried_on(of) for rows, of in fit.surface(f"{model}.{work}").items()}
-    cached = fit.of(f"{model.partition('*')[0]}.cached")
-    return _grid(known, cached, factor) if known else {"seconds": 0.0}
+    surface = fit.surface(model, work, devices)
+    known = {rows: carried_on(sizes) for rows, sizes in surface.items()}
+    return _grid(known, fit.part(model, "cached"), factor) if known else {"seconds": 0.0}
 
 
 def _grid(known: Mapping[int, Mapping[int, float]], cached: float, factor: float) -> dict[str, Any]:
@@ -110,7 +108,7 @@ def carried_on(known: Mapping[int, float]) -> dict[int, float]:
 
 def _drawing(fit: Fit, coupling: str) -> Drawing:
     names = ("target", "target_token", "draft", "draft_token")
-    return Drawing(**{name: _rounded(fit.of(f"{coupling}.{name}")) for name in names})
+    return Drawing(**{name: _rounded(fit.part(coupling, name)) for name in names})
 
 
 def _jitter(fit: Fit, lane: str) -> Jitter:

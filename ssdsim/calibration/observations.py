@@ -1,11 +1,11 @@
 """What calibration runs say of the unknown seconds: linear equations, one a cell.
 
 The model. A verify of b rows and n tokens takes v(b, n), and a little more for every token that its
-rows have in their caches. A chain of K tokens takes K steps
-and a fixed part; a tree of depth D the pass that finds candidates, a message (the candidates are
-the policy's to choose from), and D steps over its branches. Where tokens are drawn rather than the
-best ones taken, every pass takes longer by a fixed part and by a part for each distribution. So
-the median seconds of a cell are a sum of unknowns with known factors.
+rows have in their caches. A chain of K tokens takes K steps and a fixed part; a tree of depth D the
+pass that finds candidates, a message (the candidates are the policy's to choose from), and D steps
+over its branches. Where tokens are drawn rather than the best ones taken, every pass takes longer
+by a fixed part and by a part for each distribution. So the median seconds of a cell are a sum of
+unknowns with known factors.
 """
 
 from collections import defaultdict
@@ -13,12 +13,45 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
 from ssdsim.calibration.timings import Timing, cells
 
-Factors = Mapping[str, float]
+
+class Unknown(NamedTuple):
+    """Seconds that are looked for.
+
+    Attributes
+    ----------
+    of
+        A model: "target", "draft", or "colocated", which is the draft on the target's devices;
+        a coupling, for what drawing takes; or "link".
+    what
+        A pass, with `rows` and `size` (its tokens or branches); or a part of the model: "fill",
+        "prefill", "prefill_token", "cached", "dispatch", or a field of `ssdsim.machine.Drawing`.
+    devices
+        That the target is spread over.
+
+    """
+
+    of: str
+    what: str
+    devices: int = 1
+    rows: int = 0
+    size: int = 0
+
+    def __str__(self) -> str:
+        """Return a name for files."""
+        shape = f" {self.rows}x{self.size}" if self.rows else ""
+        where = f" on {self.devices}" if self.devices > 1 else ""
+        return f"{self.of}.{self.what}{shape}{where}"
+
+
+Factors = Mapping[Unknown, float]
+
+DISPATCH = Unknown("link", "dispatch")
 
 
 @dataclass(frozen=True)
@@ -27,17 +60,17 @@ class Observation:
 
     Attributes
     ----------
-    visit, lane
-        Run and lane that it is of. The lane of a message is "link" and that of a target over two
-        devices "target*2": what the machine is like in a run is told by neither.
+    visit, devices, lane
+        Run, number of devices, and lane that it is of; the lane of a message is "link".
     seconds
         Median over the cell's pieces beside which nobody worked.
     factors
-        By the unknown's name.
+        Of the unknowns.
 
     """
 
     visit: int
+    devices: int
     lane: str
     seconds: float
     factors: Factors
@@ -64,16 +97,14 @@ def prefills(pieces: Sequence[Timing], slowdown: Mapping[str, float]) -> list[Ob
 
     Both models read them at once, so that what a prompt takes alone follows from the slowdown.
     """
-    return [
-        Observation(
-            piece.visit,
-            piece.lane,
-            piece.seconds - piece.shared * (1 - 1 / slowdown[piece.lane]),
-            {f"{_model(piece)}.prefill": 1.0, f"{_model(piece)}.prefill_token": piece.tokens},
-        )
-        for piece in pieces
-        if piece.kind == "prefill"
-    ]
+    found = []
+    for piece in pieces:
+        seconds = piece.seconds - piece.shared * (1 - 1 / slowdown[piece.lane])
+        if piece.kind == "prefill" and seconds > 0:
+            fixed, token = _part(piece, "prefill"), _part(piece, "prefill_token")
+            factors = {fixed: 1.0, token: float(piece.tokens)}
+            found.append(Observation(piece.visit, piece.devices, piece.lane, seconds, factors))
+    return found
 
 
 def sharings(pieces: Sequence[Timing]) -> list[Sharing]:
@@ -100,50 +131,51 @@ def _alone(pieces: Sequence[Timing]) -> list[Timing]:
 
 def _observation(pieces: Sequence[Timing]) -> Observation:
     piece, context = pieces[0], float(np.mean([piece.context for piece in pieces]))
-    factors: defaultdict[str, float] = defaultdict(float, _fixed(piece))
-    for times, surface, size in _passes(piece):
-        factors[f"{surface}@{piece.batch}x{size}"] += times
-        # The same on more devices: those runs have texts of one length, and could not tell.
-        cached = f"{_model(piece).partition('*')[0]}.cached"
+    factors: defaultdict[Unknown, float] = defaultdict(float, _fixed(piece))
+    # The same on more devices: those runs have texts of one length, and could not tell.
+    cached = Unknown(_model(piece), "cached")
+    for times, work, size in _passes(piece):
+        factors[Unknown(_model(piece), work, piece.devices, piece.batch, size)] += times
         factors[cached] += times * piece.batch * context
         if piece.coupling != "greedy":
-            factors[f"{piece.coupling}.{piece.lane}"] += times
-            factors[f"{piece.coupling}.{piece.lane}_token"] += times * size
+            factors[Unknown(piece.coupling, piece.lane)] += times
+            factors[Unknown(piece.coupling, f"{piece.lane}_token")] += times * size
     seconds = median(piece.seconds for piece in pieces)
-    lane = piece.lane if piece.devices == 1 else f"{piece.lane}*{piece.devices}"
-    return Observation(piece.visit, lane, seconds, factors)
+    return Observation(piece.visit, piece.devices, piece.lane, seconds, factors)
 
 
 def _passes(piece: Timing) -> list[tuple[int, str, int]]:
-    """Return the passes in a piece: how many, of which surface, over how many tokens."""
-    model = _model(piece)
+    """Return the passes in a piece: how many, of which kind, over how many tokens."""
     if piece.kind == "verify":
-        return [(1, f"{model}.verify", piece.tokens)]
+        return [(1, "verify", piece.tokens)]
     if piece.kind == "speculate":
-        return [(piece.lookahead, f"{model}.step", piece.batch)]
-    return [
-        (1, f"{model}.glue", piece.tokens),
-        (piece.lookahead, f"{model}.tree", piece.branches),
-    ]
+        return [(piece.lookahead, "step", piece.batch)]
+    return [(1, "glue", piece.tokens), (piece.lookahead, "tree", piece.branches)]
 
 
 def _fixed(piece: Timing) -> Factors:
     """Return what a piece takes besides its passes."""
     if piece.kind == "speculate":
-        return {f"{_model(piece)}.fill": 1.0}
-    return {"dispatch": 1.0} if piece.kind == "prespeculate" else {}
+        return {_part(piece, "fill"): 1.0}
+    return {DISPATCH: 1.0} if piece.kind == "prespeculate" else {}
+
+
+def _part(piece: Timing, what: str) -> Unknown:
+    return Unknown(_model(piece), what, piece.devices)
 
 
 def _model(piece: Timing) -> str:
-    """Name the model and where it runs: "target*2" is the target over two devices."""
-    name = "target" if piece.lane == "target" else "draft" if piece.own else "colocated"
-    return name if piece.devices == 1 else f"{name}*{piece.devices}"
+    """Name the model and where it runs."""
+    if piece.lane == "target":
+        return "target"
+    return "draft" if piece.own else "colocated"
 
 
 def _messages(pieces: Sequence[Timing]) -> list[Observation]:
-    """Return the median gap of every visit."""
+    """Return the median gap of every visit; threads on more devices delay messages."""
     gaps: dict[int, list[float]] = {}
     for piece in pieces:
         if not isnan(piece.gap) and piece.devices == 1:
             gaps.setdefault(piece.visit, []).append(piece.gap)
-    return [Observation(visit, "link", median(of), {"dispatch": 1.0}) for visit, of in gaps.items()]
+    message = {DISPATCH: 1.0}
+    return [Observation(visit, 1, "link", median(of), message) for visit, of in gaps.items()]

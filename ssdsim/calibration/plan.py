@@ -47,11 +47,6 @@ class Visit:
     spread: bool = False
 
     @property
-    def own(self) -> bool:
-        """Whether the draft has devices of its own."""
-        return self.method.draft_on == "own"
-
-    @property
     def policy(self) -> UniformFanout:
         """A policy that predicts that many outcomes, as evenly as they can be shared."""
         nodes = self.lookahead + 1

@@ -43,7 +43,8 @@ def write_profile(
 
 def _worth(calibration: Calibration, fit: Fit) -> list[str]:
     """Say how much everything scatters."""
-    visits, pieces = len(fit.effects), len(calibration.pieces)
+    pieces = len(calibration.pieces)
+    visits = len({piece.visit for piece in calibration.pieces})
     lines = [f"{pieces} pieces of work in {visits} runs. Scatter (half the middle 80 %):"]
     for lane in ("target", "draft"):
         effects = [effect[lane] for effect in fit.effects.values() if lane in effect]

@@ -1,7 +1,7 @@
 """A measured run simulated again: its own outcomes, and if wanted its own durations."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
@@ -15,6 +15,7 @@ from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.policies.base import Policy
+from ssdsim.results import sampling_of
 from ssdsim.simulation import Setup
 from ssdsim.trace import Run
 from ssdsim.workload import Workload
@@ -152,7 +153,6 @@ def setup_of(run: Run, acceptance: Acceptance, machine: Machine) -> Setup:
     plugins = {
         name: build(hints[name], config[name], name) for name in ("method", "policy", "backup")
     }
-    decoding = {field.name: config["decoding"][field.name] for field in fields(Sampling)}
     workload = config["workload"]
     return Setup(
         **plugins,
@@ -161,7 +161,7 @@ def setup_of(run: Run, acceptance: Acceptance, machine: Machine) -> Setup:
         workload=Workload(workload["prompts"], 0, workload["output_tokens"]),
         lookahead=config["lookahead"],
         batch=config["batch"],
-        sampling=Sampling(**decoding),
+        sampling=sampling_of(config),
         seed=config["seed"],
     )
 

@@ -1,6 +1,6 @@
 """What every piece of work in a run took, and what else went on meanwhile."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ssdsim.results import sampling_of
 from ssdsim.trace import Run
 
 FIRST_ROUNDS = 3
 """Rounds of a run that do not count: caches are cold, the clock may be low."""
+
+Span = dict[str, Any]
+"""A row of `spans.parquet`."""
 
 KINDS = ("prefill", "verify", "speculate", "prespeculate")
 
@@ -87,29 +91,16 @@ class Timing:
 
 
 def timings(
-    run: Run,
-    visit: int = 0,
-    *,
-    lookahead: int,
-    coupling: str = "greedy",
-    own: bool = True,
-    padding: int = 0,
-    skip: int = FIRST_ROUNDS,
+    run: Run, visit: int = 0, *, padding: int = 0, skip: int = FIRST_ROUNDS
 ) -> list[Timing]:
     """Return the pieces of work of a run with all its slots in use.
 
     Parameters
     ----------
     run
-        Measured or simulated.
+        Measured or simulated; every verify has K tokens a row and one more.
     visit
         Its number among the runs of a calibration.
-    lookahead
-        K of the run, 0 for AR.
-    coupling
-        How it sampled: "greedy", "maximal" or "gumbel".
-    own
-        Whether the draft had devices of its own.
     padding
         As `ssdsim.machine.Machine` has it.
     skip
@@ -117,32 +108,67 @@ def timings(
 
     """
     spans = sorted(_spans(run.tables["spans"]), key=lambda span: span["start"])
-    lengths = _Lengths(run)
-    verifies = [span["start"] for span in spans if span["kind"] == "verify"]
-    last_skipped = verifies[min(skip, len(verifies)) - 1] if verifies and skip else -np.inf
-    slots, padded = max(span["batch"] for span in spans), lengths.padded(lookahead + 1, padding)
-    found = []
-    for span, (shared, gap) in zip(spans, _beside(spans), strict=True):
-        prompt = span["kind"] == "prefill"
-        if not prompt and (span["start"] <= last_skipped or span["batch"] < slots):
-            continue
-        context = padded if padding and span["kind"] == "verify" else lengths.mean(span)
-        known = {name: span[name] for name in ("kind", "lane", "batch", "branches", "start")}
-        found.append(
-            Timing(
-                visit=visit,
-                devices=_devices(run),
-                own=own,
-                coupling=coupling,
-                **known,
-                **_size(span, lookahead),
-                context=0.0 if prompt else context,
-                seconds=span["end"] - span["start"],
-                shared=shared,
-                gap=gap,
-            )
+    counted = _counted(spans, skip)
+    common, measure = {"visit": visit, **_setting(run)}, _Measure(run, spans, padding)
+    return [
+        Timing(**common, **measure.of(span), shared=shared, gap=gap)
+        for span, (shared, gap) in zip(spans, _beside(spans), strict=True)
+        if counted(span)
+    ]
+
+
+def _setting(run: Run) -> dict[str, Any]:
+    """Return what all pieces of a run have in common: devices, and how it sampled."""
+    sampling = sampling_of(run.info["config"])
+    lanes = [of["lanes"] for of in run.info["devices"]]
+    return {
+        "devices": next(of["count"] for of in run.info["devices"] if "target" in of["lanes"]),
+        "own": ["draft"] in lanes,
+        "coupling": sampling.coupling if sampling.temperature else "greedy",
+    }
+
+
+def _counted(spans: Sequence[Span], skip: int) -> Callable[[Span], bool]:
+    """Tell which spans count: prompts, and what comes after the first rounds in full slots."""
+    verifies = [span["start"] for span in spans if span["kind"] == "verify"][:skip]
+    begin, slots = max(verifies, default=-np.inf), max(span["batch"] for span in spans)
+    return lambda span: (
+        span["kind"] == "prefill" or (span["start"] > begin and span["batch"] == slots)
+    )
+
+
+class _Measure:
+    """Tells the sizes of a run's spans."""
+
+    def __init__(self, run: Run, spans: Sequence[Span], padding: int) -> None:
+        self.width = max(
+            (span["tokens"] // span["batch"] for span in spans if span["kind"] == "verify"),
+            default=1,
         )
-    return found
+        self.lengths = _Lengths(run)
+        self.padded = self.lengths.padded(self.width, padding)
+
+    def of(self, span: Span) -> dict[str, Any]:
+        """Return how large a span's work was, and how long it took."""
+        known = {name: span[name] for name in ("kind", "lane", "batch", "branches", "start")}
+        seconds = span["end"] - span["start"]
+        return {**known, **self._size(span), "context": self._context(span), "seconds": seconds}
+
+    def _size(self, span: Span) -> dict[str, int]:
+        """Return the depth of a tree or chain, and the tokens of the pass beside it."""
+        batch, tokens, branches = span["batch"], span["tokens"], span["branches"]
+        if span["kind"] == "prespeculate":
+            depth = tokens // branches if branches else 0
+            return {"lookahead": depth, "tokens": batch * self.width}
+        if span["kind"] == "speculate":
+            return {"lookahead": tokens // batch, "tokens": batch}
+        return {"lookahead": self.width - 1, "tokens": tokens}
+
+    def _context(self, span: Span) -> float:
+        if span["kind"] == "prefill":
+            return 0.0
+        padded = self.padded and span["kind"] == "verify"
+        return self.padded if padded else self.lengths.mean(span)
 
 
 def to_table(pieces: Sequence[Timing]) -> pa.Table:
@@ -162,30 +188,14 @@ def cells(pieces: Sequence[Timing]) -> dict[tuple[Any, ...], list[Timing]]:
     return {cell: list(found) for cell, found in groupby(ordered, key=lambda piece: piece.cell)}
 
 
-def _spans(table: pa.Table) -> list[dict[str, Any]]:
+def _spans(table: pa.Table) -> list[Span]:
     """Return the spans of work; a backup that takes no time (a lookup) does none."""
     return [
         span for span in table.to_pylist() if span["kind"] in KINDS and span["end"] > span["start"]
     ]
 
 
-def _devices(run: Run) -> int:
-    """Return how many devices the target has."""
-    return int(next(of["count"] for of in run.info["devices"] if "target" in of["lanes"]))
-
-
-def _size(span: Mapping[str, Any], lookahead: int) -> dict[str, Any]:
-    """Return the depth of a tree or chain, and the tokens of the pass beside it."""
-    batch, tokens, branches = span["batch"], span["tokens"], span["branches"]
-    if span["kind"] == "prespeculate":
-        depth = tokens // branches if branches else 0
-        return {"lookahead": depth, "tokens": batch * (lookahead + 1)}
-    if span["kind"] == "speculate":
-        return {"lookahead": tokens // batch, "tokens": batch}
-    return {"lookahead": lookahead, "tokens": tokens}
-
-
-def _beside(spans: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, float]]:
+def _beside(spans: Sequence[Span]) -> Iterator[tuple[float, float]]:
     """Yield for every span the seconds that another lane worked too, and the gap before it."""
     end, kind = -np.inf, "prefill"
     for at, span in enumerate(spans):
@@ -197,7 +207,7 @@ def _beside(spans: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, float]]
             end, kind = span["end"], span["kind"]
 
 
-def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+def _overlap(one: Span, other: Span) -> float:
     shared: float = min(one["end"], other["end"]) - max(one["start"], other["start"])
     return max(0.0, shared)
 
@@ -218,7 +228,7 @@ class _Lengths:
             for row in sequences.select(["seq", "prompt_tokens"]).to_pylist()
         }
 
-    def mean(self, span: Mapping[str, Any]) -> float:
+    def mean(self, span: Span) -> float:
         """Return the mean length of a span's sequences when it began."""
         seqs = span["seqs"] or [span["seq"]]
         return float(np.mean([self._at(seq, span["start"]) for seq in seqs]))

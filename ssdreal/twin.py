@@ -1,0 +1,32 @@
+"""The same run for ssdsim: what a real one is set to, with outcomes and times from elsewhere."""
+
+from ssdreal.execution import Setup
+from ssdsim.acceptance.base import Acceptance
+from ssdsim.machine import Machine
+from ssdsim.simulation import Setup as SimulatedSetup
+from ssdsim.workload import Workload
+
+
+def twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSetup:
+    """Return a real setup's twin.
+
+    Parameters
+    ----------
+    setup
+        Of the real run.
+    acceptance, machine
+        Where the simulated one has its outcomes and times from.
+
+    """
+    workload = setup.workload
+    return SimulatedSetup(
+        method=setup.method,
+        acceptance=acceptance,
+        machine=machine,
+        workload=Workload(workload.prompts, 0, workload.output_tokens),
+        policy=setup.policy,
+        backup=setup.backup,
+        lookahead=setup.lookahead,
+        batch=setup.batch,
+        sampling=setup.decoding,
+    )
