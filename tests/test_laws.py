@@ -14,9 +14,10 @@ from laws import CASES, CAUGHT, FINE, case, p_values
 import ssdreal.serving.sampling
 import ssdsim.verification
 from ssdreal.drafted import Drafted
-from ssdreal.serving.sampling import Drafter, Drafts, Verifier
+from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.target_server import TargetServer
 from ssdreal.serving.tree import Tree
+from ssdreal.serving.verifier import Drafts, Verifier
 from ssdreal.speculation_cache import RealTree
 from ssdsim.backups.random import Random
 from ssdsim.noise import Noise

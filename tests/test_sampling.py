@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssdreal.serving.sampling import Decoding, Drafter, Drafts, Verifier, samples
+from ssdreal.serving.drafter import Drafter, samples
+from ssdreal.serving.sampling import Decoding
+from ssdreal.serving.verifier import Drafts, Verifier
 from ssdsim.errors import ConfigError
 from ssdsim.noise import Noise
 from ssdsim.ranking import best, ranked, top

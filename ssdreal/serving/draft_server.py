@@ -20,7 +20,8 @@ from ssdreal.channel.messages import (
     Speculate,
 )
 from ssdreal.channel.pages import CHAINS, Place
-from ssdreal.serving.sampling import Drafter, Logits, Where
+from ssdreal.serving.drafter import Drafter
+from ssdreal.serving.sampling import Logits, Where
 from ssdreal.serving.server import Server, median_seconds
 from ssdreal.serving.tree import Tree
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ssdreal.channel.messages import Begin, Block, Paces, Score, Scores, Verified, Verify
-from ssdreal.serving.sampling import Drafts, Ints, Verifier
+from ssdreal.serving.sampling import Ints
 from ssdreal.serving.server import Server, median_seconds
+from ssdreal.serving.verifier import Drafts, Verifier
 
 
 class TargetServer(Server):

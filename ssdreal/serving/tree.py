@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from ssdreal.channel.messages import Branches, Chain, Grow, Line, Stop
 from ssdreal.channel.pages import Place
+from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.reader import Reader
-from ssdreal.serving.sampling import Drafter, Logits
+from ssdreal.serving.sampling import Logits
 
 Ints = NDArray[np.int64]
 

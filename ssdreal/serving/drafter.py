@@ -1,0 +1,145 @@
+"""How a draft chooses tokens and ranks candidates, from real logits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdreal.serving.sampling import Ints, Logits, Sampler, Where
+from ssdsim.ranking import best, top
+from ssdsim.verification import Array
+
+BLOCK = 64
+
+
+class Drafter(Sampler):
+    """Chooses tokens from a draft's logits, and ranks candidates."""
+
+    def choose(
+        self, logits: Logits, where: Sequence[Where], step: int
+    ) -> tuple[Ints, Array, Logits | None]:
+        """Draft one token a row.
+
+        Parameters
+        ----------
+        logits
+            Shape (n, rows).
+        where
+            The n addresses of the drafted tokens.
+        step
+            How many tokens their chains have so far. It is part of the noise's address, so that a
+            chain shares none with what was dropped of the one before it: a policy may have looked
+            at that when it decided what to cache.
+
+        Returns
+        -------
+        tuple
+            Token ids (n,), the draft's probability of each (n,), and the distributions they were
+            sampled from, (n, rows); None where sampling leaves nothing to chance.
+
+        """
+        if self.decoding.needs_probabilities:
+            return self._sampled(logits, where, step)
+        scores = self.scores(logits, where)
+        rows = best(scores)
+        # exp(score - max) of the chosen token is 1: it is the best.
+        sums = np.exp(scores - scores.max(axis=-1, keepdims=True)).sum(axis=-1, dtype=np.float64)
+        return self.named(rows), 1.0 / sums, None
+
+    def named(self, rows: NDArray[np.intp]) -> Ints:
+        """Return the token ids of rows of the logits."""
+        return np.asarray(rows if self.ids is None else self.ids[rows], np.int64)
+
+    def candidates(
+        self, logits: Logits, where: Sequence[Where], sent: Sequence[int | None], count: int
+    ) -> tuple[Ints, Array]:
+        """Return ids and probabilities of the `count` best tokens of each row, best first.
+
+        Parameters
+        ----------
+        logits, where
+            As in `choose`, a row a node.
+        sent
+            The token drafted after each node, which is left out; None at the last.
+        count
+            How many; fewer come where the vocabulary ends.
+
+        """
+        scores = self.scores(logits, where)
+        rows = top(scores, min(count + 1, scores.shape[-1]))
+        belief = self._belief(logits, scores)
+        chosen = [self._without(row, token)[:count] for row, token in zip(rows, sent, strict=True)]
+        kept = np.stack([row[: min(map(len, chosen))] for row in chosen])
+        beliefs: NDArray[Any] = np.take_along_axis(belief, kept, axis=-1)
+        return self.named(kept), beliefs
+
+    def _sampled(
+        self, logits: Logits, where: Sequence[Where], step: int
+    ) -> tuple[Ints, Array, Logits]:
+        q = self._quick_probabilities(logits)
+        sends = self._held_back(q)
+        uniforms = [self.noise(seq).uniform(at, "propose", step) for seq, at in where]
+        rows = samples(sends, np.array(uniforms))
+        confident: NDArray[Any] = np.take_along_axis(q, rows[:, None], axis=-1)[:, 0]
+        return self.named(rows), np.asarray(confident, np.float64), sends
+
+    def _quick_probabilities(self, logits: Logits) -> Logits:
+        """Return what tokens are sampled from, in float32: a draft may be wrong, but not slow."""
+        if self.decoding.truncates:
+            return np.asarray(self.probabilities(logits), np.float32)
+        return _softmax(logits / np.float32(self.decoding.temperature))
+
+    def _held_back(self, q: Logits) -> Logits:
+        """Return numbers ∝ q' of Saguaro sampling (`ssdsim.verification.saguaro`)."""
+        decoding = self.decoding
+        if decoding.saguaro_constant == 1:
+            return q
+        held, best_ones = q.copy(), top(q, min(decoding.saguaro_fanout, q.shape[-1]))
+        less = np.take_along_axis(q, best_ones, axis=-1) * np.float32(decoding.saguaro_constant)
+        np.put_along_axis(held, best_ones, less, axis=-1)
+        return held
+
+    def _belief(self, logits: Logits, scores: Logits) -> Logits:
+        if self.decoding.needs_probabilities:
+            return self._quick_probabilities(logits)
+        return _softmax(scores)
+
+    def _without(self, rows: NDArray[np.intp], token: int | None) -> NDArray[np.intp]:
+        return rows if token is None else rows[self.named(rows) != token]
+
+
+def samples(weights: Logits, uniforms: Array) -> NDArray[np.intp]:
+    """Return a column of each row, with chances ∝ its weights; see `ssdsim.verification.sample`.
+
+    Sums are float64. First a row's block is picked, then the column in it: that needs no running
+    sum over the whole row.
+
+    Parameters
+    ----------
+    weights
+        Shape (n, columns), 0 or more.
+    uniforms
+        Shape (n,), in (0, 1).
+
+    """
+    rows, columns = weights.shape
+    size = BLOCK if columns % BLOCK == 0 else columns
+    blocks = weights.reshape(rows, -1, size)
+    edges = blocks.sum(axis=-1, dtype=np.float64).cumsum(axis=-1)
+    aims = uniforms * edges[:, -1]
+    return np.array([_column(*row) for row in zip(blocks, edges, aims, strict=True)])
+
+
+def _column(blocks: Logits, edges: Array, aim: float) -> int:
+    last = int(np.searchsorted(edges, edges[-1], side="left"))  # the last block with any weight
+    block = min(int(np.searchsorted(edges, aim, side="right")), last)
+    before = edges[block - 1] if block else 0.0
+    inner = blocks[block].cumsum(dtype=np.float64)
+    last = int(np.searchsorted(inner, inner[-1], side="left"))
+    return block * len(inner) + min(int(np.searchsorted(inner, aim - before, side="right")), last)
+
+
+def _softmax(scores: Logits) -> Logits:
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True), np.float32)

@@ -1,0 +1,97 @@
+"""How a target verifies drafted tokens, from real logits.
+
+Rows are processed only as far as a verification looks at them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ssdreal.serving.sampling import Ints, Logits, Sampler
+from ssdsim.ranking import best
+from ssdsim.verification import Array, certain, verify_maximal
+
+
+class Verifier(Sampler):
+    """Verifies drafted tokens against a target's logits."""
+
+    def verify(
+        self, logits: Logits, seq: int, start: int, tokens: Sequence[int], q: "Drafts | None"
+    ) -> tuple[int, int]:
+        """Verify a chain.
+
+        Parameters
+        ----------
+        logits
+            The target's after 0 .. K drafted tokens, shape (K + 1, V).
+        seq, start
+            The sequence, and the absolute position of the first drafted token.
+        tokens
+            The K drafted tokens.
+        q
+            What they were sampled from; None where the drafter was sure of each.
+
+        Returns
+        -------
+        tuple
+            How many tokens are accepted, 0 .. K, and the id of the token that follows them.
+
+        """
+        if not self.decoding.needs_probabilities:
+            return self._follow(logits, seq, start, tokens)
+        p = _Rows(len(tokens) + 1, lambda k: self.probabilities(logits[k]))
+        sampled_from = (lambda k: certain(tokens[k], self.vocabulary)) if q is None else q.row
+        rows = _Rows(len(tokens), sampled_from)
+        return verify_maximal(p, rows, tokens, self.noise(seq).block(start, len(tokens) + 1))
+
+    def own(self, logits: Logits, seq: int, position: int) -> int:
+        """Return the target's own choice at a position, where nothing is left to chance."""
+        return int(best(self.scores(logits[None], [(seq, position)])[0]))
+
+    def _follow(
+        self, logits: Logits, seq: int, start: int, tokens: Sequence[int]
+    ) -> tuple[int, int]:
+        for k, token in enumerate(tokens):
+            own = self.own(logits[k], seq, start + k)
+            if own != token:
+                return k, own
+        return len(tokens), self.own(logits[len(tokens)], seq, start + len(tokens))
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """What a chain was sampled from: (K, rows) numbers ∝ q, the rows' token ids, and V."""
+
+    rows: Logits
+    ids: Ints | None
+    vocabulary: int
+
+    def row(self, k: int) -> Array:
+        """Return q over the whole vocabulary for drafted token k, shape (V,)."""
+        weights: Array = np.asarray(self.rows[k], np.float64)
+        weights = np.asarray(weights / weights.sum())
+        if self.ids is None:
+            return weights
+        q = np.zeros(self.vocabulary)
+        q[self.ids] = weights
+        return q
+
+
+class _Rows(Sequence[Array]):
+    """Rows that are computed when they are first looked at."""
+
+    def __init__(self, length: int, row: Callable[[int], Array]) -> None:
+        self.length = length
+        self.row = lru_cache(maxsize=None)(row)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, k: Any) -> Any:
+        return self.row(k)
+
+    def __iter__(self) -> Iterator[Array]:
+        yield from map(self.row, range(self.length))
