@@ -1,7 +1,49 @@
 """What holds for all tests."""
 
 import signal
+import threading
+import time
+from functools import partial
+
+import pytest
 
 # A shell that starts the tests in the background lets them, and all that they start, ignore
 # Ctrl-C. Many of them press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def sampled_trace(tmp_path_factory):
+    """Return a trace of many texts at temperatures where acceptance is a matter of chance."""
+    from traces import record_sampled
+
+    return record_sampled(tmp_path_factory.mktemp("sampled"))
+
+
+@pytest.fixture(scope="session")
+def exact_trace(tmp_path_factory):
+    """Return a trace of texts whose rounds are fixed."""
+    from traces import record_exact
+
+    return record_exact(tmp_path_factory.mktemp("exact"))
+
+
+@pytest.fixture
+def damaged_trace(exact_trace, tmp_path):
+    """Return a function that writes a changed copy of that trace and says where."""
+    from traces import damage
+
+    return partial(damage, exact_trace, tmp_path)
+
+
+@pytest.fixture
+def nothing_left():
+    """Whatever a test does, no worker outlives it."""
+    from faults import workers
+
+    threads = threading.active_count()
+    yield
+    deadline = time.monotonic() + 5
+    while threading.active_count() > threads or workers():
+        assert time.monotonic() < deadline, (threading.enumerate(), workers())
+        time.sleep(0.01)

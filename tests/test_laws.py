@@ -11,7 +11,7 @@ import pytest
 from enumerable import markov
 from laws import CASES, CAUGHT, FINE, case, p_values
 
-import ssdreal.serving.sampling
+import ssdreal.serving.verifier
 import ssdsim.verification
 from ssdreal.drafted import Drafted
 from ssdreal.serving.drafter import Drafter
@@ -85,7 +85,7 @@ def always_accept(monkeypatch):
     def accepted(p, _q, tokens, uniforms):
         return len(tokens), sample(p[len(tokens)], uniforms["bonus"][len(tokens)])
 
-    monkeypatch.setattr(ssdreal.serving.sampling, "verify_maximal", accepted)
+    monkeypatch.setattr(ssdreal.serving.verifier, "verify_maximal", accepted)
 
 
 def argmax_on_a_miss(monkeypatch):

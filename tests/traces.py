@@ -1,0 +1,45 @@
+"""Acceptance traces of a synthetic pair, recorded for the tests of replaying them."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from numpy.random import default_rng
+
+from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.language_model import LanguageModel, record
+from ssdsim.acceptance.recorded import Recorded
+from ssdsim.errors import ConfigError
+
+PAIR = LanguageModel(order=2)
+GRID = ((0.3, 3), (0.7, 1))
+SEED = 4
+EXACT = (Sampling(0.0), Sampling(0.7, "gumbel"))
+
+
+def record_sampled(path):
+    """Record many texts at temperatures where acceptance is a matter of chance."""
+    record(PAIR, path, [Sampling(1.0), Sampling(0.5)], sequences=70, tokens=100, grid=GRID, seed=8)
+    return str(path)
+
+
+def record_exact(path):
+    """Record texts whose rounds are fixed."""
+    record(PAIR, path, EXACT, sequences=4, tokens=60, grid=GRID, seed=SEED)
+    return str(path)
+
+
+def damage(trace, path, table=None, info=None):
+    """Write a changed copy of a trace and say where."""
+    rows = pq.read_table(f"{trace}/acceptance.parquet")
+    entries = json.loads(Path(trace, "run.json").read_text())
+    pq.write_table(table(rows) if table else rows, path / "acceptance.parquet")
+    (path / "run.json").write_text(json.dumps(info(entries) if info else entries))
+    return str(path)
+
+
+def refused(path, problem, sampling=EXACT[0]):
+    with pytest.raises(ConfigError, match=problem) as error:
+        Recorded(path).open(sampling, default_rng(0))
+    assert "\n" not in str(error.value)
