@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.base import Sampling, sampling_of
 from ssdsim.acceptance.position import is_deterministic
 from ssdsim.acceptance.trace_file import AcceptanceTrace
-from ssdsim.results import sampling_of
 from ssdsim.trace import Run
 
 Row = dict[str, Any]

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.metrics import SPEEDUPS, confidence, measure
 from ssdsim.trace import SCHEMA, Recorder, Run
 
@@ -95,17 +94,6 @@ def describe(thing: Any) -> Any:
     if isinstance(thing, dict):
         return {name: describe(value) for name, value in thing.items()}
     return [describe(value) for value in thing] if isinstance(thing, list | tuple) else thing
-
-
-def sampling_of(config: Mapping[str, Any]) -> Sampling:
-    """Return how a run sampled, from the settings in its `run.json`.
-
-    A command leaves its options there; a run from Python leaves its `Setup`, with the sampling in
-    a section of its own.
-    """
-    saguaro = {f"saguaro_{name}": value for name, value in config.get("saguaro", {}).items()}
-    said = config.get("sampling") or config.get("decoding") or {**config, **saguaro}
-    return Sampling(**{field.name: said[field.name] for field in fields(Sampling)})
 
 
 def _name(plugin: object) -> str:

@@ -230,7 +230,7 @@ def test_profiles_beside_recorded_traces_are_found(tmp_path, monkeypatch):
     (tmp_path / "traces/recorded_here/profile.yaml").touch()
     (tmp_path / "traces/demo").mkdir()
     (tmp_path / "traces/demo/profile.yaml").touch()
-    monkeypatch.setattr("ssdsim.plugins.ROOT", tmp_path)
+    monkeypatch.setattr("ssdsim.plugins.TRACES", tmp_path / "traces")
     assert profile_files()["recorded_here"] == tmp_path / "traces/recorded_here/profile.yaml"
     assert profile_files()["demo"] == CONF / "profile/demo.yaml"  # conf comes first
 

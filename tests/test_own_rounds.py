@@ -7,7 +7,7 @@ from inline_crew import outputs
 from test_record import GREEDY, GUMBEL, MACHINE, MAXIMAL, METHODS, PROMPTS, real, replayed
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.base import Sampling, sampling_of
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.backups.ngram import Ngram
@@ -19,7 +19,6 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
-from ssdsim.results import sampling_of
 from ssdsim.streams import stream
 from ssdsim.workload import Workload
 

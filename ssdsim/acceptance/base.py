@@ -1,8 +1,8 @@
 """What every acceptance source answers: what is drafted, and how its verification ends."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from numpy.random import Generator
 
@@ -38,6 +38,17 @@ class Sampling:
         fine = 0 < self.saguaro_constant <= 1
         require(fine, "saguaro.constant", self.saguaro_constant, "needs a number in (0, 1]")
         require(self.saguaro_fanout >= 1, "saguaro.fanout", self.saguaro_fanout, "needs >= 1")
+
+
+def sampling_of(config: Mapping[str, Any]) -> Sampling:
+    """Return how a run sampled, from the settings in its `run.json`.
+
+    A command leaves its options there; a run from Python leaves its `Setup`, with the sampling in
+    a section of its own.
+    """
+    saguaro = {f"saguaro_{name}": value for name, value in config.get("saguaro", {}).items()}
+    said = config.get("sampling") or config.get("decoding") or {**config, **saguaro}
+    return Sampling(**{field.name: said[field.name] for field in fields(Sampling)})
 
 
 class Text(Protocol):

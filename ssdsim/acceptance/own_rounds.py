@@ -28,11 +28,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.base import Sampling, sampling_of
 from ssdsim.acceptance.position import holds_back
 from ssdsim.acceptance.replay import RecordedText, Table, Whole
 from ssdsim.errors import require
-from ssdsim.results import sampling_of
 
 if TYPE_CHECKING:
     import pandas as pd

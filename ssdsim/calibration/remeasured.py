@@ -8,14 +8,13 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.base import Acceptance, Sampling
+from ssdsim.acceptance.base import Acceptance, Sampling, sampling_of
 from ssdsim.building import build
 from ssdsim.calibration.timings import KINDS
 from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.policies.base import Policy
-from ssdsim.results import sampling_of
 from ssdsim.simulation import Setup
 from ssdsim.trace import Run
 from ssdsim.workload import Workload

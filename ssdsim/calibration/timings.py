@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ssdsim.results import sampling_of
+from ssdsim.acceptance.base import sampling_of
 from ssdsim.trace import Run
 
 FIRST_ROUNDS = 3
