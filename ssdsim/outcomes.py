@@ -68,6 +68,10 @@ class Speculation:
         """Drafted tokens."""
         return len(self.parents)
 
+    def depth(self, node: int) -> int:
+        """Return how many drafted tokens lie on the way to `node`, its own included."""
+        return depths(self.parents)[node]
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -89,6 +93,15 @@ class Round:
     rank: int
     start: float
     end: float
+
+
+@lru_cache(maxsize=4096)
+def depths(parents: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the depth of every node, 0 for the root: shape (len(parents) + 1,)."""
+    found = [0]
+    for parent in parents:
+        found.append(found[parent + 1] + 1)
+    return tuple(found)
 
 
 @lru_cache(maxsize=256)

@@ -103,7 +103,7 @@ class Session:
             yield self.draft.prefill(rows)
 
     def _deliver(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
-        whole = outcome.node + 1
+        whole = speculation.depth(outcome.node) + 1
         ids = self.target.commit(row, speculation, min(whole, row.left))
         delivered = len(ids) or min(whole, row.left)
         ranked = delivered == whole and speculation.speculator != "none"

@@ -68,8 +68,7 @@ class Setup:
     @property
     def draft_latency(self) -> Latency:
         """Service times of the draft where the method runs it."""
-        on_target = self.method.draft_on == "target"
-        return (self.machine.colocated if on_target else None) or self.machine.draft
+        return self.method.draft_latency(self.machine)
 
 
 class Simulation:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted import machine
+from variants import methods
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.base import Sampling
@@ -17,20 +18,13 @@ from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.machine import Link, Power, Slowdown
-from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
-from ssdsim.methods.ssd import Ssd
 from ssdsim.plugins import plugins
 from ssdsim.workload import Workload
 
 CLOSE = 1e-9
 
-METHODS = [
-    Autoregressive(),
-    Speculative(),
-    Speculative("own"),
-    *[Ssd(how, redraft) for how in ("wait", "prune", "truncate") for redraft in ("missing", "all")],
-]
+METHODS = methods()
 BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive()]
 
 

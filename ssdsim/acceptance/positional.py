@@ -106,15 +106,16 @@ class PositionalText:
         self.source = source
         self.draws = blocks(rng.random)
         self.state = EASY
+        self.drawn: tuple[float, float] | None = None
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
-        accepted = bisect_right(self.source.accepted(self.state, length), next(self.draws))
+        luck, _ = self._round()
+        accepted = bisect_right(self.source.accepted(self.state, length), luck)
         return _speculation(length, speculator, accepted, self._rank())
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002 - no ids
         """Accept nothing: a proposal from elsewhere is a guess."""
-        next(self.draws)
         return _speculation(length, "backup", 0, self._rank())
 
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
@@ -122,10 +123,18 @@ class PositionalText:
         assert speculation.truth is not None
         easy = 0 <= speculation.truth.rank < self.source.reference_fanout
         self.state = EASY if easy else HARD
+        self.drawn = None
         return ()
 
+    def _round(self) -> tuple[float, float]:
+        """Return what decides this round, however often and for whatever length it is asked."""
+        if self.drawn is None:
+            self.drawn = next(self.draws), next(self.draws)
+        return self.drawn
+
     def _rank(self) -> int:
-        rank = bisect_right(self.source.ranks[self.state], next(self.draws))
+        _, luck = self._round()
+        rank = bisect_right(self.source.ranks[self.state], luck)
         return rank if rank < MOST_RANKS else -1
 
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import ClassVar, Literal
 
+from ssdsim.methods.base import Method
 from ssdsim.outcomes import Speculation
 from ssdsim.protocol import Row, Tree
 from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)
-class Probe:
+class Probe(Method):
     """SSD's passes, in turn each alone and as SSD runs them.
 
     A round drafts a chain, verifies it, and grows a tree for the outcomes that the policy

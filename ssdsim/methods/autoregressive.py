@@ -1,17 +1,14 @@
 """Autoregressive decoding: one target pass a token."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from ssdsim.methods.base import Method
 from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)
-class Autoregressive:
+class Autoregressive(Method):
     """One token a pass, no draft."""
-
-    uses: ClassVar[frozenset[str]] = frozenset()
-    draft_on: ClassVar[None] = None
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""

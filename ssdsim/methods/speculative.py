@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ssdsim.methods.base import Method
 from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)
-class Speculative:
+class Speculative(Method):
     """Draft and target take turns.
 
     Attributes

@@ -7,13 +7,14 @@ predicted outcome. If the real outcome is among them, the next speculation is th
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.protocol import Row, Tree
 from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)
-class Ssd:
+class Ssd(Method):
     """The Saguaro round.
 
     Attributes
