@@ -228,6 +228,8 @@ def test_a_quick_bench_measures_and_predicts_everything(tmp_path, capsys, monkey
     for words in ("best SSD", "HF assisted", "coordination", "ssdsim", "winner measured"):
         assert words in printed
     (results,) = json.loads(out.read_text())
+    assert results["dispatch"] > 0
+    assert f"a message: {1e3 * results['dispatch']:.2f}" in printed
     names = {"ar", "sd", "ssd"}
     assert set(results["predictions"]) == set(results["service"]) == names
     assert min(results["slowdown"].values()) >= 1

@@ -12,6 +12,7 @@ from ssdreal.benching.forecast import Forecast, Shared
 from ssdreal.benching.prediction import Prediction
 from ssdreal.benching.search import describe
 from ssdreal.benching.service import ServiceTimes
+from ssdsim.calibration.observations import DISPATCH
 from ssdsim.results import provenance
 
 TITLES = {
@@ -79,7 +80,8 @@ class Results:
     rows: dict[str, Row]
     coordination: dict[str, Coordination]
     service: dict[str, ServiceTimes]
-    fitted: dict[str, float]
+    fitted: list[dict[str, Any]]
+    dispatch: float
     slowdown: dict[str, float]
     predictions: dict[str, Prediction]
     sharing: list[Shared]
@@ -121,7 +123,8 @@ def collect(
         rows=rows,
         coordination={name: entry.coordination for name, entry in entries.items()},
         service=forecast.service(),
-        fitted={str(unknown): value for unknown, value in forecast.fit.seconds.items()},
+        fitted=[{**key._asdict(), "seconds": value} for key, value in forecast.fit.seconds.items()],
+        dispatch=forecast.fit.seconds.get(DISPATCH, 0.0),
         slowdown=dict(forecast.fit.slowdown),
         predictions=forecast.predictions(),
         sharing=forecast.sharing(),

@@ -105,8 +105,7 @@ def _service(results: Results) -> Table:
         times = (known.verify, known.chain, known.glue, known.tree)
         table.add_row(TITLES[name], *(_number(time, 2, 1e3) for time in times))
     slowed = ", ".join(f"{lane} x {factor:.2f}" for lane, factor in results.slowdown.items())
-    dispatch = _number(results.fitted.get("dispatch"), 2, 1e3)
-    table.caption = f"a message: {dispatch}\nslowed: {slowed}"
+    table.caption = f"a message: {1e3 * results.dispatch:.2f}\nslowed: {slowed}"
     return table
 
 

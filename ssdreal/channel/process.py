@@ -106,7 +106,9 @@ def _give_way() -> None:
     """Never take the core from the run's process on waking up.
 
     Else a worker begins when its message arrives, and a message that the run was about to send to
-    the other one waits for the end of a time slice: 2 to 5 ms, in a quarter of the rounds.
+    the other one may wait for the end of a time slice: 2 to 5 ms, in a quarter of the rounds once.
+    Tokens/s do not gain by it beyond their scatter; that a message takes about the same time every
+    time is what it is for, since a simulation knows one time.
     """
     if hasattr(os, "SCHED_BATCH"):  # Linux
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
