@@ -106,11 +106,13 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
 def _pass_rules(setup: Setup) -> Iterator[Rule]:
     """Each model computes certain passes only; the times of others are never asked for."""
     draft_on = setup.method.draft_on
+    alone = setup.machine.colocated is not None  # else the baselines' draft has these times too
+    drafting = setup.method.drafting if alone else ("step", "fill")
     own = ("glue", "tree") if "policy" in setup.method.uses else ()
     prompts = ("prefill",)
     computed = {
         "target": ("verify", *prompts),
-        "draft": ("step", "fill", *own, *(prompts if draft_on else ())),
+        "draft": (*drafting, *own, *(prompts if draft_on else ())),
         "colocated": ("step", "fill", *(prompts if draft_on == "target" else ())),
     }
     for model, passes in computed.items():

@@ -4,7 +4,7 @@ Only the standard library is imported here, so that policies, simulated workers 
 can all speak these words.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -53,6 +53,9 @@ class Speculation:
     truth
         How the verify will end, where that is known beforehand (simulation, replay). Only the
         simulated target and the `oracle` policy look at it.
+    continued
+        Whether the draft, which went on past this speculation without waiting, is right about the
+        bonus token too: then what it drafted beyond stays valid. Known where `truth` is.
 
     """
 
@@ -62,6 +65,7 @@ class Speculation:
     confidences: tuple[float, ...] = ()
     candidates: tuple[tuple[float, ...], ...] = ()
     truth: Outcome | None = None
+    continued: bool = False
 
     @property
     def length(self) -> int:
@@ -102,6 +106,22 @@ def depths(parents: tuple[int, ...]) -> tuple[int, ...]:
     for parent in parents:
         found.append(found[parent + 1] + 1)
     return tuple(found)
+
+
+def tail(speculation: Speculation, start: int) -> Speculation:
+    """Return a chain from its token number `start` on: what a verify of the rest alone will find.
+
+    Its truth holds if the first `start` tokens are right; else nobody comes to ask for it.
+    """
+    truth = speculation.truth
+    return replace(
+        speculation,
+        parents=chain(speculation.length - start),
+        tokens=speculation.tokens[start:],
+        confidences=speculation.confidences[start:],
+        candidates=speculation.candidates[start:],
+        truth=truth and Outcome(max(truth.node - start, 0), truth.rank),
+    )
 
 
 @lru_cache(maxsize=256)

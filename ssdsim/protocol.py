@@ -43,6 +43,9 @@ class Row:
         Outcomes prepared during the round in flight.
     work
         The draft's span that `cached` came from.
+    ahead
+        Where the draft goes on without waiting: for every token that it has drafted past the
+        committed ones, the span that computed it. A rejection begins a new list.
     text
         The workers' own view of the sequence.
 
@@ -59,6 +62,7 @@ class Row:
     hit: bool | None = None
     predicted: int = 0
     work: Span | None = None
+    ahead: list[Span] = field(default_factory=list)
     text: Any = None
 
     @property
@@ -71,8 +75,25 @@ class Row:
         """Whether the last token is one that ends the sequence."""
         return bool(self.tokens) and self.tokens[-1] in self.ends
 
-    def advance(self, delivered: int, ids: Sequence[int], now: float) -> None:
-        """Take up a round's tokens, and have nothing in flight any more."""
+    def grow(self, ahead: list[Span], span: Span, start: int, length: int) -> None:
+        """Take up `length` tokens from `start` on (counted as `context` is) that `span` drafted.
+
+        `ahead` is what they were to follow. Some may be committed by now; if that list is not the
+        row's any more, the draft has gone wrong before them.
+        """
+        if ahead is not self.ahead:
+            return
+        committed = min(max(self.context - start, 0), length)
+        span.used += committed
+        ahead += [span] * (length - committed)
+
+    def advance(
+        self, delivered: int, ids: Sequence[int], now: float, continued: bool = False
+    ) -> None:
+        """Take up a round's tokens, and have nothing in flight any more.
+
+        `continued` says that the draft, which went on meanwhile, was right about all of them.
+        """
         record = self.record
         record.tokens += delivered
         if record.first_token is None:
@@ -83,6 +104,11 @@ class Row:
             record.output.extend(ids)
         if self.work is not None:
             self.work.used += delivered - 1
+        right = self.ahead[: delivered if continued else delivered - 1]
+        for span in right:
+            span.used += 1
+        self.ahead = self.ahead if continued else []
+        del self.ahead[: len(right)]
         self.left -= delivered
         self.context += delivered
         self.round += 1
@@ -161,6 +187,18 @@ class Draft(Protocol):
         """Draft `lookahead` tokens a row in series; the value is a list of speculations."""
         ...
 
+    def run_on(self, rows: Sequence[Row], length: int) -> Event:
+        """Draft `length` more tokens a row past all that it has: they end up in `Row.ahead`."""
+        ...
+
+    def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
+        """Return `length` tokens that the draft has past the committed ones and `start` more."""
+        ...
+
+    def continued(self, row: Row, speculation: Speculation) -> bool:
+        """Tell whether nothing that a verified speculation came to parts with what is ahead."""
+        ...
+
     def adopt(
         self,
         rows: Sequence[Row],
@@ -187,4 +225,8 @@ class Draft(Protocol):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds `speculate` is expected to take."""
+        ...
+
+    def step_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the seconds one more token a row is expected to take."""
         ...

@@ -68,9 +68,9 @@ class Session:
             self.rows = [*self.rows, *new]
         return self.rows
 
-    def exchange(self, rows: Sequence[Row]) -> Wait:
-        """Let the outcomes reach the draft and its speculations the target."""
-        message = self.draft.exchange(rows, self.lookahead)
+    def exchange(self, rows: Sequence[Row], length: int | None = None) -> Wait:
+        """Let outcomes reach the draft and its speculations the target: K or `length` tokens."""
+        message = self.draft.exchange(rows, self.lookahead if length is None else length)
         if message is not None:
             yield message
 
@@ -104,6 +104,7 @@ class Session:
 
     def _deliver(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
         whole = speculation.depth(outcome.node) + 1
+        continued = self.draft.continued(row, speculation)
         ids = self.target.commit(row, speculation, min(whole, row.left))
         delivered = len(ids) or min(whole, row.left)
         ranked = delivered == whole and speculation.speculator != "none"
@@ -121,7 +122,7 @@ class Session:
             end=self.env.now,
         )
         self.recorder.rounds.append(ended)
-        row.advance(delivered, ids, self.env.now)
+        row.advance(delivered, ids, self.env.now, continued and delivered == whole)
         if row.ended:
             row.left = 0
 

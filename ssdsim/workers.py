@@ -12,7 +12,7 @@ from ssdsim.errors import ConfigError
 from ssdsim.lanes import Lane
 from ssdsim.latency.base import Latency, Pass
 from ssdsim.machine import Drawing, Machine
-from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
 from ssdsim.padding import Shape
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
@@ -152,6 +152,24 @@ class SimulatedDraft(Worker):
         found = [row.text.speculate(lookahead, speculator) for row in rows]
         return self._work(rows, found, seconds, self.dispatch)
 
+    def run_on(self, rows: Sequence[Row], length: int) -> Event:
+        """Draft `length` more tokens a row past all that it has."""
+        seconds = length * self.step_seconds(rows) * self.jitter()
+        span = self.span("speculate", rows, self.recorder.verifies, len(rows), len(rows) * length)
+        done = self.lane.start(span, seconds, delay=self.dispatch)
+        assert done.callbacks is not None
+        done.callbacks += [_growth(row, span, length) for row in rows]
+        return done
+
+    def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
+        """Return `length` tokens that the draft has past the committed ones and `start` more."""
+        whole: Speculation = row.text.ahead(start + length)
+        return tail(whole, start) if start else whole
+
+    def continued(self, row: Row, speculation: Speculation) -> bool:  # noqa: ARG002 - it is said there
+        """Tell whether the draft was right about all of a speculation, and the bonus token."""
+        return speculation.continued
+
     def adopt(
         self,
         rows: Sequence[Row],
@@ -178,8 +196,11 @@ class SimulatedDraft(Worker):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
-        step = self.expected("step", rows, len(rows)) + self._drawn(len(rows))
-        return lookahead * step + self.expected("fill", rows, len(rows))
+        return lookahead * self.step_seconds(rows) + self.expected("fill", rows, len(rows))
+
+    def step_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the expected seconds of one more token a row."""
+        return self.expected("step", rows, len(rows)) + self._drawn(len(rows))
 
     def tree_seconds(self, rows: Sequence[Row], branches: int) -> float:
         """Return the expected seconds of one step over `branches` branches, all rows together."""
@@ -221,6 +242,12 @@ class SimulatedDraft(Worker):
         for row in rows:
             row.work = span
         return self.lane.start(span, seconds, found, delay)
+
+
+def _growth(row: Row, span: Span, length: int) -> Callable[[Event], None]:
+    """Return what gives a row the tokens that are begun now, once they are there."""
+    ahead, start = row.ahead, row.context + len(row.ahead)
+    return lambda _: row.grow(ahead, span, start, length)
 
 
 def exchange_seconds(

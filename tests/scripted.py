@@ -14,17 +14,27 @@ from ssdsim.workload import Workload
 class ScriptedText:
     script: tuple[tuple[int, int], ...]
     at: int = 0
+    done: int = 0
     history: tuple[int, ...] = ()
 
     def speculate(self, length, speculator):
         accepted, rank = self.script[self.at % len(self.script)]
         return Speculation(chain(length), speculator, truth=Outcome(min(accepted, length), rank))
 
+    def ahead(self, length):
+        """Let the draft be right so often, and then be corrected by the token of this rank."""
+        accepted, rank = self.script[self.at % len(self.script)]
+        right = accepted - self.done
+        truth = Outcome(length, 0) if right > length else Outcome(right, rank)
+        speculator = "primary" if length else "none"
+        return Speculation(chain(length), speculator, truth=truth, continued=right > length)
+
     def propose(self, tokens, length):
         return Speculation(chain(length), "backup", truth=Outcome(0, self.script[self.at][1]))
 
     def commit(self, speculation, delivered):
-        self.at += 1
+        self.done = self.done + speculation.length + 1 if speculation.continued else 0
+        self.at += not speculation.continued
         return ()
 
 

@@ -62,6 +62,17 @@ class Text(Protocol):
         """
         ...
 
+    def ahead(self, length: int) -> Speculation:
+        """Return the first `length` tokens that the draft has past the committed text.
+
+        It has never waited for a verify, so there is no end to what it has: the speculation's
+        truth is decided jointly with the token that the draft has next. If all `length` are
+        accepted and that one too, it *is* the bonus token (none is drawn), and the speculation is
+        `continued`: then the same chain goes on past the commit. After a rejection a new chain
+        begins. Whoever asks for more, or again, finds the same tokens.
+        """
+        ...
+
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:
         """Turn a backup's proposal of `length` tokens into a speculation (speculator "backup").
 

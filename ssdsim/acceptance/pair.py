@@ -5,6 +5,7 @@ Drafting and verifying run through the very code that real logits go through
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -103,18 +104,33 @@ class PairText:
         self.pair = pair
         self.history = prompt
         self.noise = noise
+        self.done = 0  # tokens committed of the chain that the draft is at
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Sample a chain from the draft and verify it."""
+        return self._verified(*self._drafted(length), speculator)
+
+    def ahead(self, length: int) -> Speculation:
+        """Sample one token more than that, and verify them all."""
+        tokens, sent = self._drafted(length + 1)
+        views = self._views_along(tokens)
+        node, bonus = self._verify([target for target, _ in views], tokens, sent)
+        continued = node > length
+        ending = (length, tokens[length]) if continued else (node, bonus)
+        whole = self._told(tokens[:length], views[:-1], ending, "primary" if length else "none")
+        return replace(whole, continued=continued)
+
+    def _drafted(self, length: int) -> tuple[list[int], list[Array]]:
         tokens: list[int] = []
         sent: list[Array] = []
         for place in range(length):
             # The place in the chain is part of the address: a chain must share no noise with what
             # was dropped of the one before, since a policy may have looked at that.
-            uniform = self.noise.uniform(len(self.history) + place, "propose", place)
+            at = len(self.history) + place
+            uniform = self.noise.uniform(at, "propose", self.done + place)
             sent.append(self.pair.sends(self._views(tokens)[1]))
             tokens.append(sample(sent[-1], uniform))
-        return self._verified(tokens, sent, speculator)
+        return tokens, sent
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:
         """Verify a backup's tokens, at most `length`; it was sure of them."""
@@ -130,6 +146,7 @@ class PairText:
         bonus = int(ranked(self._views(accepted)[1].scores, sent)[rank])
         committed = (*accepted, bonus)[:delivered]
         self.history.extend(committed)
+        self.done = self.done + len(committed) if speculation.continued else 0
         return committed
 
     def views(self) -> tuple[View, View]:
@@ -142,11 +159,23 @@ class PairText:
     def _verified(
         self, tokens: list[int], sent: list[Array], speculator: Speculator
     ) -> Speculation:
-        targets, drafts = zip(
-            *(self._views(tokens[:k]) for k in range(len(tokens) + 1)), strict=True
-        )
-        node, bonus = self._verify(targets, tokens, sent)
-        left_out = [*tokens, None]
+        views = self._views_along(tokens)
+        ending = self._verify([target for target, _ in views], tokens, sent)
+        return self._told(tokens, views, ending, speculator)
+
+    def _views_along(self, tokens: list[int]) -> list[tuple[View, View]]:
+        return [self._views(tokens[:k]) for k in range(len(tokens) + 1)]
+
+    def _told(
+        self,
+        tokens: list[int],
+        views: Sequence[tuple[View, View]],
+        ending: tuple[int, int],
+        speculator: Speculator,
+    ) -> Speculation:
+        """Return the speculation that ends after so many accepted tokens with this bonus token."""
+        drafts, left_out = [draft for _, draft in views], [*tokens, None]
+        node, bonus = ending
         return Speculation(
             chain(len(tokens)),
             speculator,

@@ -107,12 +107,26 @@ class PositionalText:
         self.draws = blocks(rng.random)
         self.state = EASY
         self.drawn: tuple[float, float] | None = None
+        self.done = 0
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
         luck, _ = self._round()
         accepted = bisect_right(self.source.accepted(self.state, length), luck)
         return _speculation(length, speculator, accepted, self._rank())
+
+    def ahead(self, length: int) -> Speculation:
+        """Return the chain in flight from its place `done` on: one draw decides where it breaks."""
+        luck, _ = self._round()
+        whole = self.done + length + 1
+        # Tables of rounded lengths: few of them serve all.
+        below = self.source.accepted(self.state, 1 << whole.bit_length())
+        right = bisect_right(below, luck, 0, whole) - self.done
+        if right > length:
+            return _speculation(length, _drafter(length), length, 0, continued=True)
+        rank = self._rank()
+        listed = right == length and rank >= 0  # the draft's own next token is a candidate there
+        return _speculation(length, _drafter(length), right, rank + listed)
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002 - no ids
         """Accept nothing: a proposal from elsewhere is a guess."""
@@ -121,9 +135,12 @@ class PositionalText:
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
         """Move on: a surprising bonus token makes the next round hard."""
         assert speculation.truth is not None
-        easy = 0 <= speculation.truth.rank < self.source.reference_fanout
+        if speculation.continued:
+            self.done += speculation.length + 1
+            return ()
+        easy = 0 <= self._rank() < self.source.reference_fanout
         self.state = EASY if easy else HARD
-        self.drawn = None
+        self.drawn, self.done = None, 0
         return ()
 
     def _round(self) -> tuple[float, float]:
@@ -139,8 +156,15 @@ class PositionalText:
 
 
 @lru_cache(maxsize=65536)
-def _speculation(length: int, speculator: Speculator, accepted: int, rank: int) -> Speculation:
-    return Speculation(chain(length), speculator, truth=Outcome(accepted, rank))
+def _speculation(
+    length: int, speculator: Speculator, accepted: int, rank: int, *, continued: bool = False
+) -> Speculation:
+    truth = Outcome(accepted, rank)
+    return Speculation(chain(length), speculator, truth=truth, continued=continued)
+
+
+def _drafter(length: int) -> Speculator:
+    return "primary" if length else "none"
 
 
 def power_curve(scale: float, exponent: float) -> Curve:

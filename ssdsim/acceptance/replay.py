@@ -5,7 +5,7 @@ noise: whoever drafts over it, in whichever round, block or branch, finds the sa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -104,6 +104,11 @@ class ReplayText:
         if accepted < length:
             return _speculation(self.table, nodes, speculator, accepted, self._left(accepted))
         return _speculation(self.table, nodes, speculator, length, self._rank(length))
+
+    def ahead(self, length: int) -> Speculation:
+        """Let the draft go on: a position's next token is decided there, whoever comes to it."""
+        whole = self.speculate(length, "primary" if length else "none")
+        return replace(whole, continued=self.stops[self.at] - self.at > length)
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:
         """Accept a backup's tokens, at most `length`, while they are the text's.

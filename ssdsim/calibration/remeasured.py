@@ -94,6 +94,13 @@ class _Text:
             found=bool(following.get("hit")),
         )
 
+    def ahead(self, length: int) -> Speculation:
+        row, following = self.rounds[self.at], self.rounds[self.at + 1 : self.at + 2]
+        whole = row["accepted"] == row["drafted"]
+        # A method that drafts ahead has something to verify at once where the draft was right.
+        continued = whole and any(later["drafted"] for later in following)
+        return replace(self.speculate(length, row["speculator"]), continued=continued)
+
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002
         return self.speculate(length, "backup")
 

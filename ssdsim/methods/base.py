@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Protocol, runtime_checkable
 
-from ssdsim.latency.base import Latency
+from ssdsim.latency.base import Latency, Pass
 from ssdsim.machine import Machine
 from ssdsim.session import Session, Wait
 
@@ -11,10 +11,12 @@ from ssdsim.session import Session, Wait
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
-    `uses` names the options it depends on: "lookahead", "policy", "backup".
+    `uses` names the options it depends on: "lookahead", "policy", "backup". `drafting` names the
+    passes that its draft makes in series: a draft that goes on where it was has nothing to fill.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
+    drafting: ClassVar[tuple[Pass, ...]] = ("step", "fill")
 
     @property
     def draft_on(self) -> str | None:
