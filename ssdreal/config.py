@@ -116,6 +116,8 @@ def _setup(plain: dict[str, Any]) -> Setup:
     values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
+    name, why = type(setup.method).__module__.rpartition(".")[2], setup.method.simulated_only
+    require(not why, "method", name, f"is simulated only, {why}")
     _check_seconds(setup.backup, "backup")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
     require(not isinstance(setup.policy, Oracle), "policy", "oracle", right)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def check_source(setup: "Setup", source: Source) -> None:
-    """Refuse a source without what the backup reads or as many tokens as are asked for."""
+    """Refuse a source without what method and backup read, or with fewer tokens than asked for."""
+    setup.method.check(setup.sampling, source)
     if "backup" in setup.method.uses and setup.backup.needs_tokens:
         right = "needs an acceptance source with token ids (recorded, language_model)"
         require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
@@ -48,9 +49,10 @@ def _models(setup: "Setup") -> list[Latency]:
 
 def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     """Name the passes of a round, with the tokens of the full batch."""
-    drafts = "lookahead" in setup.method.uses and setup.lookahead > 0
-    width = rows * (setup.lookahead + 1 if drafts else 1)
+    method = setup.method
+    width = rows * method.pass_width(setup.lookahead, setup.workload.output_tokens)
     yield setup.machine.target, "verify", width
+    drafts = "lookahead" in method.uses and setup.lookahead > 0 and method.draft_on is not None
     if drafts:
         for work in setup.method.drafting:
             yield setup.draft_latency, work, rows

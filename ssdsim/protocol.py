@@ -147,6 +147,24 @@ class Target(Protocol):
         ...
 
 
+class SelfDrafting(Target, Protocol):
+    """A target that also says what may follow, as simulated ones do."""
+
+    def guess(self, row: Row, length: int, seen: int) -> Speculation:
+        """Return its guesses in a block of Jacobi iteration; see `acceptance.base.Text.guess`."""
+        ...
+
+    def streamed(self, row: Row, length: int) -> Speculation:
+        """Return what the streams beside its last pass drafted."""
+        ...
+
+    def verify(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], beside: int = 0
+    ) -> Event:
+        """Verify in a pass that computes `beside` more tokens a row."""
+        ...
+
+
 class Tree(Protocol):
     """Branches being drafted while the target verifies, one a predicted outcome."""
 

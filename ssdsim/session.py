@@ -43,6 +43,8 @@ class Session:
         Where rounds and sequences are written down.
     retired
         Called with every finished sequence.
+    seed
+        Of every random stream, for methods that toss coins of their own.
 
     """
 
@@ -57,6 +59,7 @@ class Session:
     waiting: list[Row]
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
+    seed: int = 0
     rows: list[Row] = field(default_factory=list)
 
     def admit(self) -> Wait:
@@ -76,12 +79,49 @@ class Session:
 
     def commit(self, speculations: Sequence[Speculation], outcomes: Sequence[Outcome]) -> None:
         """End the round of every live row: deliver its tokens, retire it if it was the last."""
-        finished = False
         for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
-            self._deliver(row, speculation, outcome)
-            finished = finished or not row.left
-        if finished:
-            self._retire()
+            self._commit(row, speculation, outcome)
+        self.retire()
+
+    def deliver(
+        self,
+        row: Row,
+        speculation: Speculation,
+        delivered: int,
+        ids: Sequence[int] = (),
+        rank: int = -1,
+        continued: bool = False,
+    ) -> None:
+        """End a row's round with so many tokens of `speculation` and what follows it.
+
+        `continued`: the draft went on meanwhile, and was right about all of them.
+        """
+        ended = Round(
+            seq=row.record.seq,
+            round=row.round,
+            drafted=len(speculation.parents),
+            speculator=speculation.speculator,
+            hit=row.hit,
+            accepted=delivered - 1,
+            token=ids[-1] if ids else None,
+            predicted=row.predicted,
+            rank=rank,
+            start=row.ready,
+            end=self.env.now,
+        )
+        self.recorder.rounds.append(ended)
+        row.advance(delivered, ids, self.env.now, continued)
+        if row.ended:
+            row.left = 0
+
+    def retire(self) -> None:
+        """Let go of the rows that have all their tokens."""
+        for row in self.rows:
+            if not row.left:
+                row.record.finish = self.env.now
+                row.record.reason = "eos" if row.ended else "length"
+                self.retired(row.record)
+        self.rows = [row for row in self.rows if row.left]
 
     def _prefill(self, rows: list[Row]) -> Wait:
         for row in rows:
@@ -102,34 +142,11 @@ class Session:
         if self.draft_on == "target":
             yield self.draft.prefill(rows)
 
-    def _deliver(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
+    def _commit(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
         whole = speculation.depth(outcome.node) + 1
         continued = self.draft.continued(row, speculation)
         ids = self.target.commit(row, speculation, min(whole, row.left))
         delivered = len(ids) or min(whole, row.left)
         ranked = delivered == whole and speculation.speculator != "none"
-        ended = Round(
-            seq=row.record.seq,
-            round=row.round,
-            drafted=len(speculation.parents),
-            speculator=speculation.speculator,
-            hit=row.hit,
-            accepted=delivered - 1,
-            token=ids[-1] if ids else None,
-            predicted=row.predicted,
-            rank=outcome.rank if ranked else -1,
-            start=row.ready,
-            end=self.env.now,
-        )
-        self.recorder.rounds.append(ended)
-        row.advance(delivered, ids, self.env.now, continued and delivered == whole)
-        if row.ended:
-            row.left = 0
-
-    def _retire(self) -> None:
-        for row in self.rows:
-            if not row.left:
-                row.record.finish = self.env.now
-                row.record.reason = "eos" if row.ended else "length"
-                self.retired(row.record)
-        self.rows = [row for row in self.rows if row.left]
+        known = outcome.rank if ranked else -1
+        self.deliver(row, speculation, delivered, ids, known, continued and delivered == whole)

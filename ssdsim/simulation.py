@@ -101,6 +101,7 @@ class Simulation:
             waiting=[self._row(source, seq) for seq in range(setup.workload.prompts)],
             recorder=self.recorder,
             retired=retired,
+            seed=setup.seed,
         )
 
     def run(self) -> None:

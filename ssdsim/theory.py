@@ -67,6 +67,28 @@ def operations_factor(alpha: float, lookahead: int, cost: float) -> float:
     return (lookahead * cost + lookahead + 1) / acceptance_length(alpha, lookahead)
 
 
+def jacobi_passes(alpha: float, block: int) -> float:
+    """Return the mean passes that Jacobi iteration reads a block, 2 + (b-1)·(1-α) - (1-α)^(b-1).
+
+    Derived here for a first guess that is padding. Each of the other b-1 tokens is guessed once
+    after a partly wrong prefix. A wrong guess ends a pass, which makes that token right. So
+    there are as many passes as wrong guesses, and two more: the first, and the one that ends in
+    right guesses, if only of the last token's own. Reading stops after b passes, which saves the
+    last one where all guesses were wrong. Speedup: b over this, where all passes cost the same.
+
+    Parameters
+    ----------
+    alpha
+        Probability that a guess after a partly wrong prefix is right, independent over positions.
+    block
+        b, tokens guessed at a time.
+
+    """
+    _check_share("alpha", alpha)
+    _check_whole("block", block, 1)
+    return 2 + (block - 1) * (1 - alpha) - (1 - alpha) ** (block - 1)
+
+
 def best_lookahead(alpha: float, cost: float, most: int = 64) -> int:
     """Return the lookahead in 0..`most` with the greatest `speculative_speedup`.
 

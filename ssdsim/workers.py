@@ -100,9 +100,21 @@ class SimulatedTarget(Worker):
         empty: Speculation = row.text.speculate(0, "none")
         return empty
 
-    def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+    def guess(self, row: Row, length: int, seen: int) -> Speculation:
+        """Return its guesses in a block of Jacobi iteration; see `acceptance.base.Text.guess`."""
+        guesses: Speculation = row.text.guess(length, seen)
+        return guesses
+
+    def streamed(self, row: Row, length: int) -> Speculation:
+        """Return what the streams beside its last pass drafted."""
+        drafted: Speculation = row.text.speculate(length, "primary")
+        return drafted
+
+    def verify(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], beside: int = 0
+    ) -> Event:
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
-        tokens = len(rows)
+        tokens = len(rows) * (1 + beside)
         for speculation in speculations:
             tokens += len(speculation.parents)
         seconds = self._verify_seconds(rows, tokens) * self.jitter()

@@ -32,6 +32,10 @@ class ScriptedText:
     def propose(self, tokens, length):
         return Speculation(chain(length), "backup", truth=Outcome(0, self.script[self.at][1]))
 
+    def guess(self, length, seen):
+        accepted, rank = self.script[self.at % len(self.script)]
+        return Speculation(chain(length), "none", truth=Outcome(min(accepted, length, seen), rank))
+
     def commit(self, speculation, delivered):
         self.done = self.done + speculation.length + 1 if speculation.continued else 0
         self.at += not speculation.continued

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scripted import machine
-from variants import methods
+from variants import fits, methods
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.base import Sampling
@@ -65,11 +65,15 @@ def setups(draw):
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(setups())
 def test_invariants(setup):
-    run = simulate(setup)
+    assume(fits(setup))
+    all_holds(setup, simulate(setup))
+
+
+def all_holds(setup, run):
     tokens_are_conserved(setup, run)
     time_goes_forward(run)
     lanes_do_one_thing_at_a_time(run)
-    work_is_used_or_wasted(run)
+    work_is_used_or_wasted(setup.method, run)
     hits_were_predicted(run)
 
 
@@ -107,21 +111,28 @@ def lanes_do_one_thing_at_a_time(run):
         assert busy + idle.sum() == pytest.approx(end)
 
 
-def work_is_used_or_wasted(run):
+def work_is_used_or_wasted(method, run):
     spans, metrics = run.spans, run.metrics
     assert (spans.used <= spans.tokens).all()
     assert (spans.used >= 0).all()
     drafts = spans[spans.kind.isin(["speculate", "prespeculate"])]
     used = drafts.used.sum()
-    # A draft that goes on past a block may have made the bonus token too, if the block was right.
-    whole = run.rounds.accepted == run.rounds.drafted
-    assert 0 <= used - run.rounds.accepted.sum() <= whole.sum() * goes_on(run)
+    if method.draft_on is None:  # what it drafts, if anything, comes out of its verifies
+        assert drafts.empty
+    else:
+        # A draft that goes on past a block may have made the bonus token too, if the block was
+        # right.
+        whole = run.rounds.accepted == run.rounds.drafted
+        assert 0 <= used - run.rounds.accepted.sum() <= whole.sum() * goes_on(run)
     if drafts.tokens.sum():
         wasted = metrics["wasted_draft_token_fraction"] * drafts.tokens.sum()
         assert wasted + used == pytest.approx(drafts.tokens.sum())
     verifies = spans[spans.kind == "verify"]
     assert verifies.used.sum() == metrics["tokens"]
-    assert verifies.tokens.sum() == (run.rounds.drafted + 1).sum()
+    beyond = verifies.tokens.sum() - (run.rounds.drafted + 1).sum()
+    assert beyond >= 0
+    if method.draft_on is not None and method.lossless:
+        assert beyond == 0
 
 
 def goes_on(run):
@@ -151,6 +162,8 @@ def test_same_seed_same_tables(method, seed):
         sampling=Sampling(1.0),
         seed=seed,
     )
+    if not fits(setup):  # it is greedy, or needs no token ids
+        setup = replace(setup, acceptance=Iid(), sampling=Sampling())
     first, again, other = (
         simulate(s).tables for s in (setup, setup, replace(setup, seed=seed + 1))
     )
@@ -181,7 +194,8 @@ def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
                     batch=batch,
                     sampling=sampling,
                 )
-                outputs.add(str([list(o) for o in simulate(setup).sequences.output]))
+                if method.lossless:
+                    outputs.add(str([list(o) for o in simulate(setup).sequences.output]))
         assert len(outputs) == 1
 
 

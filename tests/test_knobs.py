@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
+from variants import other_values
 
 from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.hazard import HazardTable
@@ -51,7 +52,9 @@ LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_to
 BANDWIDTH = "latency.link.bandwidth=1e3"
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
 
-# For each option: where it matters, and the change.
+# For each option: where it matters, and the change. A method's option needs no entry if it
+# matters in one of ANYWHERE.
+ANYWHERE = (IID, (*IID, "batch=3"), (*IID, *BATCH), ROOFLINE, PAIR)
 PLUGINS = {
     "method=speculative draft_on": ((*IID, "method=speculative"), "own"),
     "method=pearl window": ((*IID, "method=pearl", "lookahead=12"), "adaptive"),
@@ -258,7 +261,10 @@ def main_keys():
 
 
 def test_every_option_has_a_case():
-    assert set(knobs()) == PLUGINS.keys() | PARTS.keys()
+    found = set(knobs())
+    assert PLUGINS.keys() | PARTS.keys() <= found
+    without = found - PLUGINS.keys() - PARTS.keys()
+    assert all(name.startswith("method=") for name in without)
     assert set(main_keys()) == MAIN.keys()
     for model, changes in MODELS.items():
         changed = {option.partition(".")[0] for option in changes}
@@ -336,6 +342,21 @@ def test_option_of_a_plug_in(name, effect, traces):
         assert found == "policy.budget: has no effect, policy=oracle predicts one outcome"
     else:
         assert found is True, found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in knobs() if name.startswith("method=") and name not in PLUGINS]
+)
+def test_option_of_a_method(name, effect):
+    choice, option = name.split()
+    kind = plugins("method")[choice.removeprefix("method=")]
+    (field,) = [field for field in options(kind) if field.name == option]
+    found = [
+        effect((choice, *before), f"method.{option}={value}")
+        for before in ANYWHERE
+        for value in other_values(kind, field)
+    ]
+    assert True in found, found
 
 
 @pytest.mark.parametrize("name", PARTS)

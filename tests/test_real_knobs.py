@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hydra import compose, initialize
 from real_commands import PROMPTS, SSD, Inline, at_work
+from variants import other_values
 
 from ssdreal.cli import Measuring
 from ssdreal.config import GROUPS
@@ -105,11 +106,14 @@ def main_keys():
 def knobs():
     for group in GROUPS:
         for name, plugin in plugins(group).items():
-            yield from (f"{group}={name} {field.name}" for field in options(plugin))
+            if not getattr(plugin, "simulated_only", ""):
+                yield from (f"{group}={name} {field.name}" for field in options(plugin))
 
 
 def test_every_option_has_a_case():
-    assert set(knobs()) == PLUGINS.keys() | REFUSED.keys()
+    found = set(knobs())
+    assert PLUGINS.keys() | REFUSED.keys() <= found
+    assert all(name.startswith("method=") for name in found - PLUGINS.keys() - REFUSED.keys())
     assert set(main_keys()) == MAIN.keys()
 
 
@@ -164,6 +168,30 @@ def test_option_of_a_plug_in(name, decoded):
     before = (choice, *(part for part in before if part != choice))
     found = effect(decoded, before, f"{group}.{option}={value}")
     assert found is True, found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in knobs() if name.startswith("method=") and name not in PLUGINS]
+)
+def test_option_of_a_method(name, decoded):
+    """A method's option needs no entry if it matters in one of these."""
+    choice, option = name.split()
+    kind = plugins("method")[choice.removeprefix("method=")]
+    (field,) = [field for field in options(kind) if field.name == option]
+    found = [
+        effect(decoded, (*before, choice), f"method.{option}={value}")
+        for before in (SSD, WARM, BATCH)
+        for value in other_values(kind, field)
+    ]
+    assert True in found, found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, kind in plugins("method").items() if kind.simulated_only]
+)
+def test_what_is_simulated_only_is_refused(name, decoded):
+    found = effect(decoded, SSD, f"method={name}")
+    assert found.startswith(f"method='{name}': is simulated only, "), found
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -1,8 +1,11 @@
 """Every method with every choice that it offers."""
 
+from dataclasses import MISSING
 from itertools import product
 from typing import Literal, get_args, get_origin, get_type_hints
 
+from ssdsim import Simulation
+from ssdsim.errors import ConfigError
 from ssdsim.plugins import options, plugins
 
 
@@ -17,6 +20,24 @@ def variants(kind):
     choices = {field.name: _values(hints[field.name]) for field in options(kind)}
     chosen = {name: values for name, values in choices.items() if values}
     return [kind(**dict(zip(chosen, values, strict=True))) for values in product(*chosen.values())]
+
+
+def other_values(kind, field):
+    """Return values of an option of `kind` that are not its default."""
+    hint = get_type_hints(kind)[field.name]
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    if values := _values(hint):
+        return [value for value in values if value != default]
+    return [value for value in (default + 1, default / 2, default * 4) if value != default]
+
+
+def fits(setup):
+    """Return whether a setup's method can decode by its sampling and source."""
+    try:
+        Simulation(setup)
+    except ConfigError:
+        return False
+    return True
 
 
 def _values(hint):

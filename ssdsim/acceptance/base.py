@@ -80,6 +80,15 @@ class Text(Protocol):
         """
         ...
 
+    def guess(self, length: int, seen: int) -> Speculation:
+        """Let the target itself guess the next `length` tokens (speculator "none").
+
+        That is a block of Jacobi iteration. The pass before looked at the first `seen` of these
+        places, after tokens that were partly wrong, and what it said there are the guesses. The
+        places beyond were never looked at: they hold padding, which is not right.
+        """
+        ...
+
     def commit(self, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Grow the text by the first `delivered` tokens of the verified speculation + bonus.
 

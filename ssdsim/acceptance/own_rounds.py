@@ -91,7 +91,8 @@ def _require_same(options: tuple[str, ...], asked: Sampling, own: Sampling, dire
 
 def _check_drafting(run: "Run", directory: str) -> None:
     """Refuse runs whose rounds do not tell what the draft would have sent."""
-    drafted = int(run.rounds["drafted"].sum())
+    rounds = run.rounds  # a target's guesses at its own tokens are no drafts
+    drafted = int(rounds["drafted"][rounds["speculator"] != "none"].sum())
     right = f"the run in {directory} drafted {drafted} tokens: needs one with a draft"
     require(drafted > 0, "acceptance.path", directory, right)
     known = run.sequences["output"].notna().any()

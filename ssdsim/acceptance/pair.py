@@ -14,7 +14,7 @@ from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.position import holds_back, is_deterministic
 from ssdsim.noise import Noise
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
-from ssdsim.ranking import rank_of, ranked
+from ssdsim.ranking import best, rank_of, ranked
 from ssdsim.verification import (
     Array,
     View,
@@ -25,6 +25,9 @@ from ssdsim.verification import (
     verify_maximal,
     view,
 )
+
+PADDING = -1
+"""What a block of guesses holds where there is none yet: no token of the target is equal to it."""
 
 
 class Pair:
@@ -80,7 +83,7 @@ class Pair:
         """Return what target and draft make of the position after `text`."""
         context = 0
         for token in text[len(text) - self.order :]:
-            context = context * self.vocabulary + token
+            context = context * self.vocabulary + max(token, 0)  # padding has the row of token 0
         if not self.perturbed:
             return self._known(context)
         return self._view(context, noise.gumbel(len(text), self.vocabulary))
@@ -105,6 +108,7 @@ class PairText:
         self.history = prompt
         self.noise = noise
         self.done = 0  # tokens committed of the chain that the draft is at
+        self.said: list[int] = []  # by the target, of the next places, in its last pass
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Sample a chain from the draft and verify it."""
@@ -137,6 +141,17 @@ class PairText:
         chosen = list(tokens[:length])
         return self._verified(chosen, list(certain(chosen, self.pair.vocabulary)), "backup")
 
+    def guess(self, length: int, seen: int) -> Speculation:
+        """Let the target's table reread its own last answers (greedy or with known noise)."""
+        tokens = [*self.said[:seen], *[PADDING] * length][:length]
+        targets, drafts = zip(*self._views_along(tokens), strict=True)
+        scores = np.stack([target.scores for target in targets])
+        node, bonus = verify_gumbel(scores, tokens, 0.0)
+        sent = (*tokens, PADDING)[node]
+        rank = rank_of(bonus, drafts[node].scores, None if sent == PADDING else sent)
+        self.said = best(scores).tolist()
+        return Speculation(chain(length), "none", tuple(tokens), truth=Outcome(node, rank))
+
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:
         """Grow by the accepted tokens and the bonus token."""
         assert speculation.truth is not None
@@ -147,6 +162,7 @@ class PairText:
         committed = (*accepted, bonus)[:delivered]
         self.history.extend(committed)
         self.done = self.done + len(committed) if speculation.continued else 0
+        self.said = self.said[len(committed) :]
         return committed
 
     def views(self) -> tuple[View, View]:

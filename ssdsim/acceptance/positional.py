@@ -132,6 +132,12 @@ class PositionalText:
         """Accept nothing: a proposal from elsewhere is a guess."""
         return _speculation(length, "backup", 0, self._rank())
 
+    def guess(self, length: int, seen: int) -> Speculation:
+        """Take a guess after a partly wrong prefix to be right as often as a draft's token is."""
+        luck, _ = self._round()
+        right = bisect_right(self.source.accepted(self.state, length), luck)
+        return _speculation(length, "none", min(right, seen), self._rank())
+
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
         """Move on: a surprising bonus token makes the next round hard."""
         assert speculation.truth is not None

@@ -128,6 +128,15 @@ class ReplayText:
         outranked = slot < min(rank, len(self.table.listed[0]))
         return _speculation(self.table, nodes, "backup", accepted, rank - outranked)
 
+    def guess(self, length: int, seen: int) -> Speculation:
+        """Take the target's guesses to be right where the draft was.
+
+        What a target says after a partly wrong prefix is not recorded. That the draft says
+        otherwise than the target marks the places where context decides.
+        """
+        right = min(self.stops[self.at] - self.at, length, seen)
+        return Speculation(chain(length), "none", truth=Outcome(right, -1))
+
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
         """Grow by the next recorded tokens, which any verified speculation ends in."""
         assert self.at + delivered <= self.length, "the caller asks for no more than `length`"

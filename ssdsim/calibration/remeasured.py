@@ -104,6 +104,9 @@ class _Text:
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002
         return self.speculate(length, "backup")
 
+    def guess(self, length: int, seen: int) -> Speculation:  # noqa: ARG002
+        return self.speculate(length, "none")
+
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
         self.at += 1
         return ()

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Protocol, runtime_checkable
 
+from ssdsim.acceptance.base import Sampling, Source
 from ssdsim.latency.base import Latency, Pass
 from ssdsim.machine import Machine
 from ssdsim.session import Session, Wait
@@ -13,10 +14,14 @@ class Method(Protocol):
 
     `uses` names the options it depends on: "lookahead", "policy", "backup". `drafting` names the
     passes that its draft makes in series: a draft that goes on where it was has nothing to fill.
+    `lossless` says whether its tokens are the target's own. `simulated_only` says why no real
+    models can run it here; empty where they can.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
     drafting: ClassVar[tuple[Pass, ...]] = ("step", "fill")
+    lossless: ClassVar[bool] = True
+    simulated_only: ClassVar[str] = ""
 
     @property
     def draft_on(self) -> str | None:
@@ -27,6 +32,21 @@ class Method(Protocol):
         """Return the draft's service times where this method runs it."""
         on_target = self.draft_on == "target"
         return (machine.colocated if on_target else None) or machine.draft
+
+    def pass_width(self, lookahead: int, output_tokens: int) -> int:  # noqa: ARG002 - few need both
+        """Return the most tokens of a row that a pass of the target computes."""
+        return 1 + (lookahead if "lookahead" in self.uses else 0)
+
+    def check(self, sampling: Sampling, source: Source) -> None:  # noqa: ARG002 - most do with any
+        """Refuse what this method cannot decode by, or cannot learn its outcomes from.
+
+        Raises
+        ------
+        ConfigError
+            Naming the option.
+
+        """
+        return
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
