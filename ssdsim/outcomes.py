@@ -53,6 +53,9 @@ class Speculation:
     truth
         How the verify will end, where that is known beforehand (simulation, replay). Only the
         simulated target and the `oracle` policy look at it.
+    chances
+        The chance min(1, p/q) that each drafted token is accepted if it comes to that; empty
+        where the target's probabilities are not known beforehand. Only an ideal head looks at it.
 
     """
 
@@ -62,6 +65,7 @@ class Speculation:
     confidences: tuple[float, ...] = ()
     candidates: tuple[tuple[float, ...], ...] = ()
     truth: Outcome | None = None
+    chances: tuple[float, ...] = ()
 
     @property
     def length(self) -> int:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any
 
 from simpy import Environment, Event
 
 from ssdsim.backups.base import Speculating
+from ssdsim.lengths.base import Controller
 from ssdsim.outcomes import Outcome, Round, Speculation
 from ssdsim.policies.base import Predictor
 from ssdsim.protocol import Draft, Row, Target
@@ -34,7 +36,7 @@ class Session:
     draft_on
         Whether the draft has its "own" devices or shares the "target"'s; None: no draft.
     lookahead
-        K, tokens drafted a round.
+        K, tokens drafted a round: as many as `length` found right when it began.
     slots
         Sequences decoded at a time.
     waiting
@@ -43,6 +45,10 @@ class Session:
         Where rounds and sequences are written down.
     retired
         Called with every finished sequence.
+    length
+        How many tokens to draft; None: K always.
+    round_seconds
+        What a round takes, from what drafting and verifying take.
 
     """
 
@@ -57,6 +63,8 @@ class Session:
     waiting: list[Row]
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
+    length: Controller | None = None
+    round_seconds: Callable[[float, float], float] = add
     rows: list[Row] = field(default_factory=list)
 
     def admit(self) -> Wait:
@@ -66,6 +74,8 @@ class Session:
             new, self.waiting = self.waiting[:free], self.waiting[free:]
             yield from self._prefill(new)
             self.rows = [*self.rows, *new]
+        if self.length is not None and self.rows:
+            self.lookahead = self.length.limit(len(self.rows), self._expected)
         return self.rows
 
     def exchange(self, rows: Sequence[Row]) -> Wait:
@@ -79,9 +89,15 @@ class Session:
         finished = False
         for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
             self._deliver(row, speculation, outcome)
+            if self.length is not None and speculation.speculator != "none":
+                self.length.observe(speculation, outcome)
             finished = finished or not row.left
         if finished:
             self._retire()
+
+    def _expected(self, lookahead: int) -> float:
+        draft = self.draft.speculate_seconds(self.rows, lookahead) if lookahead else 0.0
+        return self.round_seconds(draft, self.target.verify_seconds(self.rows, lookahead))
 
     def _prefill(self, rows: list[Row]) -> Wait:
         for row in rows:

@@ -154,6 +154,7 @@ class PairText:
             tuple(d.belief.item(t) for d, t in zip(drafts, tokens, strict=False)),
             tuple(_candidates(d, t) for d, t in zip(drafts, left_out, strict=True)),
             Outcome(node, rank_of(bonus, drafts[node].scores, left_out[node])),
+            tuple(map(_chance, targets, sent, tokens)),
         )
 
     def _verify(
@@ -163,6 +164,11 @@ class PairText:
             return verify_gumbel(np.stack([t.scores for t in targets]), tokens, 0.0)
         p, q = np.stack([t.probabilities for t in targets]), np.array(sent)
         return verify_maximal(p, q, tokens, self.noise.block(len(self.history), len(targets)))
+
+
+def _chance(target: View, sent: Array, token: int) -> float:
+    """Return min(1, p/q') of a drafted token."""
+    return min(1.0, target.probabilities.item(token) / sent.item(token))
 
 
 def _candidates(draft: View, sent: int | None) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from ssdsim.session import Session, Wait
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
-    `uses` names the options it depends on: "lookahead", "policy", "backup".
+    `uses` names the options it depends on: "lookahead", "length", "policy", "backup".
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
@@ -25,6 +25,10 @@ class Method(Protocol):
         """Return the draft's service times where this method runs it."""
         on_target = self.draft_on == "target"
         return (machine.colocated if on_target else None) or machine.draft
+
+    def round_seconds(self, draft: float, verify: float) -> float:
+        """Return what a round takes, from the seconds of drafting and of verifying: their sum."""
+        return draft + verify
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
