@@ -10,6 +10,7 @@ from ssdreal.execution import Setup, Task
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Places, Topology
 from ssdsim.baselines import enter
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.trace import Run
@@ -69,7 +70,7 @@ def _most_lookahead(setup: Setup, sitting: Sitting, tasks: Sequence[Task]) -> in
 
 
 def _speculative(setup: Setup, lookahead: int) -> Setup:
-    return replace(setup, method=Speculative(), lookahead=lookahead)
+    return replace(setup, method=Speculative(), lookahead=lookahead, length=Fixed())
 
 
 def _enter_mismatches(

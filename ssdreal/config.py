@@ -19,7 +19,7 @@ from ssdsim.errors import ConfigError, require
 from ssdsim.plugins import CONF
 from ssdsim.policies.oracle import Oracle
 
-GROUPS = ("method", "policy", "backup")
+GROUPS = ("method", "policy", "backup", "length")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
 OWN = ("dtype", "topology", "prompts", "texts", "out")
@@ -121,6 +121,9 @@ def _setup(plain: dict[str, Any]) -> Setup:
     _check_seconds(setup.backup, "backup")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
     require(not isinstance(setup.policy, Oracle), "policy", "oracle", right)
+    right = "needs chances known beforehand; a real run has only its draft's confidences"
+    head = setup.length.needs == "chances"
+    require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)
     holds_back(setup.decoding)
     return setup
 

@@ -19,6 +19,8 @@ from ssdreal.workload import Workload
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.errors import require
+from ssdsim.lengths.base import Length
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.policies.base import Budget, Policy, Predictor, StaticPolicy
@@ -58,6 +60,8 @@ class Setup:
         Of all noise and of every random stream.
     width
         Tokens of a row in every pass of the target; None: what the method needs, K + 1 or 1.
+    length
+        How many of these K tokens to draft, and when to stop.
 
     """
 
@@ -70,6 +74,7 @@ class Setup:
     decoding: Decoding = Decoding()
     seed: int = 0
     width: int | None = None
+    length: Length = field(default_factory=Fixed)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -80,6 +85,11 @@ class Setup:
     def drafted(self) -> int:
         """Tokens drafted a round."""
         return self.lookahead if "lookahead" in self.method.uses else 0
+
+    @property
+    def control(self) -> Length:
+        """The length control, where the method has use for one."""
+        return self.length if "length" in self.method.uses else Fixed()
 
     @property
     def pass_width(self) -> int:
@@ -225,6 +235,7 @@ class Execution:
         target.free = list(range(setup.slots))
         draft = RealDraft(self.env, crew.draft, recorder, "draft", name[1], draft_paces)
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
+        draft.length = setup.control.start(setup.lookahead)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         return Session(
             env=self.env,
@@ -238,6 +249,8 @@ class Execution:
             waiting=self.waiting,
             recorder=recorder,
             retired=self.retired,
+            length=draft.length,
+            round_seconds=setup.method.round_seconds,
         )
 
     def _begin(self, role: Role) -> dict[str, Any]:

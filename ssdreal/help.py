@@ -12,8 +12,8 @@ Decode with real models: draft and target at work in processes of their own, los
   python -m ssdreal.profile, ssdreal.validate       measure for ssdsim; test its predictions
 """
 MAIN = (
-    ("method=NAME", "how to decode; with policy= and backup= listed below"),
-    ("lookahead=K", "tokens drafted a round"),
+    ("method=NAME", "how to decode; with policy=, backup= and length= listed below"),
+    ("lookahead=K", "tokens drafted a round; fewer, if length= says so"),
     ("policy.budget=N", "outcomes to prepare a row, whichever the policy: 12 unless told"),
     ("batch=B", "sequences decoded at a time"),
     ("temperature=T", "0 is greedy"),
@@ -31,7 +31,7 @@ MAIN = (
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
 )
-GROUPS = ("method", "policy", "backup")
+GROUPS = ("method", "policy", "backup", "length")
 PAIRS = ("smollm2", "tiny")  # those in conf/pair whose models can be run; others are shapes
 
 

@@ -70,7 +70,7 @@ class RealTree:
             lines_of(self.rows),
             blocks=blocks,
             outcomes=tuple(self.outcomes),
-            lookahead=lookahead,
+            stopping=draft.length.stopping(lookahead),
             page=draft.trees % TREES,
         )
         self.number = draft.remote.number

@@ -29,4 +29,5 @@ def twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSet
         lookahead=setup.lookahead,
         batch=setup.batch,
         sampling=setup.decoding,
+        length=setup.length,
     )

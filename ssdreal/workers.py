@@ -12,6 +12,7 @@ from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
 from ssdreal.drafted import Drafted, Text, drafted_from, lines_of
 from ssdreal.speculation_cache import RealTree
+from ssdsim.lengths.base import Controller
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
@@ -161,6 +162,8 @@ class RealDraft(Worker):
         Token ids there are.
     most
         Branches of a row that there is room for.
+    length
+        When a chain ends before its limit.
     trees
         Trees begun.
     forking
@@ -170,6 +173,7 @@ class RealDraft(Worker):
 
     vocabulary: int = 0
     most: int = 1
+    length: Controller = field(default_factory=lambda: Controller(0))
     trees: int = 0
     forking: Done | None = None
 
@@ -177,8 +181,9 @@ class RealDraft(Worker):
         """Spend no time: messages take what they take."""
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
-        """Draft `lookahead` tokens a row in series."""
-        answer = self.remote.ask(Speculate, lines_of(rows), lookahead=lookahead)
+        """Draft at most `lookahead` tokens a row in series."""
+        stopping = self.length.stopping(lookahead)
+        answer = self.remote.ask(Speculate, lines_of(rows), stopping=stopping)
         span = self.open("speculate", rows, self.recorder.verifies, len(rows))
         return self.env.process(self._speculated(rows, span, speculator, answer))
 

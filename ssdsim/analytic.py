@@ -8,6 +8,7 @@ from ssdsim.backups.random import Random
 from ssdsim.errors import ConfigError
 from ssdsim.expectation import Design, Expectation, Law, Times, expect_autoregressive, expect_ssd
 from ssdsim.latency.jitter import NoJitter
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.machine import Slowdown
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
@@ -54,6 +55,7 @@ def _check(setup: Setup) -> None:
         "method": isinstance(setup.method, Autoregressive | Speculative | Ssd),
         "policy": isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify",
         "backup": isinstance(setup.backup, Jit | Random),
+        "length": isinstance(setup.length, Fixed),
         "latency.padding": not machine.padding,
         "latency.slowdown": machine.slowdown == Slowdown(),
         "latency jitter": all(isinstance(jitter, NoJitter) for jitter in noise),

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from ssdsim.acceptance.hazard import Hazard
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
+from ssdsim.lengths.base import Length
 from ssdsim.machine import Drawings
 from ssdsim.methods.base import Method
 from ssdsim.policies.base import Policy
@@ -30,6 +31,11 @@ class Choices(Protocol):
     @property
     def policy(self) -> Policy:
         """The outcome policy."""
+        ...
+
+    @property
+    def length(self) -> Length:
+        """The length control."""
         ...
 
     @property
@@ -68,12 +74,15 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     """Tell which options the method, and policies and backups beside it, make use of."""
     method = setup.method
     name = type(method).__name__.lower()
-    for option in ("lookahead", "policy", "backup"):
+    for option in ("lookahead", "length", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
     yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"
     several = not isinstance(setup.policy, Oracle)
     yield "policy.budget", several, "policy=oracle predicts one outcome"
     yield from _miss_rules("policy", setup.policy)
+    informed = getattr(setup.length, "informed", 1.0) > 0
+    why = "length.informed=0 leaves the mean over all tokens"
+    yield "length.estimate", informed, why
 
 
 def _miss_rules(group: str, plugin: object) -> Iterator[Rule]:

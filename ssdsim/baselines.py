@@ -5,6 +5,7 @@ from typing import Any
 
 from ssdsim.backups.jit import Jit
 from ssdsim.errors import ConfigError
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.base import Method
 from ssdsim.methods.speculative import Speculative
@@ -77,8 +78,8 @@ def _best_speculative(setup: Setup) -> Run | None:
 
 
 def _plain(setup: Setup, method: Method) -> Setup:
-    """Return the setup for a method that never asks for policy and backup, without theirs."""
-    return replace(setup, method=method, policy=UniformFanout(), backup=Jit())
+    """Return the setup for a method at a fixed length that never asks for policy and backup."""
+    return replace(setup, method=method, policy=UniformFanout(), backup=Jit(), length=Fixed())
 
 
 def _covered(setup: Setup) -> Run | None:

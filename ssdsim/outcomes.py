@@ -56,6 +56,9 @@ class Speculation:
     continued
         Whether the draft, which went on past this speculation without waiting, is right about the
         bonus token too: then what it drafted beyond stays valid. Known where `truth` is.
+    chances
+        The chance min(1, p/q) that each drafted token is accepted if it comes to that; empty
+        where the target's probabilities are not known beforehand. Only an ideal head looks at it.
 
     """
 
@@ -66,6 +69,7 @@ class Speculation:
     candidates: tuple[tuple[float, ...], ...] = ()
     truth: Outcome | None = None
     continued: bool = False
+    chances: tuple[float, ...] = ()
 
     @property
     def length(self) -> int:

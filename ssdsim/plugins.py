@@ -19,6 +19,7 @@ GROUPS = {
     "method": "ssdsim.methods",
     "policy": "ssdsim.policies",
     "backup": "ssdsim.backups",
+    "length": "ssdsim.lengths",
     "acceptance": "ssdsim.acceptance",
 }
 

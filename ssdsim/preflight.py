@@ -20,11 +20,22 @@ def check_source(setup: "Setup", source: Source) -> None:
     if "backup" in setup.method.uses and setup.backup.needs_tokens:
         right = "needs an acceptance source with token ids (recorded, language_model)"
         require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
+    check_signal(setup, source)
     asked = setup.workload.output_tokens
     for seq in range(setup.workload.prompts):
         most = source.length(seq)
         right = f"prompt {source.prompt(seq)[0]!r} has only {most} recorded tokens"
         require(most is None or asked <= most, "workload.output_tokens", asked, right)
+
+
+def check_signal(setup: "Setup", source: Source) -> None:
+    """Refuse a source without what the length control reads of drafted tokens."""
+    needs = setup.control.needs
+    if needs:
+        drafted = source.text(0).speculate(1, "primary")
+        right = f"needs an acceptance source that knows the {needs} of drafted tokens "
+        right += "(recorded from an acceptance trace, language_model)"
+        require(bool(getattr(drafted, needs)), "length", type(setup.length).__name__.lower(), right)
 
 
 def check_coverage(setup: "Setup", source: Source) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any
 
 from simpy import Environment, Event
 
 from ssdsim.backups.base import Speculating
+from ssdsim.lengths.base import Controller
 from ssdsim.outcomes import Outcome, Round, Speculation
 from ssdsim.policies.base import Predictor
 from ssdsim.protocol import Draft, Row, Target
@@ -34,7 +36,7 @@ class Session:
     draft_on
         Whether the draft has its "own" devices or shares the "target"'s; None: no draft.
     lookahead
-        K, tokens drafted a round.
+        K, tokens drafted a round: as many as `length` found right when it began.
     slots
         Sequences decoded at a time.
     waiting
@@ -45,6 +47,10 @@ class Session:
         Called with every finished sequence.
     seed
         Of every random stream, for methods that toss coins of their own.
+    length
+        How many tokens to draft; None: K always.
+    round_seconds
+        What a round takes, from what drafting and verifying take.
 
     """
 
@@ -60,6 +66,8 @@ class Session:
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
     seed: int = 0
+    length: Controller | None = None
+    round_seconds: Callable[[float, float], float] = add
     rows: list[Row] = field(default_factory=list)
 
     def admit(self) -> Wait:
@@ -69,6 +77,8 @@ class Session:
             new, self.waiting = self.waiting[:free], self.waiting[free:]
             yield from self._prefill(new)
             self.rows = [*self.rows, *new]
+        if self.length is not None and self.rows:
+            self.lookahead = self.length.limit(len(self.rows), self._expected)
         return self.rows
 
     def exchange(self, rows: Sequence[Row], length: int | None = None) -> Wait:
@@ -81,6 +91,8 @@ class Session:
         """End the round of every live row: deliver its tokens, retire it if it was the last."""
         for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
             self._commit(row, speculation, outcome)
+            if self.length is not None and speculation.speculator != "none":
+                self.length.observe(speculation, outcome)
         self.retire()
 
     def deliver(
@@ -122,6 +134,10 @@ class Session:
                 row.record.reason = "eos" if row.ended else "length"
                 self.retired(row.record)
         self.rows = [row for row in self.rows if row.left]
+
+    def _expected(self, lookahead: int) -> float:
+        draft = self.draft.speculate_seconds(self.rows, lookahead) if lookahead else 0.0
+        return self.round_seconds(draft, self.target.verify_seconds(self.rows, lookahead))
 
     def _prefill(self, rows: list[Row]) -> Wait:
         for row in rows:

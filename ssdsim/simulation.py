@@ -12,6 +12,8 @@ from ssdsim.errors import require
 from ssdsim.lanes import Contention, Lane
 from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
+from ssdsim.lengths.base import Controller, Length
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.machine import Machine
 from ssdsim.methods.base import Method
 from ssdsim.padding import padded
@@ -46,6 +48,8 @@ class Setup:
         Temperature, coupling and Saguaro sampling.
     seed
         Of every random stream.
+    length
+        How many of these K tokens to draft, and when to stop.
 
     """
 
@@ -59,11 +63,17 @@ class Setup:
     batch: int = 1
     sampling: Sampling = Sampling()
     seed: int = 0
+    length: Length = field(default_factory=Fixed)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
+
+    @property
+    def control(self) -> Length:
+        """The length control, where the method has use for one."""
+        return self.length if "length" in self.method.uses else Fixed()
 
     @property
     def draft_latency(self) -> Latency:
@@ -88,7 +98,8 @@ class Simulation:
         check_source(setup, source)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
-        target, draft = self._workers(source)
+        length = setup.control.start(setup.lookahead)
+        target, draft = self._workers(source, length)
         self.session = Session(
             env=self.env,
             target=target,
@@ -102,6 +113,8 @@ class Simulation:
             recorder=self.recorder,
             retired=retired,
             seed=setup.seed,
+            length=length,
+            round_seconds=setup.method.round_seconds,
         )
 
     def run(self) -> None:
@@ -130,7 +143,9 @@ class Simulation:
         self.recorder.sequences.append(record)
         return Row(record, left=workload.output_tokens, context=length, ready=0.0)
 
-    def _workers(self, source: Source) -> tuple[SimulatedTarget, SimulatedDraft]:
+    def _workers(
+        self, source: Source, length: Controller
+    ) -> tuple[SimulatedTarget, SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
         own = setup.method.draft_on != "target"
         lane, drawing = self._lanes(), machine.sampling.under(setup.sampling)
@@ -153,6 +168,7 @@ class Simulation:
             drawing,
             source.vocabulary,
             exchange_seconds(machine, setup.sampling, setup.method.draft_on),
+            length,
         )
         return target, draft
 

@@ -99,6 +99,25 @@ def best_lookahead(alpha: float, cost: float, most: int = 64) -> int:
     return max(range(most + 1), key=lambda lookahead: speculative_speedup(alpha, lookahead, cost))
 
 
+def seconds_per_token(draft: float, target: float, calls: float, discarded: float) -> float:
+    """Return the seconds a token of speculation on one timeline, whatever decides its lengths.
+
+    An identity (SpecDec++; Huang et al. 2024, section 4): every drafted token was delivered or
+    discarded, and every target pass delivers one token that was not drafted, so it is
+    t_q·(1 + D) + (t_p - t_q)·V.
+
+    Parameters
+    ----------
+    draft, target
+        t_q and t_p, seconds of a draft step and of a target pass.
+    calls, discarded
+        V and D, target passes and discarded drafts, each a token delivered.
+
+    """
+    _check_positive("draft + target", draft + target)
+    return draft * (1 + discarded) + (target - draft) * calls
+
+
 def ssd_speedup(
     hit_rate: float,
     length_on_hit: float,

@@ -1,6 +1,7 @@
 """The simulated speculation cache while it is being drafted: a glue pass, then K steps."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -14,17 +15,21 @@ if TYPE_CHECKING:
 
 
 class SimulatedTree:
-    """Branches of `length` tokens, one a predicted outcome, drafted together step by step.
+    """Branches of at most `length` tokens, one a predicted outcome, drafted together step by step.
 
-    Only the winning branch's contents are ever looked at, so they are drawn when it is taken.
+    Only the winning branch's contents are ever looked at, so they are drawn when it has won. Where
+    chains may end early, the losing branches are taken to end as the run's chains did so far.
     """
 
     def __init__(
         self, draft: "SimulatedDraft", rows: Sequence[Row], branches: int, length: int
     ) -> None:
-        self.draft = draft
+        self.draft, self.rows = draft, rows
         self.branches = branches
         self.length = length
+        self.won: dict[int, Speculation] = {}
+        self.stopping = draft.length.stopping(length)
+        self.early = branches > 0 and self.stopping.early
         self.ready: Event
         if not branches:
             self.ready = draft.lane.env.timeout(0.0)
@@ -32,52 +37,102 @@ class SimulatedTree:
         self.jitter = draft.jitter()
         # The outcomes are chosen once the glue pass has answered: the steps are a second message.
         self.glue = draft.glue_seconds(rows) * self.jitter + draft.dispatch
-        self.step = draft.tree_seconds(rows, branches) * self.jitter
+        # One of them may be as long as can be. What they came to is known when one has won.
+        self.live = [max(1, live) for live in self._live(branches)]
         number = draft.recorder.verifies - 1
-        self.span = draft.span("prespeculate", rows, number, branches, branches * length)
-        work = self.glue + length * self.step
-        self.ready = draft.lane.start(self.span, work, delay=draft.dispatch)
+        self.span = draft.span("prespeculate", rows, number, branches, sum(self.live))
+        self.ready = draft.lane.start(self.span, self._end(), delay=draft.dispatch)
 
-    def wait(self, winners: Sequence[Row]) -> Event:  # noqa: ARG002 - it waits for all alike
+    def wait(self, winners: Sequence[Row]) -> Event:
         """Finish every branch."""
-        return self.ready
+        if not self.early:
+            return self.ready
+        self._let_win(winners)
+        return self._go_on(self.rows, self._live(self.branches - len(winners), winners))
 
     def prune(self, winners: Sequence[Row]) -> Event:
         """Drop the losing branches at the next step; finish the winning ones."""
+        if not self._running():
+            return self.wait(winners)
         if not winners:
             return self._stop_after(self._steps_begun())
-        if not self._running():
-            return self.ready
-        steps = self._steps_begun()
-        left = self.length - steps
-        self.span.tokens = self.branches * steps + len(winners) * left
-        rest = left * self.draft.tree_seconds(winners, len(winners)) * self.jitter
-        return self.draft.lane.cut(self.glue + steps * self.step + rest)
+        self._let_win(winners)
+        return self._go_on(winners, self._live(0, winners))
 
     def truncate(self, winners: Sequence[Row]) -> Event:
         """Stop after the step in flight: the winners hand over what they have."""
+        if not self._running():
+            return self.wait(winners)
         return self._stop_after(max(self._steps_begun(), 1 if winners else 0))
 
     def take(self, row: Row) -> Speculation:
         """Return the winning branch of `row`."""
         row.work = self.span
-        branch: Speculation = row.text.speculate(self.length, "primary")
-        return branch
+        return self.won.get(row.seq) or self._drafted(row)
+
+    def _let_win(self, winners: Sequence[Row]) -> None:
+        self.won = {row.seq: self._drafted(row) for row in winners}
+
+    def _drafted(self, row: Row) -> Speculation:
+        return self.draft.drafted(row, self.length, "primary", self.stopping)
+
+    def _live(self, losers: int, winners: Sequence[Row] = ()) -> list[int]:
+        """Return how many branches each step has."""
+        lengths = [self.won[row.seq].length for row in winners]
+        shares = map(self.draft.share_beyond, range(self.length))
+        return [
+            sum(length > step for length in lengths) + round(losers * share)
+            for step, share in enumerate(shares)
+        ]
+
+    def _seconds(self, rows: Sequence[Row], live: Sequence[int]) -> list[tuple[int, float]]:
+        """Return runs of equal steps: how many, and the seconds of each before its jitter."""
+        return [
+            (len(list(same)), self.draft.tree_seconds(rows, branches))
+            for branches, same in groupby(live)
+        ]
+
+    def _steps(self) -> list[tuple[int, float]]:
+        """Return runs of equal planned steps: how many, and the seconds of each."""
+        planned = self._seconds(self.rows, self.live)
+        return [(count, step * self.jitter) for count, step in planned]
+
+    def _end(self) -> float:
+        """Return the seconds of work until the last planned step has ended."""
+        return sum((count * step for count, step in self._steps()), self.glue)
 
     def _running(self) -> bool:
         return self.branches > 0 and not self.ready.processed
 
     def _steps_begun(self) -> int:
         """Count the steps done or in flight; a step that would begin just now has not begun."""
-        if not self._running() or not self.step:
+        if not self._running():
             return self.length
-        done = self.draft.lane.done() - self.glue
-        # Clock times are sums: a boundary at the verify's end may seem to lie a little before it.
-        return min(self.length, max(0, ceil(done / self.step - 1e-9)))
+        begun, done = 0, self.draft.lane.done() - self.glue
+        for count, step in self._steps():
+            # Clock times are sums: a boundary may seem to lie a little before the verify's end.
+            steps = max(0, ceil(done / step - 1e-9)) if step else count
+            if steps <= count:
+                return begun + steps
+            begun, done = begun + count, done - count * step
+        return begun
 
     def _stop_after(self, steps: int) -> Event:
-        if not self._running():
-            return self.ready
         self.length = steps
-        self.span.tokens = self.branches * steps
-        return self.draft.lane.cut(self.glue + steps * self.step)
+        return self._go_on(self.rows, self.live[:steps])
+
+    def _go_on(self, rows: Sequence[Row], live: Sequence[int]) -> Event:
+        """Replace the steps that have not begun by others, over the branches of `rows`."""
+        running = self._running()
+        begun = self.live[: self._steps_begun()] if running else []
+        rest = [branches for branches in live[len(begun) :] if branches]
+        self.span.tokens = sum(begun) + sum(rest)
+        planned, self.live = self._end(), begun
+        more = sum(count * step for count, step in self._seconds(rows, rest)) * self.jitter
+        if running:
+            return self.draft.lane.cut(self._end() + more)
+        if planned:  # it was over before: then not as late as it was planned
+            self.span.end -= (self.span.end - self.span.start) * (
+                1 - (self._end() + more) / planned
+            )
+        return self.ready

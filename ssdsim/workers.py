@@ -1,7 +1,8 @@
 """Simulated draft and target: a source says what happens, a machine how long it takes."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import inf
 
@@ -11,6 +12,7 @@ from ssdsim.acceptance.base import Sampling, Source
 from ssdsim.errors import ConfigError
 from ssdsim.lanes import Lane
 from ssdsim.latency.base import Latency, Pass
+from ssdsim.lengths.base import Controller, Stopping
 from ssdsim.machine import Drawing, Machine
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
 from ssdsim.padding import Shape
@@ -143,10 +145,15 @@ class SimulatedTarget(Worker):
 
 @dataclass(eq=False)
 class SimulatedDraft(Worker):
-    """The draft: contents come from the rows' texts when they are needed, time passes here."""
+    """The draft: contents come from the rows' texts when they are needed, time passes here.
+
+    `length` says when a chain ends before its limit; `lengths` counts those that could have.
+    """
 
     vocabulary: int | None
     exchange_seconds: Callable[[int], float]
+    length: Controller
+    lengths: Counter[int] = field(default_factory=Counter)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
@@ -159,9 +166,11 @@ class SimulatedDraft(Worker):
         return self.lane.env.timeout(seconds)
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
-        """Draft `lookahead` tokens a row in series."""
-        seconds = self.speculate_seconds(rows, lookahead) * self.jitter()
-        found = [row.text.speculate(lookahead, speculator) for row in rows]
+        """Draft at most `lookahead` tokens a row in series; rows that stop wait for the others."""
+        stopping = self.length.stopping(lookahead)
+        found = [self.drafted(row, lookahead, speculator, stopping) for row in rows]
+        steps = max(speculation.length for speculation in found)
+        seconds = self.speculate_seconds(rows, steps) * self.jitter()
         return self._work(rows, found, seconds, self.dispatch)
 
     def run_on(self, rows: Sequence[Row], length: int) -> Event:
@@ -181,6 +190,22 @@ class SimulatedDraft(Worker):
     def continued(self, row: Row, speculation: Speculation) -> bool:  # noqa: ARG002 - it is said there
         """Tell whether the draft was right about all of a speculation, and the bonus token."""
         return speculation.continued
+
+    def drafted(
+        self, row: Row, lookahead: int, speculator: Speculator, stopping: Stopping
+    ) -> Speculation:
+        """Return what the draft makes of a row's text, up to the token that ends the chain."""
+        whole: Speculation = row.text.speculate(lookahead, speculator)
+        if not stopping.early:
+            return whole
+        kept = stopping.cut(whole)
+        self.lengths[kept] += 1
+        return whole if kept == whole.length else row.text.speculate(kept, speculator)
+
+    def share_beyond(self, step: int) -> float:
+        """Return the share of chains that were longer, among all that could have ended early."""
+        longer = sum(count for length, count in self.lengths.items() if length > step)
+        return longer / self.lengths.total() if self.lengths else 1.0
 
     def adopt(
         self,

@@ -1,13 +1,14 @@
 """What holds in every simulated run, whatever the settings."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scripted import machine
-from variants import fits, methods
+from variants import fits, lengths, methods
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.base import Sampling
@@ -25,6 +26,8 @@ from ssdsim.workload import Workload
 CLOSE = 1e-9
 
 METHODS = methods()
+LENGTHS = lengths()
+WITHOUT_SIGNALS = [length for length in LENGTHS if length.needs is None]
 BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive()]
 
 
@@ -59,6 +62,7 @@ def setups(draw):
         batch=draw(st.integers(1, 4)),
         sampling=sampling if with_tokens else Sampling(),
         seed=draw(st.integers(0, 99)),
+        length=draw(st.sampled_from(LENGTHS if with_tokens else WITHOUT_SIGNALS)),
     )
 
 
@@ -183,8 +187,8 @@ def test_streams_are_apart():
 def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
     for sampling in (Sampling(0.0), Sampling(1.0, "gumbel")):
         outputs = set()
-        for method in METHODS:
-            for batch in (1, 3):
+        for method, length, batch in product(METHODS, LENGTHS, (1, 3)):
+            if batch == 1 or "length" in method.uses:
                 setup = Setup(
                     method,
                     LanguageModel(),
@@ -193,6 +197,7 @@ def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
                     lookahead=3,
                     batch=batch,
                     sampling=sampling,
+                    length=length,
                 )
                 if method.lossless:
                     outputs.add(str([list(o) for o in simulate(setup).sequences.output]))

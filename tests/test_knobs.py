@@ -49,6 +49,7 @@ SLOW = (*ADAPTIVE, "backup.length_slow=1.0")  # no gain from the slow one
 LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "workload.output_tokens=60")
 LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
 LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
+GUESSING = (*WARM, "method=speculative", "length=confidence", "workload.output_tokens=60")
 BANDWIDTH = "latency.link.bandwidth=1e3"
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
 
@@ -88,6 +89,11 @@ PLUGINS = {
     "backup=ngram longest": (LOOK_UP, 1),
     "backup=ngram seconds": ((*PAIR, "backup=ngram"), 0.5),
     "backup=random seconds": ((*IID, "backup=random"), 0.5),
+    "length=confidence threshold": (GUESSING, 0.3),
+    "length=confidence least": (GUESSING, 4),
+    "length=confidence estimate": (GUESSING, "head"),
+    "length=confidence informed": (GUESSING, 0.2),
+    "length=confidence prior": (GUESSING, 300.0),
     "acceptance=hazard at": (LLAMA, "{greedy: {hit_rate: 0.3}}"),
     "acceptance=iid alpha": (IID, 0.3),
     "acceptance=iid miss_scale": (IID, 0.9),
@@ -177,6 +183,7 @@ MAIN = {
     "policy": (IID, "policy=oracle"),
     "backup": (MISSING, "backup=random"),
     "acceptance": (PAIR, "acceptance=iid"),
+    "length": (PAIR, "length=confidence"),
     "latency": (IID, "latency=roofline"),
     "workload": (IID, "workload=closed"),  # the only one so far: its options are above
     "pair": (ROOFLINE, "pair=llama31_8b_1b"),

@@ -19,6 +19,7 @@ from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
 from ssdsim import load_run
 from ssdsim.backups.jit import Jit
+from ssdsim.lengths.base import Stopping
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -114,7 +115,7 @@ def test_what_an_earlier_run_left_behind_changes_nothing(decoding, late):
 def test_stops_overtake_the_commands_before_them():
     near, far = Pipe()
     mailbox, other = Mailbox(Wire(near)), Wire(far)
-    grow = Grow(Stamp(1, 3), (), (), (), 2, 0)
+    grow = Grow(Stamp(1, 3), (), (), (), Stopping(2), 0)
     fork = Fork(Stamp(1, 4), (), ())
     stop = Stop(1, 3, (None,), False)
     other.send(grow)

@@ -33,6 +33,7 @@ from ssdreal.channel.pages import Pages, Place
 from ssdreal.channel.wire import Wire
 from ssdreal.serving.sampling import Decoding
 from ssdreal.topology import kept_on
+from ssdsim.lengths.base import Stopping
 
 STAMP = Stamp(1, 2, ((0, 3, 300),))
 LINE = Line(0, 3, 1, tuple(range(49000, 49300)))
@@ -41,7 +42,7 @@ MESSAGES = [
     Begin(STAMP, 2, 5, 384, 24, 4, 32, Decoding(0.7, "gumbel", top_k=3), 7),
     Begin(STAMP, 2, 5, 384, 24, 4, 32, Decoding(1.0), 7, (0, 1), Pages(2, 24, 4, 64, "x"), (1, 9)),
     Verify(STAMP, (LINE,), (Block((1, 2), Place(0, 1, 2)), Block(()))),
-    Grow(STAMP, (LINE,), ((1, 2),), (((0, 8), (2, 9)),), 4, 1),
+    Grow(STAMP, (LINE,), ((1, 2),), (((0, 8), (2, 9)),), Stopping(4, estimates=(0.5, 0.9)), 1),
     Stop(1, 2, ((0, 8), None), True),
     Done(STAMP, Branches(({(0, 8): CHAIN, (2, 9): Chain((), ())},), 6), 10**18, 10**18 + 5, 3),
     Done(STAMP, Chains((CHAIN,)), 1, 2, 3),

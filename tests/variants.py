@@ -1,4 +1,4 @@
-"""Every method with every choice that it offers."""
+"""Every method and every length control with every choice that it offers."""
 
 from dataclasses import MISSING
 from itertools import product
@@ -12,6 +12,11 @@ from ssdsim.plugins import options, plugins
 def methods():
     """Return an instance of every method for every combination of its choices."""
     return [one for kind in plugins("method").values() for one in variants(kind)]
+
+
+def lengths():
+    """Return an instance of every length control for every combination of its choices."""
+    return [one for kind in plugins("length").values() for one in variants(kind)]
 
 
 def variants(kind):

@@ -18,6 +18,7 @@ from msgspec.msgpack import Decoder, Encoder
 
 from ssdreal.channel.pages import Pages, Place
 from ssdreal.serving.sampling import Decoding
+from ssdsim.lengths.base import Stopping
 
 Role = Literal["target", "draft"]
 
@@ -127,11 +128,11 @@ class Verified(Message, frozen=True):
 
 
 class Speculate(Message, frozen=True):
-    """Draft a chain a row; answered by `Chains`."""
+    """Draft a chain a row, each until `stopping` says so; answered by `Chains`."""
 
     stamp: Stamp
     lines: tuple[Line, ...]
-    lookahead: int
+    stopping: Stopping
 
 
 class Chain(Part, frozen=True):
@@ -170,16 +171,16 @@ class Forks(Message, frozen=True):
 
 
 class Grow(Message, frozen=True):
-    """Draft `lookahead` tokens for every outcome (node, bonus token id) of these rows' blocks.
+    """Draft a chain for every outcome (node, bonus token id) of these rows' blocks.
 
-    Answered by `Branches`. A `Stop` may come while it runs.
+    Each ends when `stopping` says so. Answered by `Branches`. A `Stop` may come while it runs.
     """
 
     stamp: Stamp
     lines: tuple[Line, ...]
     blocks: tuple[tuple[int, ...], ...]
     outcomes: tuple[tuple[tuple[int, int], ...], ...]
-    lookahead: int
+    stopping: Stopping
     page: int
 
 

@@ -13,6 +13,7 @@ from ssdreal.workload import Workload
 from ssdsim.backups.random import Random
 from ssdsim.calibration.prediction import Profile
 from ssdsim.errors import ConfigError
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
@@ -67,6 +68,8 @@ class Configuration:
         """Whether a replay must give the measured rounds: nothing is drawn, nothing is learnt."""
         setup = self.setup
         if setup.decoding.needs_probabilities or isinstance(setup.method, Autoregressive):
+            return False
+        if not isinstance(setup.length, Fixed):
             return False
         if not isinstance(setup.method, Ssd):
             return True

@@ -39,25 +39,14 @@ class DraftServer(Server):
         self.drafter = Drafter(command.decoding, command.seed, self.model.vocabulary, ids)
 
     def speculate(self, command: Speculate) -> Chains:
-        """Return a chain a row, drafted token by token."""
-        lines = command.lines
-        texts = [list(line.tokens) for line in lines]
-        confidences: list[list[float]] = [[] for _ in lines]
-        for step in range(command.lookahead):
-            logits = self._last_logits(lines, texts)
-            where = [(line.seq, len(text)) for line, text in zip(lines, texts, strict=True)]
-            tokens, confident, rows = self.drafter.choose(logits, where, step)
-            for row, text in enumerate(texts):
-                text.append(int(tokens[row]))
-                confidences[row].append(float(confident[row]))
-                if rows is not None:
-                    self._write(Place(CHAINS, lines[row].slot, 0), step, rows[row])
-        return Chains(
-            tuple(
-                Chain(tuple(text[len(line.tokens) :]), tuple(confident), self._place(line.slot))
-                for line, text, confident in zip(lines, texts, confidences, strict=True)
-            )
-        )
+        """Return a chain a row, drafted token by token; rows that have ended take no more part."""
+        chains = [_Growing(line) for line in command.lines]
+        for step in range(command.stopping.limit):
+            growing = [chain for chain in chains if not command.stopping.ends(chain.confidences)]
+            if not growing:
+                break
+            self._draft(growing, step)
+        return Chains(tuple(chain.result(self._place(chain.line.slot)) for chain in chains))
 
     def fork(self, command: Fork) -> Forks:
         """Return the candidates after every node of a block a row (the "glue" pass).
@@ -79,9 +68,9 @@ class DraftServer(Server):
         if not self._holds_blocks(command):  # it does where a fork came before
             self._read_blocks(command)
         tree, stop = Tree(self.reader, self.drafter, command), None
-        for step in range(command.lookahead):
+        for step in range(command.stopping.limit):
             stop = self.stop(command.stamp.run, command.stamp.number) or stop
-            if stop is not None and not tree.narrow(stop):
+            if (stop is not None and not tree.narrow(stop)) or not any(tree.live):
                 break
             for place, row in tree.grow():
                 self._write(place, step, row)
@@ -111,10 +100,22 @@ class DraftServer(Server):
 
         return median_seconds(work)
 
-    def _last_logits(self, lines: Sequence[Line], texts: Sequence[Sequence[int]]) -> Logits:
-        wanted = {line.slot: (text, len(text) - 1) for line, text in zip(lines, texts, strict=True)}
-        found = self.reader.read(wanted)
-        return np.concatenate([found[line.slot] for line in lines])
+    def _draft(self, chains: Sequence["_Growing"], step: int) -> None:
+        """Draft one token a chain."""
+        logits = self._last_logits(chains)
+        where = [(chain.line.seq, len(chain.text)) for chain in chains]
+        tokens, confident, rows = self.drafter.choose(logits, where, step)
+        for at, chain in enumerate(chains):
+            chain.text.append(int(tokens[at]))
+            chain.confidences.append(float(confident[at]))
+            if rows is not None:
+                self._write(Place(CHAINS, chain.line.slot, 0), step, rows[at])
+
+    def _last_logits(self, chains: Sequence["_Growing"]) -> Logits:
+        found = self.reader.read(
+            {chain.line.slot: (chain.text, len(chain.text) - 1) for chain in chains}
+        )
+        return np.concatenate([found[chain.line.slot] for chain in chains])
 
     def _read_blocks(self, command: Fork | Grow) -> None:
         self.forked = self.reader.read(
@@ -141,6 +142,19 @@ class DraftServer(Server):
     def _write(self, place: Place, step: int, row: Logits) -> None:
         if self.pages is not None:
             self.pages.write(place, step, row)
+
+
+class _Growing:
+    """A row's text while the draft continues it."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.text = list(line.tokens)
+        self.confidences: list[float] = []
+
+    def result(self, place: Place | None) -> Chain:
+        drafted = tuple(self.text[len(self.line.tokens) :])
+        return Chain(drafted, tuple(self.confidences), place)
 
 
 def _rows(table: NDArray[Any]) -> tuple[tuple[Any, ...], ...]:

@@ -63,6 +63,10 @@ class Tree:
             if rows is not None:
                 yield self._place(branch), rows[at]
         self.tokens += len(branches)
+        ends = self.command.stopping.ends
+        self.live = [
+            [branch for branch in live if not ends(branch.confidences)] for live in self.live
+        ]
 
     def result(self, shared: bool) -> Branches:
         """Return what was drafted."""

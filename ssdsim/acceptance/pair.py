@@ -176,8 +176,9 @@ class PairText:
         self, tokens: list[int], sent: list[Array], speculator: Speculator
     ) -> Speculation:
         views = self._views_along(tokens)
-        ending = self._verify([target for target, _ in views], tokens, sent)
-        return self._told(tokens, views, ending, speculator)
+        targets = [target for target, _ in views]
+        told = self._told(tokens, views, self._verify(targets, tokens, sent), speculator)
+        return replace(told, chances=tuple(map(_chance, targets, sent, tokens)))
 
     def _views_along(self, tokens: list[int]) -> list[tuple[View, View]]:
         return [self._views(tokens[:k]) for k in range(len(tokens) + 1)]
@@ -208,6 +209,11 @@ class PairText:
             return verify_gumbel(np.stack([t.scores for t in targets]), tokens, 0.0)
         p, q = np.stack([t.probabilities for t in targets]), np.array(sent)
         return verify_maximal(p, q, tokens, self.noise.block(len(self.history), len(targets)))
+
+
+def _chance(target: View, sent: Array, token: int) -> float:
+    """Return min(1, p/q') of a drafted token."""
+    return min(1.0, target.probabilities.item(token) / sent.item(token))
 
 
 def _candidates(draft: View, sent: int | None) -> tuple[float, ...]:

@@ -198,6 +198,7 @@ def _table(columns: Columns, a: Array, e: Array, sampling: Sampling) -> Table:
         q=np.pad(q, ((0, 0), (0, 1)), mode="edge"),
         sends=sends,
         excess=excess,
+        chance=_chances(columns, sends, excess, sampling),
     )
 
 
@@ -212,6 +213,17 @@ def _drafting(q: Array, p: Array, sampling: Sampling) -> tuple[Array, Array]:
         sends[:, : sampling.saguaro_fanout] *= sampling.saguaro_constant
     sends /= 1 - (q - sends).sum(axis=1, keepdims=True)
     return sends, np.maximum(sends - p, 0.0)
+
+
+def _chances(columns: Columns, sends: Array, excess: Array, sampling: Sampling) -> Array:
+    """Return min(1, p/q') in every slot: all tokens not listed have that of their sums."""
+    listed = excess.shape[1]
+    if is_deterministic(sampling):
+        return certain(np.minimum(columns["rank"], listed), listed + 1)
+    rest = 1 - columns["top_p"].sum(axis=1), 1 - sends.sum(axis=1)
+    ratio = np.divide(*rest, out=np.ones_like(rest[1]), where=rest[1] > 1e-6)
+    own = 1 - np.divide(excess, sends, out=np.zeros_like(sends), where=sends > 0)
+    return np.column_stack([own, np.clip(ratio, 0.0, 1.0)])
 
 
 def _texts(trace: AcceptanceTrace, columns: Columns, table: Table) -> Texts:

@@ -42,6 +42,9 @@ class Table:
         last slot: its id is -1, and its q that of the worst token listed, an upper bound.
     sends, excess
         What the draft samples from, q', and (q' − p)+, shape (rows, M).
+    chance
+        P(accepted) = min(1, p/q') of the token in every slot, shape (rows, M + 1); None where
+        that is not known.
 
     """
 
@@ -54,11 +57,17 @@ class Table:
     q: Array
     sends: Array
     excess: Array
+    chance: Array | None = None
 
     @cached_property
     def candidates(self) -> list[tuple[float, ...]]:
         """The draft's probabilities of every row's listed candidates, best first."""
         return list(map(tuple, self.q[:, :-1].tolist()))
+
+    @cached_property
+    def chances(self) -> list[list[float]]:
+        """P(accepted) in every slot of every row; empty lists where that is not known."""
+        return [] if self.chance is None else self.chance.tolist()
 
     @cached_property
     def listed(self) -> list[tuple[int, ...]]:
@@ -181,6 +190,7 @@ def _speculation(
         confidences[:-1] if candidates else (),
         candidates,
         Outcome(accepted, rank),
+        chances=tuple(table.chances[row][slot] for row, slot, _, _ in nodes[:-1] if table.chances),
     )
 
 

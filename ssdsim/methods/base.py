@@ -12,10 +12,10 @@ from ssdsim.session import Session, Wait
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
-    `uses` names the options it depends on: "lookahead", "policy", "backup". `drafting` names the
-    passes that its draft makes in series: a draft that goes on where it was has nothing to fill.
-    `lossless` says whether its tokens are the target's own. `simulated_only` says why no real
-    models can run it here; empty where they can.
+    `uses` names the options it depends on: "lookahead", "length", "policy", "backup". `drafting`
+    names the passes that its draft makes in series: a draft that goes on where it was has nothing
+    to fill. `lossless` says whether its tokens are the target's own. `simulated_only` says why no
+    real models can run it here; empty where they can.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
@@ -32,6 +32,10 @@ class Method(Protocol):
         """Return the draft's service times where this method runs it."""
         on_target = self.draft_on == "target"
         return (machine.colocated if on_target else None) or machine.draft
+
+    def round_seconds(self, draft: float, verify: float) -> float:
+        """Return what a round takes, from the seconds of drafting and of verifying: their sum."""
+        return draft + verify
 
     def pass_width(self, lookahead: int, output_tokens: int) -> int:  # noqa: ARG002 - few need both
         """Return the most tokens of a row that a pass of the target computes."""

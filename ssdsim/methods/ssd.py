@@ -30,8 +30,12 @@ class Ssd(Method):
 
     on_outcome: Literal["wait", "prune", "truncate"] = "wait"
     redraft: Literal["missing", "all"] = "missing"
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "policy", "backup"})
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
+
+    def round_seconds(self, draft: float, verify: float) -> float:
+        """Return what a round takes after a hit: drafting and verifying go on side by side."""
+        return max(draft, verify)
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""

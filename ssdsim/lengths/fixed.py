@@ -1,0 +1,14 @@
+"""The same length always (Leviathan et al. 2023)."""
+
+from dataclasses import dataclass
+
+from ssdsim.lengths.base import Controller, Length
+
+
+@dataclass(frozen=True)
+class Fixed(Length):
+    """K tokens, whatever happens."""
+
+    def start(self, lookahead: int) -> Controller:
+        """Return a controller that changes nothing."""
+        return Controller(lookahead)
