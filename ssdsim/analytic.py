@@ -15,6 +15,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
 from ssdsim.simulation import Setup
 from ssdsim.streams import stream
+from ssdsim.trees.chain import Chain
 from ssdsim.workers import exchange_seconds
 
 
@@ -54,6 +55,7 @@ def _check(setup: Setup) -> None:
         "method": isinstance(setup.method, Autoregressive | Speculative | Ssd),
         "policy": isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify",
         "backup": isinstance(setup.backup, Jit | Random),
+        "tree": isinstance(setup.tree, Chain),
         "latency.padding": not machine.padding,
         "latency.slowdown": machine.slowdown == Slowdown(),
         "latency jitter": all(isinstance(jitter, NoJitter) for jitter in noise),

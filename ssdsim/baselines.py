@@ -12,6 +12,7 @@ from ssdsim.metrics import speedup
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Run
+from ssdsim.trees.chain import Chain
 
 MOST_LOOKAHEAD = 32
 SEARCH_TOKENS = 4096
@@ -77,8 +78,8 @@ def _best_speculative(setup: Setup) -> Run | None:
 
 
 def _plain(setup: Setup, method: Method) -> Setup:
-    """Return the setup for a method that never asks for policy and backup, without theirs."""
-    return replace(setup, method=method, policy=UniformFanout(), backup=Jit())
+    """Return the setup for chains, and a method that never asks for policy and backup."""
+    return replace(setup, method=method, policy=UniformFanout(), backup=Jit(), tree=Chain())
 
 
 def _covered(setup: Setup) -> Run | None:

@@ -24,7 +24,7 @@ Predict speedup and wasted compute of speculative decoding on a machine and mode
 MAIN = (
     ("profile=NAME", "machine and model pair: {profiles}"),
     ("method=NAME", "how to decode; with policy=, backup= and acceptance= listed below"),
-    ("lookahead=K", "tokens drafted a round"),
+    ("lookahead=K", "tokens drafted a round; levels of a token tree (tree=NAME below)"),
     ("batch=B", "sequences decoded at a time"),
     ("temperature=T", "0 is greedy"),
     ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),
@@ -36,7 +36,7 @@ MAIN = (
     ("seed=N", "of every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
 )
-DEFAULTS = {"method": "ssd", "policy": "topk_outcomes", "backup": "jit"}
+DEFAULTS = {"method": "ssd", "policy": "topk_outcomes", "backup": "jit", "tree": "chain"}
 PROFILES = "the profile's own"
 NESTED = """\
 An option that takes a plug-in takes its name, or a mapping where it needs options of its own:

@@ -24,7 +24,8 @@ def padded(setup: "Setup", source: Source) -> Shape | None:
     padding, workload = setup.machine.padding, setup.workload
     if not padding:
         return None
-    width = 1 + (setup.lookahead if "lookahead" in setup.method.uses else 0)
+    drafts = "lookahead" in setup.method.uses
+    width = 1 + (setup.tree.nodes(setup.lookahead) if drafts else 0)
     slots = min(setup.batch, workload.prompts)
     longest = max(prompt_lengths(setup, source)) + workload.output_tokens + width
     return slots, slots * width, padding * ceil(longest / padding)

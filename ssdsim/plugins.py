@@ -20,6 +20,7 @@ GROUPS = {
     "policy": "ssdsim.policies",
     "backup": "ssdsim.backups",
     "acceptance": "ssdsim.acceptance",
+    "tree": "ssdsim.trees",
 }
 
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from ssdsim.acceptance.base import Source
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency, Pass
-from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.padding import padded, prompt_lengths
 from ssdsim.streams import stream
+from ssdsim.trees.base import halving, parents_of
+from ssdsim.trees.chain import Chain
 
 if TYPE_CHECKING:
     from ssdsim.simulation import Setup
@@ -24,6 +26,18 @@ def check_source(setup: "Setup", source: Source) -> None:
         most = source.length(seq)
         right = f"prompt {source.prompt(seq)[0]!r} has only {most} recorded tokens"
         require(most is None or asked <= most, "workload.output_tokens", asked, right)
+
+
+def check_tree(setup: "Setup", source: Source) -> None:
+    """Refuse a tree that method, lookahead or source cannot draft."""
+    tree = setup.tree
+    if isinstance(tree, Chain) or not setup.lookahead:
+        return
+    name = type(setup.method).__name__.lower()
+    right = f"method={name} drafts chains alone: needs tree=chain"
+    require("tree" in setup.method.uses, "tree", type(tree).__name__.lower(), right)
+    tree.check(setup.lookahead)
+    tree.speculate(source.text(0), setup.lookahead, "primary")
 
 
 def check_coverage(setup: "Setup", source: Source) -> None:
@@ -49,14 +63,18 @@ def _models(setup: "Setup") -> list[Latency]:
 def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     """Name the passes of a round, with the tokens of the full batch."""
     drafts = "lookahead" in setup.method.uses and setup.lookahead > 0
-    width = rows * (setup.lookahead + 1 if drafts else 1)
+    width = rows * (setup.tree.nodes(setup.lookahead) + 1 if drafts else 1)
     yield setup.machine.target, "verify", width
-    if drafts:
-        yield setup.draft_latency, "step", rows
-        yield setup.draft_latency, "fill", rows
-    if drafts and "policy" in setup.method.uses:
+    if not drafts:
+        return
+    most = max(setup.tree.passes(setup.lookahead))
+    yield setup.draft_latency, "step", rows
+    yield setup.draft_latency, "fill", rows
+    if most > 1:
+        yield setup.draft_latency, "tree", rows * most
+    if "policy" in setup.method.uses:
         yield setup.draft_latency, "glue", width
-        yield setup.draft_latency, "tree", rows * _branches(setup)
+        yield setup.draft_latency, "tree", rows * most * _branches(setup)
 
 
 def _branches(setup: "Setup") -> int:
@@ -64,5 +82,6 @@ def _branches(setup: "Setup") -> int:
     predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "coverage"))
     if predictor.budget == "verify":
         return 1
-    example = Speculation(chain(setup.lookahead), "primary", truth=Outcome(0, 0))
+    parents = parents_of(setup.tree.grow(setup.lookahead, halving))
+    example = Speculation(parents, "primary", truth=Outcome(0, 0))
     return max(1, len(predictor.predict(example, predictor.budget)))

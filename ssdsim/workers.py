@@ -1,7 +1,7 @@
 """Simulated draft and target: a source says what happens, a machine how long it takes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import inf
 
@@ -17,6 +17,8 @@ from ssdsim.padding import Shape
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
 from ssdsim.tree import SimulatedTree
+from ssdsim.trees.base import TokenTree, grouped
+from ssdsim.trees.chain import Chain
 
 
 @dataclass(eq=False)
@@ -82,11 +84,12 @@ class Worker:
 class SimulatedTarget(Worker):
     """The target: what the source says comes true when the verify ends.
 
-    `shape` is that of every verify; None: as its rows are.
+    `shape` is that of every verify; None: as its rows are. `tree` is what it will be given.
     """
 
     source: Source
     shape: Shape | None
+    tree: TokenTree = field(default_factory=Chain)
 
     def admit(self, row: Row) -> None:
         """Give the row its text and its prompt."""
@@ -119,8 +122,8 @@ class SimulatedTarget(Worker):
         return ids
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
-        """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
-        return self._verify_seconds(rows, len(rows) * (lookahead + 1))
+        """Return the seconds a verify of `lookahead` levels a row is expected to take."""
+        return self._verify_seconds(rows, len(rows) * (self.tree.nodes(lookahead) + 1))
 
     def _verify_seconds(self, rows: Sequence[Row], tokens: int) -> float:
         drawn = self.drawing.target + tokens * self.drawing.target_token
@@ -131,14 +134,18 @@ class SimulatedTarget(Worker):
 
 @dataclass(eq=False)
 class SimulatedDraft(Worker):
-    """The draft: contents come from the rows' texts when they are needed, time passes here."""
+    """The draft: contents come from the rows' texts when they are needed, time passes here.
+
+    `tree` is what it drafts, a pass a level.
+    """
 
     vocabulary: int | None
     exchange_seconds: Callable[[int], float]
+    tree: TokenTree = field(default_factory=Chain)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
-        seconds = self.exchange_seconds(len(rows) * lookahead)
+        seconds = self.exchange_seconds(len(rows) * self.tree.nodes(lookahead))
         if not seconds:
             return None
         span = self.span("transfer", rows, self.recorder.verifies, 0, 0)
@@ -147,9 +154,9 @@ class SimulatedDraft(Worker):
         return self.lane.env.timeout(seconds)
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
-        """Draft `lookahead` tokens a row in series."""
+        """Draft `lookahead` tokens a row in series, or as many levels of a tree."""
         seconds = self.speculate_seconds(rows, lookahead) * self.jitter()
-        found = [row.text.speculate(lookahead, speculator) for row in rows]
+        found = [self.tree.speculate(row.text, lookahead, speculator) for row in rows]
         return self._work(rows, found, seconds, self.dispatch)
 
     def adopt(
@@ -178,12 +185,30 @@ class SimulatedDraft(Worker):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
-        step = self.expected("step", rows, len(rows)) + self._drawn(len(rows))
-        return lookahead * step + self.expected("fill", rows, len(rows))
+        steps = self.steps_seconds(rows, len(rows), lookahead, lone="step")
+        return steps + self.expected("fill", rows, len(rows))
 
-    def tree_seconds(self, rows: Sequence[Row], branches: int) -> float:
-        """Return the expected seconds of one step over `branches` branches, all rows together."""
-        return self.expected("tree", rows, branches) + self._drawn(branches)
+    def steps_seconds(
+        self,
+        rows: Sequence[Row],
+        branches: int,
+        steps: int,
+        lone: Pass = "tree",
+        first: int = 0,
+    ) -> float:
+        """Return the expected seconds of the steps from `first` to `steps`, over all branches."""
+        passes = grouped(self.tree.passes(steps)[first:])
+        return sum(n * self.step_seconds(rows, branches, nodes, lone) for nodes, n in passes)
+
+    def step_seconds(
+        self, rows: Sequence[Row], branches: int, nodes: int, lone: Pass = "tree"
+    ) -> float:
+        """Return the expected seconds of one step over so many nodes a branch.
+
+        One node a branch is the pass `lone`; more are a pass over a "tree".
+        """
+        tokens = nodes * branches
+        return self.expected(lone if nodes == 1 else "tree", rows, tokens) + self._drawn(tokens)
 
     def glue_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of the pass that gives the candidates at every node."""
@@ -199,14 +224,14 @@ class SimulatedDraft(Worker):
         low, high = 0, 1024
         while low < high:
             middle = (low + high + 1) // 2
-            fits = lookahead * self._known_seconds(rows, middle * len(rows)) <= left
+            fits = self._known_seconds(rows, middle * len(rows), lookahead) <= left
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
 
-    def _known_seconds(self, rows: Sequence[Row], branches: int) -> float:
-        """Return the seconds of a tree step; without end where no measurement goes that far."""
+    def _known_seconds(self, rows: Sequence[Row], branches: int, steps: int) -> float:
+        """Return the seconds of all steps; without end where no measurement goes that far."""
         try:
-            return self.tree_seconds(rows, branches)
+            return self.steps_seconds(rows, branches, steps)
         except ConfigError:
             return inf
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from numpy.random import Generator
 
 from ssdsim.errors import require
 from ssdsim.outcomes import Speculation, Speculator
+
+if TYPE_CHECKING:
+    from ssdsim.trees.base import TokenTree
 
 Coupling = Literal["maximal", "gumbel"]
 
@@ -59,6 +62,14 @@ class Text(Protocol):
 
         The result's `truth` says how its verification will end. It must not depend on when, or
         as which branch of a tree, the draft computed it.
+        """
+        ...
+
+    def grow(self, tree: "TokenTree", depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue the committed text by a tree of its best candidates.
+
+        As `speculate`, for `depth` levels. Raises `ConfigError` where `tree` asks for what this
+        source does not know.
         """
         ...
 

@@ -17,6 +17,7 @@ from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.policies.base import Policy
 from ssdsim.simulation import Setup
 from ssdsim.trace import Run
+from ssdsim.trees.base import TokenTree
 from ssdsim.workload import Workload
 
 NEVER = 1 << 20
@@ -93,6 +94,9 @@ class _Text:
             predicted=row["predicted"],
             found=bool(following.get("hit")),
         )
+
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:  # noqa: ARG002
+        return self.speculate(depth, speculator)
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002
         return self.speculate(length, "backup")

@@ -11,7 +11,7 @@ from ssdsim.session import Session, Wait
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
-    `uses` names the options it depends on: "lookahead", "policy", "backup".
+    `uses` names the options it depends on: "lookahead", "policy", "backup", "tree".
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()

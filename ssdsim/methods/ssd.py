@@ -30,7 +30,7 @@ class Ssd(Method):
 
     on_outcome: Literal["wait", "prune", "truncate"] = "wait"
     redraft: Literal["missing", "all"] = "missing"
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "policy", "backup"})
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "tree", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
 
     def decode(self, session: Session) -> Wait:
