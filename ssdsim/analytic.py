@@ -16,6 +16,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
 from ssdsim.simulation import Setup
 from ssdsim.streams import stream
+from ssdsim.trees.chain import Chain
 from ssdsim.workers import exchange_seconds
 
 
@@ -56,6 +57,7 @@ def _check(setup: Setup) -> None:
         "policy": isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify",
         "backup": isinstance(setup.backup, Jit | Random),
         "length": isinstance(setup.length, Fixed),
+        "tree": isinstance(setup.tree, Chain),
         "latency.padding": not machine.padding,
         "latency.slowdown": machine.slowdown == Slowdown(),
         "latency jitter": all(isinstance(jitter, NoJitter) for jitter in noise),

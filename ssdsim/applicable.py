@@ -15,6 +15,7 @@ from ssdsim.policies.base import Policy
 from ssdsim.policies.oracle import Oracle
 from ssdsim.simulation import Setup
 from ssdsim.streams import stream
+from ssdsim.trees.chain import Chain
 
 Rule = tuple[str, bool, str]
 """An option (with all below it), whether it has an effect beside the others, and if not, why."""
@@ -74,7 +75,7 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     """Tell which options the method, and policies and backups beside it, make use of."""
     method = setup.method
     name = type(method).__name__.lower()
-    for option in ("lookahead", "length", "policy", "backup"):
+    for option in ("lookahead", "length", "tree", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
     yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"
     several = not isinstance(setup.policy, Oracle)
@@ -118,11 +119,12 @@ def _pass_rules(setup: Setup) -> Iterator[Rule]:
     alone = setup.machine.colocated is not None  # else the baselines' draft has these times too
     drafting = setup.method.drafting if alone else ("step", "fill")
     own = ("glue", "tree") if "policy" in setup.method.uses else ()
+    levels = ("tree",) if not isinstance(setup.tree, Chain) else ()
     prompts = ("prefill",)
     computed = {
         "target": ("verify", *prompts),
-        "draft": (*drafting, *own, *(prompts if draft_on else ())),
-        "colocated": ("step", "fill", *(prompts if draft_on == "target" else ())),
+        "draft": (*drafting, *(own or levels), *(prompts if draft_on else ())),
+        "colocated": ("step", "fill", *((*levels, *prompts) if draft_on == "target" else ())),
     }
     for model, passes in computed.items():
         for work in ("prefill", "verify", "step", "fill", "glue", "tree"):

@@ -13,6 +13,7 @@ from ssdsim.metrics import speedup
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Run
+from ssdsim.trees.chain import Chain
 
 MOST_LOOKAHEAD = 32
 SEARCH_TOKENS = 4096
@@ -78,8 +79,9 @@ def _best_speculative(setup: Setup) -> Run | None:
 
 
 def _plain(setup: Setup, method: Method) -> Setup:
-    """Return the setup for a method at a fixed length that never asks for policy and backup."""
-    return replace(setup, method=method, policy=UniformFanout(), backup=Jit(), length=Fixed())
+    """Return the setup for chains of a fixed length, and a method without policy and backup."""
+    setup = replace(setup, method=method, length=Fixed(), tree=Chain())
+    return replace(setup, policy=UniformFanout(), backup=Jit())
 
 
 def _covered(setup: Setup) -> Run | None:

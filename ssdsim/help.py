@@ -23,8 +23,8 @@ Predict speedup and wasted compute of speculative decoding on a machine and mode
 """
 MAIN = (
     ("profile=NAME", "machine and model pair: {profiles}"),
-    ("method=NAME", "how to decode; with policy=, backup=, length=, acceptance= listed below"),
-    ("lookahead=K", "tokens drafted a round; fewer, if length= says so"),
+    ("method=NAME", "how to decode; policy=, backup=, length=, tree=, acceptance= listed below"),
+    ("lookahead=K", "most tokens drafted a round (length=NAME), or levels of a tree (tree=NAME)"),
     ("batch=B", "sequences decoded at a time"),
     ("temperature=T", "0 is greedy"),
     ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),
@@ -36,7 +36,13 @@ MAIN = (
     ("seed=N", "of every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
 )
-DEFAULTS = {"method": "ssd", "policy": "topk_outcomes", "backup": "jit", "length": "fixed"}
+DEFAULTS = {
+    "method": "ssd",
+    "policy": "topk_outcomes",
+    "backup": "jit",
+    "length": "fixed",
+    "tree": "chain",
+}
 PROFILES = "the profile's own"
 NESTED = """\
 An option that takes a plug-in takes its name, or a mapping where it needs options of its own:

@@ -22,8 +22,9 @@ class Outcome:
         chain this is k, the number of accepted tokens.
     rank
         The bonus token t*, named by its rank among the draft's candidates after `node`, the token
-        that was sent there left out. Naming it by rank lets simulations without token ids and
-        real models share every policy: candidate ids are looked up only where they exist.
+        that was sent there (in a tree: every one of them) left out. Naming it by rank lets
+        simulations without token ids and real models share every policy: candidate ids are looked
+        up only where they exist.
         -1 when the token is not among the candidates.
 
     """
@@ -49,7 +50,7 @@ class Speculation:
         The draft's processed probability of each drafted token; empty where unknown.
     candidates
         For each of the len(parents) + 1 nodes the draft's probabilities of its ranked candidates,
-        best first, the token sent there left out; empty where unknown.
+        best first, the tokens sent there left out; empty where unknown.
     truth
         How the verify will end, where that is known beforehand (simulation, replay). Only the
         simulated target and the `oracle` policy look at it.
@@ -79,6 +80,16 @@ class Speculation:
     def depth(self, node: int) -> int:
         """Return how many drafted tokens lie on the way to `node`, its own included."""
         return depths(self.parents)[node]
+
+    def children(self, node: int) -> tuple[int, ...]:
+        """Return the nodes that continue `node`, the draft's likeliest first."""
+        return children(self.parents)[node]
+
+    def way(self, node: int) -> tuple[int, ...]:
+        """Return the nodes from the root's child to `node`, its own last."""
+        if node == 0:
+            return ()
+        return (*self.way(self.parents[node - 1] + 1), node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,15 @@ def tail(speculation: Speculation, start: int) -> Speculation:
         candidates=speculation.candidates[start:],
         truth=truth and Outcome(max(truth.node - start, 0), truth.rank),
     )
+
+
+@lru_cache(maxsize=4096)
+def children(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return the children of every node, in order: shape (len(parents) + 1,)."""
+    found: list[list[int]] = [[] for _ in range(len(parents) + 1)]
+    for index, parent in enumerate(parents):
+        found[parent + 1].append(index + 1)
+    return tuple(map(tuple, found))
 
 
 @lru_cache(maxsize=256)

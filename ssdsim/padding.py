@@ -24,7 +24,8 @@ def padded(setup: "Setup", source: Source) -> Shape | None:
     padding, workload = setup.machine.padding, setup.workload
     if not padding:
         return None
-    width = setup.method.pass_width(setup.lookahead, workload.output_tokens)
+    nodes = setup.tree.nodes(setup.lookahead)
+    width = setup.method.pass_width(nodes, workload.output_tokens)
     slots = min(setup.batch, workload.prompts)
     longest = max(prompt_lengths(setup, source)) + workload.output_tokens + width
     return slots, slots * width, padding * ceil(longest / padding)

@@ -21,6 +21,7 @@ GROUPS = {
     "backup": "ssdsim.backups",
     "length": "ssdsim.lengths",
     "acceptance": "ssdsim.acceptance",
+    "tree": "ssdsim.trees",
 }
 
 

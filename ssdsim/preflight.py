@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from ssdsim.acceptance.base import Source
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency, Pass
-from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.padding import padded, prompt_lengths
 from ssdsim.streams import stream
+from ssdsim.trees.base import halving, parents_of
+from ssdsim.trees.chain import Chain
 
 if TYPE_CHECKING:
     from ssdsim.simulation import Setup
@@ -38,6 +40,21 @@ def check_signal(setup: "Setup", source: Source) -> None:
         require(bool(getattr(drafted, needs)), "length", type(setup.length).__name__.lower(), right)
 
 
+def check_tree(setup: "Setup", source: Source) -> None:
+    """Refuse a tree that method, length, lookahead or source cannot draft."""
+    tree = setup.tree
+    if isinstance(tree, Chain) or not setup.lookahead:
+        return
+    name, shape = type(setup.method).__name__.lower(), type(tree).__name__.lower()
+    right = f"method={name} drafts chains alone: needs tree=chain"
+    require("tree" in setup.method.uses, "tree", shape, right)
+    length = type(setup.length).__name__.lower()
+    right = f"length={length} ends a chain at a token: needs tree=chain"
+    require(setup.control.needs is None, "tree", shape, right)
+    tree.check(setup.lookahead)
+    tree.speculate(source.text(0), setup.lookahead, "primary")
+
+
 def check_coverage(setup: "Setup", source: Source) -> None:
     """Ask for the seconds of the smallest and the largest passes that may come."""
     prompts, shape = prompt_lengths(setup, source), padded(setup, source)
@@ -60,16 +77,19 @@ def _models(setup: "Setup") -> list[Latency]:
 
 def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     """Name the passes of a round, with the tokens of the full batch."""
-    method = setup.method
-    width = rows * method.pass_width(setup.lookahead, setup.workload.output_tokens)
+    method, nodes = setup.method, setup.tree.nodes(setup.lookahead)
+    width = rows * method.pass_width(nodes, setup.workload.output_tokens)
     yield setup.machine.target, "verify", width
-    drafts = "lookahead" in method.uses and setup.lookahead > 0 and method.draft_on is not None
-    if drafts:
-        for work in setup.method.drafting:
-            yield setup.draft_latency, work, rows
-    if drafts and "policy" in setup.method.uses:
+    if "lookahead" not in method.uses or not setup.lookahead or method.draft_on is None:
+        return
+    most = max(setup.tree.passes(setup.lookahead))
+    for work in method.drafting:
+        yield setup.draft_latency, work, rows
+    if most > 1:
+        yield setup.draft_latency, "tree", rows * most
+    if "policy" in method.uses:
         yield setup.draft_latency, "glue", width
-        yield setup.draft_latency, "tree", rows * _branches(setup)
+        yield setup.draft_latency, "tree", rows * most * _branches(setup)
 
 
 def _branches(setup: "Setup") -> int:
@@ -77,5 +97,6 @@ def _branches(setup: "Setup") -> int:
     predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "coverage"))
     if predictor.budget == "verify":
         return 1
-    example = Speculation(chain(setup.lookahead), "primary", truth=Outcome(0, 0))
+    parents = parents_of(setup.tree.grow(setup.lookahead, halving))
+    example = Speculation(parents, "primary", truth=Outcome(0, 0))
     return max(1, len(predictor.predict(example, predictor.budget)))

@@ -6,6 +6,8 @@ tell scores apart that differ in the eighth digit; nothing that decides tokens m
 another precision to compare.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,6 +36,12 @@ def ranked(
     most = scores.size if count is None else min(count + 1, scores.size)
     order = top(scores, most)
     return np.asarray(order[order != (-1 if sent is None else sent)][:count])
+
+
+def left(scores: ArrayLike, sent: Sequence[int]) -> NDArray[np.intp]:
+    """Return candidate ids, best first, without those in `sent`: what may follow a tree's node."""
+    order = ranked(scores)
+    return order[~np.isin(order, sent)] if sent else order
 
 
 def top(scores: ArrayLike, count: int) -> NDArray[np.intp]:

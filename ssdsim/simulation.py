@@ -19,13 +19,15 @@ from ssdsim.methods.base import Method
 from ssdsim.padding import padded
 from ssdsim.policies.base import Policy
 from ssdsim.policies.uniform_fanout import UniformFanout
-from ssdsim.preflight import check_coverage, check_source
+from ssdsim.preflight import check_coverage, check_source, check_tree
 from ssdsim.protocol import Row
 from ssdsim.results import result
 from ssdsim.session import Session
 from ssdsim.streams import blocks, stream
 from ssdsim.trace import Recorder, Run
 from ssdsim.trace import Sequence as SequenceRecord
+from ssdsim.trees.base import TokenTree
+from ssdsim.trees.chain import Chain
 from ssdsim.workers import SimulatedDraft, SimulatedTarget, exchange_seconds
 from ssdsim.workload import Workload
 
@@ -41,7 +43,7 @@ class Setup:
     acceptance, machine, workload
         Where outcomes come from, how long everything takes, and what there is to decode.
     lookahead
-        K, tokens drafted a round.
+        K, tokens drafted a round (of a tree: levels).
     batch
         Sequences decoded at a time.
     sampling
@@ -50,6 +52,8 @@ class Setup:
         Of every random stream.
     length
         How many of these K tokens to draft, and when to stop.
+    tree
+        What is drafted in a round: a chain, or a token tree of `lookahead` levels.
 
     """
 
@@ -64,6 +68,7 @@ class Setup:
     sampling: Sampling = Sampling()
     seed: int = 0
     length: Length = field(default_factory=Fixed)
+    tree: TokenTree = field(default_factory=Chain)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -96,6 +101,7 @@ class Simulation:
         self.recorder = Recorder()
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
         check_source(setup, source)
+        check_tree(setup, source)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
         length = setup.control.start(setup.lookahead)
@@ -158,6 +164,7 @@ class Simulation:
             drawing,
             source,
             padded(setup, source),
+            tree=setup.tree,
         )
         draft = SimulatedDraft(
             lane("draft", "draft" if own else "target"),
@@ -169,6 +176,7 @@ class Simulation:
             source.vocabulary,
             exchange_seconds(machine, setup.sampling, setup.method.draft_on),
             length,
+            setup.tree,
         )
         return target, draft
 

@@ -9,6 +9,8 @@ speculative decoding" (arXiv 2603.03251), here "SSD paper".
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from operator import mul
 from typing import TypeVar
 
 from ssdsim.errors import require
@@ -33,6 +35,23 @@ def acceptance_length(alpha: float, lookahead: int) -> float:
     _check_share("alpha", alpha)
     _check_whole("lookahead", lookahead, 0)
     return math.fsum(alpha**k for k in range(lookahead + 1))
+
+
+def tree_length(holds: Sequence[float]) -> float:
+    """Return the mean tokens a round where depths differ, τ = 1 + Σ_j Π_(i<=j) holds[i].
+
+    EAGLE (Li et al. 2024), for a chain; of a tree with w children at depth i, holds[i] is the
+    chance that they hold the target's token.
+
+    Parameters
+    ----------
+    holds
+        P(drafting goes on past depth i | it did before), i = 0..K-1.
+
+    """
+    for share in holds:
+        _check_share("holds", share)
+    return 1 + math.fsum(accumulate(holds, mul))
 
 
 def speculative_speedup(alpha: float, lookahead: int, cost: float) -> float:

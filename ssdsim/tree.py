@@ -1,8 +1,9 @@
 """The simulated speculation cache while it is being drafted: a glue pass, then K steps."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import ceil
+from operator import mul
 from typing import TYPE_CHECKING
 
 from simpy import Event
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SimulatedTree:
-    """Branches of at most `length` tokens, one a predicted outcome, drafted together step by step.
+    """Branches of at most `length` tokens or levels, one a predicted outcome, drafted together.
 
     Only the winning branch's contents are ever looked at, so they are drawn when it has won. Where
     chains may end early, the losing branches are taken to end as the run's chains did so far.
@@ -28,6 +29,9 @@ class SimulatedTree:
         self.branches = branches
         self.length = length
         self.won: dict[int, Speculation] = {}
+        nodes = [draft.tree.nodes(depth) for depth in range(length + 1)]
+        self.made = [more - less for less, more in pairwise(nodes)]
+        self.computed = draft.tree.passes(length)
         self.stopping = draft.length.stopping(length)
         self.early = branches > 0 and self.stopping.early
         self.ready: Event
@@ -40,7 +44,7 @@ class SimulatedTree:
         # One of them may be as long as can be. What they came to is known when one has won.
         self.live = [max(1, live) for live in self._live(branches)]
         number = draft.recorder.verifies - 1
-        self.span = draft.span("prespeculate", rows, number, branches, sum(self.live))
+        self.span = draft.span("prespeculate", rows, number, branches, self._tokens(self.live))
         self.ready = draft.lane.start(self.span, self._end(), delay=draft.dispatch)
 
     def wait(self, winners: Sequence[Row]) -> Event:
@@ -85,12 +89,18 @@ class SimulatedTree:
             for step, share in enumerate(shares)
         ]
 
-    def _seconds(self, rows: Sequence[Row], live: Sequence[int]) -> list[tuple[int, float]]:
+    def _seconds(
+        self, rows: Sequence[Row], live: Sequence[int], first: int = 0
+    ) -> list[tuple[int, float]]:
         """Return runs of equal steps: how many, and the seconds of each before its jitter."""
+        steps = zip(live, self.computed[first:], strict=False)
         return [
-            (len(list(same)), self.draft.tree_seconds(rows, branches))
-            for branches, same in groupby(live)
+            (len(list(same)), self.draft.level_seconds(rows, *of)) for of, same in groupby(steps)
         ]
+
+    def _tokens(self, live: Sequence[int], first: int = 0) -> int:
+        """Return the tokens that steps from `first` on make, with so many branches each."""
+        return sum(map(mul, live, self.made[first:]))
 
     def _steps(self) -> list[tuple[int, float]]:
         """Return runs of equal planned steps: how many, and the seconds of each."""
@@ -125,10 +135,12 @@ class SimulatedTree:
         """Replace the steps that have not begun by others, over the branches of `rows`."""
         running = self._running()
         begun = self.live[: self._steps_begun()] if running else []
-        rest = [branches for branches in live[len(begun) :] if branches]
-        self.span.tokens = sum(begun) + sum(rest)
+        first = len(begun)
+        rest = [branches for branches in live[first:] if branches]
+        self.span.tokens = self._tokens(begun) + self._tokens(rest, first)
         planned, self.live = self._end(), begun
-        more = sum(count * step for count, step in self._seconds(rows, rest)) * self.jitter
+        steps = self._seconds(rows, rest, first)
+        more = sum(count * step for count, step in steps) * self.jitter
         if running:
             return self.draft.lane.cut(self._end() + more)
         if planned:  # it was over before: then not as late as it was planned

@@ -227,6 +227,40 @@ def verify_maximal(
     return len(tokens), sample(p[len(tokens)], uniforms["bonus"][len(tokens)])
 
 
+def verify_siblings(
+    p: Array, q: Array, tokens: Sequence[int], accept: Sequence[float], uniform: float
+) -> tuple[int | None, int]:
+    """Verify the children of one node, all sampled from q (SpecInfer, Miao et al. 2024, Alg. 2).
+
+    They are tried in turn: a child is accepted with probability min(1, p/q), and after each
+    rejection p becomes the residual ∝ (p − q)+. With one child this is `verify_maximal`.
+
+    Parameters
+    ----------
+    p, q
+        What the target samples the next token from, and what the children really were sampled
+        from, independently of each other; shape (V,).
+    tokens
+        The children, at least one.
+    accept
+        A number in (0, 1) a child, independent of each other: siblings that share one lose the
+        target's distribution.
+    uniform
+        Draws the token where no child is accepted.
+
+    Returns
+    -------
+    tuple
+        Which child is accepted, None if none is, and the token that comes next.
+
+    """
+    for child, (token, luck) in enumerate(zip(tokens, accept, strict=True)):
+        if luck * q[token] < p[token]:
+            return child, token
+        p = residual(p, q)
+    return None, sample(p, uniform)
+
+
 def verify_gumbel(scores: Array, tokens: Sequence[int], gumbel: ArrayLike) -> tuple[int, int]:
     """Verify a chain against the target's own tokens (Daliri, Musco and Suresh 2024).
 

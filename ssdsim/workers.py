@@ -19,6 +19,8 @@ from ssdsim.padding import Shape
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
 from ssdsim.tree import SimulatedTree
+from ssdsim.trees.base import TokenTree, grouped
+from ssdsim.trees.chain import Chain
 
 
 @dataclass(eq=False)
@@ -84,11 +86,12 @@ class Worker:
 class SimulatedTarget(Worker):
     """The target: what the source says comes true when the verify ends.
 
-    `shape` is that of every verify; None: as its rows are.
+    `shape` is that of every verify; None: as its rows are. `tree` is what it will be given.
     """
 
     source: Source
     shape: Shape | None
+    tree: TokenTree = field(default_factory=Chain)
 
     def admit(self, row: Row) -> None:
         """Give the row its text and its prompt."""
@@ -133,8 +136,8 @@ class SimulatedTarget(Worker):
         return ids
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
-        """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
-        return self._verify_seconds(rows, len(rows) * (lookahead + 1))
+        """Return the seconds a verify of `lookahead` levels a row is expected to take."""
+        return self._verify_seconds(rows, len(rows) * (self.tree.nodes(lookahead) + 1))
 
     def _verify_seconds(self, rows: Sequence[Row], tokens: int) -> float:
         drawn = self.drawing.target + tokens * self.drawing.target_token
@@ -148,16 +151,18 @@ class SimulatedDraft(Worker):
     """The draft: contents come from the rows' texts when they are needed, time passes here.
 
     `length` says when a chain ends before its limit; `lengths` counts those that could have.
+    `tree` is what it drafts, a pass a level.
     """
 
     vocabulary: int | None
     exchange_seconds: Callable[[int], float]
     length: Controller
+    tree: TokenTree = field(default_factory=Chain)
     lengths: Counter[int] = field(default_factory=Counter)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
-        seconds = self.exchange_seconds(len(rows) * lookahead)
+        seconds = self.exchange_seconds(len(rows) * self.tree.nodes(lookahead))
         if not seconds:
             return None
         span = self.span("transfer", rows, self.recorder.verifies, 0, 0)
@@ -166,10 +171,14 @@ class SimulatedDraft(Worker):
         return self.lane.env.timeout(seconds)
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
-        """Draft at most `lookahead` tokens a row in series; rows that stop wait for the others."""
+        """Draft at most `lookahead` tokens a row in series, or as many levels of a tree.
+
+        Rows that stop wait for the others.
+        """
         stopping = self.length.stopping(lookahead)
         found = [self.drafted(row, lookahead, speculator, stopping) for row in rows]
-        steps = max(speculation.length for speculation in found)
+        longest = max(speculation.length for speculation in found)
+        steps = longest if stopping.early else lookahead
         seconds = self.speculate_seconds(rows, steps) * self.jitter()
         return self._work(rows, found, seconds, self.dispatch)
 
@@ -195,12 +204,12 @@ class SimulatedDraft(Worker):
         self, row: Row, lookahead: int, speculator: Speculator, stopping: Stopping
     ) -> Speculation:
         """Return what the draft makes of a row's text, up to the token that ends the chain."""
-        whole: Speculation = row.text.speculate(lookahead, speculator)
+        whole = self.tree.speculate(row.text, lookahead, speculator)
         if not stopping.early:
             return whole
         kept = stopping.cut(whole)
         self.lengths[kept] += 1
-        return whole if kept == whole.length else row.text.speculate(kept, speculator)
+        return whole if kept == whole.length else self.tree.speculate(row.text, kept, speculator)
 
     def share_beyond(self, step: int) -> float:
         """Return the share of chains that were longer, among all that could have ended early."""
@@ -233,15 +242,29 @@ class SimulatedDraft(Worker):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
-        return lookahead * self.step_seconds(rows) + self.expected("fill", rows, len(rows))
+        steps = self.steps_seconds(rows, len(rows), lookahead, "step")
+        return steps + self.expected("fill", rows, len(rows))
 
     def step_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of one more token a row."""
-        return self.expected("step", rows, len(rows)) + self._drawn(len(rows))
+        return self.level_seconds(rows, len(rows), 1, "step")
 
-    def tree_seconds(self, rows: Sequence[Row], branches: int) -> float:
-        """Return the expected seconds of one step over `branches` branches, all rows together."""
-        return self.expected("tree", rows, branches) + self._drawn(branches)
+    def steps_seconds(
+        self, rows: Sequence[Row], branches: int, steps: int, lone: Pass = "tree"
+    ) -> float:
+        """Return the expected seconds of so many steps, over all branches."""
+        passes = grouped(self.tree.passes(steps))
+        return sum(n * self.level_seconds(rows, branches, nodes, lone) for nodes, n in passes)
+
+    def level_seconds(
+        self, rows: Sequence[Row], branches: int, nodes: int, lone: Pass = "tree"
+    ) -> float:
+        """Return the expected seconds of one step over so many nodes a branch.
+
+        One node a branch is the pass `lone`; more are a pass over a "tree".
+        """
+        tokens = nodes * branches
+        return self.expected(lone if nodes == 1 else "tree", rows, tokens) + self._drawn(tokens)
 
     def glue_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of the pass that gives the candidates at every node."""
@@ -257,14 +280,14 @@ class SimulatedDraft(Worker):
         low, high = 0, 1024
         while low < high:
             middle = (low + high + 1) // 2
-            fits = lookahead * self._known_seconds(rows, middle * len(rows)) <= left
+            fits = self._known_seconds(rows, middle * len(rows), lookahead) <= left
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
 
-    def _known_seconds(self, rows: Sequence[Row], branches: int) -> float:
-        """Return the seconds of a tree step; without end where no measurement goes that far."""
+    def _known_seconds(self, rows: Sequence[Row], branches: int, steps: int) -> float:
+        """Return the seconds of all steps; without end where no measurement goes that far."""
         try:
-            return self.tree_seconds(rows, branches)
+            return self.steps_seconds(rows, branches, steps)
         except ConfigError:
             return inf
 

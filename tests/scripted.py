@@ -7,6 +7,7 @@ from ssdsim import Setup, simulate
 from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
 from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.trees.base import halving, landing, parents_of
 from ssdsim.workload import Workload
 
 
@@ -28,6 +29,12 @@ class ScriptedText:
         truth = Outcome(length, 0) if right > length else Outcome(right, rank)
         speculator = "primary" if length else "none"
         return Speculation(chain(length), speculator, truth=truth, continued=right > length)
+
+    def grow(self, tree, depth, speculator):
+        """Grow a tree: its script says of every round the ranks of the text's own tokens."""
+        paths = tree.grow(depth, halving)
+        truth = landing(paths, self.script[self.at % len(self.script)])
+        return Speculation(parents_of(paths), speculator, truth=truth)
 
     def propose(self, tokens, length):
         return Speculation(chain(length), "backup", truth=Outcome(0, self.script[self.at][1]))

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from numpy.random import Generator
 
 from ssdsim.errors import require
 from ssdsim.outcomes import Speculation, Speculator
+
+if TYPE_CHECKING:
+    from ssdsim.trees.base import TokenTree
 
 Coupling = Literal["maximal", "gumbel"]
 
@@ -70,6 +73,14 @@ class Text(Protocol):
         accepted and that one too, it *is* the bonus token (none is drawn), and the speculation is
         `continued`: then the same chain goes on past the commit. After a rejection a new chain
         begins. Whoever asks for more, or again, finds the same tokens.
+        """
+        ...
+
+    def grow(self, tree: "TokenTree", depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue the committed text by a tree of its best candidates.
+
+        As `speculate`, for `depth` levels. Raises `ConfigError` where `tree` asks for what this
+        source does not know.
         """
         ...
 

@@ -44,10 +44,11 @@ class Iid:
 
     def open(self, sampling: Sampling, rng: Generator) -> PositionalSource:  # noqa: ARG002
         """Return the source; sampling options have no meaning here."""
-        state = Difficulty((1 - self.alpha,), self._miss())
+        state = Difficulty((1 - self.alpha,), self.miss())
         return PositionalSource(state, state, 1, rng)
 
-    def _miss(self) -> Curve:
+    def miss(self) -> Curve:
+        """Return the miss curve."""
         if not self.miss_table:
             return power_curve(self.miss_scale, self.miss_exponent)
         table = (1.0, *self.miss_table)

@@ -11,10 +11,13 @@ from functools import lru_cache
 import numpy as np
 
 from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.grown import Nodes, SampledNodes
 from ssdsim.acceptance.position import holds_back, is_deterministic
+from ssdsim.errors import require
 from ssdsim.noise import Noise
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
-from ssdsim.ranking import best, rank_of, ranked
+from ssdsim.ranking import best, left, rank_of, ranked
+from ssdsim.trees.base import TokenTree, landing
 from ssdsim.verification import (
     Array,
     View,
@@ -132,9 +135,28 @@ class PairText:
             # was dropped of the one before, since a policy may have looked at that.
             at = len(self.history) + place
             uniform = self.noise.uniform(at, "propose", self.done + place)
-            sent.append(self.pair.sends(self._views(tokens)[1]))
+            sent.append(self.pair.sends(self.after(tokens)[1]))
             tokens.append(sample(sent[-1], uniform))
         return tokens, sent
+
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue by a tree of its best candidates.
+
+        A child is accepted if it is the target's own token, so the text is what the target alone
+        would write with the same noise, under either coupling.
+        """
+        nodes = Nodes(self)
+        paths = tree.grow(depth, nodes.after)
+        return nodes.speculation(paths, speculator, landing(paths, self._own_ranks(depth)))
+
+    def sample(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue by a tree whose children are sampled, and tried in turn."""
+        random = not is_deterministic(self.pair.sampling)
+        right = "needs coupling=maximal and a temperature > 0: else all siblings are the same"
+        require(random, "tree.children", "sampled", right)
+        nodes = SampledNodes(self)
+        paths = tree.grow(depth, nodes.after)
+        return nodes.speculation(paths, speculator, nodes.landing(paths))
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:
         """Verify a backup's tokens, at most `length`; it was sure of them."""
@@ -156,9 +178,9 @@ class PairText:
         """Grow by the accepted tokens and the bonus token."""
         assert speculation.truth is not None
         node, rank = speculation.truth.node, speculation.truth.rank
-        accepted = speculation.tokens[:node]
-        sent = (*speculation.tokens, None)[node]
-        bonus = int(ranked(self._views(accepted)[1].scores, sent)[rank])
+        accepted = [speculation.tokens[index - 1] for index in speculation.way(node)]
+        sent = [speculation.tokens[index - 1] for index in speculation.children(node)]
+        bonus = int(left(self.after(accepted)[1].scores, sent)[rank])
         committed = (*accepted, bonus)[:delivered]
         self.history.extend(committed)
         self.done = self.done + len(committed) if speculation.continued else 0
@@ -167,10 +189,22 @@ class PairText:
 
     def views(self) -> tuple[View, View]:
         """Return what target and draft make of the next position."""
-        return self._views(())
+        return self.after(())
 
-    def _views(self, drafted: Sequence[int]) -> tuple[View, View]:
+    def after(self, drafted: Sequence[int]) -> tuple[View, View]:
+        """Return what target and draft make of the position after these drafted tokens."""
         return self.pair.views([*self.history, *drafted], self.noise)
+
+    def _own_ranks(self, depth: int) -> list[int]:
+        """Return the ranks of the next `depth` + 1 tokens that the target would write alone."""
+        own: list[int] = []
+        ranks: list[int] = []
+        for ahead in range(depth + 1):
+            target, draft = self.after(own)
+            uniform = self.noise.uniform(len(self.history) + ahead, "bonus")
+            own.append(sample(target.probabilities, uniform))
+            ranks.append(rank_of(own[-1], draft.scores))
+        return ranks
 
     def _verified(
         self, tokens: list[int], sent: list[Array], speculator: Speculator
@@ -181,7 +215,7 @@ class PairText:
         return replace(told, chances=tuple(map(_chance, targets, sent, tokens)))
 
     def _views_along(self, tokens: list[int]) -> list[tuple[View, View]]:
-        return [self._views(tokens[:k]) for k in range(len(tokens) + 1)]
+        return [self.after(tokens[:k]) for k in range(len(tokens) + 1)]
 
     def _told(
         self,

@@ -9,13 +9,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, count
 
 import numpy as np
 from numpy.random import Generator, Philox
 
+from ssdsim.errors import ConfigError
+from ssdsim.noise import Noise
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.streams import blocks
+from ssdsim.trees.base import Path, TokenTree, landing, parents_of
 
 Curve = Callable[[int], float]
 """P(bonus outside the draft's top F), for F = 0, 1, ...; 1 at F = 0, never rising."""
@@ -42,9 +45,9 @@ class Difficulty:
     reject: Sequence[float]
     miss: Curve
 
-    def accepted_below(self, lookahead: int) -> list[float]:
-        """Return P(accepted <= k) for k = 0..K-1."""
-        hazards = [self.reject[min(j, len(self.reject) - 1)] for j in range(lookahead)]
+    def accepted_below(self, lookahead: int, first: int = 0) -> list[float]:
+        """Return P(accepted <= k | the first `first` are) for k = first..K-1."""
+        hazards = [self.reject[min(j, len(self.reject) - 1)] for j in range(first, lookahead)]
         alive = accumulate((1 - h for h in hazards), lambda a, b: a * b)
         return [1 - a for a in alive]
 
@@ -81,7 +84,7 @@ class PositionalSource:
 
     def text(self, seq: int) -> "PositionalText":
         """Return text `seq`; its draws depend on nothing but the source's key and `seq`."""
-        return PositionalText(self, Generator(Philox(key=[self.key, seq])))
+        return PositionalText(self, Generator(Philox(key=[self.key, seq])), Noise(self.key, seq))
 
     def prompt(self, seq: int) -> tuple[str, str]:
         """Name the prompt after the sequence."""
@@ -93,8 +96,8 @@ class PositionalSource:
     def length(self, seq: int) -> None:
         """Set no limit."""
 
-    def _accepted(self, state: int, lookahead: int) -> list[float]:
-        return (self.easy, self.hard)[state].accepted_below(lookahead)
+    def _accepted(self, state: int, lookahead: int, first: int = 0) -> list[float]:
+        return (self.easy, self.hard)[state].accepted_below(lookahead, first)
 
 
 class PositionalText:
@@ -102,12 +105,13 @@ class PositionalText:
 
     history: tuple[int, ...] = ()
 
-    def __init__(self, source: PositionalSource, rng: Generator) -> None:
+    def __init__(self, source: PositionalSource, rng: Generator, noise: Noise) -> None:
         self.source = source
+        self.noise = noise
         self.draws = blocks(rng.random)
         self.state = EASY
         self.drawn: tuple[float, float] | None = None
-        self.done = 0
+        self.rounds = self.done = 0
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
@@ -128,6 +132,17 @@ class PositionalText:
         listed = right == length and rank >= 0  # the draft's own next token is a candidate there
         return _speculation(length, _drafter(length), right, rank + listed)
 
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
+        """Draw the rank of the text's own token at every level, and see where they lead.
+
+        The j-th token is the draft's best with the chance that a chain's j-th is accepted, else
+        outside the w best with the miss curve's at w - 1: a node of w children holds it with
+        probability 1 - reject[j]·miss(w - 1).
+        """
+        paths = tree.grow(depth, _unknown)
+        truth = landing(paths, self._ranks(depth))
+        return Speculation(parents_of(paths), speculator, truth=truth)
+
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002 - no ids
         """Accept nothing: a proposal from elsewhere is a guess."""
         return _speculation(length, "backup", 0, self._rank())
@@ -147,6 +162,7 @@ class PositionalText:
         easy = 0 <= self._rank() < self.source.reference_fanout
         self.state = EASY if easy else HARD
         self.drawn, self.done = None, 0
+        self.rounds += 1
         return ()
 
     def _round(self) -> tuple[float, float]:
@@ -157,8 +173,43 @@ class PositionalText:
 
     def _rank(self) -> int:
         _, luck = self._round()
+        return self._ranked(luck)
+
+    def _ranked(self, luck: float) -> int:
         rank = bisect_right(self.source.ranks[self.state], luck)
         return rank if rank < MOST_RANKS else -1
+
+    def _ranks(self, depth: int) -> list[int]:
+        """Return the rank of the text's own token at each of the next `depth` + 1 places.
+
+        As a chain would, up to the first that is not the draft's best; a new one behind each.
+        """
+        ranks: list[int] = []
+        for run in count():
+            luck, surprise = self._luck(run)
+            ranks += [0] * bisect_right(self.source.accepted(self.state, depth, len(ranks)), luck)
+            bonus = self._ranked(surprise)
+            if len(ranks) == depth:
+                return [*ranks, bonus]
+            ranks.append(bonus + 1 if bonus >= 0 else -1)
+        raise AssertionError
+
+    def _luck(self, run: int) -> tuple[float, float]:
+        """Return what decides the chain of this round, or the `run`-th one that follows it."""
+        if run == 0:
+            return self._round()
+        noise = self.noise
+        return (
+            noise.uniform(self.rounds, "accept", run),
+            noise.uniform(self.rounds, "residual", run),
+        )
+
+
+def _unknown(path: Path) -> Sequence[float]:  # noqa: ARG001 - of none
+    raise ConfigError(
+        "acceptance: this source knows nothing of the draft's confidences, by which the tree "
+        "grows: needs one that does (recorded, language_model)"
+    )
 
 
 @lru_cache(maxsize=65536)

@@ -7,12 +7,16 @@ noise: whoever drafts over it, in whichever round, block or branch, finds the sa
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssdsim.acceptance.grown import replayed
+from ssdsim.errors import require
 from ssdsim.noise import Noise
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.trees.base import Path, TokenTree, landing
 from ssdsim.verification import Array
 
 Whole = NDArray[np.int64]
@@ -119,6 +123,16 @@ class ReplayText:
         whole = self.speculate(length, "primary" if length else "none")
         return replace(whole, continued=self.stops[self.at] - self.at > length)
 
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue by its best candidates: recorded on the text's own way.
+
+        The rank of the text's token decides which child is accepted, at any temperature.
+        """
+        ranks = [self._rank(ahead) for ahead in range(depth + 1)]
+        paths = tree.grow(depth, lambda path: self._candidates(path, ranks))
+        rows = {path: self._row(path, ranks) for path in ((), *paths)}
+        return replayed(self.table, paths, rows, speculator, landing(paths, ranks))
+
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:
         """Accept a backup's tokens, at most `length`, while they are the text's.
 
@@ -168,6 +182,20 @@ class ReplayText:
         """
         at = self.at + ahead
         return self.on[at] if ahead <= accepted and at < self.length else self.off[at % self.length]
+
+    def _row(self, path: Path, ranks: Sequence[int]) -> int:
+        """Return the row of the place after `path`: the text's own, or a borrowed one."""
+        at = self.at + len(path)
+        if at < self.length and path == tuple(ranks[: len(path)]):
+            return self.on[at][0]
+        # Which one depends on the whole way there: siblings' futures differ.
+        return self.off[(at + crc32(repr(path).encode())) % self.length][0]
+
+    def _candidates(self, path: Path, ranks: Sequence[int]) -> tuple[float, ...]:
+        candidates = self.table.candidates[self._row(path, ranks)]
+        right = "these rounds tell nothing of the draft's confidences: needs an acceptance trace"
+        require(bool(candidates), "acceptance", "recorded", right)
+        return candidates
 
     def _proposed(self, ahead: int, accepted: int, token: int) -> Node:
         """Return the node `ahead` with a backup's token in it (-1: none is sent)."""

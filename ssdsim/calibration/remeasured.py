@@ -17,6 +17,7 @@ from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.policies.base import Policy
 from ssdsim.simulation import Setup
 from ssdsim.trace import Run
+from ssdsim.trees.base import TokenTree
 from ssdsim.workload import Workload
 
 NEVER = 1 << 20
@@ -100,6 +101,9 @@ class _Text:
         # A method that drafts ahead has something to verify at once where the draft was right.
         continued = whole and any(later["drafted"] for later in following)
         return replace(self.speculate(length, row["speculator"]), continued=continued)
+
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:  # noqa: ARG002
+        return self.speculate(depth, speculator)
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002
         return self.speculate(length, "backup")

@@ -12,10 +12,10 @@ from ssdsim.session import Session, Wait
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
-    `uses` names the options it depends on: "lookahead", "length", "policy", "backup". `drafting`
-    names the passes that its draft makes in series: a draft that goes on where it was has nothing
-    to fill. `lossless` says whether its tokens are the target's own. `simulated_only` says why no
-    real models can run it here; empty where they can.
+    `uses` names the options it depends on: "lookahead", "length", "tree", "policy", "backup".
+    `drafting` names the passes that its draft makes in series: a draft that goes on where it was
+    has nothing to fill. `lossless` says whether its tokens are the target's own. `simulated_only`
+    says why no real models can run it here; empty where they can.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()

@@ -19,7 +19,7 @@ class Speculative(Method):
     """
 
     draft_on: Literal["target", "own"] = "target"
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length"})
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree"})
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""

@@ -30,7 +30,7 @@ class Ssd(Method):
 
     on_outcome: Literal["wait", "prune", "truncate"] = "wait"
     redraft: Literal["missing", "all"] = "missing"
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "policy", "backup"})
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
 
     def round_seconds(self, draft: float, verify: float) -> float:

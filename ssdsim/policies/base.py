@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, Protocol
 
 from numpy.random import Generator
 
 from ssdsim.errors import ConfigError, require
-from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.outcomes import Outcome, Speculation, children, depths
 
 Budget = int | Literal["verify"]
 """Outcomes to prepare a row and round; "verify": what the draft finishes before the verify ends."""
@@ -61,7 +62,11 @@ class Policy:
 
 @dataclass(frozen=True)
 class StaticPolicy(Policy):
-    """A policy that keeps the top F_k candidates after k accepted tokens, whatever happens."""
+    """A policy that keeps the top F_k candidates after k accepted tokens, whatever happens.
+
+    Every node of a token tree gets what its depth does: those of the first-ranked path first, as
+    in a chain, then the others in order, as far as the budget goes.
+    """
 
     def fanouts(self, lookahead: int, budget: int) -> tuple[int, ...]:
         """Return F_0..F_K."""
@@ -76,18 +81,19 @@ class StaticPolicy(Policy):
 @dataclass
 class _Static:
     policy: StaticPolicy
-    known: dict[tuple[int, int], frozenset[Outcome]] = field(default_factory=dict)
+    known: dict[tuple[tuple[int, ...], int], frozenset[Outcome]] = field(default_factory=dict)
 
     @property
     def budget(self) -> Budget:
         return self.policy.budget
 
     def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
-        key = (len(speculation.parents), budget)
+        key = (speculation.parents, budget)
         found = self.known.get(key)
         if found is None:
-            fanouts = self.policy.fanouts(*key) if budget else ()
-            found = self.known[key] = top_candidates(fanouts)
+            depth = max(depths(speculation.parents))
+            fanouts = self.policy.fanouts(depth, budget) if budget else ()
+            found = self.known[key] = top_candidates(fanouts, speculation.parents, budget)
         return found
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
@@ -95,9 +101,26 @@ class _Static:
 
 
 @lru_cache(maxsize=4096)
-def top_candidates(fanouts: tuple[int, ...]) -> frozenset[Outcome]:
-    """Return the outcomes (k, rank) with rank < F_k."""
-    return frozenset(Outcome(k, rank) for k, fanout in enumerate(fanouts) for rank in range(fanout))
+def top_candidates(
+    fanouts: tuple[int, ...], parents: tuple[int, ...], budget: int
+) -> frozenset[Outcome]:
+    """Return outcomes (node, rank) with rank < F_depth, the first-ranked path's first.
+
+    Depths past the list get none.
+    """
+    depth, first = depths(parents), _first_path(parents)
+    others = (node for node in range(1, len(depth)) if node not in first)
+    nodes = (node for node in (*first, *others) if depth[node] < len(fanouts))
+    ranked = (Outcome(node, rank) for node in nodes for rank in range(fanouts[depth[node]]))
+    return frozenset(islice(ranked, budget))
+
+
+def _first_path(parents: tuple[int, ...]) -> list[int]:
+    """Return the root, its first child, that one's first child, and so on."""
+    path = [0]
+    while following := children(parents)[path[-1]]:
+        path.append(following[0])
+    return path
 
 
 def power_law(scale: float, exponent: float, most: int) -> list[float]:

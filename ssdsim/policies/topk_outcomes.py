@@ -18,7 +18,8 @@ class TopkOutcomes(Policy):
     P(k, t*) = Π_(j<k) P(j accepted) · P(k rejected) · P(t* | ended at k). Each factor is a running
     frequency: of drafted tokens with about this confidence (or at this position, where
     confidences are unknown), and of candidates with about this share of the draft's probability
-    (or of this rank). What the draft itself says is the prior, so the first rounds are sane.
+    (or of this rank). What the draft itself says is the prior, so the first rounds are sane. In a
+    token tree the product goes along the way to a node, which ends there if no child is accepted.
 
     Attributes
     ----------
@@ -76,14 +77,16 @@ class _Learner:
         if speculation.candidates:
             return self._best(speculation, budget)
         # Nothing tells this speculation from others of its kind: rank once for many rounds.
-        key = (speculation.length, speculation.speculator, budget)
+        key = (speculation.parents, speculation.speculator, budget)
         if key not in self.shared:
             self.shared[key] = self._best(speculation, budget)
         return self.shared[key]
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        for j in range(min(outcome.node + 1, speculation.length)):
-            self._accepts(speculation, j).see(j < outcome.node)
+        way = {0, *speculation.way(outcome.node)}
+        for node in sorted(way):
+            for child in speculation.children(node):
+                self._accepts(speculation, child).see(child in way)
         for rank, chance in enumerate(self._chances(speculation, outcome.node)):
             chance.see(rank == outcome.rank)
         self.rounds += 1
@@ -91,32 +94,39 @@ class _Learner:
             self.shared.clear()
 
     def probabilities(self, speculation: Speculation) -> list[tuple[float, int, int]]:
-        """Return (P, -k, -rank) of every outcome considered: the larger, the better."""
-        scored, reached = [], 1.0
-        for k in range(speculation.length + 1):
-            goes_on = self._accepts(speculation, k).mean if k < speculation.length else 0.0
-            ends = reached * (1 - goes_on)
-            chances = self._chances(speculation, k)
-            scored += [(ends * chance.mean, -k, -rank) for rank, chance in enumerate(chances)]
-            reached *= goes_on
+        """Return (P, -node, -rank) of every outcome considered: the larger, the better."""
+        scored, reached = [], [1.0] * (speculation.length + 1)
+        for node in range(speculation.length + 1):
+            following = speculation.children(node)
+            goes_on = [self._accepts(speculation, child).mean for child in following]
+            ends = reached[node] * max(0.0, 1 - sum(goes_on))
+            chances = self._chances(speculation, node)
+            scored += [(ends * chance.mean, -node, -rank) for rank, chance in enumerate(chances)]
+            for child, chance in zip(following, goes_on, strict=True):
+                reached[child] = reached[node] * chance
         return scored
 
     def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
         best = nlargest(budget, self.probabilities(speculation))
-        return frozenset(Outcome(-k, -rank) for _, k, rank in best)
+        return frozenset(Outcome(-node, -rank) for _, node, rank in best)
 
-    def _accepts(self, speculation: Speculation, j: int) -> _Frequency:
+    def _accepts(self, speculation: Speculation, node: int) -> _Frequency:
+        """Return how often such a node is accepted, where its parent was."""
         if not speculation.confidences:
-            return self._frequency(("accept", speculation.speculator, j), 0.7)
-        confidence = speculation.confidences[j]
+            siblings = speculation.children(speculation.parents[node - 1] + 1)
+            place = (speculation.depth(node), siblings.index(node))
+            guess = 0.3 * _share(place[1] - 1) if place[1] else 0.7
+            return self._frequency(("accept", speculation.speculator, place), guess)
+        confidence = speculation.confidences[node - 1]
         return self._frequency(("accept", speculation.speculator, int(16 * confidence)), confidence)
 
-    def _chances(self, speculation: Speculation, k: int) -> list[_Frequency]:
-        kind = ("bonus", speculation.speculator, k == speculation.length)
+    def _chances(self, speculation: Speculation, node: int) -> list[_Frequency]:
+        """Return how often the bonus token is each of the candidates, where it ends at `node`."""
+        kind = ("bonus", speculation.speculator, len(speculation.children(node)))
         if not speculation.candidates:
-            guesses = [0.5 / (rank + 1) ** 1.5 for rank in range(self.policy.ranks)]
+            guesses = [_share(rank) for rank in range(self.policy.ranks)]
             return [self._frequency((*kind, rank), guess) for rank, guess in enumerate(guesses)]
-        candidates = speculation.candidates[k][: self.policy.ranks]
+        candidates = speculation.candidates[node][: self.policy.ranks]
         total = sum(candidates) or 1.0
         shares = [max(candidate / total, 1e-9) for candidate in candidates]
         return [self._frequency((*kind, int(-2 * log2(share))), share) for share in shares]
@@ -125,3 +135,8 @@ class _Learner:
         if key not in self.seen:
             self.seen[key] = _Frequency(guess * self.policy.prior, self.policy.prior)
         return self.seen[key]
+
+
+def _share(rank: int) -> float:
+    """Guess how often the bonus token is the candidate of this rank."""
+    return float(0.5 / (rank + 1) ** 1.5)

@@ -1,0 +1,1 @@
+"""What is drafted in a round: a chain or a token tree, one small file each."""

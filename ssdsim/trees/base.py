@@ -1,0 +1,123 @@
+"""What every token tree is: which nodes it has, and what drafting it computes.
+
+A node is named by its path: for every token on the way to it that token's place among its
+siblings, its own last. The children of a node are the draft's best candidates there, so a place is
+a rank; where they are sampled, it is the order in which they were drawn and will be tried.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Protocol, runtime_checkable
+
+from ssdsim.outcomes import Outcome, Speculation, Speculator
+
+Path = tuple[int, ...]
+Paths = tuple[Path, ...]
+"""The nodes of a tree but the root (), every one behind its parent and its elder siblings."""
+
+After = Callable[[Path], Sequence[float]]
+"""The draft's probabilities of its candidates after a node, best first."""
+
+
+class Drafting(Protocol):
+    """A text, as a tree that is drafted over it sees it (`ssdsim.acceptance.base.Text`)."""
+
+    def speculate(self, length: int, speculator: Speculator) -> Speculation:
+        """Draft a chain."""
+        ...
+
+    def grow(self, tree: "TokenTree", depth: int, speculator: Speculator) -> Speculation:
+        """Draft a tree whose children are the draft's best candidates."""
+        ...
+
+
+@runtime_checkable
+class Sampled(Drafting, Protocol):
+    """A text whose source has whole distributions to sample a tree's children from."""
+
+    def sample(self, tree: "TokenTree", depth: int, speculator: Speculator) -> Speculation:
+        """Draft a tree whose children are samples, verified by trying them in turn."""
+        ...
+
+
+@runtime_checkable
+class TokenTree(Protocol):
+    """The configuration of a tree: a frozen dataclass, one file each in this folder."""
+
+    def check(self, lookahead: int) -> None:  # noqa: ARG002 - any depth, unless a tree minds
+        """Raise `ConfigError` if a tree of this depth is not what the options describe."""
+        return
+
+    def passes(self, depth: int) -> tuple[int, ...]:
+        """Return the tokens a row in each of the draft's serial passes, one pass a level."""
+        ...
+
+    def nodes(self, depth: int) -> int:
+        """Return the most tokens that a tree of this depth sends to the target."""
+        ...
+
+    def grow(self, depth: int, after: After) -> Paths:
+        """Return the nodes of a tree of this depth."""
+        ...
+
+    def speculate(self, text: Drafting, depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue a text by this tree."""
+        return text.grow(self, depth, speculator)
+
+
+@lru_cache(maxsize=4096)
+def parents_of(paths: Paths) -> tuple[int, ...]:
+    """Return for every node the index of the one before it, -1 for the root."""
+    number = _numbers(paths)
+    return tuple(number[path[:-1]] - 1 for path in paths)
+
+
+@lru_cache(maxsize=4096)
+def widths_of(paths: Paths) -> dict[Path, int]:
+    """Return how many children every node has, the root () included."""
+    found = dict.fromkeys(_numbers(paths), 0)
+    for path in paths:
+        found[path[:-1]] += 1
+    return found
+
+
+def landing(paths: Paths, ranks: Sequence[int]) -> Outcome:
+    """Return how the verify of a tree of best candidates ends.
+
+    A child that is the draft's best candidate, not a sample, was proposed with certainty: it is
+    accepted exactly if it is the text's own token, at any temperature and under either coupling
+    (q = 1: p/q with the draft's q would lose the target's distribution).
+
+    Parameters
+    ----------
+    paths
+        The tree.
+    ranks
+        The rank of the text's own token at every depth among the draft's candidates after the
+        text's own tokens before it, -1 where it is not among them; shape (depth + 1,).
+
+    """
+    number, width = _numbers(paths), widths_of(paths)
+    path: Path = ()
+    while (child := (*path, ranks[len(path)])) in number:
+        path = child
+    rank = ranks[len(path)]
+    return Outcome(number[path], rank - width[path] if rank >= 0 else -1)
+
+
+@lru_cache(maxsize=4096)
+def grouped(passes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Return how many of these passes are over so many nodes, as (nodes, passes)."""
+    return tuple(Counter(passes).items())
+
+
+def halving(path: Path) -> Sequence[float]:  # noqa: ARG001 - it is the same everywhere
+    """Stand in for a draft whose every candidate is half as likely as the one before it."""
+    return [0.5**rank for rank in range(1, 65)]
+
+
+@lru_cache(maxsize=4096)
+def _numbers(paths: Paths) -> dict[Path, int]:
+    """Return the number of every node, 0 for the root."""
+    return {path: number for number, path in enumerate(((), *paths))}

@@ -1,0 +1,27 @@
+"""One token after another, as in ordinary speculative decoding."""
+
+from dataclasses import dataclass
+
+from ssdsim.outcomes import Speculation, Speculator
+from ssdsim.trees.base import After, Drafting, Paths, TokenTree
+
+
+@dataclass(frozen=True)
+class Chain(TokenTree):
+    """A token a level, drawn as the draft samples: accepted by the rule of the coupling."""
+
+    def passes(self, depth: int) -> tuple[int, ...]:
+        """Return 1 for every token."""
+        return (1,) * depth
+
+    def nodes(self, depth: int) -> int:
+        """Return the depth."""
+        return depth
+
+    def grow(self, depth: int, after: After) -> Paths:  # noqa: ARG002 - always the same
+        """Return the first node of every level."""
+        return tuple((0,) * level for level in range(1, depth + 1))
+
+    def speculate(self, text: Drafting, depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue a text by `depth` tokens."""
+        return text.speculate(depth, speculator)

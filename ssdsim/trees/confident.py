@@ -1,0 +1,76 @@
+"""A token tree that grows where the draft is sure of itself (EAGLE-2, Li et al. 2024)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import accumulate
+
+from ssdsim.errors import require
+from ssdsim.trees.base import After, Path, Paths, TokenTree
+
+Scored = tuple[float, int, Path]
+"""Minus the product of the confidences on the way to a node, its depth, and the node: the least
+is the likeliest, the shallowest, the first."""
+
+
+@dataclass(frozen=True)
+class Confident(TokenTree):
+    """The likeliest nodes of a level are continued, and the likeliest of all are verified.
+
+    A node's value is the product of the draft's probabilities on the way to it, which is about
+    its chance of being accepted. Values fall along a path, so the best nodes are a tree. The
+    published setting is a beam of 10, 10 children, 60 nodes and a depth (lookahead) of 7.
+
+    Attributes
+    ----------
+    beam
+        Nodes of a level that are continued, by value.
+    children
+        Candidates looked at after each of them.
+    most
+        Nodes that are verified, by value.
+
+    """
+
+    beam: int = 10
+    children: int = 10
+    most: int = 60
+
+    def __post_init__(self) -> None:
+        for name in ("beam", "children", "most"):
+            value = getattr(self, name)
+            require(value >= 1, f"tree.{name}", value, "needs a number >= 1")
+
+    def check(self, lookahead: int) -> None:
+        """Refuse to verify too few nodes for one path of the whole depth."""
+        right = f"needs a node a level at least, lookahead = {lookahead}"
+        require(self.most >= lookahead, "tree.most", self.most, right)
+
+    def passes(self, depth: int) -> tuple[int, ...]:
+        """Return the root, then the nodes of each level that are continued."""
+        return (1, *(self._continued(level) for level in range(1, depth)))[:depth]
+
+    def nodes(self, depth: int) -> int:
+        """Return the nodes that are verified, or all that there can be."""
+        return min(self.most, self.children * sum(self.passes(depth)))
+
+    def grow(self, depth: int, after: After) -> Paths:
+        """Return the best nodes of what a beam of the draft's guesses has found."""
+        level: list[Scored] = [(-1.0, 0, ())]
+        found: list[Scored] = []
+        for _ in range(depth):
+            beam = nsmallest(self.beam, level)
+            level = [child for scored in beam for child in self._children(scored, after)]
+            found += level
+        best = nsmallest(self.most, found)
+        return tuple(path for _, path in sorted((depth, path) for _, depth, path in best))
+
+    def _continued(self, level: int) -> int:
+        return min(self.beam, int(self.children**level))
+
+    def _children(self, scored: Scored, after: After) -> Iterable[Scored]:
+        value, depth, path = scored
+        # Equal but for rounding, two candidates may stand in the other order of probabilities.
+        falling = accumulate(after(path)[: self.children], min)
+        for place, confidence in enumerate(falling):
+            yield value * confidence, depth + 1, (*path, place)
