@@ -58,6 +58,7 @@ SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary
 ANYWHERE = (IID, (*IID, "batch=3"), (*IID, *BATCH), ROOFLINE, PAIR)
 PLUGINS = {
     "method=speculative draft_on": ((*IID, "method=speculative"), "own"),
+    "method=amusd ahead": ((*IID, "method=amusd"), 4),
     "method=pearl window": ((*IID, "method=pearl", "lookahead=12"), "adaptive"),
     "method=ssd on_outcome": ((*IID, FAST), "prune"),
     "method=ssd redraft": ((*IID, *BATCH), "all"),
