@@ -74,7 +74,7 @@ def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
 def method_rules(setup: Choices) -> Iterator[Rule]:
     """Tell which options the method, and policies and backups beside it, make use of."""
     method = setup.method
-    name = type(method).__name__.lower()
+    name = type(method).__module__.rpartition(".")[2]
     for option in ("lookahead", "length", "tree", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
     yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"

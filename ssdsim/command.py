@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ssdsim.complaints import explained
 from ssdsim.console import console, fail, progress, say, speak_as
 from ssdsim.errors import ConfigError, RunError
+from ssdsim.plugins import plugins
 from ssdsim.sweep import FAILED, REFUSED, Sweep, leave_note
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
@@ -252,11 +253,15 @@ def _show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:
 
 def _columns(run: Run, runs: dict[str, Run]) -> list[tuple[str, dict[str, Any]]]:
     """Name what is compared; a run of AR is the AR column, a second one would say nothing."""
+    from ssdsim.report import method_of
+
     method, policy, K = run.info["method"], run.info["policy"], run.info["config"]["lookahead"]
     columns = {"AR": runs.get("ar")}
     if sd := runs.get("sd"):
         columns[f"best SD\nK={sd.info['config']['lookahead']}"] = sd
-    own = f"{method}, K={K}" + (f"\n{policy}" if policy else "")
+    kind: Any = plugins("method")[method]
+    own = method_of(run) + (f", K={K}" if "lookahead" in kind.uses else "")
+    own += f"\n{policy}" if policy else ""
     columns["AR" if method == "autoregressive" else own] = run
     return [(label, column.metrics) for label, column in columns.items() if column]
 

@@ -4,7 +4,7 @@ Every question is answered by an event whose value is the answer, so a method re
 both clocks. Rows are the live sequences; rows of a batch become ragged after the first round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -156,6 +156,19 @@ class SelfDrafting(Target, Protocol):
 
     def streamed(self, row: Row, length: int) -> Speculation:
         """Return what the streams beside its last pass drafted."""
+        ...
+
+    def relax(
+        self, row: Row, hypothesis: Speculation, passes: Callable[[], bool]
+    ) -> tuple[int, int]:
+        """Accept a draft of all that is left; `passes` decides on tokens unlike its own.
+
+        Returns how many tokens pass, and how many of those are unlike its own.
+        """
+        ...
+
+    def used(self, tokens: int) -> None:
+        """Count tokens of the last pass as delivered."""
         ...
 
     def verify(

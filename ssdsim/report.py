@@ -99,10 +99,16 @@ def ranking(runs: Sequence[Run], title: str = "") -> "Table":
         table.add_column(heading, justify="right")
     options = _differing([dict(_leaves(run.info.get("config") or {})) for run in runs])
     for run, named in sorted(zip(runs, options, strict=True), key=_speed, reverse=True):
-        what = [_text(run.info.get(name)) for name in ("method", "policy")]
+        what = [method_of(run), _text(run.info.get("policy"))]
         figures = [_number(run.metrics.get(name), scale, 3) for name, _, scale in RANKED]
         table.add_row(*what, escape(named), _figure(run.metrics, "tokens_per_s", 1), *figures)
     return table
+
+
+def method_of(run: Run) -> str:
+    """Return the name of a run's method, and whether its tokens may be unlike the target's."""
+    name = _text(run.info.get("method"))
+    return name if run.info.get("lossless", True) else f"{name} (lossy)"
 
 
 def _speed(entry: tuple[Run, str]) -> float:

@@ -71,6 +71,7 @@ def result(
         "source": source,
         "complete": complete,
         "method": _name(method),
+        "lossless": method.lossless,
         "policy": _name(settings.policy) if "policy" in method.uses else None,
         "config": describe(settings),
         "seed": settings.seed,
@@ -79,6 +80,7 @@ def result(
         "metrics": {
             **measure(tables, devices),
             **dict.fromkeys(SPEEDUPS),
+            **({} if method.lossless else {"token_mismatches": recorder.mismatches}),
             "ci95": confidence(tables),
         },
         "baselines": {},

@@ -90,10 +90,20 @@ class Session:
     def commit(self, speculations: Sequence[Speculation], outcomes: Sequence[Outcome]) -> None:
         """End the round of every live row: deliver its tokens, retire it if it was the last."""
         for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
-            self._commit(row, speculation, outcome)
+            self.end(row, speculation, outcome)
             if self.length is not None and speculation.speculator != "none":
                 self.length.observe(speculation, outcome)
         self.retire()
+
+    def end(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
+        """End a row's round with the outcome of its verify."""
+        whole = speculation.depth(outcome.node) + 1
+        continued = self.draft.continued(row, speculation)
+        ids = self.target.commit(row, speculation, min(whole, row.left))
+        delivered = len(ids) or min(whole, row.left)
+        ranked = delivered == whole and speculation.speculator != "none"
+        known = outcome.rank if ranked else -1
+        self.deliver(row, speculation, delivered, ids, known, continued and delivered == whole)
 
     def deliver(
         self,
@@ -157,12 +167,3 @@ class Session:
         yield target
         if self.draft_on == "target":
             yield self.draft.prefill(rows)
-
-    def _commit(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
-        whole = speculation.depth(outcome.node) + 1
-        continued = self.draft.continued(row, speculation)
-        ids = self.target.commit(row, speculation, min(whole, row.left))
-        delivered = len(ids) or min(whole, row.left)
-        ranked = delivered == whole and speculation.speculator != "none"
-        known = outcome.rank if ranked else -1
-        self.deliver(row, speculation, delivered, ids, known, continued and delivered == whole)

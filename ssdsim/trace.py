@@ -111,12 +111,14 @@ class Recorder:
     """Collects the rows of a run while it happens; whatever it holds can be saved at any time.
 
     `verifies` counts the verifies begun: the number of the lock-step round for a batch's spans.
+    `mismatches` counts delivered tokens that are not the target's own, where a method is lossy.
     """
 
     sequences: list[Sequence] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     verifies: int = 0
+    mismatches: int | None = None
 
     def tables(self, now: float) -> dict[str, pa.Table]:
         """Return the three tables as of time `now`, cutting short the spans still running."""
@@ -150,8 +152,9 @@ class Run:
     Attributes
     ----------
     info
-        What `run.json` holds: `schema`, `source`, `complete`, `method`, `policy`, `config`,
-        `seed`, `created_at`, `commit`, `versions`, `machine`, `devices`, `metrics`, `baselines`.
+        What `run.json` holds: `schema`, `source`, `complete`, `method`, `lossless`, `policy`,
+        `config`, `seed`, `created_at`, `commit`, `versions`, `machine`, `devices`, `metrics`,
+        `baselines`.
         `devices` lists {"name", "lanes", "count", "busy_watts", "idle_watts"}: `count` devices
         work together under that name; the watts are for one of them, or None.
     tables

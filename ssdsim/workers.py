@@ -130,10 +130,26 @@ class SimulatedTarget(Worker):
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Let the text grow."""
-        if self.lane.span is not None:
-            self.lane.span.used += delivered
+        self.used(delivered)
         ids: Sequence[int] = row.text.commit(speculation, delivered)
         return ids
+
+    def relax(
+        self, row: Row, hypothesis: Speculation, passes: Callable[[], bool]
+    ) -> tuple[int, int]:
+        """Accept a draft of all that is left; `passes` decides on tokens unlike its own."""
+        left, wrong = row.left, 0
+        while (right := min(_true(hypothesis).node, left)) < left and passes():
+            row.text.commit(hypothesis, right + 1)
+            left, wrong = left - right - 1, wrong + 1
+            hypothesis = row.text.speculate(left, "primary")
+        row.text.commit(hypothesis, right)
+        return row.left - left + right, wrong
+
+    def used(self, tokens: int) -> None:
+        """Count tokens of the last pass as delivered."""
+        if self.lane.span is not None:
+            self.lane.span.used += tokens
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds a verify of `lookahead` levels a row is expected to take."""
@@ -308,6 +324,11 @@ def _growth(row: Row, span: Span, length: int) -> Callable[[Event], None]:
     """Return what gives a row the tokens that are begun now, once they are there."""
     ahead, start = row.ahead, row.context + len(row.ahead)
     return lambda _: row.grow(ahead, span, start, length)
+
+
+def _true(speculation: Speculation) -> Outcome:
+    assert speculation.truth is not None, "a simulation knows how a verification ends"
+    return speculation.truth
 
 
 def exchange_seconds(

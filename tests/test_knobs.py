@@ -55,7 +55,7 @@ SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary
 
 # For each option: where it matters, and the change. A method's option needs no entry if it
 # matters in one of ANYWHERE.
-ANYWHERE = (IID, (*IID, "batch=3"), (*IID, *BATCH), ROOFLINE, PAIR)
+ANYWHERE = (IID, (*IID, "batch=3", "workload.prompts=9"), (*IID, *BATCH), ROOFLINE, PAIR)
 PLUGINS = {
     "method=speculative draft_on": ((*IID, "method=speculative"), "own"),
     "method=amusd ahead": ((*IID, "method=amusd"), 4),

@@ -33,7 +33,8 @@ def other_values(kind, field):
     default = field.default if field.default_factory is MISSING else field.default_factory()
     if values := _values(hint):
         return [value for value in values if value != default]
-    return [value for value in (default + 1, default / 2, default * 4) if value != default]
+    numbers = (0, default + 1, default / 2, default * 4)
+    return [type(default)(value) for value in numbers if value != default]
 
 
 def fits(setup):
