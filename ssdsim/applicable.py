@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from ssdsim.acceptance.hazard import Hazard
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
+from ssdsim.latency.skipped import Skipped
 from ssdsim.lengths.base import Length
 from ssdsim.machine import Drawings
 from ssdsim.methods.base import Method
@@ -116,11 +117,15 @@ def _pass_rules(setup: Setup) -> Iterator[Rule]:
     """Each model computes certain passes only; the times of others are never asked for."""
     draft_on = setup.method.draft_on
     own = ("glue", "tree") if "policy" in setup.method.uses else ()
-    prompts = ("prefill",)
+    prompts, skipped = ("prefill",), isinstance(setup.draft_latency, Skipped)
     computed = {
         "target": ("verify", *prompts),
-        "draft": ("step", "fill", *own, *(prompts if draft_on else ())),
-        "colocated": ("step", "fill", *(prompts if draft_on == "target" else ())),
+        "draft": ("step", "fill", *own, *(prompts if draft_on and not skipped else ())),
+        "colocated": (
+            "step",
+            "fill",
+            *(prompts if draft_on == "target" and not skipped else ()),
+        ),
     }
     for model, passes in computed.items():
         for work in ("prefill", "verify", "step", "fill", "glue", "tree"):
@@ -153,6 +158,8 @@ def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     yield from _miss_rules("acceptance", setup.acceptance)
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
     prompts = source.vocabulary is not None
+    several = setup.workload.steps == 1 or setup.batch > 1
+    yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     yield "workload.prompt_tokens", not prompts, "the acceptance source brings prompts of its own"
     if isinstance(setup.acceptance, Hazard):
         for name, table in setup.acceptance.at.items():

@@ -45,6 +45,8 @@ class Row:
         The draft's span that `cached` came from.
     text
         The workers' own view of the sequence.
+    step
+        The training step of the workload that it belongs to.
 
     """
 
@@ -60,6 +62,7 @@ class Row:
     predicted: int = 0
     work: Span | None = None
     text: Any = None
+    step: int = 0
 
     @property
     def seq(self) -> int:
