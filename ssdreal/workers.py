@@ -12,7 +12,7 @@ from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
 from ssdreal.drafted import Drafted, Text, drafted_from, lines_of
 from ssdreal.speculation_cache import RealTree
-from ssdsim.lengths.base import Controller
+from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
@@ -173,7 +173,7 @@ class RealDraft(Worker):
 
     vocabulary: int = 0
     most: int = 1
-    length: Controller = field(default_factory=lambda: Controller(0))
+    length: Control = field(default_factory=lambda: Control(0))
     trees: int = 0
     forking: Done | None = None
 

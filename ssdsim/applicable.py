@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from ssdsim.acceptance.hazard import Hazard
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
+from ssdsim.latency.skipped import Skipped
 from ssdsim.lengths.base import Length
 from ssdsim.machine import Drawings
 from ssdsim.methods.base import Method
@@ -120,11 +121,12 @@ def _pass_rules(setup: Setup) -> Iterator[Rule]:
     drafting = setup.method.drafting if alone else ("step", "fill")
     own = ("glue", "tree") if "policy" in setup.method.uses else ()
     levels = ("tree",) if not isinstance(setup.tree, Chain) else ()
-    prompts = ("prefill",)
+    prompts, skipped = ("prefill",), isinstance(setup.draft_latency, Skipped)
+    reads = prompts if draft_on and not skipped else ()
     computed = {
         "target": ("verify", *prompts),
-        "draft": (*drafting, *(own or levels), *(prompts if draft_on else ())),
-        "colocated": ("step", "fill", *((*levels, *prompts) if draft_on == "target" else ())),
+        "draft": (*drafting, *(own or levels), *reads),
+        "colocated": ("step", "fill", *((*levels, *reads) if draft_on == "target" else ())),
     }
     for model, passes in computed.items():
         for work in ("prefill", "verify", "step", "fill", "glue", "tree"):
@@ -157,6 +159,8 @@ def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     yield from _miss_rules("acceptance", setup.acceptance)
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
     prompts = source.vocabulary is not None
+    several = setup.workload.steps == 1 or setup.batch > 1
+    yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     yield "workload.prompt_tokens", not prompts, "the acceptance source brings prompts of its own"
     if isinstance(setup.acceptance, Hazard):
         for name, table in setup.acceptance.at.items():

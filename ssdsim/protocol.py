@@ -48,6 +48,8 @@ class Row:
         committed ones, the span that computed it. A rejection begins a new list.
     text
         The workers' own view of the sequence.
+    step
+        The training step of the workload that it belongs to.
 
     """
 
@@ -64,6 +66,7 @@ class Row:
     work: Span | None = None
     ahead: list[Span] = field(default_factory=list)
     text: Any = None
+    step: int = 0
 
     @property
     def seq(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from simpy import Environment, Event
 
 from ssdsim.backups.base import Speculating
-from ssdsim.lengths.base import Controller
+from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Round, Speculation
 from ssdsim.policies.base import Predictor
 from ssdsim.protocol import Draft, Row, Target
@@ -66,15 +66,15 @@ class Session:
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
     seed: int = 0
-    length: Controller | None = None
+    length: Control | None = None
     round_seconds: Callable[[float, float], float] = add
     rows: list[Row] = field(default_factory=list)
 
     def admit(self) -> Wait:
         """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
-        free = self.slots - len(self.rows)
-        if free and self.waiting:
-            new, self.waiting = self.waiting[:free], self.waiting[free:]
+        new = self._next()
+        if new:
+            self.waiting = self.waiting[len(new) :]
             yield from self._prefill(new)
             self.rows = [*self.rows, *new]
         if self.length is not None and self.rows:
@@ -144,6 +144,11 @@ class Session:
                 row.record.reason = "eos" if row.ended else "length"
                 self.retired(row.record)
         self.rows = [row for row in self.rows if row.left]
+
+    def _next(self) -> list[Row]:
+        """Return the waiting sequences that there is a slot for, all of the step under way."""
+        free = self.waiting[: self.slots - len(self.rows)]
+        return [row for row in free if row.step == (self.rows or free)[0].step]
 
     def _expected(self, lookahead: int) -> float:
         draft = self.draft.speculate_seconds(self.rows, lookahead) if lookahead else 0.0

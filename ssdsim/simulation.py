@@ -12,7 +12,7 @@ from ssdsim.errors import require
 from ssdsim.lanes import Contention, Lane
 from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
-from ssdsim.lengths.base import Controller, Length
+from ssdsim.lengths.base import Control, Length
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.machine import Machine
 from ssdsim.methods.base import Method
@@ -115,7 +115,10 @@ class Simulation:
             draft_on=setup.method.draft_on,
             lookahead=setup.lookahead,
             slots=setup.batch,
-            waiting=[self._row(source, seq) for seq in range(setup.workload.prompts)],
+            waiting=[
+                self._row(source, seq, tokens)
+                for seq, tokens in enumerate(setup.workload.lengths(setup.seed))
+            ],
             recorder=self.recorder,
             retired=retired,
             seed=setup.seed,
@@ -133,7 +136,7 @@ class Simulation:
         devices = self.setup.machine.devices(self.setup.method.draft_on)
         return result(self.setup, self.recorder, self.env.now, devices, "sim", self.complete)
 
-    def _row(self, source: Source, seq: int) -> Row:
+    def _row(self, source: Source, seq: int, tokens: int) -> Row:
         prompt, kind = source.prompt(seq)
         workload, known = self.setup.workload, source.prompt_tokens(seq)
         length = workload.prompt_tokens if known is None else known
@@ -147,11 +150,9 @@ class Simulation:
             arrival=0.0,
         )
         self.recorder.sequences.append(record)
-        return Row(record, left=workload.output_tokens, context=length, ready=0.0)
+        return Row(record, tokens, context=length, ready=0.0, step=workload.step(seq))
 
-    def _workers(
-        self, source: Source, length: Controller
-    ) -> tuple[SimulatedTarget, SimulatedDraft]:
+    def _workers(self, source: Source, length: Control) -> tuple[SimulatedTarget, SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
         own = setup.method.draft_on != "target"
         lane, drawing = self._lanes(), machine.sampling.under(setup.sampling)

@@ -12,7 +12,7 @@ from ssdsim.acceptance.base import Sampling, Source
 from ssdsim.errors import ConfigError
 from ssdsim.lanes import Lane
 from ssdsim.latency.base import Latency, Pass
-from ssdsim.lengths.base import Controller, Stopping
+from ssdsim.lengths.base import Control, Stopping
 from ssdsim.machine import Drawing, Machine
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
 from ssdsim.padding import Shape
@@ -172,7 +172,7 @@ class SimulatedDraft(Worker):
 
     vocabulary: int | None
     exchange_seconds: Callable[[int], float]
-    length: Controller
+    length: Control
     tree: TokenTree = field(default_factory=Chain)
     lengths: Counter[int] = field(default_factory=Counter)
 

@@ -50,6 +50,9 @@ LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "workload.output_to
 LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
 LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
 GUESSING = (*WARM, "method=speculative", "length=confidence", "workload.output_tokens=60")
+ADAPTED = (*WARM, "method=speculative", "workload.output_tokens=60")
+PAYING = (*IID, "method=speculative", "workload.output_tokens=60")
+TRAINED = ("latency=constant", *SMALL, "acceptance.group=1")
 BANDWIDTH = "latency.link.bandwidth=1e3"
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
 
@@ -95,6 +98,23 @@ PLUGINS = {
     "length=confidence estimate": (GUESSING, "head"),
     "length=confidence informed": (GUESSING, 0.2),
     "length=confidence prior": (GUESSING, 300.0),
+    "length=controller threshold": (ADAPTED, 0.2),
+    "length=controller target": (ADAPTED, 0.1),
+    "length=controller step": (ADAPTED, 0.5),
+    "length=controller memory": ((*ADAPTED, "length.step=0.5"), 0.99),
+    "length=controller inertia": ((*ADAPTED, "length.step=0.5"), 0.1),
+    "length=goodput alpha": (PAYING, 0.1),
+    "length=goodput prior": ((*PAYING, "length.alpha=0.99"), 1e6),
+    "length=concurrency peak": (PAYING, 4),
+    "length=concurrency scale": ((*PAYING, "length.peak=64"), 16.0),
+    "acceptance=online alpha": (TRAINED, 0.3),
+    "acceptance=online miss_scale": (TRAINED, 0.9),
+    "acceptance=online miss_exponent": (TRAINED, 0.1),
+    "acceptance=online miss_table": (TRAINED, "[0.9,0.9]"),
+    "acceptance=online first": (TRAINED, 0.1),
+    "acceptance=online rate": (TRAINED, 0.9),
+    "acceptance=online group": (TRAINED, 2),
+    "method=self_speculative kept": (IID, 0.3),
     "acceptance=hazard at": (LLAMA, "{greedy: {hit_rate: 0.3}}"),
     "acceptance=iid alpha": (IID, 0.3),
     "acceptance=iid miss_scale": (IID, 0.9),
@@ -129,6 +149,8 @@ PARTS = {
     "Workload prompts": (IID, "workload.prompts=4"),
     "Workload prompt_tokens": (IID, "workload.prompt_tokens=9"),
     "Workload output_tokens": (IID, "workload.output_tokens=9"),
+    "Workload output_spread": (IID, "workload.output_spread=0.5"),
+    "Workload steps": ((*IID, "batch=3"), "workload.steps=3"),
     "Link latency": (IID, "latency.link.latency=0.1"),
     "Link bandwidth": (IID, "latency.link.bandwidth=1e3"),
     "Link vocabulary": ((*IID, *SENT), "latency.link.vocabulary=99"),

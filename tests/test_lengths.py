@@ -10,7 +10,7 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.config import register, setup_from
 from ssdsim.errors import ConfigError
-from ssdsim.lengths.base import Controller, Length, Stopping
+from ssdsim.lengths.base import Control, Length, Stopping
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -72,7 +72,7 @@ def test_what_follows_the_last_token_does_not_matter():
 # In rounds
 
 
-class Script(Controller):
+class Script(Control):
     """Limits and floors written down, one a round."""
 
     def __init__(self, *limits, floor=0.0):

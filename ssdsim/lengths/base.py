@@ -90,7 +90,7 @@ def bin_of(signal: float) -> int:
 
 
 @dataclass
-class Controller:
+class Control:
     """A length control at work in one run; this one drafts K tokens, whatever happens."""
 
     lookahead: int
@@ -128,7 +128,7 @@ class Length:
         """What a source must know of the tokens that its draft makes."""
         return None
 
-    def start(self, lookahead: int) -> Controller:
+    def start(self, lookahead: int) -> Control:
         """Return a fresh controller for one run."""
         raise NotImplementedError
 

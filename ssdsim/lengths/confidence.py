@@ -6,7 +6,7 @@ from typing import Literal
 from ssdsim.errors import require
 from ssdsim.lengths.base import (
     BINS,
-    Controller,
+    Control,
     Frequency,
     Length,
     Signal,
@@ -59,13 +59,13 @@ class Confidence(Length):
             return None
         return "chances" if self.estimate == "head" else "confidences"
 
-    def start(self, lookahead: int) -> Controller:
+    def start(self, lookahead: int) -> Control:
         """Return a controller that has seen nothing yet."""
         return _Estimating(lookahead, self)
 
 
 @dataclass
-class _Estimating(Controller):
+class _Estimating(Control):
     config: Confidence
     overall: Frequency = field(init=False)
     binned: list[Frequency] = field(init=False)

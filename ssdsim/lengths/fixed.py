@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from ssdsim.lengths.base import Controller, Length
+from ssdsim.lengths.base import Control, Length
 
 
 @dataclass(frozen=True)
 class Fixed(Length):
     """K tokens, whatever happens."""
 
-    def start(self, lookahead: int) -> Controller:
+    def start(self, lookahead: int) -> Control:
         """Return a controller that changes nothing."""
-        return Controller(lookahead)
+        return Control(lookahead)

@@ -1,0 +1,47 @@
+"""As deep as the live batch leaves room for (FastGRPO, 2025)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import floor, log2
+
+from ssdsim.errors import require
+from ssdsim.lengths.base import Control, Length
+
+
+@dataclass(frozen=True)
+class Concurrency(Length):
+    """Shares the tokens that a verify takes at no extra cost among the live rows.
+
+    N = C_peak/B tokens a row, of which one is the last round's bonus token: at most N - 1 drafted
+    tokens, and a depth of at most ⌊log2(N/a)⌋. Of a chain, drafted tokens and depth are the same.
+
+    Attributes
+    ----------
+    peak
+        C_peak, tokens of all rows together at which a verify of the target stops being bound by
+        memory.
+    scale
+        a: the larger, the shallower.
+
+    """
+
+    peak: int = 256
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.peak >= 1, "length.peak", self.peak, "needs a number >= 1")
+        require(self.scale > 0, "length.scale", self.scale, "needs a number > 0")
+
+    def start(self, lookahead: int) -> Control:
+        """Return a control that looks at the live batch alone."""
+        return _Sharing(lookahead, self)
+
+
+@dataclass
+class _Sharing(Control):
+    config: Concurrency
+
+    def limit(self, rows: int, seconds: Callable[[int], float]) -> int:  # noqa: ARG002
+        each = self.config.peak / rows
+        depth = floor(log2(each / self.config.scale))
+        return max(0, min(floor(each) - 1, depth, self.lookahead))
