@@ -137,13 +137,14 @@ class Session:
             row.left = 0
 
     def retire(self) -> None:
-        """Let go of the rows that have all their tokens."""
-        for row in self.rows:
-            if not row.left:
-                row.record.finish = self.env.now
-                row.record.reason = "eos" if row.ended else "length"
-                self.retired(row.record)
-        self.rows = [row for row in self.rows if row.left]
+        """Let go of the rows that have all their tokens; `rows` is a new list if there are any."""
+        finished = [row for row in self.rows if not row.left]
+        for row in finished:
+            row.record.finish = self.env.now
+            row.record.reason = "eos" if row.ended else "length"
+            self.retired(row.record)
+        if finished:
+            self.rows = [row for row in self.rows if row.left]
 
     def _next(self) -> list[Row]:
         """Return the waiting sequences that there is a slot for, all of the step under way."""
