@@ -50,7 +50,7 @@ class Online(Iid):
 
     def state(self, step: int) -> Difficulty:
         """Return what the rounds of a training step are like."""
-        return Difficulty((1 - self.at(step),), self._miss())
+        return Difficulty((1 - self.at(step),), self.miss())
 
 
 @dataclass
