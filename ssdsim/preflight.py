@@ -52,8 +52,9 @@ def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     width = rows * (setup.lookahead + 1 if drafts else 1)
     yield setup.machine.target, "verify", width
     if drafts:
-        for work in setup.method.drafting:
-            yield setup.draft_latency, work, rows
+        yield setup.draft_latency, "step", rows
+        if not setup.method.drafts_ahead:
+            yield setup.draft_latency, "fill", rows
     if drafts and "policy" in setup.method.uses:
         yield setup.draft_latency, "glue", width
         yield setup.draft_latency, "tree", rows * _branches(setup)

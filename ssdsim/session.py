@@ -43,6 +43,10 @@ class Session:
         Where rounds and sequences are written down.
     retired
         Called with every finished sequence.
+    servers
+        All copies of the target, `target` first; it alone by default.
+    rows
+        The live sequences.
 
     """
 
@@ -57,7 +61,11 @@ class Session:
     waiting: list[Row]
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
+    servers: list[Target] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.servers = self.servers or [self.target]
 
     def admit(self) -> Wait:
         """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
@@ -74,11 +82,19 @@ class Session:
         if message is not None:
             yield message
 
-    def commit(self, speculations: Sequence[Speculation], outcomes: Sequence[Outcome]) -> None:
-        """End the round of every live row: deliver its tokens, retire it if it was the last."""
+    def commit(
+        self,
+        speculations: Sequence[Speculation],
+        outcomes: Sequence[Outcome],
+        server: Target | None = None,
+    ) -> None:
+        """End the round of every live row: deliver its tokens, retire it if it was the last.
+
+        `server` verified it; None: the target.
+        """
         finished = False
         for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
-            self._deliver(row, speculation, outcome)
+            self._deliver(row, speculation, outcome, server or self.target)
             finished = finished or not row.left
         if finished:
             self._retire()
@@ -92,20 +108,19 @@ class Session:
             row.ready = self.env.now  # a prefill holds up the whole batch; no round has begun
 
     def _compute_prompts(self, rows: list[Row]) -> Wait:
-        target = self.target.prefill(rows)
+        targets = [server.prefill(rows) for server in self.servers]
         if self.draft_on == "own":  # side by side
-            draft = self.draft.prefill(rows)
-            yield target
-            yield draft
-            return
-        yield target
+            targets.append(self.draft.prefill(rows))
+        yield from targets
         if self.draft_on == "target":
             yield self.draft.prefill(rows)
 
-    def _deliver(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
+    def _deliver(
+        self, row: Row, speculation: Speculation, outcome: Outcome, server: Target
+    ) -> None:
         whole = speculation.depth(outcome.node) + 1
         continued = self.draft.continued(row, speculation)
-        ids = self.target.commit(row, speculation, min(whole, row.left))
+        ids = server.commit(row, speculation, min(whole, row.left))
         delivered = len(ids) or min(whole, row.left)
         ranked = delivered == whole and speculation.speculator != "none"
         ended = Round(

@@ -12,7 +12,7 @@ from ssdsim.errors import require
 from ssdsim.lanes import Contention, Lane
 from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
-from ssdsim.machine import Machine
+from ssdsim.machine import Machine, server_names
 from ssdsim.methods.base import Method
 from ssdsim.padding import padded
 from ssdsim.policies.base import Policy
@@ -88,10 +88,10 @@ class Simulation:
         check_source(setup, source)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
-        target, draft = self._workers(source)
+        servers, draft = self._workers(source)
         self.session = Session(
             env=self.env,
-            target=target,
+            target=servers[0],
             draft=draft,
             policy=predictor,
             backup=setup.backup.start(stream(setup.seed, "backup")),
@@ -101,6 +101,7 @@ class Simulation:
             waiting=[self._row(source, seq) for seq in range(setup.workload.prompts)],
             recorder=self.recorder,
             retired=retired,
+            servers=[*servers],
         )
 
     def run(self) -> None:
@@ -110,7 +111,8 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        devices = self.setup.machine.devices(self.setup.method.draft_on)
+        method = self.setup.method
+        devices = self.setup.machine.devices(method.draft_on, method.servers)
         return result(self.setup, self.recorder, self.env.now, devices, "sim", self.complete)
 
     def _row(self, source: Source, seq: int) -> Row:
@@ -129,20 +131,25 @@ class Simulation:
         self.recorder.sequences.append(record)
         return Row(record, left=workload.output_tokens, context=length, ready=0.0)
 
-    def _workers(self, source: Source) -> tuple[SimulatedTarget, SimulatedDraft]:
+    def _workers(self, source: Source) -> tuple[list[SimulatedTarget], SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
         own = setup.method.draft_on != "target"
         lane, drawing = self._lanes(), machine.sampling.under(setup.sampling)
-        target = SimulatedTarget(
-            lane("target", "target"),
-            machine.target,
-            self.recorder,
-            _factors(machine.target_jitter, setup.seed, "target jitter"),
-            machine.dispatch,
-            drawing,
-            source,
-            padded(setup, source),
-        )
+        shape = padded(setup, source)
+        jitter = _factors(machine.target_jitter, setup.seed, "target jitter")
+        servers = [
+            SimulatedTarget(
+                lane(name, name),
+                machine.target,
+                self.recorder,
+                jitter,
+                machine.dispatch,
+                drawing,
+                source,
+                shape,
+            )
+            for name in server_names(setup.method.servers)
+        ]
         draft = SimulatedDraft(
             lane("draft", "draft" if own else "target"),
             setup.draft_latency,
@@ -153,7 +160,7 @@ class Simulation:
             source.vocabulary,
             exchange_seconds(machine, setup.sampling, setup.method.draft_on),
         )
-        return target, draft
+        return servers, draft
 
     def _lanes(self) -> Callable[[str, str], Lane]:
         slowdown = asdict(self.setup.machine.slowdown)

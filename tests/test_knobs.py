@@ -55,6 +55,7 @@ SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary
 PLUGINS = {
     "method=speculative draft_on": ((*IID, "method=speculative"), "own"),
     "method=amusd ahead": ((*IID, "method=amusd"), 4),
+    "method=dsi servers": ((*IID, "method=dsi", "lookahead=2"), 2),
     "method=pearl window": ((*IID, "method=pearl", "lookahead=12"), "adaptive"),
     "method=ssd on_outcome": ((*IID, FAST), "prune"),
     "method=ssd redraft": ((*IID, *BATCH), "all"),

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Protocol, runtime_checkable
 
-from ssdsim.latency.base import Latency, Pass
+from ssdsim.latency.base import Latency
 from ssdsim.machine import Machine
 from ssdsim.session import Session, Wait
 
@@ -11,17 +11,22 @@ from ssdsim.session import Session, Wait
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
-    `uses` names the options it depends on: "lookahead", "policy", "backup". `drafting` names the
-    passes that its draft makes in series: a draft that goes on where it was has nothing to fill.
+    `uses` names the options it depends on: "lookahead", "policy", "backup". `drafts_ahead` says
+    that its draft goes on past what is being verified: so it never stops to fill its cache.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
-    drafting: ClassVar[tuple[Pass, ...]] = ("step", "fill")
+    drafts_ahead: ClassVar[bool] = False
 
     @property
     def draft_on(self) -> str | None:
         """Where the draft runs: on its "own" devices, the "target"'s, or None without a draft."""
         return None
+
+    @property
+    def servers(self) -> int:
+        """Return how many copies of the target there are, each on devices of its own."""
+        return 1
 
     def draft_latency(self, machine: Machine) -> Latency:
         """Return the draft's service times where this method runs it."""
