@@ -42,6 +42,8 @@ class Text:
         The candidates after every node of the block in flight, as far as they are known.
     outcome
         How the last verify ended: last accepted node and bonus token id.
+    drafted
+        Where the draft goes on without waiting: the whole text as it had it last.
 
     """
 
@@ -49,6 +51,7 @@ class Text:
     fork: Event | None = None
     ids: tuple[tuple[int, ...], ...] = ()
     outcome: tuple[int, int] = (0, 0)
+    drafted: tuple[int, ...] = ()
 
 
 def drafted_from(found: Chain, speculator: Speculator) -> Drafted:
@@ -58,6 +61,20 @@ def drafted_from(found: Chain, speculator: Speculator) -> Drafted:
     )
 
 
+def ahead_of(row: Row) -> tuple[int, ...]:
+    """Return the tokens that the draft has past the committed ones."""
+    start = len(row.tokens)
+    drafted: tuple[int, ...] = row.text.drafted[start : start + len(row.ahead)]
+    return drafted
+
+
 def lines_of(rows: Sequence[Row]) -> tuple[Line, ...]:
     """Return the rows as the workers see them."""
     return tuple(Line(row.seq, row.round, row.text.slot, tuple(row.tokens)) for row in rows)
+
+
+def lines_ahead(rows: Sequence[Row]) -> tuple[Line, ...]:
+    """Return them as a draft sees them that goes on past the committed tokens."""
+    return tuple(
+        Line(row.seq, row.round, row.text.slot, (*row.tokens, *ahead_of(row))) for row in rows
+    )

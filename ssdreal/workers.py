@@ -10,7 +10,7 @@ from simpy import Event
 from ssdreal.channel.messages import Block, Done, Fork, Prefill, Speculate, Verify
 from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
-from ssdreal.drafted import Drafted, Text, drafted_from, lines_of
+from ssdreal.drafted import Drafted, Text, ahead_of, drafted_from, lines_ahead, lines_of
 from ssdreal.speculation_cache import RealTree
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
@@ -123,6 +123,10 @@ class RealTarget(Worker):
         self.recorder.verifies += 1
         return self.env.process(self._outcomes(rows, span, answer))
 
+    def cancel(self) -> None:
+        """Fail: a worker finishes what it was told to verify."""
+        raise NotImplementedError
+
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Return the tokens that the row keeps, up to the first that ends it."""
         accepted, bonus = row.text.outcome
@@ -187,6 +191,29 @@ class RealDraft(Worker):
         span = self.open("speculate", rows, self.recorder.verifies, len(rows))
         return self.env.process(self._speculated(rows, span, speculator, answer))
 
+    def run_on(self, rows: Sequence[Row], length: int) -> Event:
+        """Draft `length` more tokens a row past all that it has."""
+        lines = lines_ahead(rows)
+        answer = self.remote.ask(Speculate, lines, lookahead=length)
+        span = self.open("speculate", rows, self.recorder.verifies, len(rows))
+        known = [(row, row.ahead, line.tokens) for row, line in zip(rows, lines, strict=True)]
+        return self.env.process(self._ran_on(known, span, answer))
+
+    def cancel(self, rows: Sequence[Row]) -> None:
+        """Fail: a worker finishes what it was told to draft."""
+        raise NotImplementedError
+
+    def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
+        """Return `length` tokens that the draft has past the committed ones and `start` more."""
+        tokens = ahead_of(row)[start : start + length]
+        return Drafted(chain(len(tokens)), "primary" if tokens else "none", tokens)
+
+    def continued(self, row: Row, speculation: Speculation) -> bool:
+        """Tell whether nothing that a verified speculation came to parts with what is ahead."""
+        accepted, bonus = row.text.outcome
+        had = ahead_of(row)[: accepted + 1]
+        return had == (*speculation.tokens[:accepted], bonus)[: len(had)]
+
     def adopt(
         self,
         rows: Sequence[Row],
@@ -233,7 +260,29 @@ class RealDraft(Worker):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that `speculate` is expected to take."""
-        return lookahead * self.pace("step", len(rows))
+        return lookahead * self.step_seconds(rows)
+
+    def step_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the seconds that one more token a row is expected to take."""
+        return self.pace("step", len(rows))
+
+    def _ran_on(
+        self, known: Sequence[tuple[Row, list[Span], tuple[int, ...]]], span: Span, answer: Event
+    ) -> Generator[Event, Any, int]:
+        done = yield answer
+        if done is None:
+            return 0
+        chains = done.value.rows
+        self.close(span, done, sum(len(drafted.tokens) for drafted in chains))
+        for (row, ahead, before), drafted in zip(known, chains, strict=True):
+            text = (*before, *drafted.tokens)
+            committed = tuple(row.tokens)
+            if text[: len(committed)] != committed[: len(text)]:
+                row.ahead = []  # what was committed meanwhile is something else
+            elif ahead is row.ahead:
+                row.text.drafted = text
+                row.grow(ahead, span, len(before), len(drafted.tokens))
+        return len(chains[0].tokens)
 
     def _speculated(
         self, rows: Sequence[Row], span: Span, speculator: Speculator, answer: Event

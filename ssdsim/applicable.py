@@ -118,7 +118,7 @@ def _pass_rules(setup: Setup) -> Iterator[Rule]:
     """Each model computes certain passes only; the times of others are never asked for."""
     draft_on = setup.method.draft_on
     alone = setup.machine.colocated is not None  # else the baselines' draft has these times too
-    drafting = setup.method.drafting if alone else ("step", "fill")
+    drafting = ("step",) if alone and setup.method.drafts_ahead else ("step", "fill")
     own = ("glue", "tree") if "policy" in setup.method.uses else ()
     levels = ("tree",) if not isinstance(setup.tree, Chain) else ()
     prompts, skipped = ("prefill",), isinstance(setup.draft_latency, Skipped)

@@ -42,6 +42,11 @@ class Lane:
         self.span.end = max(self.span.start + work, self.env.now)
         return self.env.timeout(self.span.end - self.env.now, value)
 
+    def cancel(self) -> None:
+        """Give up the current work, if there is any: its span ends now."""
+        if self.span is not None and self.span.end > self.env.now:
+            self.span.end = max(self.span.start, self.env.now)
+
     def _claim(self, span: Span) -> None:
         # A span ends at a sum of floats, so its successor may start an ulp early.
         busy = self.span is not None and self.span.end > span.start * (1 + 1e-12) + 1e-15
@@ -67,7 +72,8 @@ class Contention:
             lane.advance()
         self.busy = {name: lane for name, lane in self.busy.items() if not lane.finished()}
         for name, lane in self.busy.items():
-            lane.plan(1.0 / self.slowdown[name] if len(self.busy) > 1 else 1.0)
+            party = name.rstrip("0123456789")  # servers of one model are slowed alike
+            lane.plan(1.0 / self.slowdown[party] if len(self.busy) > 1 else 1.0)
 
 
 class SharedLane(Lane):
@@ -101,6 +107,12 @@ class SharedLane(Lane):
         if self.event.triggered:
             return self.env.timeout(0.0, value)
         return self._run(work, value)
+
+    def cancel(self) -> None:
+        """Give up the current work, if there is any: its span ends now."""
+        super().cancel()
+        if self.span is not None and not self.event.triggered:
+            self._run(self.done(), None)
 
     def advance(self) -> None:
         """Book the work done at the old rate."""
@@ -136,11 +148,13 @@ class SharedLane(Lane):
         if delay > 0:
             begin = self.env.timeout(delay)
             assert begin.callbacks is not None
-            begin.callbacks.append(lambda _: self._join())
+            event = self.event
+            begin.callbacks.append(lambda _: self._join(event))
         else:
-            self._join()
+            self._join(self.event)
         return self.event
 
-    def _join(self) -> None:
-        self.contention.busy[self.name] = self
-        self.contention.update()
+    def _join(self, event: Event) -> None:
+        if event is self.event:  # else it was given up before it began
+            self.contention.busy[self.name] = self
+            self.contention.update()

@@ -167,16 +167,24 @@ class Machine:
             return None
         return replace(self, target=target, colocated=colocated)
 
-    def devices(self, draft_on: str | None) -> list[dict[str, Any]]:
+    def devices(self, draft_on: str | None, servers: int = 1) -> list[dict[str, Any]]:
         """Describe the devices in use, as `run.json` lists them.
 
-        `draft_on` is "own", "target" or None for a method without a draft.
+        `draft_on` is "own", "target" or None for a method without a draft; `servers` of the target
+        have devices each.
         """
         lanes = ["target", "draft"] if draft_on == "target" else ["target"]
-        found = [_describe("target", lanes, self.target, self.target_power)]
+        names = server_names(servers)
+        of = {**{name: [name] for name in names}, "target": lanes}
+        found = [_describe(name, of[name], self.target, self.target_power) for name in names]
         if draft_on == "own":
             found.append(_describe("draft", ["draft"], self.draft, self.draft_power))
         return found
+
+
+def server_names(servers: int) -> list[str]:
+    """Return what the lanes and devices of so many copies of the target are called."""
+    return ["target", *(f"target{number}" for number in range(1, servers))]
 
 
 def _describe(name: str, lanes: list[str], model: Latency, power: Power | None) -> dict[str, Any]:

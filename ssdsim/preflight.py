@@ -83,8 +83,9 @@ def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     if "lookahead" not in method.uses or not setup.lookahead or method.draft_on is None:
         return
     most = max(setup.tree.passes(setup.lookahead))
-    for work in method.drafting:
-        yield setup.draft_latency, work, rows
+    yield setup.draft_latency, "step", rows
+    if not method.drafts_ahead:
+        yield setup.draft_latency, "fill", rows
     if most > 1:
         yield setup.draft_latency, "tree", rows * most
     if "policy" in method.uses:

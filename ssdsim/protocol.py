@@ -138,6 +138,10 @@ class Target(Protocol):
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
         ...
 
+    def cancel(self) -> None:
+        """Give up the verify in flight."""
+        ...
+
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Keep the first `delivered` tokens of accepted + bonus; return their ids if known.
 
@@ -222,7 +226,14 @@ class Draft(Protocol):
         ...
 
     def run_on(self, rows: Sequence[Row], length: int) -> Event:
-        """Draft `length` more tokens a row past all that it has: they end up in `Row.ahead`."""
+        """Draft `length` more tokens a row past all that it has: they end up in `Row.ahead`.
+
+        The value is how many there were: 0 if the draft is lost.
+        """
+        ...
+
+    def cancel(self, rows: Sequence[Row]) -> None:
+        """Give up what is being drafted; what these rows have already stays."""
         ...
 
     def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:

@@ -51,6 +51,10 @@ class Session:
         How many tokens to draft; None: K always.
     round_seconds
         What a round takes, from what drafting and verifying take.
+    servers
+        All copies of the target, `target` first; it alone by default.
+    rows
+        The live sequences.
 
     """
 
@@ -68,7 +72,11 @@ class Session:
     seed: int = 0
     length: Control | None = None
     round_seconds: Callable[[float, float], float] = add
+    servers: list[Target] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.servers = self.servers or [self.target]
 
     def admit(self) -> Wait:
         """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
@@ -87,19 +95,29 @@ class Session:
         if message is not None:
             yield message
 
-    def commit(self, speculations: Sequence[Speculation], outcomes: Sequence[Outcome]) -> None:
-        """End the round of every live row: deliver its tokens, retire it if it was the last."""
+    def commit(
+        self,
+        speculations: Sequence[Speculation],
+        outcomes: Sequence[Outcome],
+        server: Target | None = None,
+    ) -> None:
+        """End the round of every live row: deliver its tokens, retire it if it was the last.
+
+        `server` verified it; None: the target.
+        """
         for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
-            self.end(row, speculation, outcome)
+            self.end(row, speculation, outcome, server)
             if self.length is not None and speculation.speculator != "none":
                 self.length.observe(speculation, outcome)
         self.retire()
 
-    def end(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
-        """End a row's round with the outcome of its verify."""
+    def end(
+        self, row: Row, speculation: Speculation, outcome: Outcome, server: Target | None = None
+    ) -> None:
+        """End a row's round with the outcome of its verify by `server`; None: by the target."""
         whole = speculation.depth(outcome.node) + 1
         continued = self.draft.continued(row, speculation)
-        ids = self.target.commit(row, speculation, min(whole, row.left))
+        ids = (server or self.target).commit(row, speculation, min(whole, row.left))
         delivered = len(ids) or min(whole, row.left)
         ranked = delivered == whole and speculation.speculator != "none"
         known = outcome.rank if ranked else -1
@@ -164,12 +182,9 @@ class Session:
             row.ready = self.env.now  # a prefill holds up the whole batch; no round has begun
 
     def _compute_prompts(self, rows: list[Row]) -> Wait:
-        target = self.target.prefill(rows)
+        targets = [server.prefill(rows) for server in self.servers]
         if self.draft_on == "own":  # side by side
-            draft = self.draft.prefill(rows)
-            yield target
-            yield draft
-            return
-        yield target
+            targets.append(self.draft.prefill(rows))
+        yield from targets
         if self.draft_on == "target":
             yield self.draft.prefill(rows)

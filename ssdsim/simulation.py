@@ -14,7 +14,7 @@ from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.lengths.base import Control, Length
 from ssdsim.lengths.fixed import Fixed
-from ssdsim.machine import Machine
+from ssdsim.machine import Machine, server_names
 from ssdsim.methods.base import Method
 from ssdsim.padding import padded
 from ssdsim.policies.base import Policy
@@ -105,10 +105,10 @@ class Simulation:
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
         length = setup.control.start(setup.lookahead)
-        target, draft = self._workers(source, length)
+        servers, draft = self._workers(source, length)
         self.session = Session(
             env=self.env,
-            target=target,
+            target=servers[0],
             draft=draft,
             policy=predictor,
             backup=setup.backup.start(stream(setup.seed, "backup")),
@@ -124,6 +124,7 @@ class Simulation:
             seed=setup.seed,
             length=length,
             round_seconds=setup.method.round_seconds,
+            servers=[*servers],
         )
 
     def run(self) -> None:
@@ -133,7 +134,8 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        devices = self.setup.machine.devices(self.setup.method.draft_on)
+        method = self.setup.method
+        devices = self.setup.machine.devices(method.draft_on, method.servers)
         return result(self.setup, self.recorder, self.env.now, devices, "sim", self.complete)
 
     def _row(self, source: Source, seq: int, tokens: int) -> Row:
@@ -152,21 +154,28 @@ class Simulation:
         self.recorder.sequences.append(record)
         return Row(record, tokens, context=length, ready=0.0, step=workload.step(seq))
 
-    def _workers(self, source: Source, length: Control) -> tuple[SimulatedTarget, SimulatedDraft]:
+    def _workers(
+        self, source: Source, length: Control
+    ) -> tuple[list[SimulatedTarget], SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
         own = setup.method.draft_on != "target"
         lane, drawing = self._lanes(), machine.sampling.under(setup.sampling)
-        target = SimulatedTarget(
-            lane("target", "target"),
-            machine.target,
-            self.recorder,
-            _factors(machine.target_jitter, setup.seed, "target jitter"),
-            machine.dispatch,
-            drawing,
-            source,
-            padded(setup, source),
-            tree=setup.tree,
-        )
+        shape = padded(setup, source)
+        jitter = _factors(machine.target_jitter, setup.seed, "target jitter")
+        servers = [
+            SimulatedTarget(
+                lane(name, name),
+                machine.target,
+                self.recorder,
+                jitter,
+                machine.dispatch,
+                drawing,
+                source,
+                shape,
+                tree=setup.tree,
+            )
+            for name in server_names(setup.method.servers)
+        ]
         draft = SimulatedDraft(
             lane("draft", "draft" if own else "target"),
             setup.draft_latency,
@@ -179,7 +188,7 @@ class Simulation:
             length,
             setup.tree,
         )
-        return target, draft
+        return servers, draft
 
     def _lanes(self) -> Callable[[str, str], Lane]:
         slowdown = asdict(self.setup.machine.slowdown)

@@ -128,6 +128,10 @@ class SimulatedTarget(Worker):
         truths = [speculation.truth for speculation in speculations]
         return self.lane.start(span, seconds, truths, self.dispatch)
 
+    def cancel(self) -> None:
+        """Give up the verify in flight."""
+        self.lane.cancel()
+
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Let the text grow."""
         self.used(delivered)
@@ -175,6 +179,7 @@ class SimulatedDraft(Worker):
     length: Control
     tree: TokenTree = field(default_factory=Chain)
     lengths: Counter[int] = field(default_factory=Counter)
+    pace: float = 0.0
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
@@ -202,10 +207,22 @@ class SimulatedDraft(Worker):
         """Draft `length` more tokens a row past all that it has."""
         seconds = length * self.step_seconds(rows) * self.jitter()
         span = self.span("speculate", rows, self.recorder.verifies, len(rows), len(rows) * length)
-        done = self.lane.start(span, seconds, delay=self.dispatch)
+        done = self.lane.start(span, seconds, length, self.dispatch)
         assert done.callbacks is not None
         done.callbacks += [_growth(row, span, length) for row in rows]
+        self.pace = seconds / length
         return done
+
+    def cancel(self, rows: Sequence[Row]) -> None:
+        """Give up what is being drafted: the steps done were in vain."""
+        span = self.lane.span
+        if span is None or span.end <= self.lane.env.now:
+            return
+        steps = int(self.lane.done() / self.pace + 1e-9)
+        span.tokens = span.batch * steps
+        self.lane.cancel()
+        for row in rows:
+            row.ahead = list(row.ahead)  # nothing that is under way finds it any more
 
     def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
         """Return `length` tokens that the draft has past the committed ones and `start` more."""

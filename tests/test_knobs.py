@@ -62,6 +62,7 @@ ANYWHERE = (IID, (*IID, "batch=3", "workload.prompts=9"), (*IID, *BATCH), ROOFLI
 PLUGINS = {
     "method=speculative draft_on": ((*IID, "method=speculative"), "own"),
     "method=amusd ahead": ((*IID, "method=amusd"), 4),
+    "method=dsi servers": ((*IID, "method=dsi", "lookahead=2"), 2),
     "method=pearl window": ((*IID, "method=pearl", "lookahead=12"), "adaptive"),
     "method=ssd on_outcome": ((*IID, FAST), "prune"),
     "method=ssd redraft": ((*IID, *BATCH), "all"),

@@ -25,7 +25,9 @@ from ssdsim.backups.adaptive import Adaptive
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
+from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.noise import Noise
@@ -37,6 +39,7 @@ K = 4
 GREEDY = Decoding(0.0)
 SSDS = [Ssd(*how) for how in product(("wait", "prune", "truncate"), ("missing", "all"))]
 METHODS = [Speculative(), Speculative("own"), *SSDS]
+AHEAD = [Pearl(), Pearl("adaptive"), Amusd(), Amusd(ahead=0)]
 BACKUPS = [Jit(), Random(), Ngram(), Adaptive()]
 POLICIES = {
     name: plugin(budget=12)
@@ -98,6 +101,17 @@ def test_so_it_is_with_ordinary_speculation(dtype, draft_on):
         setup = Setup(
             Speculative(draft_on), Workload(3, 20), batch=batch, decoding=decoding, seed=3
         )
+        target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
+        run, _ = decode(setup, target, draft, prompts())
+        assert outputs(run) == alone(dtype, batch, decoding)
+        obeys_the_invariants(setup, run)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", AHEAD, ids=str)
+def test_so_it_is_where_the_draft_goes_on_ahead(dtype, method):
+    for batch, decoding in product((1, 3), (GREEDY, *GUMBEL)):
+        setup = Setup(method, Workload(3, 20), batch=batch, decoding=decoding, seed=3)
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)
@@ -195,7 +209,7 @@ many = settings(
 
 
 @many
-@given(cases(deterministic))
+@given(st.one_of(cases(deterministic), cases(deterministic, AHEAD)))
 def test_the_text_is_the_targets_own_for_any_setting(case):
     setup, pair, faults = case
     texts = prompts(setup.workload.prompts, pair.vocabulary)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from simpy import Environment, Event
+from simpy import Environment, Event, Process
 
 from ssdsim.errors import require
-from ssdsim.latency.base import Pass
 from ssdsim.methods.base import Method
 from ssdsim.protocol import Row
 from ssdsim.session import Session, Wait
@@ -35,7 +34,7 @@ class Amusd(Method):
     ahead: int = 2
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead"})
     draft_on: ClassVar[Literal["own"]] = "own"
-    drafting: ClassVar[tuple[Pass, ...]] = ("step",)
+    drafts_ahead: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.ahead >= 0, "method.ahead", self.ahead, "needs tokens >= 0")
@@ -44,7 +43,7 @@ class Amusd(Method):
         """Decode every sequence of the session."""
         while rows := (yield from session.admit()):
             shared = _Shared(session.env)
-            drafting = session.env.process(_draft(session, rows, shared))
+            shared.drafting = drafting = session.env.process(_draft(session, rows, shared))
             while session.rows is rows:
                 yield from self._verify(session, rows, shared)
             if session.rows or session.waiting:
@@ -52,7 +51,7 @@ class Amusd(Method):
 
     def _verify(self, session: Session, rows: Sequence[Row], shared: "_Shared") -> Wait:
         most = session.lookahead
-        while shared.lost or any(shared.misses(row, min(self.ahead, most)) for row in rows):
+        while shared.drafting.is_alive and shared.misses(rows, min(self.ahead, most)):
             yield shared.news
         lengths = [min(len(row.ahead), most) for row in rows]
         yield from session.exchange(rows, max(lengths))
@@ -78,6 +77,8 @@ class _Shared:
         Whether drafted tokens were rejected and the draft has not looked yet.
     news
         Happens when one of the two has something new for the other.
+    drafting
+        The draft's process: it ends when the draft is lost.
 
     """
 
@@ -87,11 +88,14 @@ class _Shared:
 
     def __post_init__(self) -> None:
         self.news: Event = self.env.event()
+        self.drafting: Process
 
-    def misses(self, row: Row, ahead: int) -> bool:
-        """Return whether fewer tokens were shown past the committed ones, of those still needed."""
-        shown = max(self.shown.get(row.seq, 0) - row.context, len(row.ahead))
-        return shown < min(ahead, row.left - 1)
+    def misses(self, rows: Sequence[Row], ahead: int) -> bool:
+        """Return whether the target has to wait for the draft to look, or for so many tokens."""
+        return self.lost or any(self._shown(row) < min(ahead, row.left - 1) for row in rows)
+
+    def _shown(self, row: Row) -> int:
+        return max(self.shown.get(row.seq, 0) - row.context, len(row.ahead))
 
     def tell(self) -> None:
         """Let the other one look."""
@@ -105,7 +109,10 @@ def _draft(session: Session, rows: Sequence[Row], shared: _Shared) -> Wait:
         short = [row for row in rows if session.lookahead and len(row.ahead) < row.left - 1]
         if short:
             ends = {row.seq: row.context + len(row.ahead) + 1 for row in short}
-            yield session.draft.run_on(short, 1)
+            drafted = yield session.draft.run_on(short, 1)
+            if not drafted:
+                shared.tell()
+                return
             shared.shown |= ends
         else:
             yield shared.news

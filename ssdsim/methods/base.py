@@ -3,7 +3,7 @@
 from typing import ClassVar, Protocol, runtime_checkable
 
 from ssdsim.acceptance.base import Sampling, Source
-from ssdsim.latency.base import Latency, Pass
+from ssdsim.latency.base import Latency
 from ssdsim.machine import Machine
 from ssdsim.session import Session, Wait
 
@@ -13,13 +13,13 @@ class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
     `uses` names the options it depends on: "lookahead", "length", "tree", "policy", "backup".
-    `drafting` names the passes that its draft makes in series: a draft that goes on where it was
-    has nothing to fill. `lossless` says whether its tokens are the target's own. `simulated_only`
-    says why no real models can run it here; empty where they can.
+    `drafts_ahead` says that its draft goes on past what is being verified: so it never stops to
+    fill its cache. `lossless` says whether its tokens are the target's own. `simulated_only` says
+    why no real models can run it here; empty where they can.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
-    drafting: ClassVar[tuple[Pass, ...]] = ("step", "fill")
+    drafts_ahead: ClassVar[bool] = False
     lossless: ClassVar[bool] = True
     simulated_only: ClassVar[str] = ""
 
@@ -27,6 +27,11 @@ class Method(Protocol):
     def draft_on(self) -> str | None:
         """Where the draft runs: on its "own" devices, the "target"'s, or None without a draft."""
         return None
+
+    @property
+    def servers(self) -> int:
+        """Return how many copies of the target there are, each on devices of its own."""
+        return 1
 
     def draft_latency(self, machine: Machine) -> Latency:
         """Return the draft's service times where this method runs it."""

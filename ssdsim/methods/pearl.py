@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ssdsim.latency.base import Pass
 from ssdsim.methods.base import Method
 from ssdsim.protocol import Row
 from ssdsim.session import Session, Wait
@@ -31,7 +30,7 @@ class Pearl(Method):
     window: Literal["lookahead", "adaptive"] = "lookahead"
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead"})
     draft_on: ClassVar[Literal["own"]] = "own"
-    drafting: ClassVar[tuple[Pass, ...]] = ("step",)
+    drafts_ahead: ClassVar[bool] = True
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
