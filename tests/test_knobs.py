@@ -48,6 +48,9 @@ SLOW = (*ADAPTIVE, "backup.length_slow=1.0")  # no gain from the slow one
 LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "workload.output_tokens=60")
 LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
 LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
+DEPTHS = ("latency=constant", *SMALL)
+DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
+GROWN = (*PAIR, "tree=confident", "lookahead=4")
 BANDWIDTH = "latency.link.bandwidth=1e3"
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
 
@@ -84,6 +87,16 @@ PLUGINS = {
     "backup=ngram longest": (LOOK_UP, 1),
     "backup=ngram seconds": ((*PAIR, "backup=ngram"), 0.5),
     "backup=random seconds": ((*IID, "backup=random"), 0.5),
+    "tree=widths widths": ((*IID, "tree=widths"), "[2]"),
+    "tree=widths children": ((*WARM, "tree=widths", "lookahead=3"), "sampled"),
+    "tree=listed paths": ((*IID, "tree=listed", "lookahead=5"), DEEP),
+    "tree=confident beam": (GROWN, 1),
+    "tree=confident children": (GROWN, 2),
+    "tree=confident most": (GROWN, 9),
+    "acceptance=by_depth accept": (DEPTHS, "[0.3]"),
+    "acceptance=by_depth miss_scale": (DEPTHS, 0.9),
+    "acceptance=by_depth miss_exponent": (DEPTHS, 0.1),
+    "acceptance=by_depth miss_table": (DEPTHS, "[0.9,0.9]"),
     "acceptance=hazard at": (LLAMA, "{greedy: {hit_rate: 0.3}}"),
     "acceptance=iid alpha": (IID, 0.3),
     "acceptance=iid miss_scale": (IID, 0.9),
@@ -172,6 +185,7 @@ MAIN = {
     "method": (IID, "method=speculative"),
     "policy": (IID, "policy=oracle"),
     "backup": (MISSING, "backup=random"),
+    "tree": (IID, "tree=widths"),
     "acceptance": (PAIR, "acceptance=iid"),
     "latency": (IID, "latency=roofline"),
     "workload": (IID, "workload=closed"),  # the only one so far: its options are above

@@ -115,7 +115,7 @@ class PairText:
             # The place in the chain is part of the address: a chain must share no noise with what
             # was dropped of the one before, since a policy may have looked at that.
             uniform = self.noise.uniform(len(self.history) + place, "propose", place)
-            sent.append(self.pair.sends(self.after(tokens)[1]))
+            sent.append(self.pair.sends(self._views(tokens)[1]))
             tokens.append(sample(sent[-1], uniform))
         return self._verified(tokens, sent, speculator)
 
@@ -149,17 +149,16 @@ class PairText:
         node, rank = speculation.truth.node, speculation.truth.rank
         accepted = [speculation.tokens[index - 1] for index in speculation.way(node)]
         sent = [speculation.tokens[index - 1] for index in speculation.children(node)]
-        bonus = int(left(self.after(accepted)[1].scores, sent)[rank])
+        bonus = int(left(self._views(accepted)[1].scores, sent)[rank])
         committed = (*accepted, bonus)[:delivered]
         self.history.extend(committed)
         return committed
 
-    def views(self) -> tuple[View, View]:
-        """Return what target and draft make of the next position."""
-        return self.after(())
-
-    def after(self, drafted: Sequence[int]) -> tuple[View, View]:
+    def views(self, drafted: Sequence[int] = ()) -> tuple[View, View]:
         """Return what target and draft make of the position after these drafted tokens."""
+        return self._views(drafted)
+
+    def _views(self, drafted: Sequence[int]) -> tuple[View, View]:
         return self.pair.views([*self.history, *drafted], self.noise)
 
     def _own_ranks(self, depth: int) -> list[int]:
@@ -167,7 +166,7 @@ class PairText:
         own: list[int] = []
         ranks: list[int] = []
         for ahead in range(depth + 1):
-            target, draft = self.after(own)
+            target, draft = self._views(own)
             uniform = self.noise.uniform(len(self.history) + ahead, "bonus")
             own.append(sample(target.probabilities, uniform))
             ranks.append(rank_of(own[-1], draft.scores))
@@ -177,7 +176,7 @@ class PairText:
         self, tokens: list[int], sent: list[Array], speculator: Speculator
     ) -> Speculation:
         targets, drafts = zip(
-            *(self.after(tokens[:k]) for k in range(len(tokens) + 1)), strict=True
+            *(self._views(tokens[:k]) for k in range(len(tokens) + 1)), strict=True
         )
         node, bonus = self._verify(targets, tokens, sent)
         left_out = [*tokens, None]
