@@ -18,8 +18,10 @@ from ssdsim.config import emptied, plain_config, register_plugins, sampling_from
 from ssdsim.errors import ConfigError, require
 from ssdsim.plugins import CONF
 from ssdsim.policies.oracle import Oracle
+from ssdsim.trees.base import TokenTree
+from ssdsim.trees.chain import Chain
 
-GROUPS = ("method", "policy", "backup", "length")
+GROUPS = ("method", "policy", "backup", "length", "tree")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
 OWN = ("dtype", "topology", "prompts", "texts", "out")
@@ -112,7 +114,9 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
 
 def _setup(plain: dict[str, Any]) -> Setup:
     hints = get_type_hints(Setup)
-    values = {name: build(hints[name], plain[name], name) for name in (*GROUPS, "workload")}
+    _check_tree(build(TokenTree, plain["tree"], "tree"))
+    chosen = [name for name in (*GROUPS, "workload") if name in hints]
+    values = {name: build(hints[name], plain[name], name) for name in chosen}
     values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
@@ -126,6 +130,12 @@ def _setup(plain: dict[str, Any]) -> Setup:
     require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)
     holds_back(setup.decoding)
     return setup
+
+
+def _check_tree(tree: TokenTree) -> None:
+    """Refuse all but chains: real models are verified with no other mask so far."""
+    right = "needs tree=chain: real models draft chains alone, token trees are simulated"
+    require(isinstance(tree, Chain), "tree", type(tree).__name__.lower(), right)
 
 
 def _check_seconds(backup: Any, path: str) -> None:

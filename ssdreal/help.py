@@ -31,7 +31,7 @@ MAIN = (
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
 )
-GROUPS = ("method", "policy", "backup", "length")
+GROUPS = ("method", "policy", "backup", "length", "tree")
 PAIRS = ("smollm2", "tiny")  # those in conf/pair whose models can be run; others are shapes
 
 

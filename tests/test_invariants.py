@@ -21,6 +21,9 @@ from ssdsim.latency.jitter import Lognormal
 from ssdsim.machine import Link, Power, Slowdown
 from ssdsim.methods.speculative import Speculative
 from ssdsim.plugins import plugins
+from ssdsim.trees.chain import Chain
+from ssdsim.trees.confident import Confident
+from ssdsim.trees.widths import Widths
 from ssdsim.workload import Workload
 
 CLOSE = 1e-9
@@ -51,19 +54,34 @@ def setups(draw):
         draft_power=Power(200.0, 40.0),
     )
     policy = draw(st.sampled_from(sorted(plugins("policy"))))
+    method, lookahead = draw(st.sampled_from(METHODS)), draw(st.integers(4, 6))
+    if policy != "fixed_fanout":
+        lookahead = draw(st.integers(0, 6))
+    trees = grown(with_tokens, sampling) if "tree" in method.uses and lookahead > 1 else [Chain()]
     return Setup(
-        draw(st.sampled_from(METHODS)),
+        method,
         LanguageModel(vocabulary=8) if with_tokens else Iid(alpha=draw(st.floats(0, 1))),
         wide,
         Workload(draw(st.integers(1, 5)), 4, draw(st.integers(1, 40))),
         plugins("policy")[policy](),
         draw(st.sampled_from(BACKUPS if with_tokens else BACKUPS[:2] + BACKUPS[3:])),
-        lookahead=draw(st.integers(4 if policy == "fixed_fanout" else 0, 6)),
+        lookahead=lookahead,
         batch=draw(st.integers(1, 4)),
         sampling=sampling if with_tokens else Sampling(),
         seed=draw(st.integers(0, 99)),
         length=draw(st.sampled_from(LENGTHS if with_tokens else WITHOUT_SIGNALS)),
+        tree=draw(st.sampled_from(trees)),
     )
+
+
+def grown(with_tokens, sampling):
+    """Return trees that such a source can draft."""
+    static = [Chain(), Widths((2, 3)), Widths((1, 2))]
+    if not with_tokens:
+        return static
+    random = sampling.temperature > 0 and sampling.coupling == "maximal"
+    sampled = [Widths((2, 2), "sampled")] if random else []
+    return [*static, *sampled, Confident(beam=3, children=3, most=8)]
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -53,6 +53,9 @@ GUESSING = (*WARM, "method=speculative", "length=confidence", "workload.output_t
 ADAPTED = (*WARM, "method=speculative", "workload.output_tokens=60")
 PAYING = (*IID, "method=speculative", "workload.output_tokens=60")
 TRAINED = ("latency=constant", *SMALL, "acceptance.group=1")
+DEPTHS = ("latency=constant", *SMALL)
+DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
+GROWN = (*PAIR, "tree=confident", "lookahead=4")
 BANDWIDTH = "latency.link.bandwidth=1e3"
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
 
@@ -116,6 +119,16 @@ PLUGINS = {
     "acceptance=online rate": (TRAINED, 0.9),
     "acceptance=online group": (TRAINED, 2),
     "method=self_speculative kept": (IID, 0.3),
+    "tree=widths widths": ((*IID, "tree=widths"), "[2]"),
+    "tree=widths children": ((*WARM, "tree=widths", "lookahead=3"), "sampled"),
+    "tree=listed paths": ((*IID, "tree=listed", "lookahead=5"), DEEP),
+    "tree=confident beam": (GROWN, 1),
+    "tree=confident children": (GROWN, 2),
+    "tree=confident most": (GROWN, 9),
+    "acceptance=by_depth accept": (DEPTHS, "[0.3]"),
+    "acceptance=by_depth miss_scale": (DEPTHS, 0.9),
+    "acceptance=by_depth miss_exponent": (DEPTHS, 0.1),
+    "acceptance=by_depth miss_table": (DEPTHS, "[0.9,0.9]"),
     "acceptance=hazard at": (LLAMA, "{greedy: {hit_rate: 0.3}}"),
     "acceptance=iid alpha": (IID, 0.3),
     "acceptance=iid miss_scale": (IID, 0.9),
@@ -206,6 +219,7 @@ MAIN = {
     "method": (IID, "method=speculative"),
     "policy": (IID, "policy=oracle"),
     "backup": (MISSING, "backup=random"),
+    "tree": (IID, "tree=widths"),
     "acceptance": (PAIR, "acceptance=iid"),
     "length": (PAIR, "length=confidence"),
     "latency": (IID, "latency=roofline"),

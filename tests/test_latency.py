@@ -163,6 +163,9 @@ def test_table_refuses_what_is_malformed(passes, message):
         ("llama32_1b", 1.236, 16384),
         ("qwen3_32b", 32.762, 131072),
         ("qwen3_0.6b", 0.596, 57344),
+        ("mixtral_8x7b", 46.703, 65536),
+        ("vicuna_7b", 6.738, 262144),
+        ("vicuna_7b_eagle", 0.4645, 8192),
         ("smollm2_135m", 0.1345, 11520),
         ("smollm2_135m_draft", 0.02596, 2304),
     ],
@@ -174,7 +177,7 @@ def test_presets_have_the_published_parameter_counts(name, billions, cached):
 
 
 def test_every_preset_of_a_shape_is_tested_above_and_every_device_can_run_one():
-    assert len(list((CONF / "shape").iterdir())) == 7
+    assert len(list((CONF / "shape").iterdir())) == 10
     for path in (CONF / "device").iterdir():
         assert Roofline("llama32_1b", path.stem).seconds("step", 1, 1, 100) > 0
 
@@ -206,7 +209,12 @@ def test_a_shape_is_counted_by_hand_from_a_config(tmp_path):
         ({"vocab_size": None}, "config.json: vocab_size=None: must be a positive"),
         ({"hidden_size": "wide"}, "config.json: hidden_size='wide'"),
         ({"num_hidden_layers": 0}, "config.json: num_hidden_layers=0"),
-        ({"num_experts": 128}, "config.json: num_experts=128: must be a dense model"),
+        ({"n_routed_experts": 64}, "config.json: n_routed_experts=64: must be a dense model"),
+        ({"num_experts": 128}, "config.json: num_experts_per_tok=None"),
+        (
+            {"num_experts": 8, "num_experts_per_tok": 9},
+            "config.json: num_experts_per_tok=9: must be at most the 8 experts",
+        ),
     ],
 )
 def test_a_malformed_config_is_named(tmp_path, change, message):

@@ -1,18 +1,24 @@
 """Token trees beside the tables that were published with them."""
 
+from math import prod
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
+from scipy.optimize import brentq
 from scripted import machine
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.by_depth import ByDepth
+from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.peak import peaked
 from ssdsim.errors import ConfigError
 from ssdsim.methods.speculative import Speculative
+from ssdsim.plugins import CONF
 from ssdsim.theory import tree_length
 from ssdsim.trees.chain import Chain
+from ssdsim.trees.listed import EAGLE, Listed
 from ssdsim.trees.widths import Widths
 from ssdsim.workload import Workload
 
@@ -41,6 +47,40 @@ def test_eagle_chains_follow_from_their_acceptance_by_depth(row):
     found, ci = length(ByDepth(accept), Chain(), 5)
     assert found == pytest.approx(row.chain_tau, rel=0.06)
     assert found == pytest.approx(tree_length(accept), abs=2 * ci)
+
+
+def eagle_length(accept, curve):
+    """Return the mean tokens a round of EAGLE's tree: 1 and the chance of every node."""
+    miss = curve.miss()
+
+    def chance(path):
+        steps = zip(accept, path, strict=False)
+        return prod(
+            a if place == 0 else (1 - a) * (miss(place - 1) - miss(place)) for a, place in steps
+        )
+
+    return 1 + sum(map(chance, EAGLE))
+
+
+def test_eagles_trees_follow_from_a_miss_curve_fitted_to_one_of_them():
+    first, *others = rows("eagle_tables")
+    assert first.target == "vicuna7b"
+
+    def off(scale, row):
+        curve = Iid(miss_scale=scale, miss_exponent=0.7)
+        return eagle_length(row[["a0", "a1", "a2", "a3", "a4"]], curve) / row.tree_tau - 1
+
+    scale = brentq(off, 0.1, 1.0, args=(first,))
+    assert max(abs(off(scale, row)) for row in others) < 0.05
+    profile = OmegaConf.load(CONF / "profile" / "eagle_vicuna7b.yaml").acceptance
+    assert profile.miss_scale == pytest.approx(scale, abs=0.002)
+    assert list(profile.accept) == list(first[["a0", "a1", "a2", "a3", "a4"]])
+
+
+def test_a_simulated_tree_of_eagle_has_the_length_of_the_closed_form():
+    profile = ByDepth((0.79, 0.74, 0.72, 0.73, 0.67), miss_scale=0.767)
+    found, ci = length(profile, Listed(), 5)
+    assert found == pytest.approx(eagle_length(profile.accept, profile.surprise()), abs=2 * ci)
 
 
 SPECINFER = pytest.mark.parametrize(

@@ -40,6 +40,7 @@ WRONG = {
     ),
     "dtype": (("dtype=int4",), "dtype='int4'", "bfloat16, float32"),
     "texts": (("texts=perhaps",), "texts='perhaps'", "boolean"),
+    "a token tree": (("tree=widths",), "tree='widths'", "needs tree=chain"),
     "oracle": (("policy=oracle",), "policy='oracle'", "known beforehand"),
     "a list too long": (
         ("policy=fixed_fanout", "policy.fanout=[3,3,3]", "lookahead=1"),

@@ -60,6 +60,12 @@ PLUGINS = {
 }
 REFUSED = {
     "policy=oracle budget": "policy='oracle'",
+    "tree=confident beam": "tree='confident': needs tree=chain",
+    "tree=confident children": "tree='confident': needs tree=chain",
+    "tree=confident most": "tree='confident': needs tree=chain",
+    "tree=listed paths": "tree='listed': needs tree=chain",
+    "tree=widths children": "tree='widths': needs tree=chain",
+    "tree=widths widths": "tree='widths': needs tree=chain",
     "backup=ngram seconds": "backup.seconds=1.0: has no effect",
     "backup=random seconds": "backup.seconds=1.0: has no effect",
 }
@@ -68,6 +74,7 @@ MAIN = {
     "policy": (SSD, "policy=uniform_fanout"),
     "policy.budget": (SSD, "policy.budget=3"),
     "backup": (MISSING, "backup=random"),
+    "tree": None,  # only one is possible so far: REFUSED has the others
     "workload": None,  # the only one so far: its options are below
     "workload.prompts": (SSD, "workload.prompts=3"),
     "workload.output_tokens": (SSD, "workload.output_tokens=9"),

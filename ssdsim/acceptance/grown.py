@@ -78,7 +78,7 @@ class Nodes:
     def views(self, path: Path) -> tuple[View, View]:
         """Return what target and draft make of the position after a node."""
         if path not in self.seen:
-            self.seen[path] = self.text.after(self.way(path))
+            self.seen[path] = self.text.views(self.way(path))
         return self.seen[path]
 
     def way(self, path: Path) -> tuple[int, ...]:

@@ -135,7 +135,7 @@ class PairText:
             # was dropped of the one before, since a policy may have looked at that.
             at = len(self.history) + place
             uniform = self.noise.uniform(at, "propose", self.done + place)
-            sent.append(self.pair.sends(self.after(tokens)[1]))
+            sent.append(self.pair.sends(self._views(tokens)[1]))
             tokens.append(sample(sent[-1], uniform))
         return tokens, sent
 
@@ -180,19 +180,18 @@ class PairText:
         node, rank = speculation.truth.node, speculation.truth.rank
         accepted = [speculation.tokens[index - 1] for index in speculation.way(node)]
         sent = [speculation.tokens[index - 1] for index in speculation.children(node)]
-        bonus = int(left(self.after(accepted)[1].scores, sent)[rank])
+        bonus = int(left(self._views(accepted)[1].scores, sent)[rank])
         committed = (*accepted, bonus)[:delivered]
         self.history.extend(committed)
         self.done = self.done + len(committed) if speculation.continued else 0
         self.said = self.said[len(committed) :]
         return committed
 
-    def views(self) -> tuple[View, View]:
-        """Return what target and draft make of the next position."""
-        return self.after(())
-
-    def after(self, drafted: Sequence[int]) -> tuple[View, View]:
+    def views(self, drafted: Sequence[int] = ()) -> tuple[View, View]:
         """Return what target and draft make of the position after these drafted tokens."""
+        return self._views(drafted)
+
+    def _views(self, drafted: Sequence[int]) -> tuple[View, View]:
         return self.pair.views([*self.history, *drafted], self.noise)
 
     def _own_ranks(self, depth: int) -> list[int]:
@@ -200,7 +199,7 @@ class PairText:
         own: list[int] = []
         ranks: list[int] = []
         for ahead in range(depth + 1):
-            target, draft = self.after(own)
+            target, draft = self._views(own)
             uniform = self.noise.uniform(len(self.history) + ahead, "bonus")
             own.append(sample(target.probabilities, uniform))
             ranks.append(rank_of(own[-1], draft.scores))
@@ -215,7 +214,7 @@ class PairText:
         return replace(told, chances=tuple(map(_chance, targets, sent, tokens)))
 
     def _views_along(self, tokens: list[int]) -> list[tuple[View, View]]:
-        return [self.after(tokens[:k]) for k in range(len(tokens) + 1)]
+        return [self._views(tokens[:k]) for k in range(len(tokens) + 1)]
 
     def _told(
         self,

@@ -81,7 +81,7 @@ class Roofline:
         require(batch >= 1, "batch", batch, "must be at least 1")
         require(tokens >= 1, "tokens", tokens, "must be at least 1")
         require(context >= 0, "context", context, "must be at least 0")
-        memory = self.memory_seconds(batch, context)
+        memory = self.memory_seconds(batch, context, tokens)
         compute = self.compute_seconds(batch, tokens, context)
         knee = self.knee or self.hardware.knee
         # Scaled by the longer one: powers of microseconds vanish at a large knee.
@@ -93,10 +93,13 @@ class Roofline:
         """Return the same model over that many devices; `ConfigError` if it does not fit them."""
         return replace(self, devices=devices)
 
-    def memory_seconds(self, batch: int, context: int) -> float:
-        """Return the seconds of reading the weights, and `batch` caches of `context` tokens."""
+    def memory_seconds(self, batch: int, context: int, tokens: int = 1) -> float:
+        """Return the seconds of reading the weights, and `batch` caches of `context` tokens.
+
+        Of a mixture of experts, those are read that the tokens go through (`Shape.read`).
+        """
         shape, hardware = self.dimensions, self.hardware
-        weights = shape.multiplied * self.weight_bytes / self.devices
+        weights = shape.read(tokens) * self.weight_bytes / self.devices
         # A key-value head is not split: beyond kv_heads devices, they keep copies.
         share = min(self.devices, shape.kv_heads)
         caches = batch * context * shape.cached * self._state_bytes / share
