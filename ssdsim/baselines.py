@@ -95,7 +95,7 @@ def _speed(run: Run) -> float:
 def _spread(setup: Setup) -> Setup | None:
     if setup.method.draft_on != "own":
         return setup
-    devices = setup.machine.target.devices + setup.machine.draft.devices
+    devices = setup.machine.target.devices + setup.method.drafts * setup.machine.draft.devices
     machine = setup.machine.spread(devices)
     return replace(setup, machine=machine) if machine else None
 

@@ -67,7 +67,8 @@ class Contention:
             lane.advance()
         self.busy = {name: lane for name, lane in self.busy.items() if not lane.finished()}
         for name, lane in self.busy.items():
-            lane.plan(1.0 / self.slowdown[name] if len(self.busy) > 1 else 1.0)
+            factor = self.slowdown[name.rstrip("0123456789")]  # draft1 is a draft
+            lane.plan(1.0 / factor if len(self.busy) > 1 else 1.0)
 
 
 class SharedLane(Lane):

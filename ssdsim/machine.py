@@ -167,16 +167,21 @@ class Machine:
             return None
         return replace(self, target=target, colocated=colocated)
 
-    def devices(self, draft_on: str | None) -> list[dict[str, Any]]:
+    def devices(self, draft_on: str | None, drafts: int = 1) -> list[dict[str, Any]]:
         """Describe the devices in use, as `run.json` lists them.
 
-        `draft_on` is "own", "target" or None for a method without a draft.
+        `draft_on` is "own", "target" or None for a method without a draft; `drafts` have devices
+        each.
         """
         lanes = ["target", "draft"] if draft_on == "target" else ["target"]
         found = [_describe("target", lanes, self.target, self.target_power)]
-        if draft_on == "own":
-            found.append(_describe("draft", ["draft"], self.draft, self.draft_power))
-        return found
+        names = draft_lanes(drafts) if draft_on == "own" else []
+        return found + [_describe(name, [name], self.draft, self.draft_power) for name in names]
+
+
+def draft_lanes(drafts: int) -> list[str]:
+    """Name the lanes of so many drafts: draft, draft1, ..."""
+    return ["draft", *(f"draft{number}" for number in range(1, drafts))]
 
 
 def _describe(name: str, lanes: list[str], model: Latency, power: Power | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What is checked of a `Setup` before it runs, so that no run dies half way."""
 
 from collections.abc import Iterator
+from math import ceil
 from typing import TYPE_CHECKING
 
 from ssdsim.acceptance.base import Source
@@ -58,7 +59,7 @@ def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
         yield setup.draft_latency, "fill", rows
     if drafts and "policy" in setup.method.uses:
         yield setup.draft_latency, "glue", width
-        yield setup.draft_latency, "tree", rows * _branches(setup)
+        yield setup.draft_latency, "tree", ceil(rows * _branches(setup) / method.drafts)
 
 
 def _branches(setup: "Setup") -> int:

@@ -43,6 +43,8 @@ class Session:
         Where rounds and sequences are written down.
     retired
         Called with every finished sequence.
+    assistants
+        More drafts, where several share the speculation cache.
     seed
         Of every random stream, for methods that toss coins of their own.
 
@@ -59,8 +61,14 @@ class Session:
     waiting: list[Row]
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
+    assistants: Sequence[Draft] = ()
     seed: int = 0
     rows: list[Row] = field(default_factory=list)
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """All drafts; the first one drafts alone where nothing is shared."""
+        return [self.draft, *self.assistants]
 
     def admit(self) -> Wait:
         """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
@@ -85,6 +93,7 @@ class Session:
 
     def end(self, row: Row, speculation: Speculation, outcome: Outcome) -> None:
         """End a row's round with the outcome of its verify."""
+        row.outcome = outcome
         whole = speculation.depth(outcome.node) + 1
         ids = self.target.commit(row, speculation, min(whole, row.left))
         delivered = len(ids) or min(whole, row.left)
@@ -138,9 +147,9 @@ class Session:
     def _compute_prompts(self, rows: list[Row]) -> Wait:
         target = self.target.prefill(rows)
         if self.draft_on == "own":  # side by side
-            draft = self.draft.prefill(rows)
+            drafts = [draft.prefill(rows) for draft in self.drafts]
             yield target
-            yield draft
+            yield from drafts
             return
         yield target
         if self.draft_on == "target":

@@ -12,7 +12,7 @@ from ssdsim.errors import require
 from ssdsim.lanes import Contention, Lane
 from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
-from ssdsim.machine import Machine
+from ssdsim.machine import Machine, draft_lanes
 from ssdsim.methods.base import Method
 from ssdsim.padding import padded
 from ssdsim.policies.base import Policy
@@ -88,7 +88,7 @@ class Simulation:
         check_source(setup, source)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
-        target, draft = self._workers(source)
+        target, (draft, *assistants) = self._workers(source)
         self.session = Session(
             env=self.env,
             target=target,
@@ -101,6 +101,7 @@ class Simulation:
             waiting=[self._row(source, seq) for seq in range(setup.workload.prompts)],
             recorder=self.recorder,
             retired=retired,
+            assistants=assistants,
             seed=setup.seed,
         )
 
@@ -111,7 +112,8 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        devices = self.setup.machine.devices(self.setup.method.draft_on)
+        method = self.setup.method
+        devices = self.setup.machine.devices(method.draft_on, method.drafts)
         return result(self.setup, self.recorder, self.env.now, devices, "sim", self.complete)
 
     def _row(self, source: Source, seq: int) -> Row:
@@ -130,7 +132,7 @@ class Simulation:
         self.recorder.sequences.append(record)
         return Row(record, left=workload.output_tokens, context=length, ready=0.0)
 
-    def _workers(self, source: Source) -> tuple[SimulatedTarget, SimulatedDraft]:
+    def _workers(self, source: Source) -> tuple[SimulatedTarget, list[SimulatedDraft]]:
         setup, machine = self.setup, self.setup.machine
         own = setup.method.draft_on != "target"
         lane, drawing = self._lanes(), machine.sampling.under(setup.sampling)
@@ -144,17 +146,20 @@ class Simulation:
             source,
             padded(setup, source),
         )
-        draft = SimulatedDraft(
-            lane("draft", "draft" if own else "target"),
-            setup.draft_latency,
-            self.recorder,
-            _factors(machine.draft_jitter, setup.seed, "draft jitter"),
-            machine.dispatch,
-            drawing,
-            source.vocabulary,
-            exchange_seconds(machine, setup.sampling, setup.method.draft_on),
-        )
-        return target, draft
+        drafts = [
+            SimulatedDraft(
+                lane(name, name if own else "target"),
+                setup.draft_latency,
+                self.recorder,
+                _factors(machine.draft_jitter, setup.seed, f"{name} jitter"),
+                machine.dispatch,
+                drawing,
+                source.vocabulary,
+                exchange_seconds(machine, setup.sampling, setup.method.draft_on),
+            )
+            for name in draft_lanes(setup.method.drafts)
+        ]
+        return target, drafts
 
     def _lanes(self) -> Callable[[str, str], Lane]:
         slowdown = asdict(self.setup.machine.slowdown)

@@ -13,18 +13,26 @@ class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
     `uses` names the options it depends on: "lookahead", "policy", "backup". `lossless` says
-    whether its tokens are the target's own. `simulated_only` says why no real models can run it
-    here; empty where they can.
+    whether its tokens are the target's own.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
     lossless: ClassVar[bool] = True
-    simulated_only: ClassVar[str] = ""
 
     @property
     def draft_on(self) -> str | None:
         """Where the draft runs: on its "own" devices, the "target"'s, or None without a draft."""
         return None
+
+    @property
+    def drafts(self) -> int:
+        """How many drafts there are, each on devices of its own if there are several."""
+        return 1
+
+    @property
+    def simulated_only(self) -> str:
+        """Why no real models can run it here; empty where they can."""
+        return ""
 
     def draft_latency(self, machine: Machine) -> Latency:
         """Return the draft's service times where this method runs it."""
