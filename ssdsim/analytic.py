@@ -54,6 +54,7 @@ def _check(setup: Setup) -> None:
     noise = (machine.target_jitter, machine.draft_jitter)
     covered = {
         "method": isinstance(setup.method, Autoregressive | Speculative | Ssd),
+        "method.drafts": setup.method.drafts == 1,
         "policy": isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify",
         "backup": isinstance(setup.backup, Jit | Random),
         "length": isinstance(setup.length, Fixed),

@@ -98,10 +98,10 @@ def _speed(run: Run) -> float:
 def _spread(setup: Setup) -> Setup | None:
     if setup.method.draft_on != "own":
         return setup
-    targets = setup.method.servers * setup.machine.target.devices
-    devices = targets + setup.machine.draft.devices
-    machine = setup.machine.spread(devices)
-    return replace(setup, machine=machine) if machine else None
+    method, machine = setup.method, setup.machine
+    devices = method.servers * machine.target.devices + method.drafts * machine.draft.devices
+    spread = machine.spread(devices)
+    return replace(setup, machine=spread) if spread else None
 
 
 def _enter(run: Run, name: str, other: Run | None) -> None:

@@ -72,7 +72,7 @@ class Contention:
             lane.advance()
         self.busy = {name: lane for name, lane in self.busy.items() if not lane.finished()}
         for name, lane in self.busy.items():
-            party = name.rstrip("0123456789")  # servers of one model are slowed alike
+            party = name.rstrip("0123456789")  # target1 is a target, draft1 a draft
             lane.plan(1.0 / self.slowdown[party] if len(self.busy) > 1 else 1.0)
 
 

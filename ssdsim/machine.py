@@ -167,24 +167,27 @@ class Machine:
             return None
         return replace(self, target=target, colocated=colocated)
 
-    def devices(self, draft_on: str | None, servers: int = 1) -> list[dict[str, Any]]:
+    def devices(
+        self, draft_on: str | None, servers: int = 1, drafts: int = 1
+    ) -> list[dict[str, Any]]:
         """Describe the devices in use, as `run.json` lists them.
 
         `draft_on` is "own", "target" or None for a method without a draft; `servers` of the target
-        have devices each.
+        and drafts on devices of their own have devices each.
         """
-        lanes = ["target", "draft"] if draft_on == "target" else ["target"]
-        names = server_names(servers)
-        of = {**{name: [name] for name in names}, "target": lanes}
-        found = [_describe(name, of[name], self.target, self.target_power) for name in names]
-        if draft_on == "own":
-            found.append(_describe("draft", ["draft"], self.draft, self.draft_power))
-        return found
+        lanes = {name: [name] for name in lanes_of("target", servers)}
+        if draft_on == "target":
+            lanes["target"].append("draft")
+        own = lanes_of("draft", drafts) if draft_on == "own" else []
+        return [
+            *(_describe(name, on, self.target, self.target_power) for name, on in lanes.items()),
+            *(_describe(name, [name], self.draft, self.draft_power) for name in own),
+        ]
 
 
-def server_names(servers: int) -> list[str]:
-    """Return what the lanes and devices of so many copies of the target are called."""
-    return ["target", *(f"target{number}" for number in range(1, servers))]
+def lanes_of(model: str, copies: int) -> list[str]:
+    """Name the lanes of so many copies of a model: target, target1, ..."""
+    return [model, *(f"{model}{number}" for number in range(1, copies))]
 
 
 def _describe(name: str, lanes: list[str], model: Latency, power: Power | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What is checked of a `Setup` before it runs, so that no run dies half way."""
 
 from collections.abc import Iterator
+from math import ceil
 from typing import TYPE_CHECKING
 
 from ssdsim.acceptance.base import Source
@@ -90,7 +91,8 @@ def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
         yield setup.draft_latency, "tree", rows * most
     if "policy" in method.uses:
         yield setup.draft_latency, "glue", width
-        yield setup.draft_latency, "tree", rows * most * _branches(setup)
+        most *= ceil(rows * _branches(setup) / method.drafts)
+        yield setup.draft_latency, "tree", most
 
 
 def _branches(setup: "Setup") -> int:

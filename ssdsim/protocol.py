@@ -35,6 +35,8 @@ class Row:
         Rounds ended so far.
     ready
         When it last had nothing in flight, seconds.
+    outcome
+        How the last verify ended.
     cached
         The speculation the next verify takes, once known.
     hit
@@ -60,6 +62,7 @@ class Row:
     tokens: list[int] = field(default_factory=list)
     ends: frozenset[int] = frozenset()
     round: int = 0
+    outcome: Outcome | None = None
     cached: Speculation | None = None
     hit: bool | None = None
     predicted: int = 0

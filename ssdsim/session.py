@@ -45,6 +45,8 @@ class Session:
         Where rounds and sequences are written down.
     retired
         Called with every finished sequence.
+    assistants
+        More drafts, where several share the speculation cache.
     seed
         Of every random stream, for methods that toss coins of their own.
     length
@@ -69,6 +71,7 @@ class Session:
     waiting: list[Row]
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
+    assistants: Sequence[Draft] = ()
     seed: int = 0
     length: Control | None = None
     round_seconds: Callable[[float, float], float] = add
@@ -77,6 +80,11 @@ class Session:
 
     def __post_init__(self) -> None:
         self.servers = self.servers or [self.target]
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """All drafts; the first one drafts alone where nothing is shared."""
+        return [self.draft, *self.assistants]
 
     def admit(self) -> Wait:
         """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
@@ -115,6 +123,7 @@ class Session:
         self, row: Row, speculation: Speculation, outcome: Outcome, server: Target | None = None
     ) -> None:
         """End a row's round with the outcome of its verify by `server`; None: by the target."""
+        row.outcome = outcome
         whole = speculation.depth(outcome.node) + 1
         continued = self.draft.continued(row, speculation)
         ids = (server or self.target).commit(row, speculation, min(whole, row.left))
@@ -184,7 +193,7 @@ class Session:
     def _compute_prompts(self, rows: list[Row]) -> Wait:
         targets = [server.prefill(rows) for server in self.servers]
         if self.draft_on == "own":  # side by side
-            targets.append(self.draft.prefill(rows))
+            targets += [draft.prefill(rows) for draft in self.drafts]
         yield from targets
         if self.draft_on == "target":
             yield self.draft.prefill(rows)

@@ -14,7 +14,7 @@ from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.lengths.base import Control, Length
 from ssdsim.lengths.fixed import Fixed
-from ssdsim.machine import Machine, server_names
+from ssdsim.machine import Machine, lanes_of
 from ssdsim.methods.base import Method
 from ssdsim.padding import padded
 from ssdsim.policies.base import Policy
@@ -30,6 +30,9 @@ from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 from ssdsim.workers import SimulatedDraft, SimulatedTarget, exchange_seconds
 from ssdsim.workload import Workload
+
+Lanes = Callable[[str, str], Lane]
+"""Makes a lane of this name on this device."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,9 @@ class Simulation:
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
         length = setup.control.start(setup.lookahead)
-        servers, draft = self._workers(source, length)
+        lane = self._lanes()
+        servers = self._servers(source, lane)
+        draft, *assistants = self._drafts(source, lane, length)
         self.session = Session(
             env=self.env,
             target=servers[0],
@@ -121,6 +126,7 @@ class Simulation:
             ],
             recorder=self.recorder,
             retired=retired,
+            assistants=assistants,
             seed=setup.seed,
             length=length,
             round_seconds=setup.method.round_seconds,
@@ -135,7 +141,7 @@ class Simulation:
     def result(self) -> Run:
         """Return what there is so far."""
         method = self.setup.method
-        devices = self.setup.machine.devices(method.draft_on, method.servers)
+        devices = self.setup.machine.devices(method.draft_on, method.servers, method.drafts)
         return result(self.setup, self.recorder, self.env.now, devices, "sim", self.complete)
 
     def _row(self, source: Source, seq: int, tokens: int) -> Row:
@@ -154,43 +160,45 @@ class Simulation:
         self.recorder.sequences.append(record)
         return Row(record, tokens, context=length, ready=0.0, step=workload.step(seq))
 
-    def _workers(
-        self, source: Source, length: Control
-    ) -> tuple[list[SimulatedTarget], SimulatedDraft]:
+    def _servers(self, source: Source, lane: Lanes) -> list[SimulatedTarget]:
         setup, machine = self.setup, self.setup.machine
-        own = setup.method.draft_on != "target"
-        lane, drawing = self._lanes(), machine.sampling.under(setup.sampling)
         shape = padded(setup, source)
         jitter = _factors(machine.target_jitter, setup.seed, "target jitter")
-        servers = [
+        return [
             SimulatedTarget(
                 lane(name, name),
                 machine.target,
                 self.recorder,
                 jitter,
                 machine.dispatch,
-                drawing,
+                machine.sampling.under(setup.sampling),
                 source,
                 shape,
                 tree=setup.tree,
             )
-            for name in server_names(setup.method.servers)
+            for name in lanes_of("target", setup.method.servers)
         ]
-        draft = SimulatedDraft(
-            lane("draft", "draft" if own else "target"),
-            setup.draft_latency,
-            self.recorder,
-            _factors(machine.draft_jitter, setup.seed, "draft jitter"),
-            machine.dispatch,
-            drawing,
-            source.vocabulary,
-            exchange_seconds(machine, setup.sampling, setup.method.draft_on),
-            length,
-            setup.tree,
-        )
-        return servers, draft
 
-    def _lanes(self) -> Callable[[str, str], Lane]:
+    def _drafts(self, source: Source, lane: Lanes, length: Control) -> list[SimulatedDraft]:
+        setup, machine = self.setup, self.setup.machine
+        own = setup.method.draft_on != "target"
+        return [
+            SimulatedDraft(
+                lane(name, name if own else "target"),
+                setup.draft_latency,
+                self.recorder,
+                _factors(machine.draft_jitter, setup.seed, f"{name} jitter"),
+                machine.dispatch,
+                machine.sampling.under(setup.sampling),
+                source.vocabulary,
+                exchange_seconds(machine, setup.sampling, setup.method.draft_on),
+                length,
+                setup.tree,
+            )
+            for name in lanes_of("draft", setup.method.drafts)
+        ]
+
+    def _lanes(self) -> Lanes:
         slowdown = asdict(self.setup.machine.slowdown)
         if max(slowdown.values()) > 1:
             return Contention(self.env, slowdown).lane

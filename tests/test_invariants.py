@@ -20,6 +20,7 @@ from ssdsim.backups.random import Random
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.machine import Link, Power, Slowdown
 from ssdsim.methods.speculative import Speculative
+from ssdsim.methods.ssd import Ssd
 from ssdsim.plugins import plugins
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
@@ -28,7 +29,7 @@ from ssdsim.workload import Workload
 
 CLOSE = 1e-9
 
-METHODS = methods()
+METHODS = [*methods(), Ssd(drafts=3), Ssd("prune", drafts=2)]
 LENGTHS = lengths()
 WITHOUT_SIGNALS = [length for length in LENGTHS if length.needs is None]
 BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive()]

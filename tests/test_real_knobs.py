@@ -113,7 +113,7 @@ def main_keys():
 def knobs():
     for group in GROUPS:
         for name, plugin in plugins(group).items():
-            if not getattr(plugin, "simulated_only", ""):
+            if group != "method" or not plugin().simulated_only:
                 yield from (f"{group}={name} {field.name}" for field in options(plugin))
 
 
@@ -190,11 +190,11 @@ def test_option_of_a_method(name, decoded):
         for before in (SSD, WARM, BATCH)
         for value in other_values(kind, field)
     ]
-    assert True in found, found
+    assert True in found or any("is simulated only" in str(why) for why in found), found
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, kind in plugins("method").items() if kind.simulated_only]
+    "name", [name for name, kind in plugins("method").items() if kind().simulated_only]
 )
 def test_what_is_simulated_only_is_refused(name, decoded):
     found = effect(decoded, SSD, f"method={name}")

@@ -14,14 +14,12 @@ class Method(Protocol):
 
     `uses` names the options it depends on: "lookahead", "length", "tree", "policy", "backup".
     `drafts_ahead` says that its draft goes on past what is being verified: so it never stops to
-    fill its cache. `lossless` says whether its tokens are the target's own. `simulated_only` says
-    why no real models can run it here; empty where they can.
+    fill its cache. `lossless` says whether its tokens are the target's own.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
     drafts_ahead: ClassVar[bool] = False
     lossless: ClassVar[bool] = True
-    simulated_only: ClassVar[str] = ""
 
     @property
     def draft_on(self) -> str | None:
@@ -32,6 +30,16 @@ class Method(Protocol):
     def servers(self) -> int:
         """Return how many copies of the target there are, each on devices of its own."""
         return 1
+
+    @property
+    def drafts(self) -> int:
+        """How many drafts there are, each on devices of its own if there are several."""
+        return 1
+
+    @property
+    def simulated_only(self) -> str:
+        """Why no real models can run it here; empty where they can."""
+        return ""
 
     def draft_latency(self, machine: Machine) -> Latency:
         """Return the draft's service times where this method runs it."""

@@ -7,10 +7,12 @@ predicted outcome. If the real outcome is among them, the next speculation is th
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.protocol import Row, Tree
 from ssdsim.session import Session, Wait
+from ssdsim.split import prespeculate
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,26 @@ class Ssd(Method):
     redraft
         Which rows the backup drafts when a row of the batch missed: the "missing" ones, or
         "all" (as the authors' engine does).
+    drafts
+        How many drafts, on devices of their own, split the speculation cache: outcomes are dealt
+        out among them, and each reads the round's tokens to grow its share. The first one serves
+        as backup.
 
     """
 
     on_outcome: Literal["wait", "prune", "truncate"] = "wait"
     redraft: Literal["missing", "all"] = "missing"
+    drafts: int = 1
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
+
+    def __post_init__(self) -> None:
+        require(self.drafts >= 1, "method.drafts", self.drafts, "needs a number >= 1")
+
+    @property
+    def simulated_only(self) -> str:
+        """Why no real models can run it here; empty where they can."""
+        return "real runs have one draft" if self.drafts > 1 else ""
 
     def round_seconds(self, draft: float, verify: float) -> float:
         """Return what a round takes after a hit: drafting and verifying go on side by side."""
@@ -45,7 +60,7 @@ class Ssd(Method):
             verify = session.target.verify(rows, speculations)
             speculations = yield session.draft.fork(rows, speculations)
             predictions = _predict(session, rows, speculations)
-            tree = session.draft.prespeculate(rows, predictions, session.lookahead)
+            tree = prespeculate(session.drafts, rows, predictions, session.lookahead)
             outcomes = yield verify
             session.commit(speculations, outcomes)
             _observe(session, speculations, outcomes)
@@ -86,7 +101,8 @@ def _predict(
     budget = session.policy.budget
     if budget == "verify":
         verify = session.target.verify_seconds(rows, session.lookahead)
-        budget = session.draft.branches_within(verify, rows, session.lookahead)
+        each = session.draft.branches_within(verify, rows, session.lookahead)
+        budget = each * len(session.drafts)
     predictions = [session.policy.predict(speculation, budget) for speculation in speculations]
     for row, predicted in zip(rows, predictions, strict=True):
         row.predicted = len(predicted)
