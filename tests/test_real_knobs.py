@@ -28,6 +28,8 @@ FAST = "backup.length_fast=40"
 
 # For each option: where it matters, and the change.
 PLUGINS = {
+    "method=amusd ahead": (SSD, 3),
+    "method=pearl window": (SSD, "adaptive"),
     "method=speculative draft_on": (SSD, "own"),
     "method=ssd on_outcome": (WARM, "prune"),
     "method=ssd redraft": (BATCH, "all"),
@@ -58,6 +60,7 @@ PLUGINS = {
     "backup=ngram longest": ((*MISSING, "workload.output_tokens=60"), 1),
 }
 REFUSED = {
+    "method=dsi servers": "method='dsi': needs a pool of target servers",
     "policy=oracle budget": "policy='oracle'",
     "backup=ngram seconds": "backup.seconds=1.0: has no effect",
     "backup=random seconds": "backup.seconds=1.0: has no effect",
