@@ -9,6 +9,7 @@ from ssdreal.channel.messages import Chain, Line
 from ssdreal.channel.pages import Place
 from ssdsim.outcomes import Speculation, Speculator, chain
 from ssdsim.protocol import Row
+from ssdsim.trace import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,25 @@ def ahead_of(row: Row) -> tuple[int, ...]:
     start = len(row.tokens)
     drafted: tuple[int, ...] = row.text.drafted[start : start + len(row.ahead)]
     return drafted
+
+
+def take_up(
+    row: Row, ahead: list[Span], before: tuple[int, ...], tokens: tuple[int, ...], span: Span
+) -> None:
+    """Give a row what was drafted after the text `before`, unless that has parted with it."""
+    text, committed = (*before, *tokens), tuple(row.tokens)
+    if text[: len(committed)] != committed[: len(text)]:
+        row.ahead = []  # what was committed meanwhile is something else
+    elif ahead is row.ahead:
+        row.text.drafted = text
+        row.grow(ahead, span, len(before), len(tokens))
+
+
+def rank_in(text: Text) -> int:
+    """Return the rank of the bonus token among the candidates where the verify ended."""
+    node, token = text.outcome
+    known = text.ids[node] if node < len(text.ids) else ()
+    return known.index(token) if token in known else -1
 
 
 def lines_of(rows: Sequence[Row]) -> tuple[Line, ...]:

@@ -13,6 +13,7 @@ from ssdreal.channel.messages import Begin, Role
 from ssdreal.channel.pages import Pages
 from ssdreal.clock import WallClock
 from ssdreal.serving.sampling import Decoding
+from ssdreal.supported import check_method
 from ssdreal.topology import Places, kept_on
 from ssdreal.workers import RealDraft, RealTarget
 from ssdreal.workload import Workload
@@ -22,7 +23,6 @@ from ssdsim.errors import require
 from ssdsim.lengths.base import Length
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.base import Method
-from ssdsim.methods.dsi import Dsi
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.policies.base import Budget, Policy, Predictor, StaticPolicy
 from ssdsim.policies.uniform_fanout import UniformFanout
@@ -81,7 +81,7 @@ class Setup:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
-        _check_method(self.method, self.decoding)
+        check_method(self.method, self.decoding)
 
     @property
     def drafted(self) -> int:
@@ -121,18 +121,6 @@ class Setup:
         most = max(1, 0 if static else budget, *map(len, found))
         ranks = (outcome.rank for predicted in found for outcome in predicted)
         return most, max(CANDIDATES, 1 + max(ranks, default=0))
-
-
-def _check_method(method: Method, decoding: Decoding) -> None:
-    """Refuse what the workers cannot do."""
-    name = type(method).__name__.lower()
-    pool = "needs a pool of target servers, which a real run does not have"
-    require(not isinstance(method, Dsi), "method", name, pool)
-    # The bonus token is compared with one that is still being drafted when its verify begins: its
-    # probabilities would have to reach the target behind its block.
-    compared = not (method.drafts_ahead and decoding.needs_probabilities)
-    right = f"method={name} needs coupling=gumbel, or temperature=0: it compares tokens"
-    require(compared, "coupling", decoding.coupling, right)
 
 
 @dataclass(frozen=True)

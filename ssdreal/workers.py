@@ -10,7 +10,16 @@ from simpy import Event
 from ssdreal.channel.messages import Block, Done, Fork, Prefill, Speculate, Verify
 from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
-from ssdreal.drafted import Drafted, Text, ahead_of, drafted_from, lines_ahead, lines_of
+from ssdreal.drafted import (
+    Drafted,
+    Text,
+    ahead_of,
+    drafted_from,
+    lines_ahead,
+    lines_of,
+    rank_in,
+    take_up,
+)
 from ssdreal.speculation_cache import RealTree
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
@@ -153,7 +162,7 @@ class RealTarget(Worker):
             row.text.outcome = outcome
             if row.text.fork is not None:
                 yield row.text.fork  # a bonus token is named by its rank among the candidates
-        return [Outcome(row.text.outcome[0], _rank(row.text)) for row in rows]
+        return [Outcome(row.text.outcome[0], rank_in(row.text)) for row in rows]
 
 
 @dataclass(eq=False)
@@ -275,13 +284,7 @@ class RealDraft(Worker):
         chains = done.value.rows
         self.close(span, done, sum(len(drafted.tokens) for drafted in chains))
         for (row, ahead, before), drafted in zip(known, chains, strict=True):
-            text = (*before, *drafted.tokens)
-            committed = tuple(row.tokens)
-            if text[: len(committed)] != committed[: len(text)]:
-                row.ahead = []  # what was committed meanwhile is something else
-            elif ahead is row.ahead:
-                row.text.drafted = text
-                row.grow(ahead, span, len(before), len(drafted.tokens))
+            take_up(row, ahead, before, drafted.tokens, span)
         return len(chains[0].tokens)
 
     def _speculated(
@@ -311,10 +314,3 @@ class RealDraft(Worker):
             replace(speculation, candidates=candidates.beliefs)
             for speculation, candidates in zip(speculations, done.value.rows, strict=True)
         ]
-
-
-def _rank(text: Text) -> int:
-    """Return the rank of the bonus token among the candidates where the verify ended."""
-    node, token = text.outcome
-    known = text.ids[node] if node < len(text.ids) else ()
-    return known.index(token) if token in known else -1

@@ -29,6 +29,8 @@ FAST = "backup.length_fast=40"
 
 # For each option: where it matters, and the change.
 PLUGINS = {
+    "method=amusd ahead": (SSD, 3),
+    "method=pearl window": (SSD, "adaptive"),
     "method=speculative draft_on": (SSD, "own"),
     "method=ssd on_outcome": (WARM, "prune"),
     "method=ssd redraft": (BATCH, "all"),
@@ -59,6 +61,7 @@ PLUGINS = {
     "backup=ngram longest": ((*MISSING, "workload.output_tokens=60"), 1),
 }
 REFUSED = {
+    "method=dsi servers": "method='dsi': needs a pool of target servers",
     "policy=oracle budget": "policy='oracle'",
     "tree=confident beam": "tree='confident': needs tree=chain",
     "tree=confident children": "tree='confident': needs tree=chain",

@@ -16,6 +16,7 @@ from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.geometric_fanout import GeometricFanout
@@ -35,6 +36,7 @@ METHODS = [
     {"method": Ssd(), "lookahead": 3, "policy": UniformFanout(fanout=1)},
     {"method": Ssd(), "lookahead": 4, "policy": UniformFanout(fanout=3)},
     {"method": Ssd(), "lookahead": 2, "policy": GeometricFanout(budget=9)},
+    {"method": Pearl(), "lookahead": 4},
 ]
 
 
