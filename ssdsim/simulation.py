@@ -71,6 +71,11 @@ class Setup:
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
 
     @property
+    def sent(self) -> Sampling:
+        """How the tokens that the draft sends are sampled: as in greedy decoding, if not at all."""
+        return self.sampling if self.tree.sampled else Sampling()
+
+    @property
     def draft_latency(self) -> Latency:
         """Service times of the draft where the method runs it."""
         return self.method.draft_latency(self.machine)
@@ -158,7 +163,7 @@ class Simulation:
             machine.dispatch,
             drawing,
             source.vocabulary,
-            exchange_seconds(machine, setup.sampling, setup.method.draft_on),
+            exchange_seconds(machine, setup.sent, setup.method.draft_on),
             tree=setup.tree,
         )
         return target, draft
