@@ -330,7 +330,7 @@ def test_trees_that_cannot_be_are_refused_before_they_are_drafted(acceptance, sa
 
 def test_eagles_tree_has_its_published_size():
     tree = Listed()
-    assert (tree.nodes(5), max(map(len, tree.paths))) == (25, 5)
+    assert (tree.nodes(5), max(map(len, tree.listed))) == (25, 5)
     assert [tree.nodes(depth) for depth in range(6)] == [0, 4, 12, 20, 23, 25]
     assert tree.passes(5) == (1, 4, 4, 1, 1)  # those of a level that have children
     tree.check(5)
@@ -347,7 +347,6 @@ def test_a_chain_that_is_listed_is_the_chain():
 @pytest.mark.parametrize(
     ("paths", "said"),
     [
-        ((), r"tree.paths=\[\]"),
         (((0,), (1, 0)), r"tree.paths=\[1, 0\]: needs \[1\]"),
         (((0,), (2,)), r"tree.paths=\[2\]: needs \[1\]"),
         (((0,), (0,)), r"tree.paths=\[0\]"),
