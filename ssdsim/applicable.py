@@ -143,6 +143,7 @@ def _sampling_rules(setup: Setup) -> Iterator[Rule]:
     yield "temperature", "temperature" in honoured or costs, why
     yield "coupling", "coupling" in honoured or drawings.maximal != drawings.gumbel, why
     yield "saguaro", "saguaro" in honoured, why
+    yield "saguaro", setup.tree.sampled, "this tree has the draft's best candidates, no samples"
     for option in ("coupling", "saguaro", "latency.sampling"):
         yield option, sampling.temperature > 0, "decoding is greedy at temperature=0"
     for coupling in ("maximal", "gumbel"):
@@ -172,6 +173,6 @@ def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
 
 
 def _sends_probabilities(setup: Setup) -> bool:
-    link, sampling = setup.machine.link, setup.sampling
+    link, sampling = setup.machine.link, setup.sent
     wide = link.bandwidth is not None and setup.method.draft_on == "own"
     return wide and sampling.temperature > 0 and sampling.coupling == "maximal"

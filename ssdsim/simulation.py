@@ -84,6 +84,11 @@ class Setup:
         return self.length if "length" in self.method.uses else Fixed()
 
     @property
+    def sent(self) -> Sampling:
+        """How the tokens that the draft sends are sampled: as in greedy decoding, if not at all."""
+        return self.sampling if self.tree.sampled else Sampling()
+
+    @property
     def draft_latency(self) -> Latency:
         """Service times of the draft where the method runs it."""
         return self.method.draft_latency(self.machine)
@@ -191,7 +196,7 @@ class Simulation:
                 machine.dispatch,
                 machine.sampling.under(setup.sampling),
                 source.vocabulary,
-                exchange_seconds(machine, setup.sampling, setup.method.draft_on),
+                exchange_seconds(machine, setup.sent, setup.method.draft_on),
                 length,
                 setup.tree,
             )

@@ -40,7 +40,11 @@ WRONG = {
     "added to a group of settings": (("+saguaro.x=1",), "saguaro.x=1", "constant, fanout"),
     "added to a plug-in": (("+policy.x=1",), "policy.x=1", "budget, prior, ranks"),
     "unknown policy": (("policy=nosuch",), "policy=nosuch", "fixed_fanout, geometric_fanout"),
-    "unknown profile": (("profile=nosuch",), "profile=nosuch", "demo, h100x4_llama70b_1b"),
+    "unknown profile": (
+        ("profile=nosuch",),
+        "profile=nosuch",
+        "demo, eagle_vicuna7b, h100x4_llama70b_1b",
+    ),
     "unknown launcher": (("hydra/launcher=nosuch",), "nosuch", "basic, joblib"),
     "no value": (("lookahead",), "lookahead", "OPTION=VALUE"),
     "open bracket": (("policy.fanout=[3",), "policy.fanout=[3", "OPTION=VALUE"),

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from scripted import decode, machine, rounds
 
 from ssdsim import Setup, simulate
@@ -13,7 +14,9 @@ from ssdsim.acceptance.by_depth import ByDepth
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
+from ssdsim.applicable import refuse_idle_options
 from ssdsim.errors import ConfigError
+from ssdsim.machine import Link
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -327,7 +330,7 @@ def test_trees_that_cannot_be_are_refused_before_they_are_drafted(acceptance, sa
 
 def test_eagles_tree_has_its_published_size():
     tree = Listed()
-    assert (tree.nodes(5), max(map(len, tree.paths))) == (25, 5)
+    assert (tree.nodes(5), max(map(len, tree.listed))) == (25, 5)
     assert [tree.nodes(depth) for depth in range(6)] == [0, 4, 12, 20, 23, 25]
     assert tree.passes(5) == (1, 4, 4, 1, 1)  # those of a level that have children
     tree.check(5)
@@ -344,7 +347,6 @@ def test_a_chain_that_is_listed_is_the_chain():
 @pytest.mark.parametrize(
     ("paths", "said"),
     [
-        ((), r"tree.paths=\[\]"),
         (((0,), (1, 0)), r"tree.paths=\[1, 0\]: needs \[1\]"),
         (((0,), (2,)), r"tree.paths=\[2\]: needs \[1\]"),
         (((0,), (0,)), r"tree.paths=\[0\]"),
@@ -365,6 +367,34 @@ def test_a_confident_tree_needs_positive_numbers(option):
 def test_a_method_without_trees_refuses_one():
     with pytest.raises(ConfigError, match="tree='widths': method=autoregressive"):
         Simulation(Setup(Autoregressive(), IID, machine(), tree=Widths()))
+
+
+@pytest.mark.parametrize(("children", "size"), [("best", 8), ("sampled", 8 + 2 * 1000)])
+def test_probabilities_travel_for_samples_alone(children, size):
+    run = simulate(
+        Setup(
+            Speculative("own"),
+            LanguageModel(),
+            machine(link=Link(latency=0.1, bandwidth=1e6, vocabulary=1000)),
+            Workload(1, 4, 1),
+            lookahead=3,
+            sampling=WARM,
+            tree=Widths((2,), children),
+        )
+    )
+    ((start, end),) = spans(run, "transfer", "start", "end")
+    assert end - start == pytest.approx(0.2 + 6 * size / 1e6)  # two branches of three tokens
+
+
+@pytest.mark.parametrize(("tree", "idle"), [(Widths((2,)), True), (Widths((2,), "sampled"), False)])
+def test_saguaro_sampling_is_for_samples_alone(tree, idle):
+    setup = Setup(Speculative(), LanguageModel(), machine(), lookahead=3, sampling=WARM, tree=tree)
+    config = OmegaConf.create({"latency": {}})
+    if not idle:
+        refuse_idle_options(setup, config, ["saguaro.constant"])
+        return
+    with pytest.raises(ConfigError, match=r"saguaro\.constant: has no effect, this tree has"):
+        refuse_idle_options(setup, config, ["saguaro.constant"])
 
 
 # Policies over trees

@@ -45,6 +45,14 @@ class Sampled(Drafting, Protocol):
 class TokenTree(Protocol):
     """The configuration of a tree: a frozen dataclass, one file each in this folder."""
 
+    @property
+    def sampled(self) -> bool:
+        """Whether tokens are samples of the draft, so that accepting them takes its probabilities.
+
+        The draft's best candidates need none: they were proposed with certainty.
+        """
+        return False
+
     def check(self, lookahead: int) -> None:  # noqa: ARG002 - any depth, unless a tree minds
         """Raise `ConfigError` if a tree of this depth is not what the options describe."""
         return

@@ -10,6 +10,11 @@ from ssdsim.trees.base import After, Drafting, Paths, TokenTree
 class Chain(TokenTree):
     """A token a level, drawn as the draft samples: accepted by the rule of the coupling."""
 
+    @property
+    def sampled(self) -> bool:
+        """Whether tokens are samples of the draft: they are."""
+        return True
+
     def passes(self, depth: int) -> tuple[int, ...]:
         """Return 1 for every token."""
         return (1,) * depth

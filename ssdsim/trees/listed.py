@@ -27,11 +27,11 @@ class Listed(TokenTree):
     ----------
     paths
         For every node the ranks, among the draft's candidates, of the tokens on the way to it,
-        its own last; 0 is the best. EAGLE's tree by default, which needs a lookahead of 5.
+        its own last; 0 is the best. None: EAGLE's 25 nodes, which need a lookahead of 5.
 
     """
 
-    paths: tuple[tuple[int, ...], ...] = EAGLE
+    paths: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         there = {(), *self.paths}
@@ -40,16 +40,20 @@ class Listed(TokenTree):
             right = f"needs {list(needed[-1])} as well, or is there twice"
             fine = len(path) > 0 and min(path) >= 0 and there.issuperset(needed)
             require(fine and self.paths.count(path) == 1, "tree.paths", list(path), right)
-        require(len(self.paths) > 0, "tree.paths", [], "needs at least one node")
+
+    @property
+    def listed(self) -> Paths:
+        """The nodes."""
+        return self.paths or EAGLE
 
     def check(self, lookahead: int) -> None:
         """Refuse another depth than the tree's own."""
-        depth = max(map(len, self.paths))
+        depth = max(map(len, self.listed))
         require(lookahead == depth, "lookahead", lookahead, f"needs the tree's depth, {depth}")
 
     def passes(self, depth: int) -> tuple[int, ...]:
         """Return the root, then the nodes of every level that have children."""
-        continued = {path[:-1] for path in self.paths}
+        continued = {path[:-1] for path in self.listed}
         levels = Counter(map(len, continued))
         return tuple(levels[level] for level in range(depth))
 
@@ -62,5 +66,5 @@ class Listed(TokenTree):
         return self._cut(depth)
 
     def _cut(self, depth: int) -> tuple[Path, ...]:
-        ordered = sorted(self.paths, key=lambda path: (len(path), path))
+        ordered = sorted(self.listed, key=lambda path: (len(path), path))
         return tuple(path for path in ordered if len(path) <= depth)

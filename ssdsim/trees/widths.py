@@ -34,6 +34,11 @@ class Widths(TokenTree):
         fine = len(self.widths) > 0 and all(width >= 1 for width in self.widths)
         require(fine, "tree.widths", list(self.widths), "needs numbers >= 1")
 
+    @property
+    def sampled(self) -> bool:
+        """Whether tokens are samples of the draft."""
+        return self.children == "sampled"
+
     def check(self, lookahead: int) -> None:
         """Refuse more widths than levels, and trees that no target could verify."""
         listed = len(self.widths)
