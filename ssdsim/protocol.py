@@ -191,3 +191,7 @@ class Draft(Protocol):
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds `speculate` is expected to take."""
         ...
+
+    def search(self, row: Row, tokens: int) -> Event:
+        """Run the draft over `tokens` tokens of a row's text at once, to see how good it is."""
+        ...

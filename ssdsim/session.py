@@ -1,10 +1,13 @@
 """What a method works with: its workers, and the live sequences as they come and go."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
+from functools import partial
 from operator import add
 from typing import Any
 
+from numpy.random import Generator
 from simpy import Environment, Event
 
 from ssdsim.backups.base import Speculating
@@ -12,10 +15,11 @@ from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Round, Speculation
 from ssdsim.policies.base import Predictor
 from ssdsim.protocol import Draft, Row, Target
+from ssdsim.streams import stream
 from ssdsim.trace import Recorder
 from ssdsim.trace import Sequence as SequenceRecord
 
-Wait = Generator[Event, Any, Any]
+Wait = Generating[Event, Any, Any]
 """A piece of a method: it yields the events it waits for."""
 
 
@@ -49,6 +53,8 @@ class Session:
         How many tokens to draft; None: K always.
     round_seconds
         What a round takes, from what drafting and verifying take.
+    rng
+        What the method itself leaves to chance.
 
     """
 
@@ -65,6 +71,7 @@ class Session:
     retired: Callable[[SequenceRecord], None] = lambda _: None
     length: Control | None = None
     round_seconds: Callable[[float, float], float] = add
+    rng: Generator = field(default_factory=partial(stream, 0, "method"))
     rows: list[Row] = field(default_factory=list)
 
     def admit(self) -> Wait:

@@ -117,6 +117,7 @@ class Simulation:
             retired=retired,
             length=length,
             round_seconds=setup.method.round_seconds,
+            rng=stream(setup.seed, "method"),
         )
 
     def run(self) -> None:
