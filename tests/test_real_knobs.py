@@ -27,6 +27,7 @@ ADAPTIVE = (*BATCH, "backup=adaptive", "workload.output_tokens=30", "lookahead=2
 MISSING = (*SLOW, "policy=uniform_fanout", "policy.fanout=1")
 FAST = "backup.length_fast=40"
 ENDING = (*WARM, "method=speculative", "lookahead=5", "workload.output_tokens=60")
+MOVING = (*ENDING, "length.step=0.2", "length.threshold=0.1", "length.target=0.3")
 
 # For each option: where it matters, and the change.
 PLUGINS = {
@@ -65,8 +66,8 @@ PLUGINS = {
     "length=controller threshold": (ENDING, 0.01),
     "length=controller target": ((*ENDING, "length.step=0.5", "length.threshold=0.1"), 0.0),
     "length=controller step": (ENDING, 0.9),
-    "length=controller memory": ((*ENDING, "length.step=0.5"), 0.99),
-    "length=controller inertia": ((*ENDING, "length.step=0.5"), 0.1),
+    "length=controller memory": (MOVING, 0.99),
+    "length=controller inertia": (MOVING, 0.1),
     "length=goodput alpha": (WARM, 0.0),
     "length=concurrency peak": (ENDING, 2),
     "length=concurrency scale": (ENDING, 200.0),
