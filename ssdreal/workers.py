@@ -267,6 +267,10 @@ class RealDraft(Worker):
         ]
         return max(fits, default=0)
 
+    def search(self, row: Row, tokens: int) -> Event:
+        """Refuse: the layers of a real draft are chosen before it is loaded."""
+        raise NotImplementedError
+
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that `speculate` is expected to take."""
         return lookahead * self.step_seconds(rows)

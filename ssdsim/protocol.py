@@ -278,3 +278,7 @@ class Draft(Protocol):
     def step_seconds(self, rows: Sequence[Row]) -> float:
         """Return the seconds one more token a row is expected to take."""
         ...
+
+    def search(self, row: Row, tokens: int) -> Event:
+        """Run the draft over `tokens` tokens of a row's text at once, to see how good it is."""
+        ...

@@ -1,6 +1,7 @@
 """What a method works with: its workers, and the live sequences as they come and go."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
 from operator import add
 from typing import Any
@@ -15,7 +16,7 @@ from ssdsim.protocol import Draft, Row, Target
 from ssdsim.trace import Recorder
 from ssdsim.trace import Sequence as SequenceRecord
 
-Wait = Generator[Event, Any, Any]
+Wait = Generating[Event, Any, Any]
 """A piece of a method: it yields the events it waits for."""
 
 

@@ -273,6 +273,12 @@ class SimulatedDraft(Worker):
         """Start to draft `lookahead` tokens for every predicted outcome."""
         return SimulatedTree(self, rows, sum(map(len, predictions)), lookahead)
 
+    def search(self, row: Row, tokens: int) -> Event:
+        """Run the draft over `tokens` tokens of a row's text at once."""
+        seconds = self.seconds("glue", 1, tokens, row.context) * self.jitter()
+        span = self.span("search", [row], row.round, 0, tokens)
+        return self.lane.start(span, seconds, delay=self.dispatch)
+
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
         steps = self.steps_seconds(rows, len(rows), lookahead, "step")

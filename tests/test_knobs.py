@@ -52,6 +52,7 @@ LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_to
 GUESSING = (*WARM, "method=speculative", "length=confidence", "workload.output_tokens=60")
 ADAPTED = (*WARM, "method=speculative", "workload.output_tokens=60")
 PAYING = (*IID, "method=speculative", "workload.output_tokens=60")
+SEARCHED = (*IID, "workload.output_tokens=200", "acceptance.alpha=0.95", "method.match=0.8")
 TRAINED = ("latency=constant", *SMALL, "acceptance.group=1")
 DEPTHS = ("latency=constant", *SMALL)
 DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
@@ -129,6 +130,15 @@ PLUGINS = {
     "acceptance=by_depth miss_scale": (DEPTHS, 0.9),
     "acceptance=by_depth miss_exponent": (DEPTHS, 0.1),
     "acceptance=by_depth miss_table": (DEPTHS, "[0.9,0.9]"),
+    "method=swift kept": (SEARCHED, 0.3),
+    "method=swift loss": (SEARCHED, 0.4),
+    "method=swift match": (SEARCHED, 0.3),
+    "method=swift begin": (SEARCHED, 9),
+    "method=swift window": (SEARCHED, 300),
+    "method=swift guided": (SEARCHED, 1),
+    "method=swift enough": (SEARCHED, 0.5),
+    "method=swift patience": (SEARCHED, 1),
+    "method=swift most": (SEARCHED, 1),
     "acceptance=hazard at": (LLAMA, "{greedy: {hit_rate: 0.3}}"),
     "acceptance=iid alpha": (IID, 0.3),
     "acceptance=iid miss_scale": (IID, 0.9),

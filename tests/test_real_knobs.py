@@ -16,6 +16,7 @@ from ssdreal.cli import Measuring
 from ssdreal.config import GROUPS
 from ssdreal.workload import Workload
 from ssdsim.errors import ConfigError
+from ssdsim.methods.swift import Swift
 from ssdsim.plugins import CONF, options, plugins
 
 WARM = (*SSD, "temperature=1")
@@ -26,6 +27,8 @@ BATCH = (*SLOW, "workload.prompts=4", "batch=3", "policy=uniform_fanout", "polic
 ADAPTIVE = (*BATCH, "backup=adaptive", "workload.output_tokens=30", "lookahead=2")
 MISSING = (*SLOW, "policy=uniform_fanout", "policy.fanout=1")
 FAST = "backup.length_fast=40"
+ENDING = (*WARM, "method=speculative", "lookahead=5", "workload.output_tokens=60")
+MOVING = (*ENDING, "length.step=0.2", "length.threshold=0.1", "length.target=0.3")
 
 # For each option: where it matters, and the change.
 PLUGINS = {
@@ -59,9 +62,25 @@ PLUGINS = {
     "backup=adaptive length_fast": (ADAPTIVE, 40.0),
     "backup=adaptive prior": (ADAPTIVE, 1.0),
     "backup=ngram longest": ((*MISSING, "workload.output_tokens=60"), 1),
+    "length=confidence threshold": (ENDING, 0.1),
+    "length=confidence least": (ENDING, 4),
+    "length=confidence informed": (ENDING, 0.0),
+    "length=confidence prior": (ENDING, 900.0),
+    "length=controller threshold": (ENDING, 0.01),
+    "length=controller target": ((*ENDING, "length.step=0.5", "length.threshold=0.1"), 0.0),
+    "length=controller step": (ENDING, 0.9),
+    "length=controller memory": (MOVING, 0.99),
+    "length=controller inertia": (MOVING, 0.1),
+    "length=goodput alpha": (WARM, 0.0),
+    "length=concurrency peak": (ENDING, 2),
+    "length=concurrency scale": (ENDING, 200.0),
 }
 REFUSED = {
     "method=dsi servers": "method='dsi': needs a pool of target servers",
+    "length=confidence estimate": "length.estimate=",
+    "length=goodput prior": "False",  # where all passes take the same time, any α over 0 is alike
+    "method=self_speculative kept": "method='self_speculative'",
+    **{f"method=swift {field.name}": "method='swift'" for field in options(Swift)},
     "policy=oracle budget": "policy='oracle'",
     "tree=confident beam": "tree='confident': needs tree=chain",
     "tree=confident children": "tree='confident': needs tree=chain",
@@ -78,6 +97,7 @@ MAIN = {
     "policy.budget": (SSD, "policy.budget=3"),
     "backup": (MISSING, "backup=random"),
     "tree": None,  # only one is possible so far: REFUSED has the others
+    "length": (ENDING, "length=confidence"),
     "workload": None,  # the only one so far: its options are below
     "workload.prompts": (SSD, "workload.prompts=3"),
     "workload.output_tokens": (SSD, "workload.output_tokens=9"),
