@@ -16,7 +16,6 @@ from ssdsim.applicable import Rule, method_rules, refuse
 from ssdsim.building import build, check_keys, completed, make
 from ssdsim.config import emptied, plain_config, register_plugins, sampling_from
 from ssdsim.errors import ConfigError, require
-from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.plugins import CONF
 from ssdsim.policies.oracle import Oracle
 from ssdsim.trees.base import TokenTree
@@ -121,14 +120,9 @@ def _setup(plain: dict[str, Any]) -> Setup:
     values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
-    name, why = type(setup.method).__module__.rpartition(".")[2], setup.method.simulated_only
-    require(not why, "method", name, f"is simulated only, {why}")
     _check_seconds(setup.backup, "backup")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
     require(not isinstance(setup.policy, Oracle), "policy", "oracle", right)
-    right = "needs a target that leaves layers out, which only a simulation has"
-    whole = not isinstance(setup.method, SelfSpeculative)
-    require(whole, "method", type(setup.method).__module__.rpartition(".")[2], right)
     right = "needs chances known beforehand; a real run has only its draft's confidences"
     head = setup.length.needs == "chances"
     require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)

@@ -3,7 +3,6 @@
 from ssdreal.serving.sampling import Decoding
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
-from ssdsim.methods.dsi import Dsi
 
 
 def check_method(method: Method, decoding: Decoding) -> None:
@@ -12,12 +11,11 @@ def check_method(method: Method, decoding: Decoding) -> None:
     Raises
     ------
     ConfigError
-        The method needs more than one target, or a coupling that compares tokens.
+        The method is simulated only, or samples where it compares tokens.
 
     """
-    name = type(method).__name__.lower()
-    pool = "needs a pool of target servers, which a real run does not have"
-    require(not isinstance(method, Dsi), "method", name, pool)
+    name, why = type(method).__module__.rpartition(".")[2], method.simulated_only
+    require(not why, "method", name, f"is simulated only, {why}")
     # The bonus token is compared with one that is still being drafted when its verify begins: its
     # probabilities would have to reach the target behind its block.
     compared = not (method.drafts_ahead and decoding.needs_probabilities)

@@ -21,7 +21,7 @@ from ssdreal.drafted import (
     take_up,
 )
 from ssdreal.speculation_cache import RealTree
-from ssdsim.lengths.base import Control
+from ssdsim.lengths.base import Control, Stopping
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
@@ -203,7 +203,7 @@ class RealDraft(Worker):
     def run_on(self, rows: Sequence[Row], length: int) -> Event:
         """Draft `length` more tokens a row past all that it has."""
         lines = lines_ahead(rows)
-        answer = self.remote.ask(Speculate, lines, lookahead=length)
+        answer = self.remote.ask(Speculate, lines, stopping=Stopping(length))
         span = self.open("speculate", rows, self.recorder.verifies, len(rows))
         known = [(row, row.ahead, line.tokens) for row, line in zip(rows, lines, strict=True)]
         return self.env.process(self._ran_on(known, span, answer))

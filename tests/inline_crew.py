@@ -5,13 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from test_invariants import (
-    hits_were_predicted,
-    lanes_do_one_thing_at_a_time,
-    time_goes_forward,
-    tokens_are_conserved,
-    work_is_used_or_wasted,
-)
 
 from ssdreal.channel.messages import Begin, Failed, Stop, decoded, encoded
 from ssdreal.channel.remote import Remote
@@ -183,14 +176,6 @@ def tasks(prompts):
 
 def outputs(run):
     return [tuple(map(int, output)) for output in run.sequences.output]
-
-
-def obeys_the_invariants(setup, run):
-    tokens_are_conserved(setup, run)
-    time_goes_forward(run)
-    lanes_do_one_thing_at_a_time(run)
-    work_is_used_or_wasted(run)
-    hits_were_predicted(run)
 
 
 def _refuse_junk(server):

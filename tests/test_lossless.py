@@ -14,7 +14,8 @@ import pytest
 from enumerable import random_pair
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inline_crew import HERE, Faults, InlineCrew, decode, obeys_the_invariants, outputs, tasks
+from inline_crew import HERE, Faults, InlineCrew, decode, outputs, tasks
+from test_invariants import all_holds
 
 from ssdreal.audit import Flips, flips
 from ssdreal.execution import Execution, Setup
@@ -91,7 +92,7 @@ def test_the_text_is_the_targets_own(dtype, decodings, policy):
         target, draft = MODELS("tiny_target", dtype), drafts[at % 2]
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, setup.batch, setup.decoding), setup
-        obeys_the_invariants(setup, run)
+        all_holds(setup, run)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -104,7 +105,7 @@ def test_so_it_is_with_ordinary_speculation(dtype, draft_on):
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)
-        obeys_the_invariants(setup, run)
+        all_holds(setup, run)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -115,7 +116,7 @@ def test_so_it_is_where_the_draft_goes_on_ahead(dtype, method):
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)
-        obeys_the_invariants(setup, run)
+        all_holds(setup, run)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -215,7 +216,7 @@ def test_the_text_is_the_targets_own_for_any_setting(case):
     texts = prompts(setup.workload.prompts, pair.vocabulary)
     run, _ = decode(setup, pair.target, pair.draft, texts, **faults)
     assert outputs(run) == [written(pair, setup, seq, text) for seq, text in enumerate(texts)]
-    obeys_the_invariants(setup, run)
+    all_holds(setup, run)
     plain = replace(setup, method=Autoregressive(), batch=1)
     assert outputs(decode(plain, pair.target, pair.draft, texts)[0]) == outputs(run)
 
@@ -234,7 +235,7 @@ def test_ssd_samples_what_ordinary_speculation_does(case):
     run, _ = decode(setup, pair.target, pair.draft, texts, **faults)
     expected = [speculated(pair, setup, seq, text) for seq, text in enumerate(texts)]
     assert outputs(run) == expected
-    obeys_the_invariants(setup, run)
+    all_holds(setup, run)
     plain = replace(setup, method=Speculative(), batch=1)
     assert outputs(decode(plain, pair.target, pair.draft, texts)[0]) == expected
 
@@ -256,7 +257,7 @@ def test_so_it_does_on_real_models(draft, decoding):
         setup = replace(plain, method=SSDS[at % 4], policy=policy, batch=(1, 3)[at // 2 % 2])
         run, _ = decode(setup, *pair, prompts())
         assert outputs(run) == expected, name
-        obeys_the_invariants(setup, run)
+        all_holds(setup, run)
 
 
 @many
@@ -265,7 +266,7 @@ def test_sampled_runs_obey_the_invariants_too(case):
     setup, pair, faults = case
     texts = prompts(setup.workload.prompts, pair.vocabulary)
     run, _ = decode(setup, pair.target, pair.draft, texts, **faults)
-    obeys_the_invariants(setup, run)
+    all_holds(setup, run)
 
 
 def test_a_token_that_ends_the_text_is_the_last():

@@ -7,7 +7,8 @@ from multiprocessing import Pipe
 
 import pytest
 from enumerable import random_pair
-from inline_crew import HERE, Faults, InlineCrew, decode, obeys_the_invariants, outputs, tasks
+from inline_crew import HERE, Faults, InlineCrew, decode, outputs, tasks
+from test_invariants import all_holds
 from test_lossless import BACKUPS, GUMBEL, MODELS, SSDS, prompts
 
 from ssdreal.channel.messages import Fork, Grow, Stamp, Stop
@@ -80,7 +81,7 @@ def test_whatever_happens_to_messages_the_tokens_are_the_same(decoding, target, 
         setup = setup_for(method, decoding)
         run, crew = decoded(setup, target_faults=target, draft_faults=draft)
         assert outputs(run) == undisturbed(setup)
-        obeys_the_invariants(setup, run)
+        all_holds(setup, run)
         refused = [set(crew.channels[role].refused) for role in ("target", "draft")]
         drafting = {"Speculate"} if method == Speculative() else {"Speculate", "Fork", "Grow"}
         if target.double == target.replay == draft.double == draft.replay == 0:
@@ -109,7 +110,7 @@ def test_what_an_earlier_run_left_behind_changes_nothing(decoding, late):
     execution = Execution(setup, lambda: crew, HERE, tasks(TEXTS))
     execution.run()
     assert outputs(execution.result()) == undisturbed(setup)
-    obeys_the_invariants(setup, execution.result())
+    all_holds(setup, execution.result())
 
 
 def test_stops_overtake_the_commands_before_them():
@@ -141,7 +142,7 @@ def survives(setup, pair, texts, faults):
     execution.run()
     run = execution.result()
     assert run.info["complete"]
-    obeys_the_invariants(setup, run)
+    all_holds(setup, run)
     if not rounds_before:
         assert run.info["draft_lost"] is None
         return run, False

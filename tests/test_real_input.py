@@ -17,7 +17,7 @@ WRONG = {
     "an option of simulations": (("latency=constant",), "latency=constant", "--help"),
     "option of a plug-in": (("policy.nosuch=1",), "policy.nosuch=1", "budget, prior, ranks"),
     "unknown policy": (("policy=nosuch",), "policy=nosuch", "fixed_fanout, geometric_fanout"),
-    "unknown method": (("method=nosuch",), "method=nosuch", "autoregressive, speculative, ssd"),
+    "unknown method": (("method=nosuch",), "method=nosuch", "autoregressive, ctc_draft, dsi"),
     "unknown pair": (("pair=nosuch",), "pair=nosuch", "smollm2, tiny"),
     "shapes alone": (("pair=llama31_8b_1b",), "pair=llama31_8b_1b", "smollm2, tiny"),
     "no value": (("lookahead",), "lookahead", "OPTION=VALUE"),

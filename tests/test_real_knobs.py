@@ -16,7 +16,6 @@ from ssdreal.cli import Measuring
 from ssdreal.config import GROUPS
 from ssdreal.workload import Workload
 from ssdsim.errors import ConfigError
-from ssdsim.methods.swift import Swift
 from ssdsim.plugins import CONF, options, plugins
 
 WARM = (*SSD, "temperature=1")
@@ -76,11 +75,8 @@ PLUGINS = {
     "length=concurrency scale": (ENDING, 200.0),
 }
 REFUSED = {
-    "method=dsi servers": "method='dsi': needs a pool of target servers",
     "length=confidence estimate": "length.estimate=",
     "length=goodput prior": "False",  # where all passes take the same time, any α over 0 is alike
-    "method=self_speculative kept": "method='self_speculative'",
-    **{f"method=swift {field.name}": "method='swift'" for field in options(Swift)},
     "policy=oracle budget": "policy='oracle'",
     "tree=confident beam": "tree='confident': needs tree=chain",
     "tree=confident children": "tree='confident': needs tree=chain",

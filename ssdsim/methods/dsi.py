@@ -39,6 +39,7 @@ class Dsi(Method):
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead"})
     draft_on: ClassVar[Literal["own"]] = "own"
     drafts_ahead: ClassVar[bool] = True
+    simulated_only: ClassVar[str] = "real runs have no pool of target servers"
 
     def __post_init__(self) -> None:
         require(self.servers >= 1, "method.servers", self.servers, "needs a number >= 1")

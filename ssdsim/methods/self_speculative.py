@@ -6,7 +6,7 @@ method.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
@@ -28,6 +28,7 @@ class SelfSpeculative(Speculative):
 
     draft_on: Literal["target"] = field(default="target", init=False)
     kept: float = 0.6
+    simulated_only: ClassVar[str] = "no target here leaves layers out"
 
     def __post_init__(self) -> None:
         require(0 < self.kept <= 1, "method.kept", self.kept, "needs a share in (0, 1]")

@@ -12,6 +12,7 @@ lucky one may mislead.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from numpy.random import Generator, Philox
 
@@ -60,6 +61,7 @@ class Swift(SelfSpeculative):
     enough: float = 0.93
     patience: int = 300
     most: int = 1000
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
