@@ -210,20 +210,19 @@ def test_streams_are_apart():
 def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
     for sampling in (Sampling(0.0), Sampling(1.0, "gumbel")):
         outputs = set()
-        for method, length, batch in product(METHODS, LENGTHS, (1, 3)):
-            if batch == 1 or "length" in method.uses:
+        for method, batch in product([one for one in METHODS if one.lossless], (1, 3)):
+            for length in LENGTHS if "length" in method.uses else LENGTHS[:1]:
                 setup = Setup(
                     method,
                     LanguageModel(),
                     machine(),
-                    Workload(4, 4, 30),
+                    Workload(4, 4, 20),
                     lookahead=3,
                     batch=batch,
                     sampling=sampling,
                     length=length,
                 )
-                if method.lossless:
-                    outputs.add(str([list(o) for o in simulate(setup).sequences.output]))
+                outputs.add(str([list(o) for o in simulate(setup).sequences.output]))
         assert len(outputs) == 1
 
 

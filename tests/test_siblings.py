@@ -49,6 +49,7 @@ def test_sampled_siblings_write_what_the_target_would(tree):
     assert goodness(texts(tree), law()) > 0.001
 
 
+@pytest.mark.slow
 def test_siblings_that_share_their_accept_noise_do_not(monkeypatch):
     def shared(p, q, tokens, accept, uniform):
         return verify_siblings(p, q, tokens, [accept[0]] * len(tokens), uniform)
@@ -75,6 +76,7 @@ def test_the_drafts_best_children_accepted_as_samples_do_not(monkeypatch):
     assert goodness(texts(TREES[1]), law()) < 1e-6
 
 
+@pytest.mark.slow
 def test_siblings_that_share_what_draws_them_do_not(monkeypatch):
     # Two i.i.d. children may be the same token; one drawn twice is not two samples.
     def same(self, path):
