@@ -5,6 +5,7 @@ from functools import lru_cache
 from ssdsim.acceptance.positional import PositionalSource
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
+from ssdsim.draft import exchange_seconds
 from ssdsim.errors import ConfigError
 from ssdsim.expectation import Design, Expectation, Law, Times, expect_autoregressive, expect_ssd
 from ssdsim.latency.jitter import NoJitter
@@ -17,7 +18,6 @@ from ssdsim.policies.base import StaticPolicy
 from ssdsim.simulation import Setup
 from ssdsim.streams import stream
 from ssdsim.trees.chain import Chain
-from ssdsim.workers import exchange_seconds
 
 
 def expect(setup: Setup, context: int | None = None) -> Expectation:

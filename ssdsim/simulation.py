@@ -8,6 +8,7 @@ import simpy
 from ssdsim.acceptance.base import Acceptance, Sampling, Source
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
+from ssdsim.draft import SimulatedDraft, exchange_seconds
 from ssdsim.errors import require
 from ssdsim.lanes import Contention, Lane
 from ssdsim.latency.base import Latency
@@ -28,7 +29,7 @@ from ssdsim.trace import Recorder, Run
 from ssdsim.trace import Sequence as SequenceRecord
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
-from ssdsim.workers import SimulatedDraft, SimulatedTarget, exchange_seconds
+from ssdsim.workers import SimulatedTarget
 from ssdsim.workload import Workload
 
 Lanes = Callable[[str, str], Lane]

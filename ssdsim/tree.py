@@ -12,7 +12,7 @@ from ssdsim.outcomes import Speculation
 from ssdsim.protocol import Row
 
 if TYPE_CHECKING:
-    from ssdsim.workers import SimulatedDraft
+    from ssdsim.draft import SimulatedDraft
 
 
 class SimulatedTree:

@@ -47,3 +47,19 @@ def nothing_left():
     while threading.active_count() > threads or workers():
         assert time.monotonic() < deadline, (threading.enumerate(), workers())
         time.sleep(0.01)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Do without baselines."""
+    monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
+
+
+@pytest.fixture
+def crews(monkeypatch):
+    """Count the crews of threads that are hired."""
+    from real_commands import Threads
+
+    hired = []
+    monkeypatch.setattr(Threads, "__enter__", lambda crew: hired.append(crew) or crew)
+    return hired

@@ -17,20 +17,6 @@ from ssdsim import load_run
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-@pytest.fixture
-def alone(monkeypatch):
-    """Do without baselines."""
-    monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
-
-
-@pytest.fixture
-def crews(monkeypatch):
-    """Count the crews of threads that are hired."""
-    hired = []
-    monkeypatch.setattr(Threads, "__enter__", lambda crew: hired.append(crew) or crew)
-    return hired
-
-
 # The draft
 
 
