@@ -91,6 +91,7 @@ def test_autoregressive_is_the_unit():
         assert metrics["tokens_per_s"] == pytest.approx(batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0.1, 0.2, 0.25], ids=["T_p<1", "T_p=1.4", "T_p=1.75"])
 def test_theorem_7_at_100000_rounds(step):
     # A step boundary falls on the verify's end, as the theorem needs.
@@ -103,6 +104,7 @@ def test_theorem_7_at_100000_rounds(step):
     close(metrics, expected, 0.005)
 
 
+@pytest.mark.slow
 def test_theorem_7_pays_the_step_in_flight_where_none_ends_with_the_verify():
     # Steps of 0.3: the verify ends in the fourth one, which ends 0.2 later.
     setup = Setup(Ssd(on_outcome="prune"), Iid(), machine(step=0.3), policy=THREE, lookahead=7)
@@ -111,6 +113,7 @@ def test_theorem_7_pays_the_step_in_flight_where_none_ends_with_the_verify():
     close(long_run(setup, 420_000), expected, 0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0.1, 0.2])
 def test_waiting_form_at_100000_rounds(step):
     setup = Setup(Ssd(on_outcome="wait"), Iid(), machine(step=step), policy=THREE, lookahead=7)
@@ -207,6 +210,7 @@ def setups(draw):
     )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -1,5 +1,6 @@
 """All methods at once, as a user ranks them: on the same acceptance and machine."""
 
+import pytest
 from commands import TINY, run
 
 from ssdsim import load_run
@@ -25,6 +26,7 @@ def test_a_sweep_ranks_all_methods(capsys, tmp_path):
     assert len(speeds) == 1
 
 
+@pytest.mark.slow
 def test_methods_that_do_not_fit_cost_no_other(capsys, tmp_path):
     warm = ("latency=constant", "acceptance=language_model", "temperature=1")
     assert run("-m", "method=glob(*)", *warm, *TINY, f"out={tmp_path}") == 2

@@ -72,6 +72,7 @@ def steps(seen):
     return Counter(zip(seen.hit[following.notna()], following.dropna(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_log_of_the_language_model_gives_its_rounds_again():
     plain = LanguageModel(vocabulary=32, divergence=1.0)
     table = logged(rounds(plain, seed=1, tokens=80_000))
@@ -82,6 +83,7 @@ def test_a_log_of_the_language_model_gives_its_rounds_again():
     assert table.hit_rate == pytest.approx(mine.hit.mean(), abs=0.01)
 
 
+@pytest.mark.slow
 def test_another_log_is_told_apart():
     plain = LanguageModel(vocabulary=32, divergence=1.0)
     table = logged(rounds(LanguageModel(vocabulary=32, divergence=0.6), seed=1))

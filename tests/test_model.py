@@ -91,6 +91,7 @@ def test_logits_are_those_of_transformers(kind, tmp_path):
     torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_real_logits_are_those_of_transformers():
     with torch.inference_mode():
         right = catalog.huggingface("smollm2_135m", "float32")(text()).logits
@@ -98,6 +99,7 @@ def test_real_logits_are_those_of_transformers():
     torch.testing.assert_close(found, right, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_real_logits_in_bfloat16_are_as_close_to_exact_ones_as_those_of_transformers():
     whole = catalog.huggingface("smollm2_135m", "bfloat16")
     with torch.inference_mode():

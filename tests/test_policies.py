@@ -161,6 +161,7 @@ def test_topk_learns_what_the_best_fixed_fanout_was_told():
     assert learnt[0] > told[0] - 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 def test_topk_beats_the_best_static_fanout_where_positions_differ_in_difficulty(temperature):
     uneven = LanguageModel(vocabulary=32, divergence=1.0)
@@ -182,6 +183,7 @@ def test_topk_beats_the_best_static_fanout_where_positions_differ_in_difficulty(
     assert surely_better(learnt, best)
 
 
+@pytest.mark.slow
 def test_topk_beats_the_best_static_fanout_on_greedy_texts_before_they_cycle():
     # Greedy texts of so small a model end in a cycle of 2 to 6 tokens. There nothing differs in
     # difficulty, a static fan-out hits always, and learning loses a little (.992 against 1.000

@@ -59,6 +59,7 @@ def measured(asked, number):
     return simulate(theirs).metrics["tokens_per_s"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Ssd("prune"), Autoregressive()], ids=["ssd", "ar"])
 def test_intervals_hold_as_many_measurements_as_they_say(profile, method):
     asked = setup(profile, method=method)
@@ -70,6 +71,7 @@ def test_intervals_hold_as_many_measurements_as_they_say(profile, method):
     assert predicted.middle() == pytest.approx(np.median(found), rel=0.05)
 
 
+@pytest.mark.slow
 def test_an_interval_half_as_wide_does_not(profile):
     asked = setup(profile)
     predicted = profile.predict(asked, "x", replicates=60)

@@ -107,6 +107,7 @@ def test_validations_that_cannot_be_are_refused(
     assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(profile, "TRACES", tmp_path)
     monkeypatch.setattr(validate, "TRACES", tmp_path)
