@@ -144,6 +144,8 @@ class Execution:
         Its workers, from its beginning on.
     pages
         Their shared memory, while they decode; None where probabilities are not needed.
+    workers
+        Target and draft, as the method sees them.
     lost
         Why the draft was lost on the way; None if it was not.
 
@@ -151,6 +153,7 @@ class Execution:
 
     crew: Crew
     pages: Pages | None
+    workers: tuple[RealTarget, RealDraft]
 
     def __init__(
         self,
@@ -164,6 +167,7 @@ class Execution:
         self.setup, self.hire, self.places, self.tasks = setup, hire, places, tasks
         self.ends, self.retired = ends, retired
         self.complete = False
+        self.ended: float | None = None
         self.env = WallClock()
         self.recorder = Recorder()
         self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
@@ -206,14 +210,18 @@ class Execution:
         """
         with self.ready() as session:
             self.env.run(self.env.process(self.setup.method.decode(session)))
-        self.complete = True
+            self.ended, self.complete = self.env.now, True
+            for worker in self.workers:
+                self.env.run(worker.clock())
 
     def result(self) -> Run:
         """Return what there is so far."""
-        self.env.tick()
+        if self.ended is None:
+            self.env.tick()
+        now = self.env.now if self.ended is None else self.ended
         draft_on = self.setup.method.draft_on
         devices = self.places.devices(draft_on)
-        run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
+        run = result(self.setup, self.recorder, now, devices, "real", self.complete)
         run.info["draft_lost"] = self.lost
         return run
 
@@ -238,6 +246,7 @@ class Execution:
         draft = RealDraft(self.env, crew.draft, recorder, "draft", name[1], draft_paces)
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
+        self.workers = target, draft
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         return Session(
             env=self.env,
