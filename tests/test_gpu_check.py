@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+from ssdreal.gpu_checking.ceilings import ceilings
 from ssdreal.gpu_checking.course import STATE, TOO_LATE, Course, Done, Part
 
 
@@ -83,3 +84,10 @@ def test_everything_comes_back_in_one_file(tmp_path):
     for _ in range(2):  # a second archive does not hold the first
         with tarfile.open(course.pack()) as archive:
             assert sorted(archive.getnames()) == [STATE, "said.log"]
+
+
+def test_ceilings_are_rates_of_the_device():
+    found = ceilings("cpu", copied=1 << 24, side=128)
+    assert found["name"] == "cpu"
+    assert 1e8 < found["copy_bytes_per_s"] < 1e13
+    assert 1e6 < found["product_flop_per_s"] < 1e14

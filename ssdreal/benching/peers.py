@@ -97,7 +97,7 @@ def generate(peer: Peer, prompts: Sequence[Sequence[int]], tokens: int) -> Gener
 
 def weight_bytes(target: str, dtype: str) -> int:
     """Return the bytes of weights that a pass of the target reads: all but the embedding's."""
-    model = _target(target, dtype)
+    model = _target(target, dtype, "cpu")
     whole = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     embedding, head = (
         layer.weight for layer in (model.get_input_embeddings(), model.get_output_embeddings())
@@ -150,14 +150,15 @@ class _Clock:
 
 
 @cache
-def _target(name: str, dtype: str, device: str = "cpu") -> Any:
+def _target(name: str, dtype: str, device: str) -> Any:
     return _endless(huggingface(name, dtype)).to(device)
 
 
 @cache
 def _draft(target: str, name: str, dtype: str, device: str) -> Any:
     """Return the draft; one without an embedding gets the target's, and a head for all ids."""
-    model = _trimmed(target, name, dtype) if _shares_embedding(name) else huggingface(name, dtype)
+    shares = _shares_embedding(name)
+    model = _trimmed(target, name, dtype, device) if shares else huggingface(name, dtype)
     model = _endless(model).to(device)
     model.generation_config.num_assistant_tokens_schedule = "constant"
     model.generation_config.assistant_confidence_threshold = 0.0
@@ -168,7 +169,7 @@ def _shares_embedding(name: str) -> bool:
     return name not in TINY and is_draft(read_json(find_folder(name, CONFIGS) / "config.json"))
 
 
-def _trimmed(target: str, name: str, dtype: str) -> Any:
+def _trimmed(target: str, name: str, dtype: str, device: str) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -176,7 +177,8 @@ def _trimmed(target: str, name: str, dtype: str) -> Any:
     weights, ids = read_draft(folder)
     head = weights.pop("lm_head.weight")
     model = LlamaForCausalLM(LlamaConfig(**read_json(folder / "config.json")))
-    weights["embed_tokens.weight"] = _target(target, dtype).get_input_embeddings().weight.detach()
+    shared = _target(target, dtype, device).get_input_embeddings().weight
+    weights["embed_tokens.weight"] = shared.detach().cpu()
     model.model.load_state_dict(weights)
     model.lm_head = _head(head, ids, model.config.vocab_size)
     return model.to(getattr(torch, dtype)).eval()
@@ -193,6 +195,7 @@ def _head(weight: Any, ids: Any, vocabulary: int) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(weight, requires_grad=False)
+            self.ids: torch.Tensor
             self.register_buffer("ids", ids)
 
         def forward(self, hidden: torch.Tensor) -> torch.Tensor:

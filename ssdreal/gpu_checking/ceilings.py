@@ -67,12 +67,13 @@ def _seconds(work: Callable[[], object], watch: Callable[[Callable[[], object]],
 def _events(work: Callable[[], object]) -> float:
     import torch
 
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    event: Any = torch.cuda.Event
+    start, end = event(enable_timing=True), event(enable_timing=True)
     start.record()
     work()
     end.record()
     end.synchronize()
-    return start.elapsed_time(end) * 1e-3
+    return float(start.elapsed_time(end)) * 1e-3
 
 
 def _clock(work: Callable[[], object]) -> float:
