@@ -84,13 +84,16 @@ class Course:
             else:
                 yield part, self._run(part)
 
-    def pack(self) -> Path:
-        """Put all small files into one archive, and return it."""
+    def pack(self, others: Sequence[Path] = ()) -> Path:
+        """Put this folder and others into one archive, and return it."""
         path = self.folder / PACKED
+        path.unlink(missing_ok=True)
         with tarfile.open(path, "w:gz") as archive:
-            for file in sorted(self.folder.rglob("*")):
-                if file.is_file() and file != path:
-                    archive.add(file, file.relative_to(self.folder))
+            for file in sorted(self.folder.iterdir()):
+                if file != path:
+                    archive.add(file, file.name)
+            for folder in others:
+                archive.add(folder, folder.name)
         return path
 
     def _run(self, part: Part) -> Done:
