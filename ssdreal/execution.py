@@ -11,7 +11,10 @@ from simpy import Event
 from ssdreal.channel.crew import Crew
 from ssdreal.channel.messages import Begin, Role
 from ssdreal.channel.pages import Pages
+from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
+from ssdreal.models.sublayers import Sublayers
+from ssdreal.self_drafting import SelfDraft, left_out
 from ssdreal.serving.sampling import Decoding
 from ssdreal.supported import check_method
 from ssdreal.topology import Places, kept_on
@@ -92,6 +95,11 @@ class Setup:
     def control(self) -> Length:
         """The length control, where the method has use for one."""
         return self.length if "length" in self.method.uses else Fixed()
+
+    @property
+    def skipped(self) -> Sublayers | None:
+        """What the target leaves out where it drafts for itself; None where it does not."""
+        return left_out(self.method)
 
     @property
     def pass_width(self) -> int:
@@ -176,7 +184,17 @@ class Execution:
     def lost(self) -> str | None:
         """Why the draft was lost on the way; None if it was not."""
         hired = hasattr(self, "crew") and self.setup.method.draft_on
-        return self.crew.draft.lost if hired else None
+        return self.drafter.lost if hired else None
+
+    @property
+    def drafter(self) -> Remote:
+        """Who drafts: where it does so for itself, the target."""
+        return self.crew.draft if self.setup.skipped is None else self.crew.target
+
+    @property
+    def workers(self) -> list[Remote]:
+        """The target, and who drafts if that is another."""
+        return list(dict.fromkeys((self.crew.target, self.drafter)))
 
     @contextmanager
     def ready(self) -> Iterator[Session]:
@@ -190,7 +208,7 @@ class Execution:
         """
         self.crew = self.hire()
         self.env.wait = self.crew.wait
-        for remote in (self.crew.target, self.crew.draft):
+        for remote in self.workers:
             remote.attach(self.env)
         pages = self._pages()
         here = kept_on({*self.places.target.cores, *self.places.draft.cores})
@@ -226,16 +244,15 @@ class Execution:
         return run
 
     def _prepared(self) -> Generator[Event, Any, Session]:
-        """Let both workers get ready; return the session."""
-        beginnings = [
-            self.crew.target.ask(Begin, **self._begin("target")),
-            self.crew.draft.ask(Begin, **self._begin("draft")),
-        ]
-        paces = []
-        for beginning in beginnings:
+        """Let the workers get ready; return the session."""
+        beginnings = {
+            remote: remote.ask(Begin, **self._begin(remote.role)) for remote in self.workers
+        }
+        paces = {}
+        for remote, beginning in beginnings.items():
             done = yield beginning
-            paces.append(done.value.kinds if done else {})
-        return self._session(*paces)
+            paces[remote] = done.value.kinds if done else {}
+        return self._session(paces[self.crew.target], paces[self.drafter])
 
     def _session(self, target_paces: Any, draft_paces: Any) -> Session:
         setup, crew, recorder = self.setup, self.crew, self.recorder
@@ -243,7 +260,8 @@ class Execution:
         target = RealTarget(self.env, crew.target, recorder, "target", name[0], target_paces)
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
-        draft = RealDraft(self.env, crew.draft, recorder, "draft", name[1], draft_paces)
+        kind = RealDraft if setup.skipped is None else SelfDraft
+        draft = kind(self.env, self.drafter, recorder, "draft", name[1], draft_paces)
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
         self.workers = target, draft
@@ -252,7 +270,7 @@ class Execution:
             env=self.env,
             target=target,
             draft=draft,
-            policy=_WhileItLasts(predictor, crew),
+            policy=_WhileItLasts(predictor, self.drafter),
             backup=setup.backup.start(stream(setup.seed, "backup")),
             draft_on=setup.method.draft_on,
             lookahead=setup.lookahead,
@@ -278,7 +296,8 @@ class Execution:
             "seed": setup.seed,
             "cores": place.cores,
             "pages": self.pages,
-            "draft_ids": self.crew.ready["draft"].ids if self.pages else None,
+            "draft_ids": self.crew.ready[self.drafter.role].ids if self.pages else None,
+            "skipped": setup.skipped,
         }
 
     def _pages(self) -> Pages | None:
@@ -286,7 +305,7 @@ class Execution:
         if not (setup.decoding.needs_probabilities and setup.drafted):
             return None
         branches, _ = setup.branches()
-        rows = self.crew.ready["draft"].rows
+        rows = self.crew.ready[self.drafter.role].rows
         return Pages(setup.slots, branches, setup.drafted, rows)
 
     def _row(self, seq: int, task: Task) -> Row:
@@ -308,14 +327,14 @@ class _WhileItLasts:
     """A policy that predicts nothing any more once the draft is lost."""
 
     policy: Predictor
-    crew: Crew
+    draft: Remote
 
     @property
     def budget(self) -> Budget:
-        return 0 if self.crew.draft.lost else self.policy.budget
+        return 0 if self.draft.lost else self.policy.budget
 
     def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
-        if self.crew.draft.lost:
+        if self.draft.lost:
             return frozenset()
         return self.policy.predict(speculation, budget)
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from ssdreal.channel.pages import Pages, Place
+from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.sampling import Decoding
 from ssdsim.lengths.base import Stopping
 
@@ -83,6 +84,8 @@ class Begin(Message, frozen=True):
         The shared memory for probabilities; None where they are not needed.
     draft_ids
         The token ids that a row of these probabilities stands for; None: all of them.
+    skipped
+        What the target leaves out where it drafts for itself; None where it does not.
 
     """
 
@@ -98,6 +101,7 @@ class Begin(Message, frozen=True):
     cores: tuple[int, ...] = ()
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
+    skipped: Sublayers | None = None
 
 
 class Paces(Message, frozen=True):
