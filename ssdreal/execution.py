@@ -152,7 +152,7 @@ class Execution:
         Its workers, from its beginning on.
     pages
         Their shared memory, while they decode; None where probabilities are not needed.
-    workers
+    lanes
         Target and draft, as the method sees them.
     lost
         Why the draft was lost on the way; None if it was not.
@@ -161,7 +161,7 @@ class Execution:
 
     crew: Crew
     pages: Pages | None
-    workers: tuple[RealTarget, RealDraft]
+    lanes: tuple[RealTarget, RealDraft]
 
     def __init__(
         self,
@@ -229,8 +229,8 @@ class Execution:
         with self.ready() as session:
             self.env.run(self.env.process(self.setup.method.decode(session)))
             self.ended, self.complete = self.env.now, True
-            for worker in self.workers:
-                self.env.run(worker.clock())
+            for lane in self.lanes:
+                self.env.run(lane.clock())
 
     def result(self) -> Run:
         """Return what there is so far."""
@@ -264,7 +264,7 @@ class Execution:
         draft = kind(self.env, self.drafter, recorder, "draft", name[1], draft_paces)
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
-        self.workers = target, draft
+        self.lanes = target, draft
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         return Session(
             env=self.env,
