@@ -15,6 +15,7 @@ from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.adaptive import Adaptive
+from ssdsim.backups.marginal import Marginal
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.latency.jitter import Lognormal
@@ -32,7 +33,7 @@ CLOSE = 1e-9
 METHODS = [*methods(), Ssd(drafts=3), Ssd("prune", drafts=2)]
 LENGTHS = lengths()
 WITHOUT_SIGNALS = [length for length in LENGTHS if length.needs is None]
-BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive()]
+BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive(), Marginal()]
 
 
 @st.composite

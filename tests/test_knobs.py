@@ -46,6 +46,7 @@ FAST = "latency.draft.step=0.5"  # a tree takes longer than a verify
 MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
 ADAPTIVE = (*IID, *BATCH, "backup=adaptive", "workload.prompts=9", "workload.output_tokens=40")
 SLOW = (*ADAPTIVE, "backup.length_slow=1.0")  # no gain from the slow one
+WAITING = (*ADAPTIVE, "backup.length_on_hit=9")
 LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "workload.output_tokens=60")
 LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
 LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
@@ -95,6 +96,13 @@ PLUGINS = {
     "backup=adaptive length_slow": (ADAPTIVE, 1.0),
     "backup=adaptive length_fast": (ADAPTIVE, 40.0),
     "backup=adaptive prior": ((*ADAPTIVE, "backup.length_fast=40"), 1.0),
+    "backup=marginal slow": (ADAPTIVE, "{_target_: random, seconds: 0.01}"),
+    "backup=marginal fast": (SLOW, "{_target_: random, seconds: 0.01}"),
+    "backup=marginal hit_rate": (WAITING, 0.01),
+    "backup=marginal length_on_hit": (ADAPTIVE, 400.0),
+    "backup=marginal length_slow": (ADAPTIVE, 1.0),
+    "backup=marginal length_fast": (ADAPTIVE, 40.0),
+    "backup=marginal prior": ((*ADAPTIVE, "backup.length_fast=40"), 1.0),
     "backup=ngram longest": (LOOK_UP, 1),
     "backup=ngram seconds": ((*PAIR, "backup=ngram"), 0.5),
     "backup=random seconds": ((*IID, "backup=random"), 0.5),
