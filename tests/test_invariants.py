@@ -78,12 +78,12 @@ def setups(draw):
 
 def grown(with_tokens, sampling):
     """Return trees that such a source can draft."""
-    static = [Chain(), Widths((2, 3)), Widths((1, 2))]
+    trees = [Chain(), Widths((2, 3)), Widths((1, 2)), Confident(beam=3, children=3, most=8)]
     if not with_tokens:
-        return static
+        return trees
     random = sampling.temperature > 0 and sampling.coupling == "maximal"
     sampled = [Widths((2, 2), "sampled")] if random else []
-    return [*static, *sampled, Confident(beam=3, children=3, most=8)]
+    return [*trees, *sampled]
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
