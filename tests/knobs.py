@@ -3,7 +3,7 @@
 from hydra import compose, initialize
 
 from ssdsim.baselines import compare
-from ssdsim.config import register, setup_from
+from ssdsim.config import setup_from
 from ssdsim.errors import ConfigError
 from ssdsim.simulation import simulate
 
@@ -37,8 +37,7 @@ def effect(before, change):
 
 
 def setup_of(overrides):
-    """Turn overrides into a setup, as the command line does."""
-    register()
+    """Turn overrides into a setup, as the command line does; the `registered` options serve."""
     with initialize(version_base="1.3", config_path=None):
         config = compose("config", overrides=list(overrides))
     choices = {"profile": "demo"}

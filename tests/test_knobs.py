@@ -14,6 +14,8 @@ from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.plugins import GROUPS, options, plugins
 
+pytestmark = pytest.mark.usefixtures("registered")
+
 FAST = "latency.draft.step=0.5"  # a tree takes longer than a verify
 MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
 ADAPTIVE = (*IID, *BATCH, "backup=adaptive", "workload.prompts=9", "workload.output_tokens=40")

@@ -10,6 +10,8 @@ from ssdsim.latency.constant import Constant
 from ssdsim.latency.roofline import Roofline
 from ssdsim.latency.table import Table
 
+pytestmark = pytest.mark.usefixtures("registered")
+
 # The latency models, in every place. What nothing asks for there must be refused.
 PASSES = ("verify", "step", "prefill", "glue", "tree", "fill")
 MODELS = {

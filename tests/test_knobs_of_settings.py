@@ -15,6 +15,8 @@ from ssdsim.machine import Drawing, Drawings, Link, Machine, Power, Slowdown
 from ssdsim.plugins import CONF
 from ssdsim.workload import Workload
 
+pytestmark = pytest.mark.usefixtures("registered")
+
 MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
 BANDWIDTH = "latency.link.bandwidth=1e3"
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
