@@ -26,15 +26,20 @@ class SimulatedDraft(Worker):
     """The draft: contents come from the rows' texts when they are needed, time passes here.
 
     `length` says when a chain ends before its limit; `lengths` counts those that could have.
-    `tree` is what it drafts, a pass a level.
+    `asked` is what it drafts, a pass a level: as much of it as `length` leaves.
     """
 
     vocabulary: int | None
     exchange_seconds: Callable[[int], float]
     length: Control
-    tree: TokenTree = field(default_factory=Chain)
+    asked: TokenTree = field(default_factory=Chain)
     lengths: Counter[int] = field(default_factory=Counter)
     pace: float = 0.0
+
+    @property
+    def tree(self) -> TokenTree:
+        """What it drafts this round."""
+        return self.length.within(self.asked)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""

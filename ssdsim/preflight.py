@@ -53,6 +53,7 @@ def check_tree(setup: "Setup", source: Source) -> None:
     right = f"length={length} ends a chain at a token: needs tree=chain"
     require(setup.control.needs is None, "tree", shape, right)
     tree.check(setup.lookahead)
+    setup.control.start(setup.lookahead).within(tree)
     tree.speculate(source.text(0), setup.lookahead, "primary")
 
 

@@ -115,7 +115,7 @@ class Simulation:
         check_coverage(setup, source)
         length = setup.control.start(setup.lookahead)
         lane = self._lanes()
-        servers = self._servers(source, lane)
+        servers = self._servers(source, lane, length)
         draft, *assistants = self._drafts(source, lane, length)
         self.session = Session(
             env=self.env,
@@ -166,7 +166,7 @@ class Simulation:
         self.recorder.sequences.append(record)
         return Row(record, tokens, context=length, ready=0.0, step=workload.step(seq))
 
-    def _servers(self, source: Source, lane: Lanes) -> list[SimulatedTarget]:
+    def _servers(self, source: Source, lane: Lanes, length: Control) -> list[SimulatedTarget]:
         setup, machine = self.setup, self.setup.machine
         shape = padded(setup, source)
         jitter = _factors(machine.target_jitter, setup.seed, "target jitter")
@@ -181,6 +181,7 @@ class Simulation:
                 source,
                 shape,
                 tree=setup.tree,
+                length=length,
             )
             for name in lanes_of("target", setup.method.servers)
         ]

@@ -67,7 +67,8 @@ class SimulatedTree:
         """Stop after the step in flight: the winners hand over what they have."""
         if not self._running():
             return self.wait(winners)
-        return self._stop_after(max(self._steps_begun(), 1 if winners else 0))
+        least = min(1, self.length) if winners else 0
+        return self._stop_after(max(self._steps_begun(), least))
 
     def take(self, row: Row) -> Speculation:
         """Return the winning branch of `row`."""

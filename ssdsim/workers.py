@@ -9,6 +9,7 @@ from simpy import Event
 from ssdsim.acceptance.base import Source
 from ssdsim.lanes import Lane
 from ssdsim.latency.base import Latency, Pass
+from ssdsim.lengths.base import Control
 from ssdsim.machine import Drawing
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.padding import Shape
@@ -81,12 +82,14 @@ class Worker:
 class SimulatedTarget(Worker):
     """The target: what the source says comes true when the verify ends.
 
-    `shape` is that of every verify; None: as its rows are. `tree` is what it will be given.
+    `shape` is that of every verify; None: as its rows are. `tree` is what it will be given, as
+    much of it as `length` leaves.
     """
 
     source: Source
     shape: Shape | None
     tree: TokenTree = field(default_factory=Chain)
+    length: Control = field(default_factory=lambda: Control(0))
 
     def admit(self, row: Row) -> None:
         """Give the row its text and its prompt."""
@@ -152,7 +155,8 @@ class SimulatedTarget(Worker):
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds a verify of `lookahead` levels a row is expected to take."""
-        return self._verify_seconds(rows, len(rows) * (self.tree.nodes(lookahead) + 1))
+        nodes = self.length.within(self.tree).nodes(lookahead)
+        return self._verify_seconds(rows, len(rows) * (nodes + 1))
 
     def _verify_seconds(self, rows: Sequence[Row], tokens: int) -> float:
         drawn = self.drawing.target + tokens * self.drawing.target_token

@@ -1,6 +1,7 @@
-"""A command line, run inside the test's own process."""
+"""A command line, run inside the test's own process or as one of its own."""
 
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,17 @@ def run(*arguments):
     """Run `python -m ssdsim ARGUMENTS`, and return its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         return exit_code(patch, cli.main, "ssdsim", arguments)
+
+
+def command(*arguments, **options):
+    """Start `python -m ssdsim ARGUMENTS` as a process of its own."""
+    return subprocess.Popen(  # noqa: S603 - this very command
+        [sys.executable, "-m", "ssdsim", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
 
 
 def exit_code(patch, main, program, arguments):

@@ -36,6 +36,14 @@ def damaged_trace(exact_trace, tmp_path):
     return partial(damage, exact_trace, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def registered():
+    """Let Hydra know the options of a simulated run."""
+    from ssdsim.config import register
+
+    register()
+
+
 @pytest.fixture
 def nothing_left():
     """Whatever a test does, no worker outlives it."""

@@ -19,12 +19,12 @@ class ScriptedText:
     history: tuple[int, ...] = ()
 
     def speculate(self, length, speculator):
-        accepted, rank = self.script[self.at % len(self.script)]
+        accepted, rank = self._now()
         return Speculation(chain(length), speculator, truth=Outcome(min(accepted, length), rank))
 
     def ahead(self, length):
         """Let the draft be right so often, and then be corrected by the token of this rank."""
-        accepted, rank = self.script[self.at % len(self.script)]
+        accepted, rank = self._now()
         right = accepted - self.done
         truth = Outcome(length, 0) if right > length else Outcome(right, rank)
         speculator = "primary" if length else "none"
@@ -33,20 +33,23 @@ class ScriptedText:
     def grow(self, tree, depth, speculator):
         """Grow a tree: its script says of every round the ranks of the text's own tokens."""
         paths = tree.grow(depth, halving)
-        truth = landing(paths, self.script[self.at % len(self.script)])
+        truth = landing(paths, self._now())
         return Speculation(parents_of(paths), speculator, truth=truth)
 
     def propose(self, tokens, length):
-        return Speculation(chain(length), "backup", truth=Outcome(0, self.script[self.at][1]))
+        return Speculation(chain(length), "backup", truth=Outcome(0, self._now()[1]))
 
     def guess(self, length, seen):
-        accepted, rank = self.script[self.at % len(self.script)]
+        accepted, rank = self._now()
         return Speculation(chain(length), "none", truth=Outcome(min(accepted, length, seen), rank))
 
     def commit(self, speculation, delivered):
         self.done = self.done + speculation.length + 1 if speculation.continued else 0
         self.at += not speculation.continued
         return ()
+
+    def _now(self):
+        return self.script[self.at % len(self.script)]
 
 
 @dataclass

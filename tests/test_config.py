@@ -1,30 +1,15 @@
-"""From command line and files to plain objects: what is wrong is said in one line."""
-
-import json
-from dataclasses import dataclass
+"""From a command line to a setup: what is wrong is said in one line."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import TINY, refused, run
+from commands import TINY, refused
 
-from ssdsim import config, load_run
 from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
-from ssdsim.backups.adaptive import Adaptive
-from ssdsim.backups.base import Backup
-from ssdsim.backups.jit import Jit
-from ssdsim.backups.ngram import Ngram
-from ssdsim.backups.random import Random
-from ssdsim.building import build, make
-from ssdsim.errors import ConfigError
-from ssdsim.latency.base import Latency
-from ssdsim.latency.constant import Constant
-from ssdsim.latency.jitter import Jitter, Lognormal, NoJitter
-from ssdsim.machine import Link, Machine, Power
-from ssdsim.plugins import CONF, profile_files
 
 LLAMA = "profile=h100x4_llama70b_1b"
+
 
 # What is asked for, and what the line must hold: option, value, and what would be right.
 WRONG = {
@@ -166,80 +151,6 @@ def test_out_that_cannot_be_written(capsys, tmp_path):
             assert line.startswith(f"out={out}: cannot be written (")
 
 
-# Profiles
-
-
-@pytest.fixture
-def profile(tmp_path, monkeypatch):
-    """Return a function that adds a profile of this content, known as `profile=mine`."""
-    path = tmp_path / "mine.yaml"
-    monkeypatch.setattr(config, "profile_files", lambda: profile_files() | {"mine": path})
-    return path.write_text
-
-
-MALFORMED = {
-    "broken": ("acceptance: [", "mine.yaml is not readable"),
-    "empty": ("", "needs sections among acceptance, latency"),
-    "a list": ("[1, 2]", "needs sections among acceptance, latency"),
-    "wrong section": ("acceptence: iid", "found acceptence"),
-    "a number": ("acceptance: 3", "acceptance=3: needs the name of an option"),
-    "unknown option": ("acceptance: nosuch", "acceptance=nosuch: no such option"),
-    "no class": ("acceptance: {alpha: 0.5}", "needs a _target_"),
-    "wrong class": ("acceptance: {_target_: ssdsim.nosuch.X}", "acceptance='ssdsim.nosuch.X'"),
-    "another kind": (
-        "acceptance: {_target_: ssdsim.backups.jit.Jit}",
-        "acceptance: needs a Acceptance, not a Jit",
-    ),
-    "wrong key": (
-        "acceptance: {_target_: ssdsim.acceptance.iid.Iid, alfa: 1}",
-        "acceptance.alfa=1: no such option",
-    ),
-    "wrong nested key": (
-        "acceptance: {_target_: ssdsim.acceptance.hazard.Hazard, at: {a: {rate: 1}}}",
-        "acceptance.at.a.rate=1: no such option",
-    ),
-    "missing key": (
-        "latency: {_target_: ssdsim.machine.Machine}",
-        "latency.draft: needs a value, it has no default",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_profile(name, profile, capsys, tmp_path):
-    content, words = MALFORMED[name]
-    profile(content)
-    assert words in refused(capsys, tmp_path / "out", "profile=mine")
-
-
-def test_a_malformed_profile_harms_no_other(profile, tmp_path):
-    profile("acceptance: [")
-    assert run(f"out={tmp_path / 'out'}", *TINY) == 0
-
-
-def test_a_profile_bundles_sections_and_the_command_line_wins(profile, tmp_path):
-    profile(
-        "acceptance: {_target_: ssdsim.acceptance.iid.Iid, alpha: 0.25}\n"
-        "latency: constant\nworkload: {prompts: 2, output_tokens: 7}"
-    )
-    assert run(f"out={tmp_path / 'out'}", "profile=mine", "workload.output_tokens=9") == 0
-    found = json.loads((tmp_path / "out/run.json").read_text())["config"]
-    assert found["acceptance"]["alpha"] == 0.25
-    told = {"prompts": 2, "prompt_tokens": 128, "output_tokens": 9}
-    assert found["workload"] == {**told, "output_spread": 0.0, "steps": 1}
-    assert found["choices"] | {"profile": "mine", "latency": "constant"} == found["choices"]
-
-
-def test_profiles_beside_recorded_traces_are_found(tmp_path, monkeypatch):
-    (tmp_path / "traces/recorded_here").mkdir(parents=True)
-    (tmp_path / "traces/recorded_here/profile.yaml").touch()
-    (tmp_path / "traces/demo").mkdir()
-    (tmp_path / "traces/demo/profile.yaml").touch()
-    monkeypatch.setattr("ssdsim.plugins.TRACES", tmp_path / "traces")
-    assert profile_files()["recorded_here"] == tmp_path / "traces/recorded_here/profile.yaml"
-    assert profile_files()["demo"] == CONF / "profile/demo.yaml"  # conf comes first
-
-
 # Recorded traces
 
 
@@ -274,57 +185,3 @@ def test_workload_longer_than_the_trace(trace, capsys, tmp_path):
     line = refused(capsys, tmp_path / "out", *arguments)
     assert line.startswith("workload.output_tokens=21: ")
     assert "20 recorded tokens" in line
-
-
-# Building
-
-
-def test_a_plug_in_is_named_or_described():
-    assert build(Backup, "ngram", "backup") == Ngram()
-    assert build(Backup, {"_target_": "ngram", "longest": 2}, "backup") == Ngram(longest=2)
-    nested = {"_target_": "adaptive", "slow": "jit", "fast": {"_target_": "random", "seconds": 1}}
-    assert build(Backup, nested, "backup") == Adaptive(slow=Jit(), fast=Random(seconds=1.0))
-    assert build(Jitter, "none", "jitter") == NoJitter()
-    assert build(Jitter, {"_target_": "lognormal", "sigma": 1}, "jitter") == Lognormal(1.0)
-
-
-def test_a_mapping_becomes_the_dataclass_that_the_type_names():
-    constant = {"_target_": "ssdsim.latency.constant.Constant", "verify": 1, "step": 0}
-    node = {"target": constant, "draft": constant, "target_power": {"busy": 2, "idle": 1}}
-    machine = build(Machine, node, "latency")
-    assert machine.target == Constant(verify=1.0, step=0.0)
-    assert machine.target_power == Power(2.0, 1.0)
-    assert machine.colocated is None
-    assert isinstance(machine.target, Latency)
-    assert build(Link, {"latency": 1}, "link") == Link(1.0)
-
-
-@dataclass(frozen=True)
-class _Counted:
-    count: int
-    names: tuple[str, ...] = ()
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        ({}, "x.count: needs a value, it has no default"),
-        ({"count": 1, "other": 2}, "x.other=2: no such option; choose among count, names"),
-        ({"count": True}, "x.count=True"),
-        ({"count": 1, "names": ["a", 2]}, "x.names.1=2"),
-        ({"count": None}, "x.count=None"),
-    ],
-)
-def test_make_names_what_is_wrong(values, line):
-    with pytest.raises(ConfigError) as error:
-        make(_Counted, values, "x.")
-    assert str(error.value).startswith(line)
-
-
-def test_options_that_a_profile_leaves_out_can_be_set(profile, tmp_path):
-    constant = "{_target_: ssdsim.latency.constant.Constant, verify: 1, step: 0.1}"
-    profile(f"acceptance: iid\nlatency: {{target: {constant}, draft: {constant}}}")
-    changes = ("latency.link.latency=0.5", "latency.draft.glue=0.1", "acceptance.alpha=0.5")
-    assert run(f"out={tmp_path / 'out'}", "profile=mine", *changes, *TINY) == 0
-    spans = load_run(tmp_path / "out").spans
-    assert set(spans[spans.kind == "transfer"].eval("end - start").round(9)) == {1.0}

@@ -15,6 +15,7 @@ from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.adaptive import Adaptive
+from ssdsim.backups.marginal import Marginal
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.latency.jitter import Lognormal
@@ -32,7 +33,7 @@ CLOSE = 1e-9
 METHODS = [*methods(), Ssd(drafts=3), Ssd("prune", drafts=2)]
 LENGTHS = lengths()
 WITHOUT_SIGNALS = [length for length in LENGTHS if length.needs is None]
-BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive()]
+BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive(), Marginal()]
 
 
 @st.composite
@@ -77,12 +78,12 @@ def setups(draw):
 
 def grown(with_tokens, sampling):
     """Return trees that such a source can draft."""
-    static = [Chain(), Widths((2, 3)), Widths((1, 2))]
+    trees = [Chain(), Widths((2, 3)), Widths((1, 2)), Confident(beam=3, children=3, most=8)]
     if not with_tokens:
-        return static
+        return trees
     random = sampling.temperature > 0 and sampling.coupling == "maximal"
     sampled = [Widths((2, 2), "sampled")] if random else []
-    return [*static, *sampled, Confident(beam=3, children=3, most=8)]
+    return [*trees, *sampled]
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -24,6 +24,7 @@ from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
 from ssdsim.backups.adaptive import Adaptive
 from ssdsim.backups.jit import Jit
+from ssdsim.backups.marginal import Marginal
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.methods.amusd import Amusd
@@ -41,7 +42,7 @@ GREEDY = Decoding(0.0)
 SSDS = [Ssd(*how) for how in product(("wait", "prune", "truncate"), ("missing", "all"))]
 METHODS = [Speculative(), Speculative("own"), *SSDS]
 AHEAD = [Pearl(), Pearl("adaptive"), Amusd(), Amusd(ahead=0)]
-BACKUPS = [Jit(), Random(), Ngram(), Adaptive()]
+BACKUPS = [Jit(), Random(), Ngram(), Adaptive(), Marginal()]
 POLICIES = {
     name: plugin(budget=12)
     for name, plugin in sorted(plugins("policy").items())

@@ -165,7 +165,9 @@ def test_a_run_survives_its_draft(decoding, dies):
     died = 0
     for after in range(41):
         policy = (TopkOutcomes("verify"), TWO, TopkOutcomes(9))[after % 3]
-        setup = setup_for(SSDS[after % 6], decoding, policy, BACKUPS[(after // 2 + 3) % 4])
+        setup = setup_for(
+            SSDS[after % 6], decoding, policy, BACKUPS[(after // 2 + 3) % len(BACKUPS)]
+        )
         run, lost = survives(
             setup, (PAIR.target, PAIR.draft), TEXTS, Faults(dies_after=after, dies=dies)
         )

@@ -120,6 +120,12 @@ def test_pruned_tree_speeds_up_where_fewer_branches_are_cheaper():
     assert rounds(run, "start", "end")[1] == near([(3.0, 3.3 + 1.0)])[0]
 
 
+def test_a_truncated_tree_without_steps_hands_over_none():
+    slow = machine(verify=0.5, glue=0.7)
+    run = decode(Ssd("truncate"), ((1, 0),), tokens=3, lookahead=0, policy=ONE, machine=slow)
+    assert rounds(run, "drafted", "accepted") == [(0, 0)] * 3
+
+
 def test_truncated_tree_hands_over_at_least_one_token():
     slow = machine(step=2.0, glue=0.5)
     run = decode(

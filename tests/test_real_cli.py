@@ -7,8 +7,8 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
+from contract import FILES, INFO, METRICS, SPEEDUPS
 from real_commands import PROMPTS, SSD, TINY, Inline, refused, run
-from test_cli import FILES, INFO, METRICS, SPEEDUPS
 
 from ssdreal.config import GROUPS
 from ssdreal.help import text

@@ -150,7 +150,6 @@ def test_difficulty_decides_how_often_a_level_holds_the_texts_token():
 @pytest.mark.parametrize(
     ("acceptance", "sampling", "tree", "said"),
     [
-        (IID, Sampling(), Confident(), "acceptance: .* confidences"),
         (IID, Sampling(), Widths((2,), "sampled"), "tree.children='sampled'"),
         (LanguageModel(), Sampling(), Widths((2,), "sampled"), "tree.children='sampled'"),
         (LanguageModel(vocabulary=4), Sampling(), Widths((5,)), "tree: children of a node=5"),

@@ -9,16 +9,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, count
+from itertools import accumulate, count, pairwise
 
 import numpy as np
 from numpy.random import Generator, Philox
 
-from ssdsim.errors import ConfigError
 from ssdsim.noise import Noise
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.streams import blocks
-from ssdsim.trees.base import Path, TokenTree, landing, parents_of
+from ssdsim.trees.base import TokenTree, landing, parents_of
 
 Curve = Callable[[int], float]
 """P(bonus outside the draft's top F), for F = 0, 1, ...; 1 at F = 0, never rising."""
@@ -81,6 +80,7 @@ class PositionalSource:
         self.key = int(self.rng.integers(2**63))
         self.ranks = [state.rank_below() for state in (self.easy, self.hard)]
         self.accepted = lru_cache(maxsize=None)(self._accepted)
+        self.chances = lru_cache(maxsize=None)(self._chances)
 
     def text(self, seq: int) -> "PositionalText":
         """Return text `seq`; its draws depend on nothing but the source's key and `seq`."""
@@ -98,6 +98,13 @@ class PositionalSource:
 
     def _accepted(self, state: int, lookahead: int, first: int = 0) -> list[float]:
         return (self.easy, self.hard)[state].accepted_below(lookahead, first)
+
+    def _chances(self, state: int, depth: int) -> list[float]:
+        """Return the chances that the draft's best candidates, 64 of them, are right at a depth."""
+        difficulty = (self.easy, self.hard)[state]
+        accepted = difficulty.accepted_below(depth + 1, depth)[0]
+        outside = [difficulty.miss(F) for F in range(64)]
+        return [1 - accepted, *(accepted * (more - less) for more, less in pairwise(outside))]
 
 
 class PositionalText:
@@ -137,9 +144,10 @@ class PositionalText:
 
         The j-th token is the draft's best with the chance that a chain's j-th is accepted, else
         outside the w best with the miss curve's at w - 1: a node of w children holds it with
-        probability 1 - reject[j]·miss(w - 1).
+        probability 1 - reject[j]·miss(w - 1). Of a token's confidence the draft knows no more than
+        that: a tree that grows by it is the best fixed one (Sequoia; Chen et al. 2024).
         """
-        paths = tree.grow(depth, _unknown)
+        paths = tree.grow(depth, lambda path: self.source.chances(self.state, len(path)))
         truth = landing(paths, self._ranks(depth))
         return Speculation(parents_of(paths), speculator, truth=truth)
 
@@ -203,13 +211,6 @@ class PositionalText:
             noise.uniform(self.rounds, "accept", run),
             noise.uniform(self.rounds, "residual", run),
         )
-
-
-def _unknown(path: Path) -> Sequence[float]:  # noqa: ARG001 - of none
-    raise ConfigError(
-        "acceptance: this source knows nothing of the draft's confidences, by which the tree "
-        "grows: needs one that does (recorded, language_model)"
-    )
 
 
 @lru_cache(maxsize=65536)

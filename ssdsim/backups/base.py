@@ -19,6 +19,10 @@ class Speculating(Protocol):
         """Draft `session.lookahead` tokens for each row; the value is a list of speculations."""
         ...
 
+    def speculate_seconds(self, session: "Session", rows: Sequence[Row]) -> float:
+        """Return the seconds that this is expected to take."""
+        ...
+
 
 @runtime_checkable
 class Backup(Protocol):

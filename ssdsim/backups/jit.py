@@ -26,3 +26,7 @@ class Jit:
     def speculate(self, session: "Session", rows: Sequence[Row]) -> Event:
         """Draft for each row."""
         return session.draft.speculate(rows, session.lookahead, "backup")
+
+    def speculate_seconds(self, session: "Session", rows: Sequence[Row]) -> float:
+        """Return the seconds of these steps."""
+        return session.draft.speculate_seconds(rows, session.lookahead)

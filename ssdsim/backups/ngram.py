@@ -44,6 +44,10 @@ class Ngram:
         proposals = [self.look_up(row.tokens, session.lookahead) for row in rows]
         return session.draft.adopt(rows, proposals, session.lookahead, self.seconds)
 
+    def speculate_seconds(self, session: "Session", rows: Sequence[Row]) -> float:  # noqa: ARG002
+        """Return the seconds of the lookup, whatever is looked up."""
+        return self.seconds
+
     def look_up(self, tokens: Sequence[int], length: int) -> list[int]:
         """Return up to `length` tokens; none if even the last token never occurred before."""
         for n in range(min(self.longest, len(tokens) - 1), 0, -1):

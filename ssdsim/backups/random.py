@@ -48,3 +48,6 @@ class _Random:
             self.rng.integers(vocabulary, size=K).tolist() if vocabulary else [] for _ in rows
         ]
         return session.draft.adopt(rows, proposals, K, self.seconds)
+
+    def speculate_seconds(self, session: "Session", rows: Sequence[Row]) -> float:  # noqa: ARG002
+        return self.seconds

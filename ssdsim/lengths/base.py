@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.trees.base import TokenTree
 
 Signal = Literal["confidences", "chances"]
 """What of a `Speculation` tells how likely each of its tokens is to be accepted."""
@@ -107,6 +108,17 @@ class Control:
 
         """
         return self.lookahead
+
+    def within(self, tree: TokenTree) -> TokenTree:
+        """Return what is drafted this round of such a tree; `limit` says how deep.
+
+        Raises
+        ------
+        ConfigError
+            The tree cannot be cut as this control would.
+
+        """
+        return tree
 
     def stopping(self, limit: int) -> Stopping:
         """Return the rule for the chains begun now."""

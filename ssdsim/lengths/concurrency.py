@@ -1,11 +1,12 @@
-"""As deep as the live batch leaves room for (FastGRPO, 2025)."""
+"""As many nodes, and as deep, as the live batch leaves room for (FastGRPO, 2025)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import floor, log2
 
 from ssdsim.errors import require
 from ssdsim.lengths.base import Control, Length
+from ssdsim.trees.base import TokenTree
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Concurrency(Length):
     """Shares the tokens that a verify takes at no extra cost among the live rows.
 
     N = C_peak/B tokens a row, of which one is the last round's bonus token: at most N - 1 drafted
-    tokens, and a depth of at most ⌊log2(N/a)⌋. Of a chain, drafted tokens and depth are the same.
+    nodes, and a depth of at most ⌊log2(N/a)⌋. Of a chain, nodes and depth are the same; a token
+    tree keeps its best N - 1 nodes.
 
     Attributes
     ----------
@@ -40,8 +42,15 @@ class Concurrency(Length):
 @dataclass
 class _Sharing(Control):
     config: Concurrency
+    nodes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nodes = self.config.peak - 1
 
     def limit(self, rows: int, seconds: Callable[[int], float]) -> int:  # noqa: ARG002
         each = self.config.peak / rows
-        depth = floor(log2(each / self.config.scale))
-        return max(0, min(floor(each) - 1, depth, self.lookahead))
+        self.nodes = floor(each) - 1
+        return max(0, min(self.nodes, floor(log2(each / self.config.scale)), self.lookahead))
+
+    def within(self, tree: TokenTree) -> TokenTree:
+        return tree.at_most(max(1, self.nodes))

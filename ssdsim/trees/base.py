@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
+from ssdsim.errors import ConfigError
 from ssdsim.outcomes import Outcome, Speculation, Speculator
 
 Path = tuple[int, ...]
@@ -68,6 +69,18 @@ class TokenTree(Protocol):
     def grow(self, depth: int, after: After) -> Paths:
         """Return the nodes of a tree of this depth."""
         ...
+
+    def at_most(self, nodes: int) -> "TokenTree":  # noqa: ARG002 - some trees can
+        """Return this tree with its best `nodes` alone, 1 or more; it may be as many levels deep.
+
+        Raises
+        ------
+        ConfigError
+            It does not know which of its nodes are the best.
+
+        """
+        right = "does not shrink where a length control shares nodes out: needs chain or confident"
+        raise ConfigError(f"tree={type(self).__name__.lower()!r}: {right}")
 
     def speculate(self, text: Drafting, depth: int, speculator: Speculator) -> Speculation:
         """Let the draft continue a text by this tree."""

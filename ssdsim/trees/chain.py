@@ -1,6 +1,7 @@
 """One token after another, as in ordinary speculative decoding."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from ssdsim.outcomes import Speculation, Speculator
 from ssdsim.trees.base import After, Drafting, Paths, TokenTree
@@ -26,6 +27,10 @@ class Chain(TokenTree):
     def grow(self, depth: int, after: After) -> Paths:  # noqa: ARG002 - always the same
         """Return the first node of every level."""
         return tuple((0,) * level for level in range(1, depth + 1))
+
+    def at_most(self, nodes: int) -> Self:  # noqa: ARG002 - the depth says it
+        """Return itself: of a depth that is no more, it has no more nodes."""
+        return self
 
     def speculate(self, text: Drafting, depth: int, speculator: Speculator) -> Speculation:
         """Let the draft continue a text by `depth` tokens."""

@@ -1,9 +1,10 @@
 """A token tree that grows where the draft is sure of itself (EAGLE-2, Li et al. 2024)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import accumulate
+from typing import Self
 
 from ssdsim.errors import require
 from ssdsim.trees.base import After, Path, Paths, TokenTree
@@ -64,6 +65,18 @@ class Confident(TokenTree):
             found += level
         best = nsmallest(self.most, found)
         return tuple(path for _, path in sorted((depth, path) for _, depth, path in best))
+
+    def at_most(self, nodes: int) -> Self:
+        """Return it with fewer nodes; a wider beam, or more children, would not find better ones.
+
+        What is on the way to one of the n best nodes is among the n best of its level.
+        """
+        return replace(
+            self,
+            beam=min(self.beam, nodes),
+            children=min(self.children, nodes),
+            most=min(self.most, nodes),
+        )
 
     def _continued(self, level: int) -> int:
         return min(self.beam, int(self.children**level))

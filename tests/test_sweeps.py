@@ -1,0 +1,85 @@
+"""Many runs by one command: sweeps, and where they run."""
+
+import time
+
+import pytest
+from commands import TINY, command, refused, run
+from contract import FILES
+
+from ssdsim import load_run
+
+
+def sweep(out, *arguments):
+    return run("-m", "policy=uniform_fanout,geometric_fanout", *arguments, *TINY, f"out={out}")
+
+
+def test_a_sweep_ranks_its_runs(capsys, tmp_path):
+    assert sweep(tmp_path, "lookahead=3,5") == 0
+    printed = capsys.readouterr()
+    assert not printed.err
+    lines = printed.out.splitlines()
+    named = [line for line in lines if line.startswith("#")]
+    assert [line.split()[:3] for line in named] == [
+        [f"#{i}", f"policy={policy}_fanout", f"lookahead={K}"]
+        for i, (policy, K) in enumerate(
+            [("uniform", 3), ("uniform", 5), ("geometric", 3), ("geometric", 5)]
+        )
+    ]
+    assert f"sweep: {tmp_path}" in printed.out
+    ranked = [line.split()[1:3] for line in lines if line.startswith(" ssd")]
+    runs = [load_run(tmp_path / str(number)) for number in range(4)]
+    runs.sort(key=lambda run_: -run_.metrics["tokens_per_s"])
+    lookaheads = [f"lookahead={run_.info['config']['lookahead']}" for run_ in runs]
+    assert ranked == [[r.info["policy"], K] for r, K in zip(runs, lookaheads, strict=True)]
+    assert {path.name for path in (tmp_path / "0").iterdir()} == FILES
+    assert runs[0].info["config"]["out"].startswith(f"{tmp_path}/")
+
+
+def test_a_refused_configuration_costs_no_other(capsys, tmp_path):
+    assert sweep(tmp_path, "lookahead=3,-1") == 2
+    printed = capsys.readouterr()
+    why = "was refused: lookahead=-1: needs a number >= 0"
+    assert printed.err.splitlines() == [f"ssdsim: #{number} {why}" for number in (1, 3)]
+    assert printed.out.count("\n ssd") == 2
+    assert sorted(path.parent.name for path in tmp_path.glob("*/run.json")) == ["0", "2"]
+
+
+def test_a_sweep_ranks_no_earlier_runs(capsys, tmp_path):
+    assert sweep(tmp_path, "lookahead=3") == 0
+    time.sleep(0.02)
+    assert run("-m", "lookahead=3", *TINY, f"out={tmp_path}") == 0
+    assert capsys.readouterr().out.rpartition("sweep:")[2].count("\n ssd") == 1
+
+
+def test_a_sweep_over_an_unknown_option_leaves_nothing(capsys, tmp_path):
+    line = refused(capsys, tmp_path / "out", "-m", "policy=uniform_fanout,nosuch", *TINY)
+    assert line.startswith("policy=nosuch: no such option")
+    line = refused(capsys, tmp_path / "out", "-m", "lookahead=3,5", "polcy=x", *TINY)
+    assert line.startswith("polcy=x: no such option")
+
+
+def launched(launcher, out):
+    """Sweep with another launcher; it starts processes, and is a process itself."""
+    process = command(
+        "-m",
+        "lookahead=3,-1",
+        "method=speculative",
+        f"hydra/launcher={launcher}",
+        *TINY,
+        f"out={out}",
+    )
+    printed, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert err == "ssdsim: #1 was refused: lookahead=-1: needs a number >= 0\n"
+    assert printed.count("\n speculative") == 1
+    assert load_run(out / "0").info["complete"]
+
+
+def test_a_sweep_on_all_cores(tmp_path):
+    launched("joblib", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_sweep_as_submitit_jobs(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    launched("submitit_local", tmp_path)
