@@ -83,7 +83,8 @@ def reach(lookahead: int) -> int:
 
 
 def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
-    behind, asked = reach(setup.lookahead), setup.workload.output_tokens
+    behind = max(reach(setup.lookahead), setup.tree.nodes(setup.drafted))
+    asked = setup.workload.output_tokens
     right = f"needs 2 K + 2 <= the models' context of {context}"
     require(behind + 2 <= context, "lookahead", setup.lookahead, right)
     room = context - behind - 1
@@ -118,10 +119,7 @@ def _memory(needed: int, free: int) -> str:
 
 def _pages(setup: Setup, draft: Description) -> int:
     """Return the bytes of the shared probabilities."""
-    if not setup.decoding.needs_probabilities:
-        return 0
-    tokens = (TREES + 1) * setup.slots * setup.branches()[0] * setup.drafted
-    return 4 * tokens * draft.rows
+    return 4 * (TREES + 1) * setup.slots * setup.branches()[0] * setup.shown * draft.rows
 
 
 def _free_memory() -> int:

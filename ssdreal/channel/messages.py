@@ -60,10 +60,14 @@ class Stamp(Part, frozen=True):
 
 
 class Block(Part, frozen=True):
-    """Drafted tokens to verify; `place` is None where the drafter was sure of every token."""
+    """Drafted tokens to verify; `place` is None where the drafter was sure of every token.
+
+    `parents` says what each follows, -1 for the text. Empty: it follows the one before.
+    """
 
     tokens: tuple[int, ...]
     place: Place | None = None
+    parents: tuple[int, ...] = ()
 
 
 class Begin(Message, frozen=True):
@@ -83,6 +87,8 @@ class Begin(Message, frozen=True):
         The shared memory for probabilities; None where they are not needed.
     draft_ids
         The token ids that a row of these probabilities stands for; None: all of them.
+    tree
+        The token tree that is drafted, as `ssdsim.results.describe` writes it down; None: chains.
 
     """
 
@@ -98,6 +104,7 @@ class Begin(Message, frozen=True):
     cores: tuple[int, ...] = ()
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
+    tree: dict[str, Any] | None = None
 
 
 class Paces(Message, frozen=True):
@@ -128,7 +135,7 @@ class Verified(Message, frozen=True):
 
 
 class Speculate(Message, frozen=True):
-    """Draft a chain a row, each until `stopping` says so; answered by `Chains`."""
+    """Draft a chain (or tree) a row, each until `stopping` says so; answered by `Chains`."""
 
     stamp: Stamp
     lines: tuple[Line, ...]
@@ -136,11 +143,15 @@ class Speculate(Message, frozen=True):
 
 
 class Chain(Part, frozen=True):
-    """Drafted tokens with the draft's probability of each, and where all probabilities lie."""
+    """Drafted tokens with the draft's probability of each, and where all probabilities lie.
+
+    `parents` is as in `Block`.
+    """
 
     tokens: tuple[int, ...]
     confidences: tuple[float, ...]
     place: Place | None = None
+    parents: tuple[int, ...] = ()
 
 
 class Chains(Message, frozen=True):
@@ -150,15 +161,19 @@ class Chains(Message, frozen=True):
 
 
 class Fork(Message, frozen=True):
-    """Find the candidates after every node of a block a row; answered by `Forks`."""
+    """Find the candidates after every node of a block a row; answered by `Forks`.
+
+    Where blocks are trees, `parents` is as in `Block`, for each.
+    """
 
     stamp: Stamp
     lines: tuple[Line, ...]
     blocks: tuple[tuple[int, ...], ...]
+    parents: tuple[tuple[int, ...], ...] = ()
 
 
 class Candidates(Part, frozen=True):
-    """Ranked candidates after every node, the token sent there left out: ids, probabilities."""
+    """Ranked candidates after every node, the tokens sent there left out: ids, probabilities."""
 
     ids: tuple[tuple[int, ...], ...]
     beliefs: tuple[tuple[float, ...], ...]
@@ -174,6 +189,7 @@ class Grow(Message, frozen=True):
     """Draft a chain for every outcome (node, bonus token id) of these rows' blocks.
 
     Each ends when `stopping` says so. Answered by `Branches`. A `Stop` may come while it runs.
+    Where blocks are trees, `parents` is as in `Block`, for each, and trees are drafted.
     """
 
     stamp: Stamp
@@ -182,6 +198,7 @@ class Grow(Message, frozen=True):
     outcomes: tuple[tuple[tuple[int, int], ...], ...]
     stopping: Stopping
     page: int
+    parents: tuple[tuple[int, ...], ...] = ()
 
 
 class Branches(Message, frozen=True):

@@ -146,20 +146,20 @@ class Model:
             (slots, N, head rows) float32.
 
         """
+        width = tokens.shape[1]
         rows = mask.found if isinstance(mask, Ways) else _padded(mask, (*tokens.shape, extent))
         block = [part.to(self.device) for part in (tokens, positions, at, rows)]
-        *block, rows = block if tokens.numel() <= self.few else _widened(block)
+        tokens, positions, at, rows = block if tokens.numel() <= self.few else _widened(block)
+        laid = None
         if isinstance(mask, Ways):
             ways = Ways(mask.tokens.to(self.device), rows, mask.first.to(self.device))
-            laid = layout(ways, block[-1])
+            laid = layout(ways, at)
             rows = chain_mask(laid.there.flatten(0, 1), extent + -extent % GRAIN)
-            hidden = self._decoded(cache, *block, rows, laid)
-        else:
-            hidden = self._decoded(cache, *block, rows)
+        hidden = self._decoded(cache, tokens, positions, at, rows, laid)
         if not logits:
             return None
         wide = linear(normed(hidden, self.norm, self.epsilon), self.head, None)
-        return wide[:, : tokens.shape[1]].float()
+        return wide[:, :width].float()
 
     def _decoded(
         self,
@@ -168,7 +168,7 @@ class Model:
         positions: Tensor,
         at: Tensor,
         mask: Tensor,
-        laid: Layout | None = None,
+        laid: Layout | None,
     ) -> Tensor:
         """Return the residual stream after all layers, (slots, N, hidden)."""
         hidden = functional.embedding(tokens, self.embedding)

@@ -83,17 +83,17 @@ def ways_of(trees: Sequence[Sequence[int]], first: Sequence[int], width: int) ->
 def layout(ways: Ways, at: Tensor) -> Layout:
     """Return how tokens at the entries `at`, (slots, N), are laid out."""
     slots, many, places = ways.tokens.shape
-    slot = torch.arange(slots, device=at.device)[:, None, None]
-    way = torch.arange(many, device=at.device)[:, None]
-    place = torch.arange(places, device=at.device)
-    slot, way, there = torch.broadcast_tensors(slot, way, ways.first[:, None, None] + place)
-    found = ways.found + torch.arange(slots, device=at.device)[:, None] * many * places
+    shape, device = ways.tokens.shape, at.device
+    slot = torch.arange(slots, device=device)[:, None, None].expand(shape)
+    way = torch.arange(many, device=device)[:, None].expand(shape)
+    there = ways.first[:, None, None] + torch.arange(places, device=device).expand(shape)
+    found = ways.found + torch.arange(slots, device=device)[:, None] * many * places
     of = slot * at.shape[1] + ways.tokens
     return Layout(slot, way, at[slot, ways.tokens], there, of.flatten(), found.flatten())
 
 
 def along(queries: Tensor, laid: Layout) -> Tensor:
-    """Return (slots, kv_heads, N, group, head_dim) by ways: (slots x ways, kv_heads, places, ...)."""
+    """Return queries, (slots, kv_heads, N, ...), by ways: (slots x ways, kv_heads, places, ...)."""
     slots, many, places = laid.slot.shape
     rows = queries.transpose(1, 2).flatten(0, 1)[laid.of]
     return rows.view(slots * many, places, rows.shape[1], rows.shape[2], -1).transpose(1, 2)
