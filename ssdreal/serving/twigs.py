@@ -79,9 +79,11 @@ def look(reader: Reader, twigs: Sequence[Twig], free: dict[int, int]) -> Logits:
         columns[twig.slot] += 1
         twig.behind = (*twig.behind, free[twig.slot])
         free[twig.slot] += 1
-    shape, extent = (len(columns), max(columns)), 1 + max(free.values())
+    # The junk of slots with fewer twigs than others goes behind all that any slot holds.
+    extent = 1 + max(*free.values(), *map(len, reader.texts))
+    shape = (len(columns), max(columns))
     tokens, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    at = np.full(shape, extent - 1)  # an entry for the junk of rows with fewer twigs than others
+    at = np.full(shape, extent - 1)
     sees = np.zeros((*shape, extent), np.bool_)
     for place, twig in zip(places, twigs, strict=True):
         tokens[place], positions[place], at[place] = twig.token, twig.position, twig.behind[-1]
