@@ -14,6 +14,7 @@ from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.trace import Run
+from ssdsim.trees.chain import Chain
 
 MOST_LOOKAHEAD = 12
 SEARCH_PROMPTS = 4
@@ -31,7 +32,7 @@ def compare(
     """
     alone, runs = topology.places("target"), dict[str, Run]()
     spread = topology.spread() if setup.method.draft_on == "own" else alone
-    autoregressive = replace(setup, method=Autoregressive())
+    autoregressive = replace(setup, method=Autoregressive(), tree=Chain())
     try:
         runs["ar"] = sitting.measure(autoregressive, alone, tasks)
         runs["sd"] = _best_speculative(setup, sitting, alone, tasks)
@@ -72,14 +73,15 @@ def _most_lookahead(setup: Setup, sitting: Sitting, tasks: Sequence[Task]) -> in
 
 def _speculative(setup: Setup, lookahead: int) -> Setup:
     method = Speculative() if setup.skipped is None else setup.method
-    return replace(setup, method=method, lookahead=lookahead, length=Fixed())
+    return replace(setup, method=method, lookahead=lookahead, length=Fixed(), tree=Chain())
 
 
 def _enter_mismatches(
     run: Run, setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
 ) -> None:
     """Count the tokens that differ from the target's own, decoded at the run's pass shape."""
-    oracle = replace(setup, method=Autoregressive(), width=setup.pass_width)
+    width = setup.pass_width
+    oracle = replace(setup, method=Autoregressive(), width=width, tree=Chain())
     own = sitting.measure(oracle, places, tasks).tables["sequences"]["output"].to_pylist()
     outputs = run.tables["sequences"]["output"].to_pylist()
     run.metrics["token_mismatches"] = sum(
@@ -93,7 +95,7 @@ def _enter_flips(
     run: Run, setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
 ) -> None:
     """Count the near ties that one-token-wide decoding decided otherwise than wider passes do."""
-    wide = replace(setup, method=Autoregressive(), width=setup.lookahead + 1)
+    wide = replace(setup, method=Autoregressive(), width=setup.lookahead + 1, tree=Chain())
     outputs = run.tables["sequences"]["output"].to_pylist()
     found = flips(sitting.execution(wide, places, tasks), outputs)
     run.metrics["near_tie_flips"], run.metrics["largest_flip_lead"] = found.count, found.lead

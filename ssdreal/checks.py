@@ -67,6 +67,9 @@ def check_room(
     setup = request.setup
     check_layers(setup.skipped, models[0])
     _check_context(setup, context(models), tasks)
+    rows, widest = models[-1].rows, setup.tree.most_children(setup.drafted)
+    right = f"needs at most the {rows} tokens that the draft knows"
+    require(widest <= rows, "tree: children of a node", widest, right)
     setup.branches()  # the policy may not fit the lookahead
     if request.topology.places(None).target.device == "cpu":
         _check_memory(request, models, tasks, loaded)
@@ -87,9 +90,13 @@ def reach(lookahead: int) -> int:
 
 
 def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
-    behind, asked = reach(setup.lookahead), setup.workload.output_tokens
+    behind, nodes = reach(setup.lookahead), setup.tree.nodes(setup.drafted)
+    asked = setup.workload.output_tokens
     right = f"needs 2 K + 2 <= the models' context of {context}"
     require(behind + 2 <= context, "lookahead", setup.lookahead, right)
+    right = f"has {nodes} nodes, the models' context of {context} has room for {context - 2}"
+    require(nodes + 2 <= context, "tree", type(setup.tree).__name__.lower(), right)
+    behind = max(behind, nodes)
     room = context - behind - 1
     right = f"the models' context of {context} has room for {room}"
     require(asked <= room, "workload.output_tokens", asked, right)
@@ -122,10 +129,7 @@ def _memory(needed: int, free: int) -> str:
 
 def _pages(setup: Setup, draft: Description) -> int:
     """Return the bytes of the shared probabilities."""
-    if not setup.decoding.needs_probabilities:
-        return 0
-    tokens = (TREES + 1) * setup.slots * setup.branches()[0] * setup.drafted
-    return 4 * tokens * draft.rows
+    return 4 * (TREES + 1) * setup.slots * setup.branches()[0] * setup.shown * draft.rows
 
 
 def _free_memory() -> int:

@@ -19,7 +19,6 @@ from ssdsim.config import emptied, plain_config, register_plugins, sampling_from
 from ssdsim.errors import ConfigError, require
 from ssdsim.plugins import CONF
 from ssdsim.policies.oracle import Oracle
-from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 
 GROUPS = ("method", "policy", "backup", "length", "tree")
@@ -31,6 +30,7 @@ KEYS = {
     "saguaro": ("constant", "fanout"),
     "pair": ("target", "draft"),
 }
+BEST = "this tree has the draft's best candidates, no samples"
 SECONDS = "a real backup takes the time that it takes"
 
 
@@ -124,7 +124,6 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
 
 def _setup(plain: dict[str, Any]) -> Setup:
     hints = get_type_hints(Setup)
-    _check_tree(build(TokenTree, plain["tree"], "tree"))
     chosen = [name for name in (*GROUPS, "workload") if name in hints]
     values = {name: build(hints[name], plain[name], name) for name in chosen}
     values["method"] = chosen_for(values["method"], str(plain["pair"]["target"]))
@@ -138,13 +137,11 @@ def _setup(plain: dict[str, Any]) -> Setup:
     head = setup.length.needs == "chances"
     require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)
     holds_back(setup.decoding)
+    sampled = setup.tree.sampled and not isinstance(setup.tree, Chain)
+    right = "needs coupling=maximal and a temperature > 0: else all siblings are the same"
+    drawn = setup.decoding.needs_probabilities or not sampled
+    require(drawn, "tree.children", getattr(setup.tree, "children", None), right)
     return setup
-
-
-def _check_tree(tree: TokenTree) -> None:
-    """Refuse all but chains: real models are verified with no other mask so far."""
-    right = "needs tree=chain: real models draft chains alone, token trees are simulated"
-    require(isinstance(tree, Chain), "tree", type(tree).__name__.lower(), right)
 
 
 def _check_seconds(backup: Any, path: str) -> None:
@@ -164,6 +161,7 @@ def _rules(setup: Setup) -> Iterator[Rule]:
     yield "pair.draft", setup.skipped is None, "the target drafts for itself"
     decoding, drafts = setup.decoding, bool(setup.method.uses)
     yield "saguaro", drafts, "the method drafts nothing"
+    yield "saguaro", setup.tree.sampled, BEST
     for option in ("coupling", "saguaro", "top_k", "top_p"):
         yield option, not decoding.greedy, "decoding is greedy at temperature=0"
     yield "saguaro.fanout", decoding.saguaro_constant < 1, "saguaro.constant=1 turns it off"

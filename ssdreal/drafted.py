@@ -56,10 +56,9 @@ class Text:
 
 
 def drafted_from(found: Chain, speculator: Speculator) -> Drafted:
-    """Return a chain that the draft's worker drafted as a speculation."""
-    return Drafted(
-        chain(len(found.tokens)), speculator, found.tokens, found.confidences, place=found.place
-    )
+    """Return a chain or a tree that the draft's worker drafted as a speculation."""
+    parents = found.parents or chain(len(found.tokens))
+    return Drafted(parents, speculator, found.tokens, found.confidences, place=found.place)
 
 
 def ahead_of(row: Row) -> tuple[int, ...]:

@@ -26,15 +26,18 @@ from ssdsim.errors import require
 from ssdsim.lengths.base import Length
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.base import Method
-from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Budget, Policy, Predictor, StaticPolicy
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.preflight import check_shape
 from ssdsim.protocol import Row
-from ssdsim.results import result
+from ssdsim.results import describe, result
 from ssdsim.session import Session
 from ssdsim.streams import stream
 from ssdsim.trace import Recorder, Run
 from ssdsim.trace import Sequence as SequenceRecord
+from ssdsim.trees.base import TokenTree, halving, parents_of
+from ssdsim.trees.chain import Chain
 
 CHUNK = 64
 """Capacities are multiples of it, so that kernels meet even shapes."""
@@ -66,6 +69,8 @@ class Setup:
         Tokens of a row in every pass of the target; None: what the method needs, K + 1 or 1.
     length
         How many of these K tokens to draft, and when to stop.
+    tree
+        What is drafted in a round: a chain, or a token tree of `lookahead` levels.
 
     """
 
@@ -79,16 +84,18 @@ class Setup:
     seed: int = 0
     width: int | None = None
     length: Length = field(default_factory=Fixed)
+    tree: TokenTree = field(default_factory=Chain)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
         check_method(self.method, self.decoding)
+        check_shape(self)
 
     @property
     def drafted(self) -> int:
-        """Tokens drafted a round."""
+        """Tokens, or levels of a tree, drafted a round."""
         return self.lookahead if "lookahead" in self.method.uses else 0
 
     @property
@@ -104,7 +111,13 @@ class Setup:
     @property
     def pass_width(self) -> int:
         """Tokens of a row in every pass of the target."""
-        return self.width or self.drafted + 1
+        return self.width or self.tree.nodes(self.drafted) + 1
+
+    @property
+    def shown(self) -> int:
+        """Draft's distributions a branch that the target asks for; 0 where it needs none."""
+        needed = self.decoding.needs_probabilities and self.tree.sampled
+        return sum(self.tree.passes(self.drafted)) if needed else 0
 
     @property
     def slots(self) -> int:
@@ -114,7 +127,8 @@ class Setup:
     def capacity(self, role: Role, longest: int) -> int:
         """Return the cache entries that a row needs; `longest` is the longest prompt, in tokens."""
         text = longest + self.workload.output_tokens + self.pass_width
-        tree = self.branches()[0] * self.drafted + 1 if role == "draft" else 0
+        continued = sum(self.tree.passes(self.drafted))
+        tree = self.branches()[0] * continued + 1 if role == "draft" else 0
         return CHUNK * ceil((text + tree) / CHUNK)
 
     def branches(self) -> tuple[int, int]:
@@ -123,9 +137,12 @@ class Setup:
             return 1, CANDIDATES
         predictor = self.policy.start(self.lookahead, stream(self.seed, "coverage"))
         budget = MOST_BRANCHES if predictor.budget == "verify" else predictor.budget
+        shapes = [parents_of(self.tree.grow(K, halving)) for K in range(self.lookahead + 1)]
         static = isinstance(self.policy, StaticPolicy)  # others may come to use all they may spend
-        lengths = range(self.lookahead + 1) if static else [self.lookahead]
-        found = [predictor.predict(Speculation(chain(K), "primary"), budget) for K in lengths]
+        found = [
+            predictor.predict(Speculation(parents, "primary"), budget)
+            for parents in (shapes if static else shapes[-1:])
+        ]
         most = max(1, 0 if static else budget, *map(len, found))
         ranks = (outcome.rank for predicted in found for outcome in predicted)
         return most, max(CANDIDATES, 1 + max(ranks, default=0))
@@ -265,6 +282,7 @@ class Execution:
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
         self.lanes = target, draft
+        target.tree = draft.asked = setup.tree
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         return Session(
             env=self.env,
@@ -298,15 +316,16 @@ class Execution:
             "pages": self.pages,
             "draft_ids": self.crew.ready[self.drafter.role].ids if self.pages else None,
             "skipped": setup.skipped,
+            "tree": None if isinstance(setup.tree, Chain) else describe(setup.tree),
         }
 
     def _pages(self) -> Pages | None:
         setup = self.setup
-        if not (setup.decoding.needs_probabilities and setup.drafted):
+        if not setup.shown:
             return None
         branches, _ = setup.branches()
         rows = self.crew.ready[self.drafter.role].rows
-        return Pages(setup.slots, branches, setup.drafted, rows)
+        return Pages(setup.slots, branches, setup.shown, rows)
 
     def _row(self, seq: int, task: Task) -> Row:
         record = SequenceRecord(

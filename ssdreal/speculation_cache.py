@@ -62,14 +62,16 @@ class RealTree:
             if draft.forking is not None:
                 draft.close(self.work, draft.forking, 0)
             return draft.env.event().succeed()
-        blocks = tuple(row.cached.tokens if row.cached else () for row in self.rows)
+        blocks = [row.cached or Drafted((), "none") for row in self.rows]
         draft.trees += 1
         answer = draft.remote.ask(
             Grow,
             lines_of(self.rows),
-            blocks=blocks,
+            blocks=tuple(block.tokens for block in blocks),
+            parents=draft.parents(blocks),
             outcomes=tuple(self.outcomes),
             stopping=draft.length.stopping(lookahead),
+            nodes=draft.length.nodes,
             page=draft.trees % TREES,
         )
         self.number = draft.remote.number

@@ -30,4 +30,5 @@ def twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSet
         batch=setup.batch,
         sampling=setup.decoding,
         length=setup.length,
+        tree=setup.tree,
     )

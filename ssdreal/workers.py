@@ -25,6 +25,8 @@ from ssdsim.lengths.base import Control, Stopping
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.protocol import Row
 from ssdsim.trace import Recorder, Span
+from ssdsim.trees.base import TokenTree
+from ssdsim.trees.chain import Chain
 
 
 @dataclass(eq=False)
@@ -117,6 +119,8 @@ class RealTarget(Worker):
         Token ids of every sequence's prompt.
     ends
         Token ids that end a sequence.
+    tree
+        What it verifies.
     free
         Slots that no row has.
 
@@ -124,6 +128,7 @@ class RealTarget(Worker):
 
     prompts: Sequence[Sequence[int]] = ()
     ends: frozenset[int] = frozenset()
+    tree: TokenTree = field(default_factory=Chain)
     free: list[int] = field(default_factory=list)
     verified: Span | None = None
 
@@ -142,7 +147,11 @@ class RealTarget(Worker):
 
     def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
-        blocks = tuple(Block(s.tokens, getattr(s, "place", None)) for s in speculations)
+        trees = not isinstance(self.tree, Chain)
+        blocks = tuple(
+            Block(s.tokens, getattr(s, "place", None), s.parents if trees else ())
+            for s in speculations
+        )
         answer = self.remote.ask(Verify, lines_of(rows), blocks=blocks)
         span = self.open("verify", rows, self.recorder.verifies)
         span.tokens = len(rows) + sum(len(block.tokens) for block in blocks)
@@ -155,8 +164,8 @@ class RealTarget(Worker):
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Return the tokens that the row keeps, up to the first that ends it."""
-        accepted, bonus = row.text.outcome
-        ids = (*speculation.tokens[:accepted], bonus)[:delivered]
+        node, bonus = row.text.outcome
+        ids = (*(speculation.tokens[at - 1] for at in speculation.way(node)), bonus)[:delivered]
         last = next((at for at, token in enumerate(ids) if token in row.ends), len(ids))
         ids = ids[: last + 1]
         if self.verified is not None:
@@ -167,7 +176,7 @@ class RealTarget(Worker):
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that a verify of these rows is expected to take."""
-        return self.pace("verify", len(rows) * (lookahead + 1))
+        return self.pace("verify", len(rows) * (self.tree.nodes(lookahead) + 1))
 
     def _outcomes(
         self, rows: Sequence[Row], span: Span, answer: Event
@@ -194,6 +203,8 @@ class RealDraft(Worker):
         Branches of a row that there is room for.
     length
         When a chain ends before its limit.
+    asked
+        What it drafts, as much of it as `length` leaves.
     trees
         Trees begun.
     forking
@@ -204,8 +215,14 @@ class RealDraft(Worker):
     vocabulary: int = 0
     most: int = 1
     length: Control = field(default_factory=lambda: Control(0))
+    asked: TokenTree = field(default_factory=Chain)
     trees: int = 0
     forking: Done | None = None
+
+    @property
+    def tree(self) -> TokenTree:
+        """What it drafts this round."""
+        return self.length.within(self.asked)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> None:
         """Spend no time: messages take what they take."""
@@ -213,7 +230,8 @@ class RealDraft(Worker):
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft at most `lookahead` tokens a row in series."""
         stopping = self.length.stopping(lookahead)
-        answer = self.remote.ask(Speculate, lines_of(rows), stopping=stopping)
+        nodes = self.length.nodes
+        answer = self.remote.ask(Speculate, lines_of(rows), stopping=stopping, nodes=nodes)
         span = self.open("speculate", rows, self.recorder.verifies, len(rows))
         return self.env.process(self._speculated(rows, span, speculator, answer))
 
@@ -262,11 +280,16 @@ class RealDraft(Worker):
     def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
         """Find the candidates after every node, in one pass (the "glue")."""
         blocks = tuple(speculation.tokens for speculation in speculations)
-        answer = self.remote.ask(Fork, lines_of(rows), blocks=blocks)
+        parents = self.parents(speculations)
+        answer = self.remote.ask(Fork, lines_of(rows), blocks=blocks, parents=parents)
         forked = self.env.process(self._forked(rows, speculations, answer))
         for row in rows:
             row.text.fork = forked
         return forked
+
+    def parents(self, blocks: Sequence[Speculation]) -> tuple[tuple[int, ...], ...]:
+        """Return what each drafted token of trees follows; nothing where they are chains."""
+        return () if isinstance(self.tree, Chain) else tuple(block.parents for block in blocks)
 
     def prespeculate(
         self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
@@ -276,11 +299,11 @@ class RealDraft(Worker):
 
     def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
         """Return how many branches a row can be drafted in `seconds`."""
-        left = seconds - self.pace("glue", len(rows) * (lookahead + 1))
+        left = seconds - self.pace("glue", len(rows) * (self.tree.nodes(lookahead) + 1))
         fits = [
             branches
             for branches in range(1, self.most + 1)
-            if lookahead * self.pace("tree", len(rows) * branches) <= left
+            if self._steps_seconds("tree", len(rows) * branches, lookahead) <= left
         ]
         return max(fits, default=0)
 
@@ -290,11 +313,18 @@ class RealDraft(Worker):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that `speculate` is expected to take."""
-        return lookahead * self.step_seconds(rows)
+        return self._steps_seconds("step", len(rows), lookahead)
 
     def step_seconds(self, rows: Sequence[Row]) -> float:
         """Return the seconds that one more token a row is expected to take."""
         return self.pace("step", len(rows))
+
+    def _steps_seconds(self, alone: str, branches: int, steps: int) -> float:
+        """Return the seconds of so many steps; those with one node a branch are passes `alone`."""
+        return sum(
+            self.pace(alone if nodes == 1 else "tree", nodes * branches)
+            for nodes in self.tree.passes(steps)
+        )
 
     def _ran_on(
         self, known: Sequence[tuple[Row, list[Span], tuple[int, ...]]], span: Span, answer: Event

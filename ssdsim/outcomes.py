@@ -87,9 +87,7 @@ class Speculation:
 
     def way(self, node: int) -> tuple[int, ...]:
         """Return the nodes from the root's child to `node`, its own last."""
-        if node == 0:
-            return ()
-        return (*self.way(self.parents[node - 1] + 1), node)
+        return way(self.parents, node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +119,13 @@ def depths(parents: tuple[int, ...]) -> tuple[int, ...]:
     for parent in parents:
         found.append(found[parent + 1] + 1)
     return tuple(found)
+
+
+def way(parents: tuple[int, ...], node: int) -> tuple[int, ...]:
+    """Return the nodes from the root's child to `node`, its own last."""
+    if node == 0:
+        return ()
+    return (*way(parents, parents[node - 1] + 1), node)
 
 
 def tail(speculation: Speculation, start: int) -> Speculation:

@@ -2,19 +2,45 @@
 
 from collections.abc import Iterator
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ssdsim.acceptance.base import Source
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency, Pass
+from ssdsim.lengths.base import Length
+from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.padding import padded, prompt_lengths
 from ssdsim.streams import stream
-from ssdsim.trees.base import halving, parents_of
+from ssdsim.trees.base import TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
 
 if TYPE_CHECKING:
     from ssdsim.simulation import Setup
+
+
+class Drafting(Protocol):
+    """What the settings of every run, simulated or real, say about what is drafted."""
+
+    @property
+    def method(self) -> Method:
+        """The decoding method."""
+        ...
+
+    @property
+    def control(self) -> Length:
+        """The length control, where the method has use for one."""
+        ...
+
+    @property
+    def tree(self) -> TokenTree:
+        """The tree."""
+        ...
+
+    @property
+    def lookahead(self) -> int:
+        """Its levels."""
+        ...
 
 
 def check_source(setup: "Setup", source: Source) -> None:
@@ -43,18 +69,24 @@ def check_signal(setup: "Setup", source: Source) -> None:
 
 def check_tree(setup: "Setup", source: Source) -> None:
     """Refuse a tree that method, length, lookahead or source cannot draft."""
+    check_shape(setup)
+    if not isinstance(setup.tree, Chain) and setup.lookahead:
+        setup.tree.speculate(source.text(0), setup.lookahead, "primary")
+
+
+def check_shape(setup: Drafting) -> None:
+    """Refuse a tree that method, length or lookahead cannot draft, whatever it is grown from."""
     tree = setup.tree
     if isinstance(tree, Chain) or not setup.lookahead:
         return
     name, shape = type(setup.method).__name__.lower(), type(tree).__name__.lower()
     right = f"method={name} drafts chains alone: needs tree=chain"
     require("tree" in setup.method.uses, "tree", shape, right)
-    length = type(setup.length).__name__.lower()
+    length = type(setup.control).__name__.lower()
     right = f"length={length} ends a chain at a token: needs tree=chain"
     require(setup.control.needs is None, "tree", shape, right)
     tree.check(setup.lookahead)
     setup.control.start(setup.lookahead).within(tree)
-    tree.speculate(source.text(0), setup.lookahead, "primary")
 
 
 def check_coverage(setup: "Setup", source: Source) -> None:

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import torch
 
+from ssdreal.models.ways import Ways
 from ssdsim.verification import process, saguaro
 
 
@@ -38,6 +39,20 @@ class Entries:
     def alone(self, slot):
         return Entries(self.numbers[slot : slot + 1])
 
+    def gather(self, slot, entries, start):
+        self.numbers[slot, start : start + len(entries)] = self.numbers[slot, entries]
+
+
+def seen(ways, at, extent):
+    """Return the mask that says what ways say: a token sees the text, and its own way so far."""
+    mask = torch.zeros((*at.shape, extent), dtype=torch.bool)
+    places = ways.tokens.shape[2]
+    for slot, column in np.ndindex(*at.shape):
+        way, place = divmod(int(ways.found[slot, column]), places)
+        mask[slot, column, : ways.first[slot]] = True
+        mask[slot, column, at[slot, ways.tokens[slot, way, : place + 1]]] = True
+    return mask
+
 
 FOREIGN = 1 << 30  # added to the number of what a draft wrote into its target's cache
 
@@ -59,6 +74,8 @@ class TextModel:
         return Entries(np.full((slots, capacity), -1))
 
     def forward(self, cache, tokens, positions, at, mask, extent, *, logits=True):
+        if isinstance(mask, Ways):
+            mask = seen(mask, at, extent)
         assert mask.shape == (*tokens.shape, extent)
         tokens, positions, at, mask = (x.numpy() for x in (tokens, positions, at, mask))
         found = np.full((*tokens.shape, len(self.rows)), np.nan, np.float32)

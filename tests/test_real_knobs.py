@@ -25,6 +25,7 @@ LEAST = (*SLOW, "policy.budget=2", "workload.output_tokens=60")
 BATCH = (*SLOW, "workload.prompts=4", "batch=3", "policy=uniform_fanout", "policy.fanout=1")
 ADAPTIVE = (*BATCH, "backup=adaptive", "workload.output_tokens=30", "lookahead=2")
 MISSING = (*SLOW, "policy=uniform_fanout", "policy.fanout=1")
+SPINE = [(0,) * level for level in range(1, 6)]
 FAST = "backup.length_fast=40"
 ENDING = (*WARM, "method=speculative", "lookahead=5", "workload.output_tokens=60")
 MOVING = (*ENDING, "length.step=0.2", "length.threshold=0.1", "length.target=0.3")
@@ -83,17 +84,20 @@ PLUGINS = {
     "length=concurrency peak": (ENDING, 2),
     "length=concurrency scale": (ENDING, 200.0),
 }
+TREE = ("tree=confident", *SSD, "tree.beam=2", "tree.children=3", "tree.most=8")
+PLUGINS |= {
+    "tree=confident beam": (TREE, 1),
+    "tree=confident children": (TREE, 2),
+    "tree=confident most": (TREE, 5),
+    "tree=listed paths": ((*SSD, "lookahead=5"), f"[{','.join(map(str, map(list, SPINE)))}]"),
+    "tree=widths children": (WARM, "sampled"),
+    "tree=widths widths": (SSD, "[2,2]"),
+}
 REFUSED = {
     "length=confidence estimate": "length.estimate=",
     "length=goodput prior": "False",  # where all passes take the same time, any α over 0 is alike
     "method=self_speculative kept": "method.kept: has no effect",
     "policy=oracle budget": "policy='oracle'",
-    "tree=confident beam": "tree='confident': needs tree=chain",
-    "tree=confident children": "tree='confident': needs tree=chain",
-    "tree=confident most": "tree='confident': needs tree=chain",
-    "tree=listed paths": "tree='listed': needs tree=chain",
-    "tree=widths children": "tree='widths': needs tree=chain",
-    "tree=widths widths": "tree='widths': needs tree=chain",
     "backup=ngram seconds": "backup.seconds=1.0: has no effect",
     "backup=random seconds": "backup.seconds=1.0: has no effect",
 }
@@ -102,7 +106,7 @@ MAIN = {
     "policy": (SSD, "policy=uniform_fanout"),
     "policy.budget": (SSD, "policy.budget=3"),
     "backup": (MISSING, "backup=random"),
-    "tree": None,  # only one is possible so far: REFUSED has the others
+    "tree": (SSD, "tree=widths"),
     "length": (ENDING, "length=confidence"),
     "workload": None,  # the only one so far: its options are below
     "workload.prompts": (SSD, "workload.prompts=3"),

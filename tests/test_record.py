@@ -22,6 +22,8 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.simulation import Setup as SimulatedSetup
+from ssdsim.trees.listed import Listed
+from ssdsim.trees.widths import Widths
 from ssdsim.workload import Workload as SimulatedWorkload
 
 PROMPTS = [tuple(range(3, 20)), (5, 5, 8, 1), (40, 41, 2, 17, 30, 9)]
@@ -37,6 +39,9 @@ METHODS = [
     {"method": Ssd(), "lookahead": 4, "policy": UniformFanout(fanout=3)},
     {"method": Ssd(), "lookahead": 2, "policy": GeometricFanout(budget=9)},
     {"method": Pearl(), "lookahead": 4},
+    {"method": Speculative(), "lookahead": 3, "tree": Widths((3, 2))},
+    {"method": Speculative(), "lookahead": 5, "tree": Listed()},
+    {"method": Ssd(), "lookahead": 3, "policy": UniformFanout(fanout=1), "tree": Widths((2, 1, 2))},
 ]
 
 

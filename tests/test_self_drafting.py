@@ -35,8 +35,12 @@ from ssdsim.errors import ConfigError
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.lengths.controller import Controller
 from ssdsim.lengths.fixed import Fixed
+from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.plugins import CONF
+from ssdsim.trees.chain import Chain
+from ssdsim.trees.confident import Confident
+from ssdsim.trees.widths import Widths
 
 NOTHING = SelfSpeculative(skipped_attention=(), skipped_mlp=())
 LAST_LAYER = SelfSpeculative(skipped_attention=(1,), skipped_mlp=(1,))
@@ -327,3 +331,13 @@ def test_what_is_known_to_be_best_fits_its_target(target):
     method = chosen_for(SelfSpeculative(), target)
     assert method.skipped_attention or method.skipped_mlp
     check_layers(left_out(method), describe(target))
+
+
+@pytest.mark.parametrize("tree", [Widths((2, 2)), Confident(2, 3, 6)], ids=["widths", "confident"])
+def test_it_drafts_token_trees_too(tree):
+    setup = Setup(MIXED, Workload(3, 20), lookahead=3, batch=3, seed=3, tree=tree)
+    found, _ = decoded(setup)
+    own = replace(setup, method=Autoregressive(), width=setup.pass_width, tree=Chain())
+    assert outputs(found) == outputs(decoded(own)[0])
+    assert found.rounds.accepted.max() > 1
+    all_holds(setup, found)

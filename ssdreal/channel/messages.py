@@ -61,10 +61,14 @@ class Stamp(Part, frozen=True):
 
 
 class Block(Part, frozen=True):
-    """Drafted tokens to verify; `place` is None where the drafter was sure of every token."""
+    """Drafted tokens to verify; `place` is None where the drafter was sure of every token.
+
+    `parents` says what each follows, -1 for the text. Empty: it follows the one before.
+    """
 
     tokens: tuple[int, ...]
     place: Place | None = None
+    parents: tuple[int, ...] = ()
 
 
 class Begin(Message, frozen=True):
@@ -86,6 +90,8 @@ class Begin(Message, frozen=True):
         The token ids that a row of these probabilities stands for; None: all of them.
     skipped
         What the target leaves out where it drafts for itself; None where it does not.
+    tree
+        The token tree that is drafted, as `ssdsim.results.describe` writes it down; None: chains.
 
     """
 
@@ -102,6 +108,7 @@ class Begin(Message, frozen=True):
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
     skipped: Sublayers | None = None
+    tree: dict[str, Any] | None = None
 
 
 class Paces(Message, frozen=True):
@@ -132,19 +139,27 @@ class Verified(Message, frozen=True):
 
 
 class Speculate(Message, frozen=True):
-    """Draft a chain a row, each until `stopping` says so; answered by `Chains`."""
+    """Draft a chain (or tree) a row, each until `stopping` says so; answered by `Chains`.
+
+    `nodes` is the most of a tree; None: as many as it wants.
+    """
 
     stamp: Stamp
     lines: tuple[Line, ...]
     stopping: Stopping
+    nodes: int | None = None
 
 
 class Chain(Part, frozen=True):
-    """Drafted tokens with the draft's probability of each, and where all probabilities lie."""
+    """Drafted tokens with the draft's probability of each, and where all probabilities lie.
+
+    `parents` is as in `Block`.
+    """
 
     tokens: tuple[int, ...]
     confidences: tuple[float, ...]
     place: Place | None = None
+    parents: tuple[int, ...] = ()
 
 
 class Chains(Message, frozen=True):
@@ -154,15 +169,19 @@ class Chains(Message, frozen=True):
 
 
 class Fork(Message, frozen=True):
-    """Find the candidates after every node of a block a row; answered by `Forks`."""
+    """Find the candidates after every node of a block a row; answered by `Forks`.
+
+    Where blocks are trees, `parents` is as in `Block`, for each.
+    """
 
     stamp: Stamp
     lines: tuple[Line, ...]
     blocks: tuple[tuple[int, ...], ...]
+    parents: tuple[tuple[int, ...], ...] = ()
 
 
 class Candidates(Part, frozen=True):
-    """Ranked candidates after every node, the token sent there left out: ids, probabilities."""
+    """Ranked candidates after every node, the tokens sent there left out: ids, probabilities."""
 
     ids: tuple[tuple[int, ...], ...]
     beliefs: tuple[tuple[float, ...], ...]
@@ -178,6 +197,8 @@ class Grow(Message, frozen=True):
     """Draft a chain for every outcome (node, bonus token id) of these rows' blocks.
 
     Each ends when `stopping` says so. Answered by `Branches`. A `Stop` may come while it runs.
+    Where blocks are trees, `parents` is as in `Block`, for each, and trees are drafted, of at most
+    `nodes`.
     """
 
     stamp: Stamp
@@ -186,6 +207,8 @@ class Grow(Message, frozen=True):
     outcomes: tuple[tuple[tuple[int, int], ...], ...]
     stopping: Stopping
     page: int
+    parents: tuple[tuple[int, ...], ...] = ()
+    nodes: int | None = None
 
 
 class Branches(Message, frozen=True):

@@ -48,6 +48,12 @@ class Cache:
         """Return one slot's entries as a cache of one slot; they are shared, not copied."""
         return Cache(self.entries, self.first + slot, 1)
 
+    def gather(self, slot: int, entries: list[int], start: int) -> None:
+        """Move entries of a slot, in this order, to where the ones from `start` on are."""
+        here = slice(start, start + len(entries))
+        self.keys[:, slot, :, :, here] = self.keys[:, slot, :, :, entries]
+        self.values[:, slot, :, here] = self.values[:, slot, :, entries]
+
     def places(self, at: Tensor) -> Tensor:
         """Return where keys and values of new tokens go, among all the numbers of a layer.
 

@@ -6,13 +6,14 @@ the coldest code of all, is compiled away: 12 to 18 % of a pass of SmolLM2-135M.
 """
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.linear import Weight, linear
+from ssdreal.models.ways import Layout, along, keys_along, rejoined, values_along
 
 
 class Layer(NamedTuple):
@@ -73,6 +74,8 @@ class Pass(NamedTuple):
         Query heads.
     epsilon
         Of the norms.
+    laid
+        How the ways of token trees are laid out; None where every slot has a chain.
 
     """
 
@@ -84,6 +87,7 @@ class Pass(NamedTuple):
     bias: Tensor
     heads: int
     epsilon: float
+    laid: Optional[Layout] = None  # noqa: UP045 - TorchScript knows no other spelling here
 
 
 def doubled(weight: Tensor) -> Tensor:
@@ -173,8 +177,14 @@ def attention(x: Tensor, layer: Layer, number: int, here: Pass) -> Tensor:
     store.index_copy_(0, here.places, mixed[:, :, here.heads :].to(store.dtype).reshape(-1))
     queries = mixed[:, :, : here.heads].view(slots, width, kv_heads, -1, head_dim).transpose(1, 2)
     queries = queries.to(store.dtype, memory_format=torch.contiguous_format)
-    gathered = attended(queries, keys, values, here.bias).to(x.dtype)
-    return linear(gathered, layer.outward, layer.outward_bias)
+    laid, extent = here.laid, here.bias.shape[-1]
+    if laid is None:
+        gathered = attended(queries, keys, values, here.bias)
+    else:
+        keys, values = keys_along(keys, laid, extent), values_along(values, laid, extent)
+        gathered = attended(along(queries, laid), keys, values, here.bias)
+        gathered = rejoined(gathered, laid, slots)
+    return linear(gathered.to(x.dtype), layer.outward, layer.outward_bias)
 
 
 def mlp(x: Tensor, layer: Layer) -> Tensor:

@@ -13,6 +13,7 @@ from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, compiled, decode, doubled, normed
 from ssdreal.models.linear import FEW, Weight, linear, packed
 from ssdreal.models.sublayers import Sublayers
+from ssdreal.models.ways import Layout, Ways, layout
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30
@@ -129,7 +130,7 @@ class Model:
         tokens: Tensor,
         positions: Tensor,
         at: Tensor,
-        mask: Tensor,
+        mask: Tensor | Ways,
         extent: int,
         *,
         logits: bool = True,
@@ -143,7 +144,8 @@ class Model:
         tokens, positions, at
             (slots, N) int64: token ids, rotary positions, entries of the cache.
         mask
-            (slots, N, extent) bool: which entries each token sees.
+            (slots, N, extent) bool: which entries each token sees. Or the ways of a token tree a
+            slot: a token sees the text before the tree, and its own way.
         extent
             Entries that attention reads: the first ones.
         logits
@@ -155,17 +157,29 @@ class Model:
             (slots, N, head rows) float32.
 
         """
-        assert mask.shape == (*tokens.shape, extent), "the mask must say what each token sees"
-        mask = functional.pad(mask, (0, -extent % GRAIN))
-        block = [part.to(self.device) for part in (tokens, positions, at, mask)]
-        hidden = self._decoded(cache, *(block if tokens.numel() <= self.few else _widened(block)))
+        width = tokens.shape[1]
+        rows = mask.found if isinstance(mask, Ways) else _padded(mask, (*tokens.shape, extent))
+        block = [part.to(self.device) for part in (tokens, positions, at, rows)]
+        tokens, positions, at, rows = block if tokens.numel() <= self.few else _widened(block)
+        laid = None
+        if isinstance(mask, Ways):
+            ways = Ways(mask.tokens.to(self.device), rows, mask.first.to(self.device))
+            laid = layout(ways, at)
+            rows = chain_mask(laid.there.flatten(0, 1), extent + -extent % GRAIN)
+        hidden = self._decoded(cache, tokens, positions, at, rows, laid)
         if not logits:
             return None
         wide = linear(normed(hidden, self.norm, self.epsilon), self.head, None)
-        return wide[:, : tokens.shape[1]].float()
+        return wide[:, :width].float()
 
     def _decoded(
-        self, cache: Cache, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor
+        self,
+        cache: Cache,
+        tokens: Tensor,
+        positions: Tensor,
+        at: Tensor,
+        mask: Tensor,
+        laid: Layout | None,
     ) -> Tensor:
         """Return the residual stream after all layers, (slots, N, hidden)."""
         hidden = functional.embedding(tokens, self.embedding)
@@ -178,6 +192,7 @@ class Model:
             bias=self._bias(mask),
             heads=self.heads,
             epsilon=self.epsilon,
+            laid=laid,
         )
         few = tokens.numel() <= self.few
         found: Tensor = self.decode(hidden.float() if few else hidden, self.layers, here)
@@ -200,6 +215,12 @@ class Model:
         group = self.heads // self.kv_heads
         bias = torch.where(mask, 0.0, HIDDEN).to(self.embedding.dtype)
         return bias[:, None].repeat_interleave(group, dim=2)
+
+
+def _padded(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return a mask of this shape for a multiple of `GRAIN` entries."""
+    assert mask.shape == shape, "the mask must say what each token sees"
+    return functional.pad(mask, (0, -shape[-1] % GRAIN))
 
 
 def _widened(block: list[Tensor]) -> list[Tensor]:

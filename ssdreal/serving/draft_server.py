@@ -22,8 +22,12 @@ from ssdreal.channel.messages import (
 from ssdreal.channel.pages import CHAINS, Place
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.sampling import Logits, Where
+from ssdreal.serving.sapling import Grove, Sapling, grow
 from ssdreal.serving.server import Server, median_seconds
 from ssdreal.serving.tree import Tree
+from ssdsim.outcomes import chain as chain_of
+from ssdsim.outcomes import children, depths
+from ssdsim.trees.base import TokenTree
 
 WARM_UP_BRANCHES = (1, 8, 24, 64)
 
@@ -36,10 +40,13 @@ class DraftServer(Server):
     def prepare(self, command: Begin) -> None:
         """Make the drafter."""
         ids = None if self.model.ids is None else self.model.ids.cpu().numpy()
+        self.behind: Any = None  # the blocks, as trees, whose entries lie behind the texts
         self.drafter = Drafter(command.decoding, command.seed, self.model.vocabulary, ids)
 
     def speculate(self, command: Speculate) -> Chains:
         """Return a chain a row, drafted token by token; rows that have ended take no more part."""
+        if self.tree is not None:
+            return self._speculate_trees(_pruned(self.tree, command.nodes), command)
         chains = [_Growing(line) for line in command.lines]
         for step in range(command.stopping.limit):
             growing = [chain for chain in chains if not command.stopping.ends(chain.confidences)]
@@ -47,6 +54,20 @@ class DraftServer(Server):
                 break
             self._draft(growing, step)
         return Chains(tuple(chain.result(self._place(chain.line.slot)) for chain in chains))
+
+    def _speculate_trees(self, tree: TokenTree, command: Speculate) -> Chains:
+        self.behind = None  # where the blocks were there are these trees now
+        saplings = [
+            Sapling(tree, command.stopping.limit, line, Place(CHAINS, line.slot, 0))
+            for line in command.lines
+        ]
+        if command.stopping.limit:
+            texts = {line.slot: (line.tokens, len(line.tokens) - 1) for line in command.lines}
+            found = self.reader.read(texts)
+            logits = np.concatenate([found[line.slot] for line in command.lines])
+            grow(self.reader, self.drafter, saplings, logits, self._write)
+        shared = self.pages is not None
+        return Chains(tuple(sapling.result(shared) for sapling in saplings))
 
     def fork(self, command: Fork) -> Forks:
         """Return the candidates after every node of a block a row (the "glue" pass).
@@ -56,24 +77,20 @@ class DraftServer(Server):
         hardly longer than one.
         """
         self._read_blocks(command)
-        return Forks(
-            tuple(
-                self._candidates(line, block, self.forked[line.slot])
-                for line, block in zip(command.lines, command.blocks, strict=True)
-            )
-        )
+        parents = command.parents or tuple(chain_of(len(block)) for block in command.blocks)
+        rows = zip(command.lines, command.blocks, parents, strict=True)
+        return Forks(tuple(self._candidates(*row) for row in rows))
 
     def grow(self, command: Grow) -> Branches:
         """Return a branch for every outcome; a `Stop` may change that on the way."""
         if not self._holds_blocks(command):  # it does where a fork came before
             self._read_blocks(command)
-        tree, stop = Tree(self.reader, self.drafter, command), None
-        for step in range(command.stopping.limit):
+        tree, stop = self._branches(command), None
+        for _ in range(command.stopping.limit):
             stop = self.stop(command.stamp.run, command.stamp.number) or stop
             if (stop is not None and not tree.narrow(stop)) or not any(tree.live):
                 break
-            for place, row in tree.grow():
-                self._write(place, step, row)
+            tree.grow(self._write)
         return tree.result(shared=self.pages is not None)
 
     def warm_up(self, command: Begin) -> Paces:
@@ -117,7 +134,19 @@ class DraftServer(Server):
         )
         return np.concatenate([found[chain.line.slot] for chain in chains])
 
+    def _branches(self, command: Grow) -> Tree:
+        if self.tree is None:
+            return Tree(self.reader, self.drafter, command)
+        return Grove(self.reader, self.drafter, command, _pruned(self.tree, command.nodes))
+
     def _read_blocks(self, command: Fork | Grow) -> None:
+        if self.tree is not None:
+            rows = zip(command.lines, command.blocks, command.parents, strict=True)
+            self.forked = self.reader.read_trees(
+                {line.slot: (line.tokens, (block, parents)) for line, block, parents in rows}
+            )
+            self.behind = command.lines, command.blocks, command.parents
+            return
         self.forked = self.reader.read(
             {
                 line.slot: ((*line.tokens, *block), len(line.tokens) - 1)
@@ -126,14 +155,21 @@ class DraftServer(Server):
         )
 
     def _holds_blocks(self, command: Grow) -> bool:
+        if self.tree is not None:
+            return bool(self.behind == (command.lines, command.blocks, command.parents))
         return all(
             self.reader.texts[line.slot] == [*line.tokens, *block]
             for line, block in zip(command.lines, command.blocks, strict=True)
         )
 
-    def _candidates(self, line: Line, block: tuple[int, ...], logits: Logits) -> Candidates:
-        where: list[Where] = [(line.seq, len(line.tokens) + node) for node in range(len(logits))]
-        ids, beliefs = self.drafter.candidates(logits, where, (*block, None), self.shape.candidates)
+    def _candidates(
+        self, line: Line, block: tuple[int, ...], parents: tuple[int, ...]
+    ) -> Candidates:
+        start = len(line.tokens)
+        where: list[Where] = [(line.seq, start + depth) for depth in depths(parents)]
+        sent = [[block[child - 1] for child in after] for after in children(parents)]
+        count, logits = self.shape.candidates, self.forked[line.slot]
+        ids, beliefs = self.drafter.candidates(logits, where, sent, count)
         return Candidates(_rows(ids), _rows(beliefs))
 
     def _place(self, slot: int) -> Place | None:
@@ -142,6 +178,10 @@ class DraftServer(Server):
     def _write(self, place: Place, step: int, row: Logits) -> None:
         if self.pages is not None:
             self.pages.write(place, step, row)
+
+
+def _pruned(tree: TokenTree, nodes: int | None) -> TokenTree:
+    return tree if nodes is None else tree.at_most(nodes)
 
 
 class _Growing:

@@ -52,7 +52,7 @@ class Drafter(Sampler):
         return np.asarray(rows if self.ids is None else self.ids[rows], np.int64)
 
     def candidates(
-        self, logits: Logits, where: Sequence[Where], sent: Sequence[int | None], count: int
+        self, logits: Logits, where: Sequence[Where], sent: Sequence[Sequence[int]], count: int
     ) -> tuple[Ints, Array]:
         """Return ids and probabilities of the `count` best tokens of each row, best first.
 
@@ -61,28 +61,58 @@ class Drafter(Sampler):
         logits, where
             As in `choose`, a row a node.
         sent
-            The token drafted after each node, which is left out; None at the last.
+            The tokens drafted after each node, which are left out.
         count
             How many; fewer come where the vocabulary ends.
 
         """
         scores = self.scores(logits, where)
-        rows = top(scores, min(count + 1, scores.shape[-1]))
+        rows = top(scores, min(count + max(map(len, sent)), scores.shape[-1]))
         belief = self._belief(logits, scores)
-        chosen = [self._without(row, token)[:count] for row, token in zip(rows, sent, strict=True)]
+        chosen = [self._without(row, out)[:count] for row, out in zip(rows, sent, strict=True)]
         kept = np.stack([row[: min(map(len, chosen))] for row in chosen])
         beliefs: NDArray[Any] = np.take_along_axis(belief, kept, axis=-1)
         return self.named(kept), beliefs
 
+    def draw(
+        self, logits: Logits, where: Sequence[Where], siblings: Sequence[Sequence[int]]
+    ) -> tuple[list[Ints], list[Array], Logits]:
+        """Sample some tokens a row, independently of each other.
+
+        Parameters
+        ----------
+        logits, where
+            As in `choose`.
+        siblings
+            For each row what tells the noise of its tokens apart.
+
+        Returns
+        -------
+        tuple
+            For each row its token ids and the draft's probabilities of them; and the
+            distributions that they were sampled from, (n, rows).
+
+        """
+        q = self._quick_probabilities(logits)
+        sends = self._held_back(q)
+        addresses = list(zip(where, siblings, strict=True))
+        uniforms = [
+            self.noise(seq).uniform(at, "propose", one)
+            for (seq, at), own in addresses
+            for one in own
+        ]
+        each = np.repeat(np.arange(len(q)), [len(own) for own in siblings])
+        alone = len(each) == len(q)  # then no row need be copied
+        rows = samples(sends if alone else sends[each], np.array(uniforms))
+        edges = np.cumsum([len(own) for own in siblings])[:-1]
+        confident = q[each, rows].astype(np.float64)
+        return np.split(self.named(rows), edges), np.split(confident, edges), sends
+
     def _sampled(
         self, logits: Logits, where: Sequence[Where], step: int
     ) -> tuple[Ints, Array, Logits]:
-        q = self._quick_probabilities(logits)
-        sends = self._held_back(q)
-        uniforms = [self.noise(seq).uniform(at, "propose", step) for seq, at in where]
-        rows = samples(sends, np.array(uniforms))
-        confident: NDArray[Any] = np.take_along_axis(q, rows[:, None], axis=-1)[:, 0]
-        return self.named(rows), np.asarray(confident, np.float64), sends
+        tokens, confident, sends = self.draw(logits, where, [[step]] * len(where))
+        return np.concatenate(tokens), np.concatenate(confident), sends
 
     def _quick_probabilities(self, logits: Logits) -> Logits:
         """Return what tokens are sampled from, in float32: a draft may be wrong, but not slow."""
@@ -105,8 +135,8 @@ class Drafter(Sampler):
             return self._quick_probabilities(logits)
         return _softmax(scores)
 
-    def _without(self, rows: NDArray[np.intp], token: int | None) -> NDArray[np.intp]:
-        return rows if token is None else rows[self.named(rows) != token]
+    def _without(self, rows: NDArray[np.intp], sent: Sequence[int]) -> NDArray[np.intp]:
+        return rows[~np.isin(self.named(rows), sent)] if sent else rows
 
 
 def samples(weights: Logits, uniforms: Array) -> NDArray[np.intp]:

@@ -9,10 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from ssdreal.models.model import Model, chain_mask
+from ssdreal.models.ways import Ways, ways_of
 from ssdreal.serving.sampling import Logits
+from ssdsim.outcomes import depths
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Block = tuple[Sequence[int], Sequence[int]]
+"""A token tree: its tokens, and for each the index of the one before it, -1 for the text."""
 
 
 class Reader:
@@ -105,6 +109,63 @@ class Reader:
             for slot, parts in found.items()
         }
 
+    def read_trees(
+        self, trees: Mapping[int, tuple[Sequence[int], Block]], width: int | None = None
+    ) -> dict[int, Logits]:
+        """Make slots hold texts, and return the logits after their last tokens and what may follow.
+
+        A pass over trees gives the very logits that one over chains would.
+
+        Parameters
+        ----------
+        trees
+            For each slot its text, and a token tree behind that: tokens and parents.
+        width
+            Tokens of a row in the pass; None: as many as the largest tree needs.
+
+        Returns
+        -------
+        dict
+            For each slot the logits after text and every node, (1 + nodes, head rows).
+
+        """
+        behind = {
+            slot: (text[:-1], len(text) - 1)
+            for slot, (text, _) in trees.items()
+            if self._known(slot, text) < len(text) - 1
+        }
+        if behind:
+            self.read(behind, width)
+        blocks = [trees[slot][1] if slot in trees else ((), ()) for slot in range(len(self.texts))]
+        width = width or 1 + max(len(tokens) for tokens, _ in blocks)
+        tokens = np.zeros((len(blocks), width), np.int64)
+        # A slot without a tree has its junk behind what it holds, like what fills up a row.
+        first = np.array([min(len(text), self.capacity - width) for text in self.texts])
+        positions = np.repeat(first[:, None], width, axis=1)
+        for slot, (text, (nodes, parents)) in trees.items():
+            first[slot] = len(text) - 1
+            tokens[slot, : 1 + len(nodes)] = [text[-1], *nodes]
+            positions[slot] = len(text) - 1
+            positions[slot, : 1 + len(nodes)] += depths(tuple(parents))
+            self.texts[slot] = list(text)
+        at = first[:, None] + np.arange(width)
+        extent = self.capacity if self.fixed else int(at.max()) + 1
+        ways = ways_of([parents for _, parents in blocks], first.tolist(), width)
+        logits = self._pass(tokens, positions, at, extent, ways)
+        return {slot: logits[slot, : 1 + len(trees[slot][1][0])] for slot in trees}
+
+    def keep(self, slot: int, tokens: Sequence[int], nodes: Sequence[int]) -> None:
+        """Let a slot's text go on by a way of the tree that was read behind it; 1 is node 0.
+
+        What a token's entry holds depends on its way alone, so it can be moved to where a chain
+        would have it.
+        """
+        end = len(self.texts[slot])
+        entries = [end - 1 + node for node in nodes]
+        if entries != list(range(end, end + len(nodes))):
+            self.cache.gather(slot, entries, end)
+        self.texts[slot] += tokens
+
     def look(self, tokens: Ints, positions: Ints, at: Ints, sees: Bools) -> Logits:
         """Compute one pass over tokens that are no part of any text: the branches of a tree.
 
@@ -152,7 +213,7 @@ class Reader:
         positions: Ints,
         at: Ints,
         extent: int,
-        mask: torch.Tensor | None = None,
+        mask: torch.Tensor | Ways | None = None,
         alone: int | None = None,
     ) -> Logits:
         began = perf_counter_ns()

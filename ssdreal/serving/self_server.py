@@ -20,7 +20,7 @@ class SelfServer(TargetServer):
             return
         self.drafting = DraftServer(self.model.without(command.skipped))
         self.drafting.reader, self.drafting.pages = self.reader, self.pages
-        self.drafting.shape = command
+        self.drafting.shape, self.drafting.tree = command, self.tree
         self.drafting.prepare(command)
 
     def speculate(self, command: Speculate) -> Chains:

@@ -9,6 +9,8 @@ from ssdreal.channel.messages import Begin, Clock, Command, Done, Paces, Ready, 
 from ssdreal.channel.pages import OpenPages
 from ssdreal.models.model import Model
 from ssdreal.serving.reader import Reader
+from ssdsim.building import build
+from ssdsim.trees.base import TokenTree
 
 
 class Server:
@@ -20,6 +22,8 @@ class Server:
         The model with its caches; there from the first `Begin` on.
     pages
         Shared probabilities, while a run needs them.
+    tree
+        The token tree that is drafted and verified; None: chains.
 
     """
 
@@ -59,6 +63,7 @@ class Server:
         self.pages = OpenPages(command.pages) if command.pages else None
         self.reader = Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
         self.shape = command
+        self.tree = None if command.tree is None else build(TokenTree, command.tree, "tree")
         self.prepare(command)
         return self.warm_up(command)
 

@@ -6,6 +6,8 @@ from ssdreal.channel.messages import Begin, Block, Paces, Score, Scores, Verifie
 from ssdreal.serving.sampling import Ints
 from ssdreal.serving.server import Server, median_seconds
 from ssdreal.serving.verifier import Drafts, Verifier
+from ssdsim.outcomes import way
+from ssdsim.trees.base import halving, parents_of
 
 
 class TargetServer(Server):
@@ -20,7 +22,12 @@ class TargetServer(Server):
         self.draft_ids: Ints | None = None if ids is None else np.array(ids)
 
     def verify(self, command: Verify) -> Verified:
-        """Return how many tokens of every row are accepted, and the one that follows."""
+        """Return how many tokens of every row are accepted, and the one that follows.
+
+        Of a tree, return the last accepted node, 1 for its first.
+        """
+        if self.tree is not None:
+            return self._verify_trees(command)
         logits = self.reader.read(
             {
                 line.slot: ((*line.tokens, *block.tokens), len(line.tokens) - 1)
@@ -36,6 +43,20 @@ class TargetServer(Server):
                 for line, block in zip(command.lines, command.blocks, strict=True)
             )
         )
+
+    def _verify_trees(self, command: Verify) -> Verified:
+        rows = list(zip(command.lines, command.blocks, strict=True))
+        trees = {line.slot: (line.tokens, (block.tokens, block.parents)) for line, block in rows}
+        logits = self.reader.read_trees(trees, self.shape.width)
+        outcomes = []
+        for line, block in rows:
+            node, token = self.verifier.verify_tree(
+                logits[line.slot], line.seq, len(line.tokens), block, self._drafts(block)
+            )
+            nodes = way(block.parents, node)
+            self.reader.keep(line.slot, [block.tokens[at - 1] for at in nodes], nodes)
+            outcomes.append((node, token))
+        return Verified(tuple(outcomes))
 
     def score(self, command: Score) -> Scores:
         """Return the target's best token, and its lead over the text's, for every token."""
@@ -53,12 +74,16 @@ class TargetServer(Server):
 
     def warm_up(self, command: Begin) -> Paces:
         """Return the seconds of a verify over the run's tokens."""
-        text = (0,) * command.width
-        slots = range(command.slots)
+        slots, text = range(command.slots), (0,) * command.width
+        tree = self.tree and parents_of(self.tree.grow(command.lookahead, halving))
 
         def verify() -> None:
             self.reader.texts = [[] for _ in slots]
-            self.reader.read(dict.fromkeys(slots, (text, 0)), command.width)
+            if tree:
+                block = ((0,) * len(tree), tree)
+                self.reader.read_trees(dict.fromkeys(slots, ((0,), block)), command.width)
+            else:
+                self.reader.read(dict.fromkeys(slots, (text, 0)), command.width)
 
         seconds = median_seconds(verify)
         self.reader.texts = [[] for _ in slots]
@@ -67,5 +92,6 @@ class TargetServer(Server):
     def _drafts(self, block: Block) -> Drafts | None:
         if block.place is None or self.pages is None:
             return None
-        rows = self.pages.read(block.place, len(block.tokens))
+        sampled_after = len(set(block.parents)) if block.parents else len(block.tokens)
+        rows = self.pages.read(block.place, sampled_after)
         return Drafts(rows, self.draft_ids, self.model.vocabulary)

@@ -1,17 +1,36 @@
-"""A tree of branches while it is being grown: one pass a step over all of them."""
+"""The branches of a round while they are grown: one pass a step over all of them."""
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 from ssdreal.channel.messages import Branches, Chain, Grow, Line, Stop
 from ssdreal.channel.pages import Place
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits
+from ssdreal.serving.twigs import Continued, Twig, look_on
+from ssdsim.lengths.base import Stopping
 
-Ints = NDArray[np.int64]
+Write = Callable[[Place, int, Logits], None]
+"""Puts down, for a place, what the token of one step was sampled from."""
+
+
+class Branch(Continued, Protocol):
+    """What is drafted for one predicted outcome (node, bonus token)."""
+
+    @property
+    def outcome(self) -> tuple[int, int]:
+        """Which outcome."""
+        ...
+
+    @property
+    def grows(self) -> bool:
+        """Whether there is more to draft."""
+        ...
+
+    def result(self, shared: bool) -> Chain:
+        """Return what has been drafted; `shared`: probabilities are in the shared pages."""
+        ...
 
 
 class Tree:
@@ -22,20 +41,28 @@ class Tree:
 
     Attributes
     ----------
+    branches
+        For every row, one an outcome.
     live
-        For every row the branches that still grow.
+        Those that still grow.
+    steps
+        Passes done.
 
     """
 
     def __init__(self, reader: Reader, drafter: Drafter, command: Grow) -> None:
         self.reader, self.drafter, self.command = reader, drafter, command
-        self.branches = [
-            [_Branch(line, at, outcome) for at, outcome in enumerate(outcomes)]
-            for line, outcomes in zip(command.lines, command.outcomes, strict=True)
+        self.branches: list[list[Branch]] = [
+            [
+                self._branch(line, row, outcome, Place(command.page, line.slot, at))
+                for at, outcome in enumerate(command.outcomes[row])
+            ]
+            for row, line in enumerate(command.lines)
         ]
         self.live = [list(branches) for branches in self.branches]
-        self.free = [len(line.tokens) + len(block) for line, block in _rows(command)]
-        self.tokens = 0
+        blocks = zip(command.lines, command.blocks, strict=True)
+        self.free = {line.slot: len(line.tokens) + len(block) for line, block in blocks}
+        self.steps = 0
 
     def narrow(self, stop: Stop) -> bool:
         """Drop the losing branches; return whether there is anything left to grow.
@@ -44,88 +71,67 @@ class Tree:
         be no better than a miss.
         """
         if not stop.finish:
-            return self.tokens == 0 and any(winner is not None for winner in stop.winners)
+            return self.steps == 0 and any(winner is not None for winner in stop.winners)
         self.live = [
             [branch for branch in live if branch.outcome == winner]
             for live, winner in zip(self.live, stop.winners, strict=True)
         ]
         return any(self.live)
 
-    def grow(self) -> Iterator[tuple[Place, Logits]]:
-        """Draft one token for every live branch; yield where its probabilities go, and them."""
-        logits = self._logits()
+    def grow(self, write: Write) -> None:
+        """Draft one token, or one level, for every live branch."""
         branches = [branch for live in self.live for branch in live]
+        self._draft(branches, look_on(self.reader, branches, self.free), write)
+        self.steps += 1
+        self.live = [[branch for branch in live if branch.grows] for live in self.live]
+
+    def result(self, shared: bool) -> Branches:
+        """Return what was drafted."""
+        rows = [{branch.outcome: branch.result(shared) for branch in row} for row in self.branches]
+        drafted = sum(len(chain.tokens) for row in rows for chain in row.values())
+        return Branches(tuple(rows), drafted)
+
+    def _branch(self, line: Line, row: int, outcome: tuple[int, int], place: Place) -> Branch:  # noqa: ARG002 - where blocks are trees
+        return _Growing(line, outcome, place, self.command.stopping)
+
+    def _draft(self, branches: Sequence[Any], logits: Logits, write: Write) -> None:
         where = [(branch.line.seq, branch.position) for branch in branches]
-        tokens, confident, rows = self.drafter.choose(logits, where, len(branches[0].tokens))
+        tokens, confident, rows = self.drafter.choose(logits, where, self.steps)
         for at, branch in enumerate(branches):
             branch.tokens.append(int(tokens[at]))
             branch.confidences.append(float(confident[at]))
             if rows is not None:
-                yield self._place(branch), rows[at]
-        self.tokens += len(branches)
-        ends = self.command.stopping.ends
-        self.live = [
-            [branch for branch in live if not ends(branch.confidences)] for live in self.live
-        ]
-
-    def result(self, shared: bool) -> Branches:
-        """Return what was drafted."""
-        rows = (
-            {
-                branch.outcome: branch.chain(self._place(branch) if shared else None)
-                for branch in row
-            }
-            for row in self.branches
-        )
-        return Branches(tuple(rows), self.tokens)
-
-    def _place(self, branch: "_Branch") -> Place:
-        return Place(self.command.page, branch.line.slot, branch.number)
-
-    def _logits(self) -> Logits:
-        """Return the logits after the last token of every live branch, one row each."""
-        slots, most = len(self.reader.texts), max(map(len, self.live))
-        tokens, positions, at = (np.zeros((slots, most), np.int64) for _ in range(3))
-        extent = 1 + max(free + len(live) for free, live in zip(self.free, self.live, strict=True))
-        sees = np.zeros((slots, most, extent), np.bool_)
-        at[:] = extent - 1  # an entry for the junk of rows with fewer branches than others
-        for row, (line, live) in enumerate(zip(self.command.lines, self.live, strict=True)):
-            for column, branch in enumerate(live):
-                branch.entries.append(self.free[row] + column)
-                tokens[line.slot, column] = branch.last
-                positions[line.slot, column] = branch.position - 1
-                at[line.slot, column] = branch.entries[-1]
-                sees[line.slot, column, : branch.prefix] = True
-                sees[line.slot, column, branch.entries] = True
-            self.free[row] += len(live)
-        found = self.reader.look(tokens, positions, at, sees)
-        rows = zip(self.command.lines, self.live, strict=True)
-        return np.concatenate([found[line.slot, : len(live)] for line, live in rows])
+                write(branch.place, self.steps, rows[at])
 
 
-class _Branch:
-    """One predicted outcome and the chain drafted for it."""
+class _Growing:
+    """A chain."""
 
-    def __init__(self, line: Line, number: int, outcome: tuple[int, int]) -> None:
-        self.line, self.number, self.outcome = line, number, outcome
+    def __init__(
+        self, line: Line, outcome: tuple[int, int], place: Place, stopping: Stopping
+    ) -> None:
+        self.line, self.outcome, self.place, self.stopping = line, outcome, place, stopping
         self.prefix = len(line.tokens) + outcome[0]
         self.tokens: list[int] = []
         self.confidences: list[float] = []
-        self.entries: list[int] = []
-
-    @property
-    def last(self) -> int:
-        """The token that the next one follows."""
-        return self.tokens[-1] if self.tokens else self.outcome[1]
+        self.entries: tuple[int, ...] = ()
 
     @property
     def position(self) -> int:
         """Where the next token will stand: behind text, accepted part, bonus, and the chain."""
         return self.prefix + 1 + len(self.tokens)
 
-    def chain(self, place: Place | None) -> Chain:
+    @property
+    def grows(self) -> bool:
+        return not self.stopping.ends(self.confidences)
+
+    def twigs(self) -> Iterator[Twig]:
+        last = self.tokens[-1] if self.tokens else self.outcome[1]
+        yield Twig(self.line.slot, self.prefix, last, self.position - 1, self.entries)
+
+    def rooted(self, twigs: Iterator[Twig]) -> None:
+        self.entries = next(twigs).behind
+
+    def result(self, shared: bool) -> Chain:
+        place = self.place if shared else None
         return Chain(tuple(self.tokens), tuple(self.confidences), place)
-
-
-def _rows(command: Grow) -> Iterator[tuple[Line, Sequence[int]]]:
-    return zip(command.lines, command.blocks, strict=True)

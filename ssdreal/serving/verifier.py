@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ssdreal.channel.messages import Block
 from ssdreal.serving.sampling import Ints, Logits, Sampler
+from ssdsim.outcomes import children
 from ssdsim.ranking import best
-from ssdsim.verification import Array, certain, verify_maximal
+from ssdsim.verification import Array, certain, sample, verify_maximal, verify_siblings
 
 
 class Verifier(Sampler):
@@ -47,6 +49,60 @@ class Verifier(Sampler):
         rows = _Rows(len(tokens), sampled_from)
         return verify_maximal(p, rows, tokens, self.noise(seq).block(start, len(tokens) + 1))
 
+    def verify_tree(
+        self, logits: Logits, seq: int, start: int, block: Block, q: "Drafts | None"
+    ) -> tuple[int, int]:
+        """Verify a token tree.
+
+        Parameters
+        ----------
+        logits
+            The target's after the text and every node, shape (1 + nodes, V).
+        seq, start
+            As in `verify`: `start` is the position of the tree's first level.
+        block
+            Tokens and parents.
+        q
+            What children were sampled from, a row a node that has any. None where they are not
+            samples but were proposed with certainty: a child is accepted exactly if it is the
+            target's own token, whatever the draft's probability of it.
+
+        Returns
+        -------
+        tuple
+            The last accepted node, 1 for the first and 0 for none, and the id of the token that
+            follows it.
+
+        """
+        inner = sorted({parent + 1 for parent in block.parents})
+        node = depth = 0
+        while True:
+            following = children(block.parents)[node]
+            sent, at = [block.tokens[child - 1] for child in following], (seq, start + depth)
+            if q is None or not sent:
+                token = self._next(logits[node], *at)
+                child = sent.index(token) if token in sent else None
+            else:
+                child, token = self._tried(logits[node], *at, sent, q.row(inner.index(node)))
+            if child is None:
+                return node, token
+            node, depth = following[child], depth + 1
+
+    def _next(self, logits: Logits, seq: int, position: int) -> int:
+        """Return the token that the target alone would write."""
+        if not self.decoding.needs_probabilities:
+            return self.own(logits, seq, position)
+        return sample(self.probabilities(logits), self.noise(seq).uniform(position, "bonus"))
+
+    def _tried(
+        self, logits: Logits, seq: int, position: int, sent: Sequence[int], q: Array
+    ) -> tuple[int | None, int]:
+        """Return which sampled child is accepted, None if none is, and the token there."""
+        noise = self.noise(seq)
+        accept = [noise.uniform(position, "accept", sibling) for sibling in range(len(sent))]
+        left = noise.uniform(position, "residual")
+        return verify_siblings(self.probabilities(logits), q, sent, accept, left)
+
     def own(self, logits: Logits, seq: int, position: int) -> int:
         """Return the target's own choice at a position, where nothing is left to chance."""
         return int(best(self.scores(logits[None], [(seq, position)])[0]))
@@ -63,7 +119,10 @@ class Verifier(Sampler):
 
 @dataclass(frozen=True)
 class Drafts:
-    """What a chain was sampled from: (K, rows) numbers ∝ q, the rows' token ids, and V."""
+    """What tokens were sampled from: (K, rows) numbers ∝ q, the rows' token ids, and V.
+
+    A row a token of a chain, or a node of a tree that has children.
+    """
 
     rows: Logits
     ids: Ints | None

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import numpy as np
 
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator
 from ssdsim.ranking import left, ranked
-from ssdsim.trees.base import Path, Paths, parents_of, widths_of
+from ssdsim.trees.base import Path, Paths, parents_of, sibling, widths_of
 from ssdsim.verification import Array, View, sample, verify_siblings
 
 if TYPE_CHECKING:
@@ -120,9 +119,7 @@ class SampledNodes(Nodes):
     def token(self, path: Path) -> int:
         """Return the sample at a node."""
         text, place = self.text, len(path) - 1
-        # The first child of the first child is a chain's token, drawn as a chain draws it.
-        own = crc32(repr(path).encode()) << 32 if any(path) else 0
-        uniform = text.noise.uniform(len(text.history) + place, "propose", own + place)
+        uniform = text.noise.uniform(len(text.history) + place, "propose", sibling(path))
         return sample(self.sends(path[:-1]), uniform)
 
     def sends(self, path: Path) -> Array:

@@ -92,9 +92,13 @@ def bin_of(signal: float) -> int:
 
 @dataclass
 class Control:
-    """A length control at work in one run; this one drafts K tokens, whatever happens."""
+    """A length control at work in one run; this one drafts K tokens, whatever happens.
+
+    `nodes` is how many a token tree may have this round, 1 or more; None: all that it wants.
+    """
 
     lookahead: int
+    nodes: int | None = field(default=None, init=False)
 
     def limit(self, rows: int, seconds: Callable[[int], float]) -> int:  # noqa: ARG002
         """Return the most tokens to draft this round, 0 (no speculation) to K.
@@ -115,10 +119,10 @@ class Control:
         Raises
         ------
         ConfigError
-            The tree cannot be cut as this control would.
+            The tree does not know which of its nodes are the best.
 
         """
-        return tree
+        return tree if self.nodes is None else tree.at_most(self.nodes)
 
     def stopping(self, limit: int) -> Stopping:
         """Return the rule for the chains begun now."""

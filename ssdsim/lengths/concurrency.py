@@ -1,12 +1,11 @@
 """As many nodes, and as deep, as the live batch leaves room for (FastGRPO, 2025)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import floor, log2
 
 from ssdsim.errors import require
 from ssdsim.lengths.base import Control, Length
-from ssdsim.trees.base import TokenTree
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,12 @@ class Concurrency(Length):
 @dataclass
 class _Sharing(Control):
     config: Concurrency
-    nodes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.nodes = self.config.peak - 1
+        self.nodes = max(1, self.config.peak - 1)
 
     def limit(self, rows: int, seconds: Callable[[int], float]) -> int:  # noqa: ARG002
         each = self.config.peak / rows
-        self.nodes = floor(each) - 1
-        return max(0, min(self.nodes, floor(log2(each / self.config.scale)), self.lookahead))
-
-    def within(self, tree: TokenTree) -> TokenTree:
-        return tree.at_most(max(1, self.nodes))
+        left = floor(each) - 1
+        self.nodes = max(1, left)
+        return max(0, min(left, floor(log2(each / self.config.scale)), self.lookahead))

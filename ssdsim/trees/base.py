@@ -6,9 +6,10 @@ a rank; where they are sampled, it is the order in which they were drawn and wil
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
+from zlib import crc32
 
 from ssdsim.errors import ConfigError
 from ssdsim.outcomes import Outcome, Speculation, Speculator
@@ -19,6 +20,10 @@ Paths = tuple[Path, ...]
 
 After = Callable[[Path], Sequence[float]]
 """The draft's probabilities of its candidates after a node, best first."""
+
+Growth = Generator[Paths, After, Paths]
+"""A tree while it is drafted, one pass a level: it yields the nodes that the next pass continues,
+is sent what the draft knows of these and all before them, and returns the nodes of the tree."""
 
 
 class Drafting(Protocol):
@@ -66,8 +71,8 @@ class TokenTree(Protocol):
         """Return the most tokens that a tree of this depth sends to the target."""
         ...
 
-    def grow(self, depth: int, after: After) -> Paths:
-        """Return the nodes of a tree of this depth."""
+    def most_children(self, depth: int) -> int:
+        """Return the most children that a node may have."""
         ...
 
     def at_most(self, nodes: int) -> "TokenTree":  # noqa: ARG002 - some trees can
@@ -82,9 +87,62 @@ class TokenTree(Protocol):
         right = "does not shrink where a length control shares nodes out: needs chain or confident"
         raise ConfigError(f"tree={type(self).__name__.lower()!r}: {right}")
 
+    def growth(self, depth: int) -> Growth:
+        """Begin a tree of this depth."""
+        ...
+
+    def grow(self, depth: int, after: After) -> Paths:
+        """Return the nodes of a tree of this depth, where everything can be asked at any time."""
+        growth = self.growth(depth)
+        try:
+            next(growth)
+            while True:
+                growth.send(after)
+        except StopIteration as end:
+            paths: Paths = end.value
+            return paths
+
     def speculate(self, text: Drafting, depth: int, speculator: Speculator) -> Speculation:
         """Let the draft continue a text by this tree."""
         return text.grow(self, depth, speculator)
+
+
+class StaticTree(TokenTree, Protocol):
+    """A tree that is the same whatever the draft says."""
+
+    def shape(self, depth: int) -> Paths:
+        """Return the nodes."""
+        ...
+
+    def nodes(self, depth: int) -> int:
+        """Return how many they are."""
+        return len(self.shape(depth))
+
+    def most_children(self, depth: int) -> int:
+        """Return the most children of a node."""
+        return max(widths_of(self.shape(depth)).values())
+
+    def growth(self, depth: int) -> Growth:
+        """Continue the nodes of every level that have children."""
+        paths = self.shape(depth)
+        width = widths_of(paths)
+        for level in range(depth):
+            yield tuple(path for path in ((), *paths) if len(path) == level and width[path])
+        return paths
+
+    def grow(self, depth: int, after: After) -> Paths:  # noqa: ARG002 - whatever the draft says
+        """Return the nodes."""
+        return self.shape(depth)
+
+
+def sibling(path: Path) -> int:
+    """Return what tells a sampled node's noise from that of others at its position.
+
+    The first child of the first child is a chain's token, drawn as a chain draws it: with its
+    place in the chain. Siblings, and cousins, that shared theirs would be one sample.
+    """
+    own = crc32(repr(path).encode()) << 32 if any(path) else 0
+    return own + len(path) - 1
 
 
 @lru_cache(maxsize=4096)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from ssdsim.outcomes import Speculation, Speculator
-from ssdsim.trees.base import After, Drafting, Paths, TokenTree
+from ssdsim.trees.base import Drafting, Paths, StaticTree
 
 
 @dataclass(frozen=True)
-class Chain(TokenTree):
+class Chain(StaticTree):
     """A token a level, drawn as the draft samples: accepted by the rule of the coupling."""
 
     @property
@@ -24,7 +24,7 @@ class Chain(TokenTree):
         """Return the depth."""
         return depth
 
-    def grow(self, depth: int, after: After) -> Paths:  # noqa: ARG002 - always the same
+    def shape(self, depth: int) -> Paths:
         """Return the first node of every level."""
         return tuple((0,) * level for level in range(1, depth + 1))
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Self
 
 from ssdsim.errors import require
-from ssdsim.trees.base import After, Path, Paths, TokenTree
+from ssdsim.trees.base import After, Growth, Path, TokenTree
 
 Scored = tuple[float, int, Path]
 """Minus the product of the confidences on the way to a node, its depth, and the node: the least
@@ -55,12 +55,17 @@ class Confident(TokenTree):
         """Return the nodes that are verified, or all that there can be."""
         return min(self.most, self.children * sum(self.passes(depth)))
 
-    def grow(self, depth: int, after: After) -> Paths:
-        """Return the best nodes of what a beam of the draft's guesses has found."""
+    def most_children(self, depth: int) -> int:  # noqa: ARG002 - at any
+        """Return the candidates looked at after a node."""
+        return self.children
+
+    def growth(self, depth: int) -> Growth:
+        """Continue a beam of the draft's guesses, and return the best nodes of what it finds."""
         level: list[Scored] = [(-1.0, 0, ())]
         found: list[Scored] = []
         for _ in range(depth):
             beam = nsmallest(self.beam, level)
+            after = yield tuple(path for _, _, path in beam)
             level = [child for scored in beam for child in self._children(scored, after)]
             found += level
         best = nsmallest(self.most, found)

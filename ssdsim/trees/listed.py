@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ssdsim.errors import require
-from ssdsim.trees.base import After, Path, Paths, TokenTree
+from ssdsim.trees.base import Paths, StaticTree
 
 EAGLE: Paths = (
     *((place,) for place in range(4)),
@@ -20,7 +20,7 @@ As the authors' repository lists them (SafeAILab/EAGLE, eagle/model/choices.py).
 
 
 @dataclass(frozen=True)
-class Listed(TokenTree):
+class Listed(StaticTree):
     """The same nodes in every round; a draft that is cut short has those of the first levels.
 
     Attributes
@@ -57,14 +57,7 @@ class Listed(TokenTree):
         levels = Counter(map(len, continued))
         return tuple(levels[level] for level in range(depth))
 
-    def nodes(self, depth: int) -> int:
+    def shape(self, depth: int) -> Paths:
         """Return the nodes of the first levels."""
-        return len(self._cut(depth))
-
-    def grow(self, depth: int, after: After) -> Paths:  # noqa: ARG002 - whatever the draft says
-        """Return the nodes of the first levels."""
-        return self._cut(depth)
-
-    def _cut(self, depth: int) -> tuple[Path, ...]:
         ordered = sorted(self.listed, key=lambda path: (len(path), path))
         return tuple(path for path in ordered if len(path) <= depth)

@@ -8,13 +8,13 @@ from typing import Literal
 
 from ssdsim.errors import ConfigError, require
 from ssdsim.outcomes import Speculation, Speculator
-from ssdsim.trees.base import After, Drafting, Path, Paths, Sampled, TokenTree
+from ssdsim.trees.base import Drafting, Path, Paths, Sampled, StaticTree
 
 MOST_NODES = 4096
 
 
 @dataclass(frozen=True)
-class Widths(TokenTree):
+class Widths(StaticTree):
     """Every node of a level gets as many children as that level says, the draft's best ones.
 
     Attributes
@@ -56,7 +56,7 @@ class Widths(TokenTree):
         """Return the nodes of all levels."""
         return sum(self._levels(depth))
 
-    def grow(self, depth: int, after: After) -> Paths:  # noqa: ARG002 - whatever the draft says
+    def shape(self, depth: int) -> Paths:
         """Return the nodes level by level."""
         return _grown(self._of(depth))
 

@@ -1,0 +1,130 @@
+"""The ways of token trees in a pass, each laid out like a chain, so that it sums like one.
+
+Between the entries that a node sees lie those of other branches. Entries that do not count change
+no sum's value, but its grouping: kernels add several entries at once. So the last bits of a logit
+would tell where in a tree it was computed, and near ties would be decided otherwise than in a
+chain. Here every way from the root to a leaf is a text of its own, one entry after another.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Ways(NamedTuple):
+    """The ways of a tree a slot, as tokens of a pass.
+
+    Attributes
+    ----------
+    tokens
+        (slots, ways, places) int64: which of the slot's tokens stand on a way, the root first.
+        Where a way is shorter than others its last token comes again, and nothing sees that.
+    found
+        (slots, N) int64: where a token stands on a way of its own: way x places + place.
+    first
+        (slots,) int64: the entry of the root. The text lies before it.
+
+    """
+
+    tokens: Tensor
+    found: Tensor
+    first: Tensor
+
+
+class Layout(NamedTuple):
+    """What it takes to attend to ways; all int64.
+
+    Attributes
+    ----------
+    slot, way, here, there
+        (slots, ways, places): of every token on a way its slot and way, its entry in the cache,
+        and its entry in the way's own layout.
+    of, back
+        From tokens of the pass, counted over all slots, to those of the ways, and from there back.
+
+    """
+
+    slot: Tensor
+    way: Tensor
+    here: Tensor
+    there: Tensor
+    of: Tensor
+    back: Tensor
+
+
+def ways_of(trees: Sequence[Sequence[int]], first: Sequence[int], width: int) -> Ways:
+    """Return the ways of a tree a slot.
+
+    Parameters
+    ----------
+    trees
+        For every node the index of the one before it, -1 for the root. The root is the slot's
+        first token of the pass, node i its token 1 + i.
+    first
+        The entry of each root.
+    width
+        N, tokens of a slot in the pass.
+
+    """
+    every = [_to_leaves(parents) for parents in trees]
+    places = max(len(way) for ways in every for way in ways)
+    tokens = np.zeros((len(every), max(map(len, every)), places), np.int64)
+    found = np.zeros((len(every), width), np.int64)
+    for slot, ways in enumerate(every):
+        for number, way in enumerate(ways):
+            tokens[slot, number] = [*way, *way[-1:] * (places - len(way))]
+            found[slot, way] = number * places + np.arange(len(way))
+    return Ways(torch.from_numpy(tokens), torch.from_numpy(found), torch.tensor(first))
+
+
+def layout(ways: Ways, at: Tensor) -> Layout:
+    """Return how tokens at the entries `at`, (slots, N), are laid out."""
+    slots, many, places = ways.tokens.shape
+    shape, device = ways.tokens.shape, at.device
+    slot = torch.arange(slots, device=device)[:, None, None].expand(shape)
+    way = torch.arange(many, device=device)[:, None].expand(shape)
+    there = ways.first[:, None, None] + torch.arange(places, device=device).expand(shape)
+    found = ways.found + torch.arange(slots, device=device)[:, None] * many * places
+    of = slot * at.shape[1] + ways.tokens
+    return Layout(slot, way, at[slot, ways.tokens], there, of.flatten(), found.flatten())
+
+
+def along(queries: Tensor, laid: Layout) -> Tensor:
+    """Return queries, (slots, kv_heads, N, ...), by ways: (slots x ways, kv_heads, places, ...)."""
+    slots, many, places = laid.slot.shape
+    rows = queries.transpose(1, 2).flatten(0, 1)[laid.of]
+    return rows.view(slots * many, places, rows.shape[1], rows.shape[2], -1).transpose(1, 2)
+
+
+def keys_along(keys: Tensor, laid: Layout, extent: int) -> Tensor:
+    """Return (slots, kv_heads, head_dim, capacity) as each way sees it, (slots x ways, ...)."""
+    many = laid.slot.shape[1]
+    found = keys[:, None, :, :, :extent].repeat(1, many, 1, 1, 1)
+    found[laid.slot, laid.way, :, :, laid.there] = keys[laid.slot, :, :, laid.here]
+    return found.flatten(0, 1)
+
+
+def values_along(values: Tensor, laid: Layout, extent: int) -> Tensor:
+    """Return (slots, kv_heads, capacity, head_dim) as each way sees it, (slots x ways, ...)."""
+    many = laid.slot.shape[1]
+    found = values[:, None, :, :extent].repeat(1, many, 1, 1, 1)
+    found[laid.slot, laid.way, :, laid.there] = values[laid.slot, :, laid.here]
+    return found.flatten(0, 1)
+
+
+def rejoined(gathered: Tensor, laid: Layout, slots: int) -> Tensor:
+    """Return (slots x ways, places, numbers) by the tokens of the pass, (slots, N, numbers)."""
+    rows = gathered.flatten(0, 1)[laid.back]
+    return rows.view(slots, -1, rows.shape[1])
+
+
+def _to_leaves(parents: Sequence[int]) -> list[list[int]]:
+    """Return the way to every node without children."""
+    ways = [[0]]
+    for parent in parents:
+        ways.append([*ways[parent + 1], len(ways)])
+    inner = {parent + 1 for parent in parents}
+    return [way for node, way in enumerate(ways) if node not in inner]
