@@ -24,19 +24,19 @@ def check_pair(pair: Pair, dtype: str) -> Models:
     Raises
     ------
     ConfigError
-        A model is unknown, or the two do not share a vocabulary.
+        A model is unknown, the target cannot be sharded so, or the two do not share a vocabulary.
 
     """
-    target = _described("pair.target", pair.target, dtype)
+    target = _described("pair.target", pair.target, dtype, pair.tp)
     draft = _described("pair.draft", pair.draft, dtype)
     right = f"needs the target's vocabulary of {target.vocabulary}, has {draft.vocabulary}"
     require(target.vocabulary == draft.vocabulary, "pair.draft", pair.draft, right)
     return target, draft
 
 
-def _described(option: str, name: str, dtype: str) -> Description:
+def _described(option: str, name: str, dtype: str, ranks: int = 1) -> Description:
     try:
-        return describe(name, dtype)
+        return describe(name, dtype, ranks)
     except ConfigError as error:
         raise ConfigError(re.sub("^model=", f"{option}=", str(error))) from error
 
@@ -100,14 +100,16 @@ def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
 
 def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:
     setup, free = request.setup, _free_memory()
-    weights = 0 if loaded else sum(model.bytes + PROCESS_BYTES for model in models)
+    ranks = request.pair.tp, 1
+    weights = sum(n * (model.bytes + PROCESS_BYTES) for n, model in zip(ranks, models, strict=True))
+    weights = 0 if loaded else weights
     pair = f"{request.pair.target}, {request.pair.draft}"
     require(weights <= free, "pair", pair, _memory(weights, free))
     longest = max((len(task.tokens) for task in tasks), default=1)
     needed = weights + _pages(setup, models[1])
     roles: tuple[Role, Role] = ("target", "draft")
-    for role, model in zip(roles, models, strict=True):
-        entry = 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
+    for role, n, model in zip(roles, ranks, models, strict=True):
+        entry = n * 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
         needed += setup.slots * setup.capacity(role, longest) * entry
     require(needed <= free, "batch", setup.batch, _memory(needed, free))
 

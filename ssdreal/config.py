@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
 from ssdreal.execution import Setup
 from ssdreal.help import PAIRS
+from ssdreal.models.catalog import shards
 from ssdreal.serving.sampling import Decoding
 from ssdreal.topology import Topology, topology
 from ssdreal.workload import Workload
@@ -28,17 +30,30 @@ OWN = ("dtype", "topology", "prompts", "texts", "out")
 KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),
-    "pair": ("target", "draft"),
+    "pair": ("target", "draft", "tp"),
 }
 SECONDS = "a real backup takes the time that it takes"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Names of two models: see `ssdreal.models.catalog`."""
+    """Two models.
+
+    Attributes
+    ----------
+    target, draft
+        Their names: see `ssdreal.models.catalog`.
+    tp
+        Devices that the target is sharded over.
+
+    """
 
     target: str
     draft: str
+    tp: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.tp >= 1, "pair.tp", self.tp, "needs a number >= 1")
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,8 @@ def register() -> None:
     workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
     store.store(group="workload", name="real", node=completed(Workload, workload))
     for name in PAIRS:
-        store.store(group="pair", name=name, node=OmegaConf.load(CONF / "pair" / f"{name}.yaml"))
+        node = OmegaConf.load(CONF / "pair" / f"{name}.yaml")
+        store.store(group="pair", name=name, node=OmegaConf.merge({"tp": Pair.tp}, node))
     store.store(name="real", node=OmegaConf.load(CONF / "real.yaml"))
 
 
@@ -109,7 +125,9 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
         name: build(hints[name], plain[name], name)
         for name in ("pair", "dtype", "prompts", "texts")
     }
-    return Request(setup, topology=topology(str(plain["topology"])), **values)
+    pair = values["pair"]
+    where = topology(str(plain["topology"]), pair.tp, partial(shards, pair.target))
+    return Request(setup, topology=where, **values)
 
 
 def _setup(plain: dict[str, Any]) -> Setup:

@@ -49,7 +49,7 @@ class Sitting:
     def __post_init__(self) -> None:
         self.exits = ExitStack()
         self.crew: Crew | None = None
-        self.devices: tuple[str, str] | None = None
+        self.devices: tuple[Any, ...] | None = None
 
     def execution(
         self,
@@ -96,18 +96,18 @@ class Sitting:
         raise WorkerLost(f"the draft worker is gone: {running.lost}")
 
     def _crew(self, places: Places) -> Crew:
-        devices = (places.target.device, places.draft.device)
+        devices = places.target.device, places.target.others, places.draft.device
         if self.crew is None or not self.at_work or devices != self.devices:
             self.close()
             self.exits = ExitStack()
-            self.crew = self.exits.enter_context(self._hired(*devices))
+            self.crew = self.exits.enter_context(self._hired(places))
             self.devices = devices
         return self.crew
 
-    def _hired(self, target_device: str, draft_device: str) -> AbstractContextManager[Crew]:
-        pair = self.pair
-        target = Hiring("target", pair.target, pair.target, self.dtype, target_device)
-        draft = Hiring("draft", pair.draft, pair.target, self.dtype, draft_device)
+    def _hired(self, places: Places) -> AbstractContextManager[Crew]:
+        pair, (device, others) = self.pair, (places.target.device, places.target.others)
+        target = Hiring("target", pair.target, pair.target, self.dtype, device, others)
+        draft = Hiring("draft", pair.draft, pair.target, self.dtype, places.draft.device)
         return self.hire(target, draft)
 
 

@@ -1,7 +1,7 @@
 """Where draft and target run: on which devices, and on which cores of the host."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,22 +20,35 @@ class Place:
         As torch names it.
     cores
         Cores of the host that its process runs on, with a thread each.
+    others
+        Where a sharded model's other ranks run; it is the first rank that a run talks to.
 
     """
 
     device: str
     cores: tuple[int, ...]
+    others: tuple["Place", ...] = ()
+
+    @property
+    def ranks(self) -> tuple["Place", ...]:
+        """Where each rank runs."""
+        return replace(self, others=()), *self.others
 
     @property
     def name(self) -> str:
         """What spans call it."""
-        cores = "+".join(map(str, self.cores))
-        return f"core {cores}" if self.device == "cpu" else self.device
+        kind, sign = ("core", " ") if self.device == "cpu" else ("cuda", ":")
+        return kind + sign + "+".join(number for rank in self.ranks for number in rank.numbers)
+
+    @property
+    def numbers(self) -> list[str]:
+        """Numbers of the first rank's devices."""
+        return [*map(str, self.cores)] if self.device == "cpu" else [self.device.split(":")[1]]
 
     @property
     def count(self) -> int:
-        """Devices in use: cores where the host computes, else one."""
-        return len(self.cores) if self.device == "cpu" else 1
+        """Devices in use: cores where the host computes, else GPUs."""
+        return sum(len(rank.numbers) for rank in self.ranks)
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Places:
     def devices(self, draft_on: str | None) -> list[dict[str, Any]]:
         """Describe the devices in use, as `run.json` lists them."""
         alone = draft_on is None
-        shared = not alone and self._device(self.target) == self._device(self.draft)
+        shared = not alone and self._device(self.draft) in map(self._device, self.target.ranks)
         found = [_describe(self.target, ["target", "draft"] if shared else ["target"])]
         return found if shared or alone else [*found, _describe(self.draft, ["draft"])]
 
@@ -96,21 +109,49 @@ class Topology(Protocol):
         ...
 
 
-class Cpu:
-    """A core each. Without a second core both processes take turns on the one."""
+def sharded(ranks: Sequence[Place]) -> Place:
+    """Return one place for all ranks of a model."""
+    return replace(ranks[0], others=tuple(ranks[1:]))
 
-    def __init__(self) -> None:
-        self.cores = tuple(sorted(os.sched_getaffinity(0)))[:2]
+
+Divides = Callable[[int], bool]
+"""Whether the target can be sharded over so many devices."""
+
+
+class Cpu:
+    """A core each. Without a core for it the draft's process takes turns with the target's last.
+
+    Parameters
+    ----------
+    tp
+        Ranks of the target, a core each.
+    divides
+        Whether it could have one more.
+
+    """
+
+    def __init__(self, tp: int = 1, divides: Divides = lambda _: False) -> None:
+        self.tp, self.divides = tp, divides
+        self.cores = tuple(sorted(os.sched_getaffinity(0)))[: tp + 1]
+        right = f"needs a core for each rank, there are {len(self.cores)}"
+        require(tp <= len(self.cores), "pair.tp", tp, right)
 
     def places(self, draft_on: str | None) -> Places:
-        """Return the first core for the target, and the second for a draft of its own."""
-        first, last = self.cores[:1], self.cores[-1:]
-        return Places(Place("cpu", first), Place("cpu", last if draft_on == "own" else first))
+        """Return the first cores for the target, and the next for a draft of its own."""
+        draft = self.cores[-1:] if draft_on == "own" else self.cores[:1]
+        return Places(self._target(self.tp), Place("cpu", draft))
 
     def spread(self) -> Places | None:
-        """Return both cores for both."""
-        both = Place("cpu", self.cores)
-        return Places(both, both) if len(self.cores) > 1 else None
+        """Return all cores for both, as threads where the target is not sharded."""
+        every = len(self.cores)
+        if self.tp == 1:
+            both = Place("cpu", self.cores)
+            return Places(both, both) if every > 1 else None
+        there = every == self.tp or self.divides(every)
+        return Places(self._target(every), Place("cpu", self.cores[:1])) if there else None
+
+    def _target(self, ranks: int) -> Place:
+        return sharded([Place("cpu", (core,)) for core in self.cores[:ranks]])
 
 
 class OneGpu:
@@ -126,15 +167,31 @@ class OneGpu:
 
 
 class TwoGpus:
-    """A GPU each."""
+    """A GPU each; one for every rank of a sharded target, and a further one for the draft.
+
+    Parameters
+    ----------
+    tp
+        Ranks of the target.
+    divides
+        Whether it could have one more.
+
+    """
+
+    def __init__(self, tp: int = 1, divides: Divides = lambda _: False) -> None:
+        self.tp, self.divides = tp, divides
 
     def places(self, draft_on: str | None) -> Places:
-        """Return the first GPU for the target, and the second for a draft of its own."""
-        return Places(_gpu(0), _gpu(1 if draft_on == "own" else 0))
+        """Return the first GPUs for the target, and the next for a draft of its own."""
+        return Places(self._target(self.tp), _gpu(self.tp if draft_on == "own" else 0))
 
     def spread(self) -> Places | None:
-        """Return nothing: a target over two GPUs is not known here."""
-        return None
+        """Return the target over all of the GPUs, if it can be sharded so."""
+        every = self.tp + 1
+        return Places(self._target(every), _gpu(0)) if self.divides(every) else None
+
+    def _target(self, ranks: int) -> Place:
+        return sharded([_gpu(number) for number in range(ranks)])
 
 
 def _gpu(number: int) -> Place:
@@ -142,12 +199,23 @@ def _gpu(number: int) -> Place:
     return Place(f"cuda:{number}", cores[number % len(cores) :][:1])
 
 
-TOPOLOGIES: dict[str, Callable[[], Topology]] = {"cpu": Cpu, "one_gpu": OneGpu, "two_gpus": TwoGpus}
-NEEDED = {"cpu": 0, "one_gpu": 1, "two_gpus": 2}
+NEEDED: dict[str, Callable[[int], int]] = {
+    "cpu": lambda _: 0,
+    "one_gpu": lambda _: 1,
+    "two_gpus": lambda tp: tp + 1,
+}
+"""GPUs, by the target's ranks."""
 
 
-def topology(name: str) -> Topology:
+def topology(name: str, tp: int = 1, divides: Divides = lambda _: False) -> Topology:
     """Return a topology by name; `auto` takes the one with the most GPUs that this machine has.
+
+    Parameters
+    ----------
+    name
+        As on the command line.
+    tp, divides
+        Over how many devices the target is sharded, and whether it could be over others.
 
     Raises
     ------
@@ -157,13 +225,18 @@ def topology(name: str) -> Topology:
     """
     gpus = _gpus()
     if name == "auto":
-        name = max((n for n in NEEDED if NEEDED[n] <= gpus), key=lambda n: NEEDED[n])
-    if name not in TOPOLOGIES:
-        known = ", ".join(["auto", *TOPOLOGIES])
+        name = max((n for n in NEEDED if NEEDED[n](tp) <= gpus), key=lambda n: NEEDED[n](tp))
+    if name not in NEEDED:
+        known = ", ".join(["auto", *NEEDED])
         raise ConfigError(f"topology={name!r}: no such topology; choose among {known}")
-    right = f"needs {NEEDED[name]} GPU, there are {gpus}"
-    require(NEEDED[name] <= gpus, "topology", name, right)
-    return TOPOLOGIES[name]()
+    needed = NEEDED[name](tp)
+    right = f"needs {needed} GPU, there are {gpus}"
+    require(needed <= gpus, "topology", name, right if tp == 1 else f"with pair.tp={tp} {right}")
+    if name == "one_gpu":
+        right = f"needs topology=two_gpus and {tp + 1} GPU, there are {gpus}"
+        require(tp == 1, "pair.tp", tp, right)
+        return OneGpu()
+    return Cpu(tp, divides) if name == "cpu" else TwoGpus(tp, divides)
 
 
 def _gpus() -> int:

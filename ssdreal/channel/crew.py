@@ -6,8 +6,9 @@ from time import monotonic
 from typing import Any, Protocol
 
 from ssdreal.channel.inbox import Inbox, heard
+from ssdreal.channel.lifetime import GRACE
 from ssdreal.channel.messages import Failed, Ready
-from ssdreal.channel.process import GRACE, Hiring, PipeChannel
+from ssdreal.channel.process import Hiring, PipeChannel
 from ssdreal.channel.remote import Remote, WorkerLost
 
 

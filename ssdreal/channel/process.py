@@ -9,18 +9,18 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process, resource_tracker
+from functools import partial
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
+from ssdreal.channel.followers import Followers
+from ssdreal.channel.lifetime import GRACE, end_with_the_parent, give_way, last_words
 from ssdreal.channel.messages import Command, Failed, Role, Stop
 from ssdreal.channel.wire import Wire
-from ssdsim.errors import ConfigError
-
-GRACE = 1.0
-"""Seconds that a process gets to end before it is killed."""
+from ssdreal.topology import Place
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,6 +37,9 @@ class Hiring:
         Names of its model, and of the target whose embedding a draft may share.
     dtype, device
         Of the weights.
+    others
+        Where a sharded target's other ranks run.
+
     """
 
     role: Role
@@ -44,6 +47,7 @@ class Hiring:
     target: str
     dtype: str
     device: str
+    others: tuple[Place, ...] = ()
 
 
 class Mailbox:
@@ -83,43 +87,26 @@ class Mailbox:
 
 def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
     """Be a worker until the run's process closes the channel, or is gone."""
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
-    _give_way()
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
+    give_way()
     wire = Wire(connection)
     mailbox = Mailbox(wire)
     try:
-        server = _server(hiring)
-        server.stop = mailbox.stop
-        gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
-        wire.send(server.ready())
-        while True:
-            done = server.answer(mailbox.next())
-            if done is not None:
-                wire.send(done)
+        with Followers(hiring, partial(_report, wire)) as followers:
+            server = _server(hiring)
+            server.stop = mailbox.stop
+            if hiring.others:
+                server.model.tell = followers.tell
+            gc.freeze()  # a collection would walk all that torch has made, in mid-round
+            wire.send(server.ready())
+            while True:
+                done = server.answer(mailbox.next())
+                if done is not None:
+                    wire.send(done)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
-        _report(wire, error)
-
-
-def _give_way() -> None:
-    """Never take the core from the run's process on waking up.
-
-    Else a worker begins when its message arrives, and a message that the run was about to send to
-    the other one may wait for the end of a time slice: 2 to 5 ms, in a quarter of the rounds once.
-    Tokens/s do not gain by it beyond their scatter; that a message takes about the same time every
-    time is what it is for, since a simulation knows one time.
-    """
-    if hasattr(os, "SCHED_BATCH"):  # Linux
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-def _end_with_the_run() -> None:
-    """End when the run's process does, in the middle of a command too: nobody waits for it."""
-    run = parent_process()
-    if run is not None:
-        run.join()
-        os._exit(1)
+        _report(wire, last_words(error))
 
 
 def _server(hiring: Hiring) -> Any:
@@ -129,7 +116,8 @@ def _server(hiring: Hiring) -> Any:
     from ssdreal.models.catalog import load
 
     torch.set_num_threads(1)
-    model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target)
+    share = _share(hiring)
+    model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target, share=share)
     if hiring.role == "draft":
         from ssdreal.serving.draft_server import DraftServer
 
@@ -139,18 +127,18 @@ def _server(hiring: Hiring) -> Any:
     return TargetServer(model)
 
 
-def _report(wire: Wire, error: BaseException) -> None:
+def _share(hiring: Hiring) -> Any:
+    """Return the first rank's share of a sharded model, else None."""
+    if not hiring.others:
+        return None
+    from ssdreal.models.sharded import Share
+
+    return Share(0, 1 + len(hiring.others))
+
+
+def _report(wire: Wire, reason: str) -> None:
     with suppress(Exception):  # nobody is there to hear it, or no memory is left to say it
-        wire.send(Failed(None, _last_words(error)))
-
-
-def _last_words(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
-        return f"out of memory ({text})" if text else "out of memory"
-    if isinstance(error, ConfigError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        wire.send(Failed(None, reason))
 
 
 class PipeChannel:
@@ -161,7 +149,10 @@ class PipeChannel:
         self.connection, self.theirs = context.Pipe()
         self.wire = Wire(self.connection)
         self.process: BaseProcess = context.Process(
-            target=work, args=(self.theirs, hiring), name=f"ssdreal {hiring.role}", daemon=True
+            target=work,
+            args=(self.theirs, hiring),
+            name=f"ssdreal {hiring.role}",
+            daemon=not hiring.others,  # a daemon may start no process
         )
 
     def start(self) -> None:

@@ -150,8 +150,18 @@ class Model:
         hidden = self._decoded(cache, *(block if tokens.numel() <= self.few else _widened(block)))
         if not logits:
             return None
-        wide = linear(normed(hidden, self.norm, self.epsilon), self.head, None)
-        return wide[:, : tokens.shape[1]].float()
+        return self.scored(hidden)[:, : tokens.shape[1]].float()
+
+    def scored(self, hidden: Tensor) -> Tensor:
+        """Return the scores of all rows of the head, (slots, N, head rows).
+
+        Parameters
+        ----------
+        hidden
+            (slots, N, hidden): the residual stream after all layers.
+
+        """
+        return linear(normed(hidden, self.norm, self.epsilon), self.head, None)
 
     def _decoded(
         self, cache: Cache, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor
