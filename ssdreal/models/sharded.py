@@ -63,13 +63,13 @@ class Share:
         """
         *_, module, kind = f".{name}".split(".")
         if module in BY_COLUMNS and kind == "bias":
-            return weight[:] if self.rank == 0 else None
+            return _read(weight) if self.rank == 0 else None
         if module in BY_COLUMNS:
-            return weight[:, self._part(_shape(weight)[1])]
+            return _read(weight, slice(None), self._part(_shape(weight)[1]))
         if module not in BY_ROWS:
-            return weight[:]
+            return _read(weight)
         size = _shape(weight)[0]
-        found = weight[self._part(size)]
+        found = _read(weight, self._part(size))
         lacking = -(-size // self.ranks) - len(found)
         return functional.pad(found, (*[0, 0] * (found.dim() - 1), 0, lacking))
 
@@ -244,3 +244,8 @@ def join(share: Share, device: str, store: Any) -> None:
 
 def _shape(weight: Any) -> Any:
     return weight.shape if isinstance(weight, Tensor) else weight.get_shape()
+
+
+def _read(weight: Any, *parts: slice) -> Tensor:
+    found: Tensor = weight[parts or slice(None)]
+    return found
