@@ -53,7 +53,6 @@ def test_a_share_of_every_weight():
 
 
 WIDE = {
-    "model_type": "qwen2",
     "vocab_size": 66,  # four ranks cannot share it evenly
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -61,18 +60,20 @@ WIDE = {
     "num_attention_heads": 8,
     "num_key_value_heads": 4,
     "max_position_embeddings": 256,
+    "attention_bias": True,
+    "mlp_bias": True,
 }
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["apart", "tied"])
 def folder(request, tmp_path_factory):
     """A model with biases, in a file; its head apart or tied."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model")
-    config = Qwen2Config(**WIDE, tie_word_embeddings=request.param)
-    model = Qwen2ForCausalLM(config)
+    config = LlamaConfig(**WIDE, tie_word_embeddings=request.param)
+    model = LlamaForCausalLM(config)
     for name, weight in model.named_parameters():
         weight.data.normal_(0, 1 if name.endswith("bias") else weight.shape[-1] ** -0.5)
     model.save_pretrained(path)
