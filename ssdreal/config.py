@@ -25,7 +25,7 @@ from ssdsim.trees.chain import Chain
 GROUPS = ("method", "policy", "backup", "length", "tree")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
-OWN = ("dtype", "topology", "prompts", "texts", "out")
+OWN = ("dtype", "topology", "split", "prompts", "texts", "out")
 KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),
@@ -119,7 +119,7 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
     }
     if setup.skipped is not None:
         values["pair"] = Alone(values["pair"].target)
-    return Request(setup, topology=topology(str(plain["topology"])), **values)
+    return Request(setup, topology=topology(str(plain["topology"]), plain["split"]), **values)
 
 
 def _setup(plain: dict[str, Any]) -> Setup:

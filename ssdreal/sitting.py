@@ -50,7 +50,7 @@ class Sitting:
     def __post_init__(self) -> None:
         self.exits = ExitStack()
         self.crew: Crew | None = None
-        self.devices: tuple[str, str] | None = None
+        self.where: tuple[str, str, bool] | None = None
 
     def execution(
         self,
@@ -97,21 +97,22 @@ class Sitting:
         raise WorkerLost(f"the draft worker is gone: {running.lost}")
 
     def _crew(self, places: Places) -> Crew:
-        devices = (places.target.device, places.draft.device)
-        if self.crew is None or not self.at_work or devices != self.devices:
+        where = (places.target.device, places.draft.device, places.together)
+        if self.crew is None or not self.at_work or where != self.where:
             self.close()
             self.exits = ExitStack()
-            self.crew = self.exits.enter_context(self._hired(*devices))
-            self.devices = devices
+            self.crew = self.exits.enter_context(self._hired(*where))
+            self.where = where
         return self.crew
 
-    def _hired(self, target_device: str, draft_device: str) -> AbstractContextManager[Crew]:
+    def _hired(self, on: str, draft_on: str, together: bool) -> AbstractContextManager[Crew]:
         pair = self.pair
-        target = Hiring("target", pair.target, pair.target, self.dtype, target_device)
+        target = Hiring("target", pair.target, pair.target, self.dtype, on, together)
         if isinstance(pair, Alone):
             return self.hire(target)
-        draft = Hiring("draft", pair.draft, pair.target, self.dtype, draft_device)
-        return self.hire(target, draft)
+        return self.hire(
+            target, Hiring("draft", pair.draft, pair.target, self.dtype, draft_on, together)
+        )
 
 
 def _plain(setup: Setup) -> Setup:
