@@ -6,16 +6,17 @@ from pathlib import Path
 
 from ssdreal.channel.messages import Role
 from ssdreal.channel.pages import TREES
-from ssdreal.config import Pair, Request
+from ssdreal.config import Alone, Pair, Request
 from ssdreal.execution import Setup, Task
 from ssdreal.models.catalog import BYTES, Description, describe
+from ssdreal.self_drafting import check_layers
 from ssdsim.errors import ConfigError, require
 
 PROCESS_BYTES = 600 << 20
 """What Python and torch take in a worker, before any weights."""
 
-Models = tuple[Description, Description]
-"""Target and draft."""
+Models = tuple[Description, ...]
+"""Target and draft; the target alone where it drafts for itself."""
 
 
 def check_pair(pair: Pair, dtype: str) -> Models:
@@ -28,6 +29,8 @@ def check_pair(pair: Pair, dtype: str) -> Models:
 
     """
     target = _described("pair.target", pair.target, dtype, pair.tp)
+    if isinstance(pair, Alone):
+        return (target,)
     draft = _described("pair.draft", pair.draft, dtype)
     right = f"needs the target's vocabulary of {target.vocabulary}, has {draft.vocabulary}"
     require(target.vocabulary == draft.vocabulary, "pair.draft", pair.draft, right)
@@ -62,6 +65,7 @@ def check_room(
 
     """
     setup = request.setup
+    check_layers(setup.skipped, models[0])
     _check_context(setup, context(models), tasks)
     setup.branches()  # the policy may not fit the lookahead
     if request.topology.places(None).target.device == "cpu":
@@ -69,7 +73,7 @@ def check_room(
 
 
 def context(models: Models) -> int:
-    """Return the positions that both models can handle."""
+    """Return the positions that all models can handle."""
     return min(model.context for model in models)
 
 
@@ -100,15 +104,14 @@ def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
 
 def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:
     setup, free = request.setup, _free_memory()
-    ranks = request.pair.tp, 1
-    weights = sum(n * (model.bytes + PROCESS_BYTES) for n, model in zip(ranks, models, strict=True))
-    weights = 0 if loaded else weights
-    pair = f"{request.pair.target}, {request.pair.draft}"
+    roles: tuple[Role, Role] = ("target", "draft")
+    parts = list(zip(roles, (request.pair.tp, 1), models, strict=False))
+    weights = 0 if loaded else sum(n * (model.bytes + PROCESS_BYTES) for _, n, model in parts)
+    pair = ", ".join(model.name for model in models)
     require(weights <= free, "pair", pair, _memory(weights, free))
     longest = max((len(task.tokens) for task in tasks), default=1)
-    needed = weights + _pages(setup, models[1])
-    roles: tuple[Role, Role] = ("target", "draft")
-    for role, n, model in zip(roles, ranks, models, strict=True):
+    needed = weights + _pages(setup, models[-1])
+    for role, n, model in parts:
         entry = n * 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
         needed += setup.slots * setup.capacity(role, longest) * entry
     require(needed <= free, "batch", setup.batch, _memory(needed, free))

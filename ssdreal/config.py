@@ -1,7 +1,7 @@
 """From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any, get_type_hints
 
@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from ssdreal.execution import Setup
 from ssdreal.help import PAIRS
 from ssdreal.models.catalog import shards
+from ssdreal.self_drafting import chosen_for
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Topology, topology
+from ssdreal.topology import Sharding, Topology, topology
 from ssdreal.workload import Workload
 from ssdsim.acceptance.position import holds_back
 from ssdsim.applicable import Rule, method_rules, refuse
@@ -26,7 +27,7 @@ from ssdsim.trees.chain import Chain
 GROUPS = ("method", "policy", "backup", "length", "tree")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
-OWN = ("dtype", "topology", "prompts", "texts", "out")
+OWN = ("dtype", "topology", "split", "prompts", "texts", "out")
 KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),
@@ -54,6 +55,13 @@ class Pair:
 
     def __post_init__(self) -> None:
         require(self.tp >= 1, "pair.tp", self.tp, "needs a number >= 1")
+
+
+@dataclass(frozen=True)
+class Alone(Pair):
+    """A target that drafts for itself."""
+
+    draft: str = field(default="itself", init=False)
 
 
 @dataclass(frozen=True)
@@ -125,8 +133,11 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
         name: build(hints[name], plain[name], name)
         for name in ("pair", "dtype", "prompts", "texts")
     }
+    if setup.skipped is not None:
+        values["pair"] = Alone(values["pair"].target, tp=values["pair"].tp)
     pair = values["pair"]
-    where = topology(str(plain["topology"]), pair.tp, partial(shards, pair.target))
+    sharding = Sharding(pair.tp, partial(shards, pair.target))
+    where = topology(str(plain["topology"]), plain["split"], sharding)
     return Request(setup, topology=where, **values)
 
 
@@ -135,6 +146,7 @@ def _setup(plain: dict[str, Any]) -> Setup:
     _check_tree(build(TokenTree, plain["tree"], "tree"))
     chosen = [name for name in (*GROUPS, "workload") if name in hints]
     values = {name: build(hints[name], plain[name], name) for name in chosen}
+    values["method"] = chosen_for(values["method"], str(plain["pair"]["target"]))
     values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
@@ -156,9 +168,9 @@ def _check_tree(tree: TokenTree) -> None:
 
 def _check_seconds(backup: Any, path: str) -> None:
     """Refuse seconds of a backup, or of one inside it."""
-    for field in fields(backup):
-        value, option = getattr(backup, field.name), f"{path}.{field.name}"
-        if field.name == "seconds" and value:
+    for each in fields(backup):
+        value, option = getattr(backup, each.name), f"{path}.{each.name}"
+        if each.name == "seconds" and value:
             raise ConfigError(f"{option}={value}: has no effect, {SECONDS}")
         if is_dataclass(value):
             _check_seconds(value, option)
@@ -167,6 +179,8 @@ def _check_seconds(backup: Any, path: str) -> None:
 def _rules(setup: Setup) -> Iterator[Rule]:
     yield from method_rules(setup)
     yield "backup.seconds", False, SECONDS
+    yield "method.kept", False, "a real draft takes the time that it takes"
+    yield "pair.draft", setup.skipped is None, "the target drafts for itself"
     decoding, drafts = setup.decoding, bool(setup.method.uses)
     yield "saguaro", drafts, "the method drafts nothing"
     for option in ("coupling", "saguaro", "top_k", "top_p"):

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
+from msgspec.structs import asdict
 from simpy import Event
 
 from ssdreal.channel.crew import Crew
-from ssdreal.channel.messages import Begin, Role
+from ssdreal.channel.messages import Begin, Paces, Role
 from ssdreal.channel.pages import Pages
+from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
+from ssdreal.models.sublayers import Sublayers
+from ssdreal.self_drafting import SelfDraft, left_out
 from ssdreal.serving.sampling import Decoding
 from ssdreal.supported import check_method
 from ssdreal.topology import Places, kept_on
@@ -94,6 +98,11 @@ class Setup:
         return self.length if "length" in self.method.uses else Fixed()
 
     @property
+    def skipped(self) -> Sublayers | None:
+        """What the target leaves out where it drafts for itself; None where it does not."""
+        return left_out(self.method)
+
+    @property
     def pass_width(self) -> int:
         """Tokens of a row in every pass of the target."""
         return self.width or self.drafted + 1
@@ -144,6 +153,8 @@ class Execution:
         Its workers, from its beginning on.
     pages
         Their shared memory, while they decode; None where probabilities are not needed.
+    readied
+        What each worker said when it was ready.
     lost
         Why the draft was lost on the way; None if it was not.
 
@@ -166,13 +177,24 @@ class Execution:
         self.complete = False
         self.env = WallClock()
         self.recorder = Recorder()
+        self.readied: dict[Role, Paces] = {}
         self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
 
     @property
     def lost(self) -> str | None:
         """Why the draft was lost on the way; None if it was not."""
         hired = hasattr(self, "crew") and self.setup.method.draft_on
-        return self.crew.draft.lost if hired else None
+        return self.drafter.lost if hired else None
+
+    @property
+    def drafter(self) -> Remote:
+        """Who drafts: where it does so for itself, the target."""
+        return self.crew.draft if self.setup.skipped is None else self.crew.target
+
+    @property
+    def workers(self) -> list[Remote]:
+        """The target, and who drafts if that is another."""
+        return list(dict.fromkeys((self.crew.target, self.drafter)))
 
     @contextmanager
     def ready(self) -> Iterator[Session]:
@@ -186,7 +208,7 @@ class Execution:
         """
         self.crew = self.hire()
         self.env.wait = self.crew.wait
-        for remote in (self.crew.target, self.crew.draft):
+        for remote in self.workers:
             remote.attach(self.env)
         pages = self._pages()
         here = kept_on({*self.places.target.cores, *self.places.draft.cores})
@@ -212,30 +234,61 @@ class Execution:
         """Return what there is so far."""
         self.env.tick()
         draft_on = self.setup.method.draft_on
-        devices = self.places.devices(draft_on)
+        devices = self._devices(draft_on)
         run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
         run.info["draft_lost"] = self.lost
         return run
 
-    def _prepared(self) -> Generator[Event, Any, Session]:
-        """Let both workers get ready; return the session."""
-        beginnings = [
-            self.crew.target.ask(Begin, **self._begin("target")),
-            self.crew.draft.ask(Begin, **self._begin("draft")),
+    def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:
+        """Describe the devices in use, and what a GPU gave each lane."""
+        return [
+            {**device, "given": given} if given else device
+            for device in self.places.devices(draft_on)
+            for given in [self._given(device["lanes"])]
         ]
-        paces = []
-        for beginning in beginnings:
-            done = yield beginning
-            paces.append(done.value.kinds if done else {})
-        return self._session(*paces)
 
-    def _session(self, target_paces: Any, draft_paces: Any) -> Session:
+    def _given(self, lanes: Sequence[Role]) -> dict[str, Any]:
+        given = {lane: self.readied[lane].given for lane in lanes if lane in self.readied}
+        return {lane: asdict(of) for lane, of in given.items() if of is not None}
+
+    def _prepared(self) -> Generator[Event, Any, Session]:
+        """Let the workers get ready; return the session."""
+        for side_by_side in self._turns():
+            beginnings = {
+                remote: remote.ask(Begin, **self._begin(remote.role)) for remote in side_by_side
+            }
+            for remote, beginning in beginnings.items():
+                done = yield beginning
+                self.readied[remote.role] = done.value if done else Paces({})
+            self.pages = self._found(self.pages)
+        return self._session()
+
+    def _turns(self) -> list[list[Remote]]:
+        """Return who gets ready when: side by side on the host, on devices first who drafts.
+
+        Pages in a device's memory are the draft's worker's to make; a process captures one graph
+        at a time; and what passes take is then measured alone.
+        """
+        if not self.places.device_pages:
+            return [self.workers]
+        return [[remote] for remote in reversed(self.workers)]
+
+    def _found(self, pages: Pages | None) -> Pages | None:
+        """Return the pages as the target finds them; None if whoever makes them is lost."""
+        if pages is None or not pages.device:
+            return pages
+        handle = self.readied[self.drafter.role].handle
+        return replace(pages, handle=handle) if handle else None
+
+    def _session(self) -> Session:
         setup, crew, recorder = self.setup, self.crew, self.recorder
+        paces = [self.readied[remote.role].kinds for remote in (crew.target, self.drafter)]
         name = self.places.target.name, self.places.draft.name
-        target = RealTarget(self.env, crew.target, recorder, "target", name[0], target_paces)
+        target = RealTarget(self.env, crew.target, recorder, "target", name[0], paces[0])
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
-        draft = RealDraft(self.env, crew.draft, recorder, "draft", name[1], draft_paces)
+        kind = RealDraft if setup.skipped is None else SelfDraft
+        draft = kind(self.env, self.drafter, recorder, "draft", name[1], paces[1])
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
@@ -243,7 +296,7 @@ class Execution:
             env=self.env,
             target=target,
             draft=draft,
-            policy=_WhileItLasts(predictor, crew),
+            policy=_WhileItLasts(predictor, self.drafter),
             backup=setup.backup.start(stream(setup.seed, "backup")),
             draft_on=setup.method.draft_on,
             lookahead=setup.lookahead,
@@ -268,8 +321,10 @@ class Execution:
             "decoding": setup.decoding,
             "seed": setup.seed,
             "cores": place.cores,
+            "partition": place.partition,
             "pages": self.pages,
-            "draft_ids": self.crew.ready["draft"].ids if self.pages else None,
+            "draft_ids": self.crew.ready[self.drafter.role].ids if self.pages else None,
+            "skipped": setup.skipped,
         }
 
     def _pages(self) -> Pages | None:
@@ -277,8 +332,11 @@ class Execution:
         if not (setup.decoding.needs_probabilities and setup.drafted):
             return None
         branches, _ = setup.branches()
-        rows = self.crew.ready["draft"].rows
-        return Pages(setup.slots, branches, setup.drafted, rows)
+        rows = self.crew.ready[self.drafter.role].rows
+        pages = Pages(setup.slots, branches, setup.drafted, rows)
+        if not self.places.device_pages:
+            return pages
+        return replace(pages, device=self.places.draft.device, apart=not self.places.together)
 
     def _row(self, seq: int, task: Task) -> Row:
         record = SequenceRecord(
@@ -299,14 +357,14 @@ class _WhileItLasts:
     """A policy that predicts nothing any more once the draft is lost."""
 
     policy: Predictor
-    crew: Crew
+    draft: Remote
 
     @property
     def budget(self) -> Budget:
-        return 0 if self.crew.draft.lost else self.policy.budget
+        return 0 if self.draft.lost else self.policy.budget
 
     def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
-        if self.crew.draft.lost:
+        if self.draft.lost:
             return frozenset()
         return self.policy.predict(speculation, budget)
 

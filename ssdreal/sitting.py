@@ -8,13 +8,14 @@ from typing import Any
 from ssdreal.channel.crew import Crew, Processes
 from ssdreal.channel.process import Hiring
 from ssdreal.channel.remote import WorkerLost
-from ssdreal.config import Pair
+from ssdreal.config import Alone, Pair
 from ssdreal.execution import Execution, Setup, Task
 from ssdreal.topology import Places
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
 
-Hire = Callable[[Hiring, Hiring], AbstractContextManager[Crew]]
+Hire = Callable[..., AbstractContextManager[Crew]]
+"""From the `Hiring` of the target, and of a draft if there is one."""
 
 ATTEMPTS = 2
 """At a baseline, which means nothing without its draft."""
@@ -49,7 +50,7 @@ class Sitting:
     def __post_init__(self) -> None:
         self.exits = ExitStack()
         self.crew: Crew | None = None
-        self.devices: tuple[Any, ...] | None = None
+        self.where: tuple[tuple[str, ...], tuple[str, ...], bool] | None = None
 
     def execution(
         self,
@@ -96,19 +97,25 @@ class Sitting:
         raise WorkerLost(f"the draft worker is gone: {running.lost}")
 
     def _crew(self, places: Places) -> Crew:
-        devices = places.target.device, places.target.others, places.draft.device
-        if self.crew is None or not self.at_work or devices != self.devices:
+        where = places.target.devices, places.draft.devices, places.together
+        if self.crew is None or not self.at_work or where != self.where:
             self.close()
             self.exits = ExitStack()
             self.crew = self.exits.enter_context(self._hired(places))
-            self.devices = devices
+            self.where = where
         return self.crew
 
     def _hired(self, places: Places) -> AbstractContextManager[Crew]:
-        pair, (device, others) = self.pair, (places.target.device, places.target.others)
-        target = Hiring("target", pair.target, pair.target, self.dtype, device, others)
-        draft = Hiring("draft", pair.draft, pair.target, self.dtype, places.draft.device)
-        return self.hire(target, draft)
+        pair, on, together = self.pair, places.target, places.together
+        target = Hiring(
+            "target", pair.target, pair.target, self.dtype, on.device, together, on.others
+        )
+        if isinstance(pair, Alone):
+            return self.hire(target)
+        drafts_on = places.draft.device
+        return self.hire(
+            target, Hiring("draft", pair.draft, pair.target, self.dtype, drafts_on, together)
+        )
 
 
 def _plain(setup: Setup) -> Setup:

@@ -14,20 +14,23 @@ from real_commands import PROMPTS, TINY, refused
 
 from ssdreal.channel.followers import Followers
 from ssdreal.channel.messages import Begin, Failed, Ready, Stamp
-from ssdreal.channel.process import Hiring, PipeChannel
+from ssdreal.channel.process import Hiring, WorkerProcess
 from ssdreal.execution import Setup
 from ssdreal.models import sharded
 from ssdreal.models.catalog import describe, encode_prompt, load, shards
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sharded import ShardedModel, Share
+from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Cpu, Place, TwoGpus, topology
+from ssdreal.topology import Cpu, Place, Sharding, TwoGpus, topology
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 
-TARGET = Hiring("target", "tiny_target", "tiny_target", "float32", "cpu", (Place("cpu", ()),))
+TARGET = Hiring(
+    "target", "tiny_target", "tiny_target", "float32", "cpu", others=(Place("cpu", ()),)
+)
 TEXTS = [tuple(encode_prompt("tiny_target", p.text)) for p in read_prompts(str(PROMPTS), 3)]
 STATED = 2e-5
 """What logits may differ by in float32: sums in another order, of scores of about 5."""
@@ -164,36 +167,39 @@ def cores(monkeypatch):
 
 def test_cores_for_ranks(cores):
     cores(2)
-    own, taken = Cpu(2).places("own"), Cpu(2).places("target")
-    assert own.target == taken.target == Place("cpu", (0,), (Place("cpu", (1,)),))
+    two = Cpu(Sharding(2))
+    own, taken = two.places("own"), two.places("target")
+    assert own.target == taken.target == Place("cpu", (0,), others=(Place("cpu", (1,)),))
     assert (own.draft, taken.draft) == (Place("cpu", (1,)), Place("cpu", (0,)))
     assert (own.target.name, own.target.count) == ("core 0+1", 2)
     (device,) = own.devices("own")  # the draft has no core of its own
     assert (device["count"], device["lanes"]) == (2, ["target", "draft"])
-    assert Cpu(2).spread() == taken
+    assert two.spread() == taken
     cores(4)
-    own = Cpu(2).places("own")
+    own = Cpu(Sharding(2)).places("own")
     assert [device["count"] for device in own.devices("own")] == [2, 1]
     assert own.draft == Place("cpu", (2,))
-    assert Cpu(2).spread() is None
-    assert Cpu(2, lambda ranks: ranks == 3).spread().target.name == "core 0+1+2"
+    assert Cpu(Sharding(2)).spread() is None
+    three = Cpu(Sharding(2, lambda ranks: ranks == 3)).spread()
+    assert three.target.name == "core 0+1+2"
 
 
 def test_gpus_for_ranks(cores, monkeypatch):
     cores(16)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
-    places = topology("auto", 4).places("own")
+    places = topology("auto", sharding=Sharding(4)).places("own")
     assert [rank.device for rank in places.target.ranks] == [f"cuda:{n}" for n in range(4)]
     assert [rank.cores for rank in places.target.ranks] == [(0,), (1,), (2,), (3,)]
     target, draft = places.devices("own")
     assert (target["name"], target["count"]) == ("cuda:0+1+2+3", 4)
     assert (draft["name"], draft["count"]) == ("cuda:4", 1)
-    (device,) = topology("two_gpus", 4).places("target").devices("target")
+    four = topology("two_gpus", sharding=Sharding(4))
+    (device,) = four.places("target").devices("target")
     assert (device["count"], device["lanes"]) == (4, ["target", "draft"])
-    assert topology("two_gpus", 4).spread() is None
-    both = TwoGpus(1, lambda ranks: ranks == 2).spread()
+    assert four.spread() is None
+    both = TwoGpus(Sharding(1, lambda ranks: ranks == 2)).spread()
     assert (both.target.name, both.draft.name) == ("cuda:0+1", "cuda:0")
-    assert TwoGpus(1, lambda _: False).spread() is None
+    assert TwoGpus().spread() is None
 
 
 def test_what_can_be_sharded():
@@ -254,7 +260,7 @@ def pair():
         target = load("tiny_target", "float32", share=Share(0, 2))
         target.tell = followers.tell
         yield target, draft, whole
-    assert follower.process.exitcode == 0
+    assert follower.process.exitcode is not None
     torch.set_num_threads(threads)
 
 
@@ -273,6 +279,19 @@ def test_a_slot_alone_is_the_same_on_all_ranks(pair):
         last = model.forward(cache, at, at, at, chain_mask(at, 32), 32)
         found.append(last[2])
     torch.testing.assert_close(*found, rtol=0, atol=STATED)
+
+
+def test_sublayers_are_left_out_on_all_ranks(pair):
+    skipped, found = Sublayers(attention=(1,), mlp=(0,)), []
+    for model in (pair[0], pair[2]):
+        cache, at = model.cache(1, 16), torch.arange(5)[None]
+        for one in (model, model.without(skipped), model):  # the last has entries of its own again
+            scores = one.forward(cache, at, at, at, chain_mask(at, 16), 16)
+            found.append(scores)
+    for mine, whole in zip(found[:3], found[3:], strict=True):
+        torch.testing.assert_close(mine, whole, rtol=0, atol=STATED)
+    assert (found[1] - found[0]).abs().max() > 0.1
+    assert torch.equal(found[0], found[2])
 
 
 SETUPS = {
@@ -318,18 +337,19 @@ def _lead(model, prompt, mine, other):
 @pytest.fixture
 def worker():
     """Return a started worker, and its followers once it is ready."""
-    channels = []
+    processes = []
 
     def start(hiring):
-        channel = PipeChannel(hiring)
-        channels.append(channel)
-        channel.start()
+        process = WorkerProcess(hiring)
+        processes.append(process)
+        process.start()
+        (channel,) = process.channels
         (first,) = channel.wire.receive()
         return channel, first, children(channel.process.pid)
 
     yield start
-    for channel in channels:
-        channel.close()
+    for process in processes:
+        process.close()
 
 
 def children(pid):

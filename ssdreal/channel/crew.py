@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ssdreal.channel.inbox import Inbox, heard
 from ssdreal.channel.lifetime import GRACE
 from ssdreal.channel.messages import Failed, Ready
-from ssdreal.channel.process import Hiring, PipeChannel
+from ssdreal.channel.process import Hiring, WorkerProcess
 from ssdreal.channel.remote import Remote, WorkerLost
 
 
@@ -25,7 +25,9 @@ class Crew(Protocol):
 
 
 class Processes(AbstractContextManager["Processes"]):
-    """A process each for target and draft; a context manager, so that none outlives its use.
+    """Worker processes for target and draft; a context manager, so that none outlives its use.
+
+    They have one each, or one together. Without a draft the target is its own.
 
     Raises
     ------
@@ -34,17 +36,21 @@ class Processes(AbstractContextManager["Processes"]):
 
     """
 
-    def __init__(self, target: Hiring, draft: Hiring) -> None:
-        self.channels = [PipeChannel(target), PipeChannel(draft)]
-        self.target, self.draft = (
+    def __init__(self, target: Hiring, draft: Hiring | None = None) -> None:
+        hirings = [target] if draft is None else [target, draft]
+        groups = [hirings] if target.together else [[hiring] for hiring in hirings]
+        self.processes = [WorkerProcess(*group) for group in groups]
+        self.channels = [channel for process in self.processes for channel in process.channels]
+        self.remotes = [
             Remote(hiring.role, channel)
-            for hiring, channel in zip((target, draft), self.channels, strict=True)
-        )
-        self.inbox = Inbox([self.target, self.draft])
+            for hiring, channel in zip(hirings, self.channels, strict=True)
+        ]
+        self.target, self.draft = self.remotes[0], self.remotes[-1]
+        self.inbox = Inbox(self.remotes)
         self.ready: dict[str, Ready] = {}
         try:
-            for channel in self.channels:
-                channel.start()
+            for process in self.processes:
+                process.start()
             self._greet()
         except BaseException:
             self.close()
@@ -55,22 +61,21 @@ class Processes(AbstractContextManager["Processes"]):
         return self.inbox.wait(seconds)
 
     def close(self) -> None:
-        """End both processes."""
-        for channel in self.channels:
-            channel.hang_up()
+        """End the processes."""
+        for process in self.processes:
+            process.hang_up()
         until = monotonic() + GRACE
-        for channel in self.channels:
-            channel.close(until - monotonic())
+        for process in self.processes:
+            process.close(until - monotonic())
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def _greet(self) -> None:
-        """Wait until both have loaded their models, or one cannot."""
-        remotes = (self.target, self.draft)
+        """Wait until all have loaded their models, or one cannot."""
         loading: dict[Any, Remote] = {
             channel.connection: remote
-            for channel, remote in zip(self.channels, remotes, strict=True)
+            for channel, remote in zip(self.channels, self.remotes, strict=True)
         }
         while loading:
             for connection in wait(list(loading)):

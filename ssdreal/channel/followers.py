@@ -88,6 +88,11 @@ class Followers(AbstractContextManager["Followers"]):
         except OSError as error:
             raise RuntimeError("a rank of the model is gone") from error
 
+    def lead(self, server: Any) -> None:
+        """Let them do what a server's model does."""
+        if self.all:
+            server.model.tell = self.tell
+
     def __enter__(self) -> Self:
         if self.hiring.others:
             self._start()

@@ -4,10 +4,11 @@ import atexit
 import gc
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, resource_tracker
@@ -22,12 +23,16 @@ from ssdreal.channel.messages import Command, Failed, Role, Stop
 from ssdreal.channel.wire import Wire
 from ssdreal.topology import Place
 
+TURN = 1e-4
+"""Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
+as long as a round."""
+
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
 class Hiring:
-    """What a worker process has to know before it starts.
+    """What a worker has to know before it starts.
 
     Attributes
     ----------
@@ -37,6 +42,8 @@ class Hiring:
         Names of its model, and of the target whose embedding a draft may share.
     dtype, device
         Of the weights.
+    together
+        Whether the other worker is to be in the same process.
     others
         Where a sharded target's other ranks run.
 
@@ -47,11 +54,12 @@ class Hiring:
     target: str
     dtype: str
     device: str
+    together: bool = False
     others: tuple[Place, ...] = ()
 
 
 class Mailbox:
-    """A process's end of its channel: commands in order, and stops out of turn."""
+    """A worker's end of its channel: commands in order, and stops out of turn."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -85,28 +93,55 @@ class Mailbox:
                 self.waiting.append(message)
 
 
-def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
-    """Be a worker until the run's process closes the channel, or is gone."""
+def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
+    """Be a worker, or several with a thread each, until the run's process hangs up or is gone.
+
+    What a thread needs of its own (cores, a number of threads, a stream) it sets up when a run
+    begins. One that cannot load its model, or fails, says so, and the others go on.
+    """
     threading.Thread(target=end_with_the_parent, daemon=True).start()
     give_way()
-    wire = Wire(connection)
-    mailbox = Mailbox(wire)
-    try:
-        with Followers(hiring, partial(_report, wire)) as followers:
+    loaded: list[tuple[Wire, Any, ExitStack]] = []
+    for connection, hiring in seats:  # one by one: transformers does not import in two threads
+        wire = Wire(connection)
+        with _last_words(wire), ExitStack() as ranks:
+            followers = ranks.enter_context(Followers(hiring, partial(_report, wire)))
             server = _server(hiring)
-            server.stop = mailbox.stop
-            if hiring.others:
-                server.model.tell = followers.tell
-            gc.freeze()  # a collection would walk all that torch has made, in mid-round
-            wire.send(server.ready())
-            while True:
-                done = server.answer(mailbox.next())
-                if done is not None:
-                    wire.send(done)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+            followers.lead(server)
+            loaded.append((wire, server, ranks.pop_all()))
+    gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
+    if len(loaded) == 1:
+        _serve(*loaded[0])
         return
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
-        _report(wire, last_words(error))
+    sys.setswitchinterval(TURN)
+    threads = [threading.Thread(target=partial(_serve, *one)) for one in loaded]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _serve(wire: Wire, server: Any, ranks: ExitStack) -> None:
+    """Answer commands until the run's process hangs up."""
+    mailbox = Mailbox(wire)
+    server.stop = mailbox.stop
+    with _last_words(wire), ranks:
+        wire.send(server.ready())
+        while True:
+            done = server.answer(mailbox.next())
+            if done is not None:
+                wire.send(done)
+
+
+@contextmanager
+def _last_words(wire: Wire) -> Iterator[None]:
+    """Let the run hear of whatever ends this, and close the channel then."""
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - whatever it is
+        if not isinstance(error, EOFError | BrokenPipeError | ConnectionResetError):
+            _report(wire, last_words(error))
+        wire.connection.close()
 
 
 def _server(hiring: Hiring) -> Any:
@@ -122,9 +157,9 @@ def _server(hiring: Hiring) -> Any:
         from ssdreal.serving.draft_server import DraftServer
 
         return DraftServer(model)
-    from ssdreal.serving.target_server import TargetServer
+    from ssdreal.serving.self_server import SelfServer
 
-    return TargetServer(model)
+    return SelfServer(model)
 
 
 def _share(hiring: Hiring) -> Any:
@@ -142,17 +177,47 @@ def _report(wire: Wire, reason: str) -> None:
 
 
 class PipeChannel:
-    """A process at the other end of a pipe, from `start` to `close`."""
+    """The run's end of a pipe to a worker.
 
-    def __init__(self, hiring: Hiring) -> None:
-        context = get_context("spawn")
-        self.connection, self.theirs = context.Pipe()
+    Attributes
+    ----------
+    process
+        The one at its other end.
+
+    """
+
+    process: BaseProcess
+
+    def __init__(self) -> None:
+        self.connection, self.theirs = get_context("spawn").Pipe()
         self.wire = Wire(self.connection)
-        self.process: BaseProcess = context.Process(
+
+    def send(self, message: Command | Stop) -> None:
+        """Send a message."""
+        self.wire.send(message)
+
+    def hang_up(self) -> None:
+        """Let the worker end at its own pace."""
+        self.connection.close()
+
+
+class WorkerProcess:
+    """A process with a worker, or with several, from `start` to `close`.
+
+    Attributes
+    ----------
+    channels
+        One to each of them.
+
+    """
+
+    def __init__(self, *hirings: Hiring) -> None:
+        self.channels = [PipeChannel() for _ in hirings]
+        self.process: BaseProcess = get_context("spawn").Process(
             target=work,
-            args=(self.theirs, hiring),
-            name=f"ssdreal {hiring.role}",
-            daemon=not hiring.others,  # a daemon may start no process
+            args=[(one.theirs, hiring) for one, hiring in zip(self.channels, hirings, strict=True)],
+            name=f"ssdreal {' and '.join(hiring.role for hiring in hirings)}",
+            daemon=not any(hiring.others for hiring in hirings),  # a daemon may start none
         )
 
     def start(self) -> None:
@@ -163,15 +228,14 @@ class PipeChannel:
         resource_tracker.ensure_running()  # which is started with it and would lift the block
         with _interrupts_held_back():
             self.process.start()
-        self.theirs.close()  # so that the process's end closes the pipe
-
-    def send(self, message: Command | Stop) -> None:
-        """Send a message."""
-        self.wire.send(message)
+        for channel in self.channels:
+            channel.process = self.process
+            channel.theirs.close()  # so that the process's end closes the pipe
 
     def hang_up(self) -> None:
         """Let the process end at its own pace."""
-        self.connection.close()
+        for channel in self.channels:
+            channel.hang_up()
 
     def close(self, grace: float = GRACE) -> None:
         """End the process, if it does not do so within so many seconds by force."""

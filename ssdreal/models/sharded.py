@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from torch.nn import functional
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, attention, mlp, normed
 from ssdreal.models.model import Model, Weights
+from ssdreal.models.sublayers import Sublayers
 
 PATIENCE = timedelta(seconds=120)
 """How long a rank waits for the others before it fails."""
@@ -104,6 +105,8 @@ class ShardedModel(Model):
     tell
         Called with what the other ranks have to do: the name of a method of `Follower`, and its
         arguments. The first rank has one that lets them know.
+    skipped
+        The sublayers that are left out; None: none ever are.
 
     """
 
@@ -111,6 +114,13 @@ class ShardedModel(Model):
         super().__init__(share.config(config), weights, rotation)
         self.decode = decode
         self.tell: Callable[..., None] = lambda *_: None
+        self.skipped: Sublayers | None = None
+
+    def without(self, skipped: Sublayers) -> Self:
+        """Return this model with some sublayers left out, on all ranks."""
+        fewer = super().without(skipped)
+        fewer.skipped = skipped
+        return fewer
 
     def cache(self, slots: int, capacity: int) -> Cache:
         """Return a cache of this rank's heads; the newest is the one that passes work on."""
@@ -133,7 +143,7 @@ class ShardedModel(Model):
         assert cache.entries is self.newest.entries, "the others have the newest cache alone"
         block = np.stack([part.cpu().numpy() for part in (tokens, positions, at)])
         sees = np.packbits(mask.cpu().numpy())
-        self.tell("forward", cache.first, block, sees, extent, logits)
+        self.tell("forward", self.skipped, cache.first, block, sees, extent, logits)
         return super().forward(cache, tokens, positions, at, mask, extent, logits=logits)
 
     def scored(self, hidden: Tensor) -> Tensor:
@@ -160,12 +170,20 @@ class Follower:
         self.model.cache(slots, capacity)
 
     def forward(
-        self, first: int, block: NDArray[Any], sees: NDArray[Any], extent: int, logits: bool
+        self,
+        skipped: Sublayers | None,
+        first: int,
+        block: NDArray[Any],
+        sees: NDArray[Any],
+        extent: int,
+        logits: bool,
     ) -> None:
         """Compute a pass.
 
         Parameters
         ----------
+        skipped
+            The sublayers to leave out.
         first
             The first of the cache's slots that take part.
         block
@@ -181,15 +199,19 @@ class Follower:
         mask = torch.from_numpy(bits.reshape(slots, width, extent))
         cache = Cache(self.model.newest.entries, first, slots)
         tokens, positions, at = map(torch.from_numpy, block)
-        self.model.forward(cache, tokens, positions, at, mask, extent, logits=logits)
+        model = self.model if skipped is None else self.model.without(skipped)
+        model.forward(cache, tokens, positions, at, mask, extent, logits=logits)
 
 
 def decode(hidden: Tensor, layers: list[Layer], here: Pass) -> Tensor:
     """Return the residual stream after all layers; see `ssdreal.models.decoder.decode`."""
     for i, layer in enumerate(layers):
-        x = normed(hidden, layer.before_attention, here.epsilon)
-        hidden = hidden + total(attention(x, layer, i, here))
-        hidden = hidden + total(mlp(normed(hidden, layer.before_mlp, here.epsilon), layer))
+        if layer.attends:
+            x = normed(hidden, layer.before_attention, here.epsilon)
+            hidden = hidden + total(attention(x, layer, i, here))
+        if layer.feeds:
+            x = normed(hidden, layer.before_mlp, here.epsilon)
+            hidden = hidden + total(mlp(x, layer))
     return hidden
 
 
