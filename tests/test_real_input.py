@@ -147,7 +147,11 @@ def test_malformed_prompts(name, capsys, tmp_path):
     ("topology", "gpus", "line"),
     [
         ("one_gpu", "", "topology='one_gpu': needs 1 GPU, there are 0"),
-        ("one_gpu_two_processes", "-1", "topology='one_gpu_two_processes': needs 1 GPU, there are 0"),
+        (
+            "one_gpu_two_processes",
+            "-1",
+            "topology='one_gpu_two_processes': needs 1 GPU, there are 0",
+        ),
         ("two_gpus", "0", "topology='two_gpus': needs 2 GPU, there are 1"),
     ],
 )
