@@ -56,10 +56,10 @@ def alone(monkeypatch):
     monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
 
 
-@pytest.fixture(params=[False, True], ids=["apart", "together"])
+@pytest.fixture(params=["apart", "together"])
 def hosting(request, monkeypatch):
     """Let both models be in processes of their own, or in one."""
-    if request.param:
+    if request.param == "together":
         put_together(monkeypatch)
 
 
