@@ -53,6 +53,7 @@ def test_a_share_of_every_weight():
         assert torch.equal(last.cut(f"{name}.weight", weight), weight)
     four = [Share(rank, 4).cut("lm_head.weight", weight) for rank in range(4)]
     assert torch.equal(torch.cat(four), torch.cat((weight, torch.zeros(2, 4))))
+    assert {part.untyped_storage().nbytes() for part in four} == {2 * 4 * 4}  # not the whole's
 
 
 WIDE = {

@@ -1,5 +1,6 @@
 """Models by name: what is known of them without their weights, and loading."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from ssdreal.models.folders import CONFIGS, find_folder, read_json
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from ssdreal.models.model import Model
@@ -139,13 +141,7 @@ def load(
     described = describe(name, dtype, share.ranks if share else 1)
     _check_device(device)
     config, stored, ids = _stored(name, dtype, target) if share is None else _sliced(name, dtype)
-
-    def weight(key: str) -> "Tensor | None":
-        found = stored.get(key, stored.get(f"model.{key}"))
-        if found is not None and share is not None:
-            found = share.cut(key, found)
-        return None if found is None else found.to(device=device, dtype=getattr(torch, dtype))
-
+    weight = _placed(stored, getattr(torch, dtype), device, share)
     rotation = _rotation(config, described.context).to(device)
     model: Model
     if share is None:
@@ -236,6 +232,20 @@ def encode_prompt(name: str, text: str) -> list[int]:
     turn = [{"role": "user", "content": text}]
     tokens = coder.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
     return list(tokens)
+
+
+def _placed(
+    stored: "dict[str, Any]", dtype: "torch.dtype", device: str, share: "Share | None"
+) -> "Callable[[str], Tensor | None]":
+    """Return what gives weights by name as a model wants them, cut before they are moved."""
+
+    def weight(key: str) -> "Tensor | None":
+        found = stored.get(key, stored.get(f"model.{key}"))
+        if found is not None and share is not None:
+            found = share.cut(key, found)
+        return None if found is None else found.to(device=device, dtype=dtype)
+
+    return weight
 
 
 def _folder(name: str) -> Path:

@@ -269,5 +269,7 @@ def _shape(weight: Any) -> Any:
 
 
 def _read(weight: Any, *parts: slice) -> Tensor:
+    """Return a part; of a tensor as a copy, which does not keep the whole of it in memory."""
     found: Tensor = weight[parts or slice(None)]
-    return found
+    copied = parts and isinstance(weight, Tensor)
+    return found.clone(memory_format=torch.contiguous_format) if copied else found
