@@ -19,7 +19,8 @@ from ssdreal.execution import Setup
 from ssdreal.models import sharded
 from ssdreal.models.catalog import describe, encode_prompt, load, shards
 from ssdreal.models.model import chain_mask
-from ssdreal.models.sharded import ShardedModel, Share
+from ssdreal.models.sharded import ShardedModel
+from ssdreal.models.shares import Share
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.sampling import Decoding
 from ssdreal.topology import Cpu, Place, Sharding, TwoGpus, topology
@@ -293,6 +294,27 @@ def test_sublayers_are_left_out_on_all_ranks(pair):
         torch.testing.assert_close(mine, whole, rtol=0, atol=STATED)
     assert (found[1] - found[0]).abs().max() > 0.1
     assert torch.equal(found[0], found[2])
+
+
+def test_a_captured_pass_is_replayed_on_all_ranks(pair):
+    """Its inputs are where they were, and hold other numbers at every replay."""
+    target, _, whole = pair
+    cache, theirs = target.cache(2, 32), whole.cache(2, 32)
+    tokens, at = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, dtype=torch.int64)
+    found = torch.zeros(2, 4, 64)
+
+    def work():
+        found.copy_(target.forward(cache, tokens, at, at, chain_mask(at, 32), 32))
+
+    replay = target.capturing(lambda work: work)(work)
+    for start in (0, 4, 3):
+        tokens.copy_(torch.arange(start, start + 8).view(2, 4))
+        at.copy_((start + torch.arange(4)).expand(2, -1))
+        replay()
+        scores = whole.forward(theirs, tokens, at, at, chain_mask(at, 32), 32)
+        torch.testing.assert_close(found, scores, rtol=0, atol=STATED)
+        again = target.forward(cache, tokens, at, at, chain_mask(at, 32), 32)
+        assert torch.equal(again, found)
 
 
 SETUPS = {

@@ -22,7 +22,7 @@ from ssdreal.channel.lifetime import GRACE, end_with_the_parent, fate, give_way,
 
 if TYPE_CHECKING:
     from ssdreal.channel.process import Hiring
-    from ssdreal.models.sharded import Share
+    from ssdreal.models.shares import Share
 
 MOMENT = 0.1
 """Seconds in which the ranks that follow a lost one into its end are heard, too."""
@@ -61,7 +61,7 @@ class _Follower:
 class Followers(AbstractContextManager["Followers"]):
     """All ranks but the first; nobody where a model is not sharded.
 
-    Within the context, this process is the first rank of a group (`ssdreal.models.sharded.join`).
+    Within the context, this process is the first rank of a group (`ssdreal.models.ranks.join`).
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Followers(AbstractContextManager["Followers"]):
         self.watch = threading.Thread(target=self._watch, daemon=True)
 
     def tell(self, order: str, *arguments: Any) -> None:
-        """Let all of them do something: a method of `ssdreal.models.sharded.Follower`."""
+        """Let all of them do something: a method of `ssdreal.models.follower.Follower`."""
         data = pickle.dumps((order, arguments), protocol=pickle.HIGHEST_PROTOCOL)
         try:
             for follower in self.all:
@@ -118,7 +118,8 @@ class Followers(AbstractContextManager["Followers"]):
         _leave()
 
     def _start(self) -> None:
-        from ssdreal.models.sharded import Share, join, meeting_point
+        from ssdreal.models.ranks import join, meeting_point
+        from ssdreal.models.shares import Share
 
         ranks = 1 + len(self.hiring.others)
         store = meeting_point(ranks)
@@ -202,7 +203,8 @@ def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     import torch
 
     from ssdreal.models.catalog import load
-    from ssdreal.models.sharded import Follower, join, meeting_point
+    from ssdreal.models.follower import Follower
+    from ssdreal.models.ranks import join, meeting_point
 
     place = hiring.others[share.rank - 1]
     if place.cores:
@@ -210,7 +212,19 @@ def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     torch.set_num_threads(max(1, len(place.cores)))
     join(share, place.device, meeting_point(share.ranks, port))
     model: Any = load(hiring.model, hiring.dtype, place.device, share=share)
-    return Follower(model)
+    return Follower(model, _capture(model.device))
+
+
+def _capture(device: Any) -> Any:
+    """Return how passes are captured on a device: on a host they are not."""
+    if device.type != "cuda":
+        return lambda work: work
+    from torch.cuda import current_stream, graph_pool_handle
+
+    from ssdreal.static.cuda import cuda_capture, enter
+
+    enter(device, "target", None)
+    return cuda_capture(current_stream(device), graph_pool_handle())
 
 
 def _leave() -> None:

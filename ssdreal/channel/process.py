@@ -166,7 +166,7 @@ def _share(hiring: Hiring) -> Any:
     """Return the first rank's share of a sharded model, else None."""
     if not hiring.others:
         return None
-    from ssdreal.models.sharded import Share
+    from ssdreal.models.shares import Share
 
     return Share(0, 1 + len(hiring.others))
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ssdreal.models.model import Model
-    from ssdreal.models.sharded import Share
+    from ssdreal.models.shares import Share
 
 BYTES = {"bfloat16": 2, "float32": 4}
 LAYOUTS = {"bfloat16": 2, "float32": 1}  # of a product's weight on a CPU

@@ -12,6 +12,7 @@ from torch.nn import functional
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, compiled, decode, doubled, normed
 from ssdreal.models.linear import FEW, Weight, linear, packed
+from ssdreal.models.recording import Capture
 from ssdreal.models.sublayers import Sublayers
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
@@ -121,6 +122,10 @@ class Model:
         shape = (len(self.layers), 2, slots, self.kv_heads, capacity, self.head_dim)
         entries = torch.zeros(shape, dtype=self.embedding.dtype, device=self.device)
         return Cache(entries, 0, slots)
+
+    def capturing(self, capture: Capture) -> Capture:
+        """Return what captures this model's passes as `capture` does, wherever it runs."""
+        return capture
 
     @torch.inference_mode()
     def forward(
