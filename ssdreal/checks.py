@@ -11,6 +11,7 @@ from ssdreal.execution import Setup, Task
 from ssdreal.models.catalog import BYTES, Description, describe
 from ssdreal.self_drafting import check_layers
 from ssdsim.errors import ConfigError, require
+from ssdsim.trees.chain import Chain
 
 PROCESS_BYTES = 600 << 20
 """What Python and torch take in a worker, before any weights."""
@@ -25,10 +26,10 @@ def check_pair(pair: Pair, dtype: str) -> Models:
     Raises
     ------
     ConfigError
-        A model is unknown, or the two do not share a vocabulary.
+        A model is unknown, the target cannot be sharded so, or the two do not share a vocabulary.
 
     """
-    target = _described("pair.target", pair.target, dtype)
+    target = _described("pair.target", pair.target, dtype, pair.tp)
     if isinstance(pair, Alone):
         return (target,)
     draft = _described("pair.draft", pair.draft, dtype)
@@ -37,9 +38,9 @@ def check_pair(pair: Pair, dtype: str) -> Models:
     return target, draft
 
 
-def _described(option: str, name: str, dtype: str) -> Description:
+def _described(option: str, name: str, dtype: str, ranks: int = 1) -> Description:
     try:
-        return describe(name, dtype)
+        return describe(name, dtype, ranks)
     except ConfigError as error:
         raise ConfigError(re.sub("^model=", f"{option}=", str(error))) from error
 
@@ -67,6 +68,9 @@ def check_room(
     setup = request.setup
     check_layers(setup.skipped, models[0])
     _check_context(setup, context(models), tasks)
+    chains = isinstance(setup.tree, Chain) or request.pair.tp == 1
+    right = f"needs tree=chain with pair.tp={request.pair.tp}: a sharded target verifies chains"
+    require(chains, "tree", type(setup.tree).__name__.lower(), right)
     rows, widest = models[-1].rows, setup.tree.most_children(setup.drafted)
     right = f"needs at most the {rows} tokens that the draft knows"
     require(widest <= rows, "tree: children of a node", widest, right)
@@ -111,14 +115,15 @@ def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
 
 def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:
     setup, free = request.setup, _free_memory()
-    weights = 0 if loaded else sum(model.bytes + PROCESS_BYTES for model in models)
+    roles: tuple[Role, Role] = ("target", "draft")
+    parts = list(zip(roles, (request.pair.tp, 1), models, strict=False))
+    weights = 0 if loaded else sum(n * (model.bytes + PROCESS_BYTES) for _, n, model in parts)
     pair = ", ".join(model.name for model in models)
     require(weights <= free, "pair", pair, _memory(weights, free))
     longest = max((len(task.tokens) for task in tasks), default=1)
     needed = weights + _pages(setup, models[-1])
-    roles: tuple[Role, Role] = ("target", "draft")
-    for role, model in zip(roles, models, strict=False):
-        entry = 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
+    for role, n, model in parts:
+        entry = n * 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
         needed += setup.slots * setup.capacity(role, longest) * entry
     require(needed <= free, "batch", setup.batch, _memory(needed, free))
 

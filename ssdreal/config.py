@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
 from ssdreal.execution import Setup
 from ssdreal.help import PAIRS
+from ssdreal.models.catalog import shards
 from ssdreal.self_drafting import chosen_for
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Topology, topology
+from ssdreal.topology import Sharding, Topology, topology
 from ssdreal.workload import Workload
 from ssdsim.acceptance.position import holds_back
 from ssdsim.applicable import Rule, method_rules, refuse
@@ -24,11 +26,11 @@ from ssdsim.trees.chain import Chain
 GROUPS = ("method", "policy", "backup", "length", "tree")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
-OWN = ("dtype", "topology", "prompts", "texts", "out")
+OWN = ("dtype", "topology", "split", "prompts", "texts", "out")
 KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),
-    "pair": ("target", "draft"),
+    "pair": ("target", "draft", "tp"),
 }
 BEST = "this tree has the draft's best candidates, no samples"
 SECONDS = "a real backup takes the time that it takes"
@@ -36,10 +38,23 @@ SECONDS = "a real backup takes the time that it takes"
 
 @dataclass(frozen=True)
 class Pair:
-    """Names of two models: see `ssdreal.models.catalog`."""
+    """Two models.
+
+    Attributes
+    ----------
+    target, draft
+        Their names: see `ssdreal.models.catalog`.
+    tp
+        Devices that the target is sharded over.
+
+    """
 
     target: str
     draft: str
+    tp: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.tp >= 1, "pair.tp", self.tp, "needs a number >= 1")
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,8 @@ def register() -> None:
     workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
     store.store(group="workload", name="real", node=completed(Workload, workload))
     for name in PAIRS:
-        store.store(group="pair", name=name, node=OmegaConf.load(CONF / "pair" / f"{name}.yaml"))
+        node = OmegaConf.load(CONF / "pair" / f"{name}.yaml")
+        store.store(group="pair", name=name, node=OmegaConf.merge({"tp": Pair.tp}, node))
     store.store(name="real", node=OmegaConf.load(CONF / "real.yaml"))
 
 
@@ -118,8 +134,11 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
         for name in ("pair", "dtype", "prompts", "texts")
     }
     if setup.skipped is not None:
-        values["pair"] = Alone(values["pair"].target)
-    return Request(setup, topology=topology(str(plain["topology"])), **values)
+        values["pair"] = Alone(values["pair"].target, tp=values["pair"].tp)
+    pair = values["pair"]
+    sharding = Sharding(pair.tp, partial(shards, pair.target))
+    where = topology(str(plain["topology"]), plain["split"], sharding)
+    return Request(setup, topology=where, **values)
 
 
 def _setup(plain: dict[str, Any]) -> Setup:

@@ -23,6 +23,7 @@ MAIN = (
     ("top_k=N", "sample from so many tokens; 0: all"),
     ("top_p=P", "sample from the best tokens that have this probability together; 1: all"),
     ("pair=NAME", "models: {pairs}; or pair.target=, pair.draft= with names or folders"),
+    ("pair.tp=N", "devices that the target is sharded over: N GPUs beside the draft's, or N cores"),
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
     ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
     ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),

@@ -50,7 +50,7 @@ class Sitting:
     def __post_init__(self) -> None:
         self.exits = ExitStack()
         self.crew: Crew | None = None
-        self.devices: tuple[str, str] | None = None
+        self.where: tuple[tuple[str, ...], tuple[str, ...], bool] | None = None
 
     def execution(
         self,
@@ -97,21 +97,25 @@ class Sitting:
         raise WorkerLost(f"the draft worker is gone: {running.lost}")
 
     def _crew(self, places: Places) -> Crew:
-        devices = (places.target.device, places.draft.device)
-        if self.crew is None or not self.at_work or devices != self.devices:
+        where = places.target.devices, places.draft.devices, places.together
+        if self.crew is None or not self.at_work or where != self.where:
             self.close()
             self.exits = ExitStack()
-            self.crew = self.exits.enter_context(self._hired(*devices))
-            self.devices = devices
+            self.crew = self.exits.enter_context(self._hired(places))
+            self.where = where
         return self.crew
 
-    def _hired(self, target_device: str, draft_device: str) -> AbstractContextManager[Crew]:
-        pair = self.pair
-        target = Hiring("target", pair.target, pair.target, self.dtype, target_device)
+    def _hired(self, places: Places) -> AbstractContextManager[Crew]:
+        pair, on, together = self.pair, places.target, places.together
+        target = Hiring(
+            "target", pair.target, pair.target, self.dtype, on.device, together, on.others
+        )
         if isinstance(pair, Alone):
             return self.hire(target)
-        draft = Hiring("draft", pair.draft, pair.target, self.dtype, draft_device)
-        return self.hire(target, draft)
+        drafts_on = places.draft.device
+        return self.hire(
+            target, Hiring("draft", pair.draft, pair.target, self.dtype, drafts_on, together)
+        )
 
 
 def _plain(setup: Setup) -> Setup:

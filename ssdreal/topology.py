@@ -1,13 +1,34 @@
 """Where draft and target run: on which devices, and on which cores of the host."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ssdsim.errors import ConfigError, require
+
+
+class Partition(NamedTuple):
+    """A part of a GPU that is cut in two: some multiprocessors, which are nobody else's.
+
+    Attributes
+    ----------
+    cut
+        Share of the multiprocessors on the first side.
+    first
+        Whether it is that side.
+
+    """
+
+    cut: float
+    first: bool
+
+    @property
+    def name(self) -> str:
+        """Its share of the multiprocessors, as asked for."""
+        return f"{100 * (self.cut if self.first else 1 - self.cut):g}%"
 
 
 @dataclass(frozen=True)
@@ -19,36 +40,77 @@ class Place:
     device
         As torch names it.
     cores
-        Cores of the host that its process runs on, with a thread each.
+        Cores of the host that its process, or its thread of one, runs on, with a thread each.
+    partitions
+        Of a GPU that is cut in two those that the model has, both if it has all of the GPU; empty
+        where none is cut.
+    others
+        Where a sharded model's other ranks run; it is the first rank that a run talks to.
 
     """
 
     device: str
     cores: tuple[int, ...]
+    partitions: tuple[Partition, ...] = ()
+    others: tuple["Place", ...] = ()
+
+    @property
+    def ranks(self) -> tuple["Place", ...]:
+        """Where each rank runs."""
+        return replace(self, others=()), *self.others
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each rank."""
+        return tuple(rank.device for rank in self.ranks)
 
     @property
     def name(self) -> str:
         """What spans call it."""
-        cores = "+".join(map(str, self.cores))
-        return f"core {cores}" if self.device == "cpu" else self.device
+        if self.device == "cpu":
+            cores = (core for rank in self.ranks for core in rank.cores)
+            return f"core {'+'.join(map(str, cores))}"
+        numbers = "+".join(device.removeprefix("cuda:") for device in self.devices)
+        return " ".join([f"cuda:{numbers}", "+".join(p.name for p in self.partitions)]).rstrip()
 
     @property
     def count(self) -> int:
-        """Devices in use: cores where the host computes, else one."""
-        return len(self.cores) if self.device == "cpu" else 1
+        """Devices in use: cores where the host computes, else GPUs or the parts of one."""
+        if self.device == "cpu":
+            return sum(len(rank.cores) for rank in self.ranks)
+        return max(len(self.partitions), len(self.ranks))
+
+    @property
+    def partition(self) -> Partition | None:
+        """The part of a GPU that the model must keep to; None: it has all of its device."""
+        return self.partitions[0] if len(self.partitions) == 1 else None
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the two models of a run are."""
+    """Where the two models of a run are.
+
+    Attributes
+    ----------
+    together
+        Whether they share a process, a thread and a stream each. Two processes on one GPU only
+        take turns, unless a service shares it out.
+
+    """
 
     target: Place
     draft: Place
+    together: bool = False
+
+    @property
+    def device_pages(self) -> bool:
+        """Whether the draft's probabilities stay in the memory of its device."""
+        return self.draft.device != "cpu"
 
     def devices(self, draft_on: str | None) -> list[dict[str, Any]]:
         """Describe the devices in use, as `run.json` lists them."""
         alone = draft_on is None
-        shared = not alone and self._device(self.target) == self._device(self.draft)
+        shared = not alone and self._device(self.draft) in map(self._device, self.target.ranks)
         found = [_describe(self.target, ["target", "draft"] if shared else ["target"])]
         return found if shared or alone else [*found, _describe(self.draft, ["draft"])]
 
@@ -96,29 +158,95 @@ class Topology(Protocol):
         ...
 
 
-class Cpu:
-    """A core each. Without a second core both processes take turns on the one."""
+@dataclass(frozen=True)
+class Sharding:
+    """Over how many devices a target is sharded.
 
-    def __init__(self) -> None:
-        self.cores = tuple(sorted(os.sched_getaffinity(0)))[:2]
+    Attributes
+    ----------
+    ranks
+        So many.
+    divides
+        Whether it could be over another number.
+
+    """
+
+    ranks: int = 1
+    divides: Callable[[int], bool] = lambda _: False
+
+
+def sharded(ranks: Sequence[Place]) -> Place:
+    """Return one place for all ranks of a model."""
+    return replace(ranks[0], others=tuple(ranks[1:]))
+
+
+class Cpu:
+    """A core each. Without a core for it the draft's process takes turns with the target's last."""
+
+    def __init__(self, sharding: Sharding = Sharding()) -> None:
+        self.sharding, self.ranks = sharding, sharding.ranks
+        self.cores = tuple(sorted(os.sched_getaffinity(0)))[: self.ranks + 1]
+        right = f"needs a core for each rank, there are {len(self.cores)}"
+        require(self.ranks <= len(self.cores), "pair.tp", self.ranks, right)
 
     def places(self, draft_on: str | None) -> Places:
-        """Return the first core for the target, and the second for a draft of its own."""
-        first, last = self.cores[:1], self.cores[-1:]
-        return Places(Place("cpu", first), Place("cpu", last if draft_on == "own" else first))
+        """Return the first cores for the target, and the next for a draft of its own."""
+        draft = self.cores[-1:] if draft_on == "own" else self.cores[:1]
+        return Places(self._target(self.ranks), Place("cpu", draft))
 
     def spread(self) -> Places | None:
-        """Return both cores for both."""
-        both = Place("cpu", self.cores)
-        return Places(both, both) if len(self.cores) > 1 else None
+        """Return all cores for both, as threads where the target is not sharded."""
+        every = len(self.cores)
+        if self.ranks == 1:
+            both = Place("cpu", self.cores)
+            return Places(both, both) if every > 1 else None
+        there = every == self.ranks or self.sharding.divides(every)
+        return Places(self._target(every), Place("cpu", self.cores[:1])) if there else None
+
+    def _target(self, ranks: int) -> Place:
+        return sharded([Place("cpu", (core,)) for core in self.cores[:ranks]])
 
 
+@dataclass(frozen=True)
 class OneGpu:
+    """Both models on the first GPU, in one process.
+
+    Attributes
+    ----------
+    split
+        Share of the multiprocessors that are the target's, the others being the draft's. Then the
+        GPU counts as two devices, as two cores do: a method that takes turns has the target's.
+        None: both run on all of them, and the target goes first where both want the same.
+
+    """
+
+    split: float | None = None
+
+    def places(self, draft_on: str | None) -> Places:
+        """Return the first GPU for both, or the target's part of it, and the other for a draft."""
+        if self.split is None:
+            return self._both(())
+        target, draft = (Partition(self.split, first) for first in (True, False))
+        own = draft if draft_on == "own" else target
+        return Places(_gpu(0, 0, (target,)), _gpu(0, 1, (own,)), together=True)
+
+    def spread(self) -> Places | None:
+        """Return all of the GPU for both."""
+        if self.split is None:
+            return self._both(())
+        return self._both(tuple(Partition(self.split, first) for first in (True, False)))
+
+    @staticmethod
+    def _both(partitions: tuple[Partition, ...]) -> Places:
+        return Places(_gpu(0, 0, partitions), _gpu(0, 1, partitions), together=True)
+
+
+class OneGpuTwoProcesses:
     """Both models on the first GPU, in processes of their own."""
 
     def places(self, draft_on: str | None) -> Places:  # noqa: ARG002 - there is no choice
         """Return the first GPU for both."""
-        return Places(_gpu(0), _gpu(0))
+        return Places(_gpu(0, 0), _gpu(0, 1))
 
     def spread(self) -> Places | None:
         """Return the same: there is one device."""
@@ -126,44 +254,91 @@ class OneGpu:
 
 
 class TwoGpus:
-    """A GPU each."""
+    """A GPU each; one for every rank of a sharded target, and a further one for the draft."""
+
+    def __init__(self, sharding: Sharding = Sharding()) -> None:
+        self.sharding, self.ranks = sharding, sharding.ranks
 
     def places(self, draft_on: str | None) -> Places:
-        """Return the first GPU for the target, and the second for a draft of its own."""
-        return Places(_gpu(0), _gpu(1 if draft_on == "own" else 0))
+        """Return the first GPUs for the target, and the next for a draft of its own."""
+        if draft_on == "own":
+            return Places(_ranks(self.ranks), _gpu(self.ranks, self.ranks))
+        return Places(_ranks(self.ranks), _gpu(0, self.ranks), together=True)
 
     def spread(self) -> Places | None:
-        """Return nothing: a target over two GPUs is not known here."""
-        return None
+        """Return the target over all of the GPUs, if it can be sharded so."""
+        every = self.ranks + 1
+        if not self.sharding.divides(every):
+            return None
+        return Places(_ranks(every), _gpu(0, every), together=True)
 
 
-def _gpu(number: int) -> Place:
+def _ranks(number: int) -> Place:
+    return sharded([_gpu(rank, rank) for rank in range(number)])
+
+
+def _gpu(number: int, core: int, partitions: tuple[Partition, ...] = ()) -> Place:
+    """Return a GPU that is driven from one core, if there are so many."""
     cores = tuple(sorted(os.sched_getaffinity(0)))
-    return Place(f"cuda:{number}", cores[number % len(cores) :][:1])
+    return Place(f"cuda:{number}", cores[core % len(cores) :][:1], partitions)
 
 
-TOPOLOGIES: dict[str, Callable[[], Topology]] = {"cpu": Cpu, "one_gpu": OneGpu, "two_gpus": TwoGpus}
-NEEDED = {"cpu": 0, "one_gpu": 1, "two_gpus": 2}
+TOPOLOGIES: dict[str, Callable[[Sharding], Topology]] = {
+    "cpu": Cpu,
+    "one_gpu": lambda _: OneGpu(),
+    "one_gpu_two_processes": lambda _: OneGpuTwoProcesses(),
+    "two_gpus": TwoGpus,
+}
+NEEDED: dict[str, Callable[[int], int]] = {
+    "cpu": lambda _: 0,
+    "one_gpu": lambda _: 1,
+    "one_gpu_two_processes": lambda _: 1,
+    "two_gpus": lambda ranks: ranks + 1,
+}
+"""GPUs, by the ranks of the target."""
 
 
-def topology(name: str) -> Topology:
-    """Return a topology by name; `auto` takes the one with the most GPUs that this machine has.
+def topology(name: str, split: float | None = None, sharding: Sharding = Sharding()) -> Topology:
+    """Return a topology by name.
+
+    Parameters
+    ----------
+    name
+        One of `TOPOLOGIES`; `auto` takes the first of those with the most GPUs that are there.
+    split
+        Share of one GPU's multiprocessors for the target; None: it is not split.
+    sharding
+        Of the target.
 
     Raises
     ------
     ConfigError
-        There is no such topology, or this machine has too few GPUs for it.
+        There is no such topology, this machine has too few GPUs for it, or it has no use for a
+        split or for a target that is sharded.
 
     """
-    gpus = _gpus()
+    gpus, ranks = _gpus(), sharding.ranks
+    needed = {one: count(ranks) for one, count in NEEDED.items()}
     if name == "auto":
-        name = max((n for n in NEEDED if NEEDED[n] <= gpus), key=lambda n: NEEDED[n])
+        name = max((n for n in needed if needed[n] <= gpus), key=lambda n: needed[n])
     if name not in TOPOLOGIES:
         known = ", ".join(["auto", *TOPOLOGIES])
         raise ConfigError(f"topology={name!r}: no such topology; choose among {known}")
-    right = f"needs {NEEDED[name]} GPU, there are {gpus}"
-    require(NEEDED[name] <= gpus, "topology", name, right)
-    return TOPOLOGIES[name]()
+    right = f"needs {needed[name]} GPU, there are {gpus}"
+    right = right if ranks == 1 else f"with pair.tp={ranks} {right}"
+    require(needed[name] <= gpus, "topology", name, right)
+    right = f"needs topology=two_gpus and {ranks + 1} GPU, there are {gpus}"
+    require(ranks == 1 or name in {"cpu", "two_gpus"}, "pair.tp", ranks, right)
+    return TOPOLOGIES[name](sharding) if split is None else _split(name, split)
+
+
+def _split(name: str, split: float) -> Topology:
+    right = "needs a share of the multiprocessors over 0 and below 1, or null"
+    number = isinstance(split, int | float) and not isinstance(split, bool)
+    require(number and 0 < split < 1, "split", split, right)
+    right = f"needs topology=one_gpu, where one process has both models, not {name}"
+    require(name == "one_gpu", "split", split, right)
+    return OneGpu(float(split))
 
 
 def _gpus() -> int:

@@ -64,6 +64,8 @@ class TextModel:
     does not see one whole text, every token of it at its position, its logits are NaN.
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, logits, vocabulary, ids=None):
         self.logits, self.vocabulary = cache(logits), vocabulary
         self.ids = None if ids is None else torch.tensor(ids)

@@ -1,12 +1,12 @@
 """The run's ears: it waits for all worker processes at once, without polling."""
 
-import signal
 from collections.abc import Sequence
 from select import POLLIN, poll
 from typing import Any
 
+from ssdreal.channel.lifetime import fate
 from ssdreal.channel.messages import Failed
-from ssdreal.channel.process import GRACE, PipeChannel
+from ssdreal.channel.process import PipeChannel
 from ssdreal.channel.remote import Remote
 
 
@@ -37,20 +37,9 @@ def heard(remote: Remote) -> list[Any]:
     try:
         return _channel(remote).wire.receive()
     except (EOFError, OSError):
-        return [Failed(None, _fate(remote))]
+        return [Failed(None, fate(_channel(remote).process))]
 
 
 def _channel(remote: Remote) -> PipeChannel:
     assert isinstance(remote.channel, PipeChannel)
     return remote.channel
-
-
-def _fate(remote: Remote) -> str:
-    """Say how a process ended."""
-    process = _channel(remote).process
-    process.join(GRACE)
-    code = process.exitcode
-    if code is None or code >= 0:
-        return f"its process ended (exit code {code})"
-    memory = ", as happens when memory runs out" if -code == signal.SIGKILL else ""
-    return f"its process was killed ({signal.Signals(-code).name}{memory})"

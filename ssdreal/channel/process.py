@@ -4,30 +4,35 @@ import atexit
 import gc
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process, resource_tracker
+from functools import partial
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
+from ssdreal.channel.followers import Followers
+from ssdreal.channel.lifetime import GRACE, end_with_the_parent, give_way, last_words
 from ssdreal.channel.messages import Command, Failed, Role, Stop
 from ssdreal.channel.wire import Wire
-from ssdsim.errors import ConfigError
+from ssdreal.topology import Place
 
-GRACE = 1.0
-"""Seconds that a process gets to end before it is killed."""
+TURN = 1e-4
+"""Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
+as long as a round."""
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
 class Hiring:
-    """What a worker process has to know before it starts.
+    """What a worker has to know before it starts.
 
     Attributes
     ----------
@@ -37,6 +42,11 @@ class Hiring:
         Names of its model, and of the target whose embedding a draft may share.
     dtype, device
         Of the weights.
+    together
+        Whether the other worker is to be in the same process.
+    others
+        Where a sharded target's other ranks run.
+
     """
 
     role: Role
@@ -44,10 +54,12 @@ class Hiring:
     target: str
     dtype: str
     device: str
+    together: bool = False
+    others: tuple[Place, ...] = ()
 
 
 class Mailbox:
-    """A process's end of its channel: commands in order, and stops out of turn."""
+    """A worker's end of its channel: commands in order, and stops out of turn."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -81,45 +93,55 @@ class Mailbox:
                 self.waiting.append(message)
 
 
-def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
-    """Be a worker until the run's process closes the channel, or is gone."""
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
-    _give_way()
-    wire = Wire(connection)
+def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
+    """Be a worker, or several with a thread each, until the run's process hangs up or is gone.
+
+    What a thread needs of its own (cores, a number of threads, a stream) it sets up when a run
+    begins. One that cannot load its model, or fails, says so, and the others go on.
+    """
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
+    give_way()
+    loaded: list[tuple[Wire, Any, ExitStack]] = []
+    for connection, hiring in seats:  # one by one: transformers does not import in two threads
+        wire = Wire(connection)
+        with _last_words(wire), ExitStack() as ranks:
+            followers = ranks.enter_context(Followers(hiring, partial(_report, wire)))
+            server = _server(hiring)
+            followers.lead(server)
+            loaded.append((wire, server, ranks.pop_all()))
+    gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
+    if len(loaded) == 1:
+        _serve(*loaded[0])
+        return
+    sys.setswitchinterval(TURN)
+    threads = [threading.Thread(target=partial(_serve, *one)) for one in loaded]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _serve(wire: Wire, server: Any, ranks: ExitStack) -> None:
+    """Answer commands until the run's process hangs up."""
     mailbox = Mailbox(wire)
-    try:
-        server = _server(hiring)
-        server.stop = mailbox.stop
-        gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
+    server.stop = mailbox.stop
+    with _last_words(wire), ranks:
         wire.send(server.ready())
         while True:
             done = server.answer(mailbox.next())
             if done is not None:
                 wire.send(done)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
-        _report(wire, error)
 
 
-def _give_way() -> None:
-    """Never take the core from the run's process on waking up.
-
-    Else a worker begins when its message arrives, and a message that the run was about to send to
-    the other one may wait for the end of a time slice: 2 to 5 ms, in a quarter of the rounds once.
-    Tokens/s do not gain by it beyond their scatter; that a message takes about the same time every
-    time is what it is for, since a simulation knows one time.
-    """
-    if hasattr(os, "SCHED_BATCH"):  # Linux
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-def _end_with_the_run() -> None:
-    """End when the run's process does, in the middle of a command too: nobody waits for it."""
-    run = parent_process()
-    if run is not None:
-        run.join()
-        os._exit(1)
+@contextmanager
+def _last_words(wire: Wire) -> Iterator[None]:
+    """Let the run hear of whatever ends this, and close the channel then."""
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - whatever it is
+        if not isinstance(error, EOFError | BrokenPipeError | ConnectionResetError):
+            _report(wire, last_words(error))
+        wire.connection.close()
 
 
 def _server(hiring: Hiring) -> Any:
@@ -129,7 +151,8 @@ def _server(hiring: Hiring) -> Any:
     from ssdreal.models.catalog import load
 
     torch.set_num_threads(1)
-    model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target)
+    share = _share(hiring)
+    model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target, share=share)
     if hiring.role == "draft":
         from ssdreal.serving.draft_server import DraftServer
 
@@ -139,29 +162,62 @@ def _server(hiring: Hiring) -> Any:
     return SelfServer(model)
 
 
-def _report(wire: Wire, error: BaseException) -> None:
+def _share(hiring: Hiring) -> Any:
+    """Return the first rank's share of a sharded model, else None."""
+    if not hiring.others:
+        return None
+    from ssdreal.models.shares import Share
+
+    return Share(0, 1 + len(hiring.others))
+
+
+def _report(wire: Wire, reason: str) -> None:
     with suppress(Exception):  # nobody is there to hear it, or no memory is left to say it
-        wire.send(Failed(None, _last_words(error)))
-
-
-def _last_words(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
-        return f"out of memory ({text})" if text else "out of memory"
-    if isinstance(error, ConfigError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        wire.send(Failed(None, reason))
 
 
 class PipeChannel:
-    """A process at the other end of a pipe, from `start` to `close`."""
+    """The run's end of a pipe to a worker.
 
-    def __init__(self, hiring: Hiring) -> None:
-        context = get_context("spawn")
-        self.connection, self.theirs = context.Pipe()
+    Attributes
+    ----------
+    process
+        The one at its other end.
+
+    """
+
+    process: BaseProcess
+
+    def __init__(self) -> None:
+        self.connection, self.theirs = get_context("spawn").Pipe()
         self.wire = Wire(self.connection)
-        self.process: BaseProcess = context.Process(
-            target=work, args=(self.theirs, hiring), name=f"ssdreal {hiring.role}", daemon=True
+
+    def send(self, message: Command | Stop) -> None:
+        """Send a message."""
+        self.wire.send(message)
+
+    def hang_up(self) -> None:
+        """Let the worker end at its own pace."""
+        self.connection.close()
+
+
+class WorkerProcess:
+    """A process with a worker, or with several, from `start` to `close`.
+
+    Attributes
+    ----------
+    channels
+        One to each of them.
+
+    """
+
+    def __init__(self, *hirings: Hiring) -> None:
+        self.channels = [PipeChannel() for _ in hirings]
+        self.process: BaseProcess = get_context("spawn").Process(
+            target=work,
+            args=[(one.theirs, hiring) for one, hiring in zip(self.channels, hirings, strict=True)],
+            name=f"ssdreal {' and '.join(hiring.role for hiring in hirings)}",
+            daemon=not any(hiring.others for hiring in hirings),  # a daemon may start none
         )
 
     def start(self) -> None:
@@ -172,15 +228,14 @@ class PipeChannel:
         resource_tracker.ensure_running()  # which is started with it and would lift the block
         with _interrupts_held_back():
             self.process.start()
-        self.theirs.close()  # so that the process's end closes the pipe
-
-    def send(self, message: Command | Stop) -> None:
-        """Send a message."""
-        self.wire.send(message)
+        for channel in self.channels:
+            channel.process = self.process
+            channel.theirs.close()  # so that the process's end closes the pipe
 
     def hang_up(self) -> None:
         """Let the process end at its own pace."""
-        self.connection.close()
+        for channel in self.channels:
+            channel.hang_up()
 
     def close(self, grace: float = GRACE) -> None:
         """End the process, if it does not do so within so many seconds by force."""

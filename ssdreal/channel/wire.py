@@ -3,6 +3,7 @@
 import os
 from multiprocessing.connection import Connection
 from select import POLLIN, poll
+from threading import Lock
 from typing import Any
 
 from ssdreal.channel.messages import Message, decoded, encoded
@@ -28,6 +29,7 @@ class Wire:
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
         self.connection, self.rest = connection, b""
+        self.turn = Lock()  # a thread that watches over a worker may have the last word
         self.poll = poll()
         self.poll.register(connection.fileno(), POLLIN)
 
@@ -42,8 +44,9 @@ class Wire:
         """
         body = encoded(message)
         data = memoryview(len(body).to_bytes(HEAD, "little") + body)
-        while data:
-            data = data[os.write(self.connection.fileno(), data) :]
+        with self.turn:
+            while data:
+                data = data[os.write(self.connection.fileno(), data) :]
 
     def receive(self) -> list[Any]:
         """Wait for a message, and return all that have come, at least one.

@@ -1,20 +1,32 @@
 """Models by name: what is known of them without their weights, and loading."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssdreal.models.configs import NAMES, TINY, context_of, heads_of, parameters_of, read_config
+from ssdreal.models.configs import (
+    NAMES,
+    TINY,
+    check_divides,
+    context_of,
+    heads_of,
+    parameters_of,
+    read_config,
+    undivided,
+)
 from ssdreal.models.converted import converted_folder
 from ssdreal.models.draft_format import is_draft, read_draft
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from ssdreal.models.model import Model
+    from ssdreal.models.shares import Share
 
 BYTES = {"bfloat16": 2, "float32": 4}
 LAYOUTS = {"bfloat16": 2, "float32": 1}  # of a product's weight on a CPU
@@ -40,6 +52,8 @@ class Description:
     layers, kv_heads, head_dim
         From which follows what a cache entry takes.
 
+    A sharded model's `bytes` and `kv_heads` are those of one rank.
+
     """
 
     name: str
@@ -52,17 +66,18 @@ class Description:
     head_dim: int
 
 
-def describe(name: str, dtype: str = "bfloat16") -> Description:
-    """Return what is known of a model from its config alone.
+def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
+    """Return what is known of a model, sharded over so many ranks, from its config alone.
 
     Raises
     ------
     ConfigError
-        There is no such model, or it is of a kind that `load` cannot build.
+        There is no such model, or it is of a kind that `load` cannot build, or cannot be sharded.
 
     """
     require(dtype in BYTES, "dtype", dtype, f"must be one of {', '.join(BYTES)}")
     config = read_config(name)
+    check_divides(name, config, ranks)
     _, kv_heads, head_dim = heads_of(config)
     embedding, products = parameters_of(config)
     return Description(
@@ -70,15 +85,31 @@ def describe(name: str, dtype: str = "bfloat16") -> Description:
         vocabulary=config["vocab_size"],
         rows=config.get("draft_vocab_size", config["vocab_size"]),
         context=context_of(config),
-        bytes=(embedding + LAYOUTS[dtype] * products) * BYTES[dtype],
+        bytes=(embedding + LAYOUTS[dtype] * products // ranks) * BYTES[dtype],
         layers=config["num_hidden_layers"],
-        kv_heads=kv_heads,
+        kv_heads=kv_heads // ranks,
         head_dim=head_dim,
     )
 
 
+def shards(name: str, ranks: int) -> bool:
+    """Return whether a model can be sharded over so many ranks.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model.
+
+    """
+    return not undivided(read_config(name), ranks)
+
+
 def load(
-    name: str, dtype: str = "bfloat16", device: str = "cpu", target: str | None = None
+    name: str,
+    dtype: str = "bfloat16",
+    device: str = "cpu",
+    target: str | None = None,
+    share: "Share | None" = None,
 ) -> "Model":
     """Return a model ready to run.
 
@@ -92,6 +123,9 @@ def load(
         As torch names it.
     target
         The model whose embedding a draft without one shares.
+    share
+        Which part of the model, a target, is wanted; None: all of it. No other rank's weights are
+        read where the files allow that.
 
     Raises
     ------
@@ -104,16 +138,18 @@ def load(
     from ssdreal.models.memory import use_huge_pages
     from ssdreal.models.model import Model
 
-    described = describe(name, dtype)
+    described = describe(name, dtype, share.ranks if share else 1)
     _check_device(device)
-    config, stored, ids = _stored(name, dtype, target)
-
-    def weight(key: str) -> "Tensor | None":
-        found = stored.get(key, stored.get(f"model.{key}"))
-        return None if found is None else found.to(device=device, dtype=getattr(torch, dtype))
-
+    config, stored, ids = _stored(name, dtype, target) if share is None else _sliced(name, dtype)
+    weight = _placed(stored, getattr(torch, dtype), device, share)
     rotation = _rotation(config, described.context).to(device)
-    model = Model(config, weight, rotation, None if ids is None else ids.to(device))
+    model: Model
+    if share is None:
+        model = Model(config, weight, rotation, None if ids is None else ids.to(device))
+    else:
+        from ssdreal.models.sharded import ShardedModel
+
+        model = ShardedModel(config, weight, rotation, share)
     if described.bytes > MANY_BYTES:
         use_huge_pages()
     return model
@@ -198,6 +234,20 @@ def encode_prompt(name: str, text: str) -> list[int]:
     return list(tokens)
 
 
+def _placed(
+    stored: "dict[str, Any]", dtype: "torch.dtype", device: str, share: "Share | None"
+) -> "Callable[[str], Tensor | None]":
+    """Return what gives weights by name as a model wants them, cut before they are moved."""
+
+    def weight(key: str) -> "Tensor | None":
+        found = stored.get(key, stored.get(f"model.{key}"))
+        if found is not None and share is not None:
+            found = share.cut(key, found)
+        return None if found is None else found.to(device=device, dtype=dtype)
+
+    return weight
+
+
 def _folder(name: str) -> Path:
     return converted_folder() if name == "smollm2_135m" else find_folder(name)
 
@@ -217,6 +267,27 @@ def _stored(
         ids = tiny_ids(name)
         weights["lm_head.weight"] = weights["lm_head.weight"][slice(None) if ids is None else ids]
     return whole.config, weights, ids
+
+
+def _sliced(name: str, dtype: str) -> "tuple[Any, dict[str, Any], None]":
+    """Return what `_stored` does, of files that can be read in part without reading more."""
+    from transformers import AutoConfig
+
+    require(not is_draft(read_config(name)), "model", name, "has no embedding of its own to shard")
+    files = [] if name in TINY else sorted(_folder(name).glob("*.safetensors"))
+    if not files:
+        return *_stored(name, dtype, None)[:2], None
+    slices = {key: part for file in files for key, part in _slices(file)}
+    if "lm_head.weight" not in slices:  # it is tied
+        slices["lm_head.weight"] = slices["model.embed_tokens.weight"]
+    return AutoConfig.from_pretrained(_folder(name)), slices, None
+
+
+def _slices(file: Path) -> "list[tuple[str, Any]]":
+    from safetensors import safe_open
+
+    tensors: Any = safe_open(file, "pt")
+    return [(key, tensors.get_slice(key)) for key in tensors.keys()]  # noqa: SIM118 - no mapping
 
 
 def _stored_draft(

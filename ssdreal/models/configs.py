@@ -75,6 +75,31 @@ def heads_of(config: dict[str, Any]) -> tuple[int, int, int]:
     return heads, kv_heads, int(config.get("head_dim") or config["hidden_size"] // heads)
 
 
+def undivided(config: dict[str, Any], ranks: int) -> str:
+    """Return what of a model cannot be dealt out evenly to so many ranks; "" if all can."""
+    heads, kv_heads, _ = heads_of(config)
+    numbers = {
+        "heads": heads,
+        "key-value heads": kv_heads,
+        "inner numbers of its MLP": config["intermediate_size"],
+    }
+    return ", ".join(f"{n} {what}" for what, n in numbers.items() if n % ranks)
+
+
+def check_divides(name: str, config: dict[str, Any], ranks: int) -> None:
+    """Refuse to shard a model where its parts would not be equal.
+
+    Raises
+    ------
+    ConfigError
+        Naming what does not divide.
+
+    """
+    require(ranks >= 1, "pair.tp", ranks, "needs a number >= 1")
+    found = undivided(config, ranks)
+    require(not found, "pair.tp", ranks, f"must divide what {name} has: {found}")
+
+
 def _check(name: str, config: dict[str, Any]) -> None:
     """Refuse what `Model` does not compute."""
     missing = sorted(NEEDED - config.keys())

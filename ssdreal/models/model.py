@@ -12,6 +12,7 @@ from torch.nn import functional
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, compiled, decode, doubled, normed
 from ssdreal.models.linear import FEW, Weight, linear, packed
+from ssdreal.models.recording import Capture
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.ways import Layout, Ways, layout
 
@@ -123,6 +124,10 @@ class Model:
         entries = torch.zeros(shape, dtype=self.embedding.dtype, device=self.device)
         return Cache(entries, 0, slots)
 
+    def capturing(self, capture: Capture) -> Capture:
+        """Return what captures this model's passes as `capture` does, wherever it runs."""
+        return capture
+
     @torch.inference_mode()
     def forward(
         self,
@@ -169,8 +174,18 @@ class Model:
         hidden = self._decoded(cache, tokens, positions, at, rows, laid)
         if not logits:
             return None
-        wide = linear(normed(hidden, self.norm, self.epsilon), self.head, None)
-        return wide[:, :width].float()
+        return self.scored(hidden)[:, :width].float()
+
+    def scored(self, hidden: Tensor) -> Tensor:
+        """Return the scores of all rows of the head, (slots, N, head rows).
+
+        Parameters
+        ----------
+        hidden
+            (slots, N, hidden): the residual stream after all layers.
+
+        """
+        return linear(normed(hidden, self.norm, self.epsilon), self.head, None)
 
     def _decoded(
         self,

@@ -3,14 +3,30 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssdreal.channel.messages import Begin, Clock, Command, Done, Paces, Ready, Stop, Times
-from ssdreal.channel.pages import OpenPages
+from msgspec.structs import replace
+
+from ssdreal.channel.messages import (
+    Begin,
+    Clock,
+    Command,
+    Done,
+    Given,
+    Paces,
+    Ready,
+    Role,
+    Stop,
+    Times,
+)
+from ssdreal.channel.pages import OpenPages, Pages
 from ssdreal.models.model import Model
 from ssdreal.serving.reader import Reader
 from ssdsim.building import build
 from ssdsim.trees.base import TokenTree
+
+if TYPE_CHECKING:
+    from ssdreal.channel.device_pages import DevicePages
 
 
 class Server:
@@ -29,10 +45,11 @@ class Server:
 
     reader: Reader
     fixed: bool
+    role: Role
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.pages: OpenPages | None = None
+        self.pages: OpenPages | DevicePages | None = None
         self.last = (0, 0)
         self.stop: Callable[[int, int], Stop | None] = lambda run, tree: None  # noqa: ARG005 - none comes
 
@@ -58,14 +75,16 @@ class Server:
     def begin(self, command: Begin) -> Paces:
         """Get ready for a run, warm up, and return what passes take."""
         _settle_on(command.cores)
+        given = self._settle_in(command)
         if self.pages is not None:
             self.pages.close()
-        self.pages = OpenPages(command.pages) if command.pages else None
+        self.pages = self._opened(command.pages) if command.pages else None
         self.reader = Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
         self.shape = command
         self.tree = None if command.tree is None else build(TokenTree, command.tree, "tree")
         self.prepare(command)
-        return self.warm_up(command)
+        handle = getattr(self.pages, "handle", b"")
+        return replace(self.warm_up(command), given=given, handle=handle)
 
     def clock(self, command: Clock) -> Times:  # noqa: ARG002 - it says nothing more
         """Tell when commands ran by the device's clock; the host's own work is timed as it is."""
@@ -79,6 +98,21 @@ class Server:
         """Read the prompts, all but the last token of each."""
         for line in command.lines:
             self.reader.prefill(line.slot, line.tokens[:-1])
+
+    def _settle_in(self, command: Begin) -> Given | None:
+        """Run on a stream of the lane's own from here on, if the model is on a GPU."""
+        if self.model.device.type != "cuda":
+            return None
+        from ssdreal.static.cuda import enter
+
+        return enter(self.model.device, self.role, command.partition)
+
+    def _opened(self, pages: Pages) -> "OpenPages | DevicePages":
+        if not pages.device:
+            return OpenPages(pages)
+        from ssdreal.channel.device_pages import DevicePages
+
+        return DevicePages(pages, self.model.device)
 
     def prepare(self, command: Begin) -> None:
         """Make what the run's settings ask for."""

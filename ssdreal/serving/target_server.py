@@ -13,7 +13,7 @@ from ssdsim.trees.base import halving, parents_of
 class TargetServer(Server):
     """Verifies; every pass of a run has the same shape."""
 
-    fixed = True
+    fixed, role = True, "target"
 
     def prepare(self, command: Begin) -> None:
         """Make the verifier."""
@@ -94,4 +94,6 @@ class TargetServer(Server):
             return None
         sampled_after = len(set(block.parents)) if block.parents else len(block.tokens)
         rows = self.pages.read(block.place, sampled_after)
+        if not isinstance(rows, np.ndarray):  # they lie on a device
+            rows = rows.cpu().numpy()
         return Drafts(rows, self.draft_ids, self.model.vocabulary)

@@ -1,0 +1,67 @@
+"""A rank of a sharded model that does what the first one tells it to."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssdreal.models.cache import Cache
+from ssdreal.models.model import Model
+from ssdreal.models.recording import Capture, Shape, Work, unpacked
+from ssdreal.models.sharded import ShardedModel
+
+
+class Follower:
+    """Does what the first rank tells it to.
+
+    Parameters
+    ----------
+    model
+        Its share.
+    capture
+        How it captures passes: as the first rank does.
+
+    """
+
+    def __init__(self, model: ShardedModel, capture: Capture) -> None:
+        self.model, self.capture = model, capture
+        self.replays: list[Work] = []
+
+    def cache(self, slots: int, capacity: int) -> None:
+        """Have a cache like the first rank's; passes that were captured on another are over."""
+        self.replays.clear()
+        self.model.cache(slots, capacity)
+
+    def forward(self, shape: Shape, block: NDArray[Any], sees: NDArray[Any]) -> None:
+        """Compute a pass over tokens, positions and entries (3, slots, N), and the mask's bits."""
+        bits = np.unpackbits(sees, count=math.prod(shape.mask)).astype(bool)
+        tokens, positions, at = map(torch.from_numpy, block)
+        self._pass(shape, tokens, positions, at, torch.from_numpy(bits.reshape(shape.mask)))
+
+    def record(self, shapes: Sequence[Shape]) -> None:
+        """Capture passes whose inputs come from the first rank while they run."""
+
+        @torch.inference_mode()
+        def work() -> None:
+            for shape in shapes:
+                found = torch.empty(shape.bytes, dtype=torch.uint8, device=self.model.device)
+                dist.broadcast(found, 0)
+                self._pass(shape, *unpacked(found, shape))
+
+        self.replays.append(self.capture(work))
+
+    def replay(self, number: int) -> None:
+        """Compute what was captured as the pass of this number."""
+        self.replays[number]()
+
+    def _pass(
+        self, shape: Shape, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor
+    ) -> None:
+        model = self.model if shape.skipped is None else self.model.without(shape.skipped)
+        cache = Cache(self.model.newest.entries, shape.first, shape.slots)
+        Model.forward(model, cache, tokens, positions, at, mask, shape.extent, logits=shape.logits)

@@ -1,0 +1,444 @@
+"""A target sharded over several devices."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from inline_crew import decode, outputs
+from real_commands import PROMPTS, TINY, refused
+
+from ssdreal.channel.followers import Followers
+from ssdreal.channel.messages import Begin, Failed, Ready, Stamp
+from ssdreal.channel.process import Hiring, WorkerProcess
+from ssdreal.execution import Setup
+from ssdreal.models import sharded
+from ssdreal.models.catalog import describe, encode_prompt, load, shards
+from ssdreal.models.model import chain_mask
+from ssdreal.models.sharded import ShardedModel
+from ssdreal.models.shares import Share
+from ssdreal.models.sublayers import Sublayers
+from ssdreal.serving.sampling import Decoding
+from ssdreal.topology import Cpu, Place, Sharding, TwoGpus, topology
+from ssdreal.workload import Workload, read_prompts
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.speculative import Speculative
+from ssdsim.methods.ssd import Ssd
+
+TARGET = Hiring(
+    "target", "tiny_target", "tiny_target", "float32", "cpu", others=(Place("cpu", ()),)
+)
+TEXTS = [tuple(encode_prompt("tiny_target", p.text)) for p in read_prompts(str(PROMPTS), 3)]
+STATED = 2e-5
+"""What logits may differ by in float32: sums in another order, of scores of about 5."""
+
+
+# What a rank has
+
+
+def test_a_share_of_every_weight():
+    weight = torch.arange(24.0).view(6, 4)
+    first, last = Share(0, 2), Share(1, 2)
+    for name in ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"):
+        assert torch.equal(last.cut(f"layers.0.self_attn.{name}.weight", weight), weight[3:])
+    assert torch.equal(last.cut("layers.0.self_attn.q_proj.bias", weight[:, 0]), weight[3:, 0])
+    for name in ("self_attn.o_proj", "mlp.down_proj"):
+        assert torch.equal(first.cut(f"layers.0.{name}.weight", weight), weight[:, :2])
+        assert torch.equal(first.cut(f"layers.0.{name}.bias", weight[0]), weight[0])
+        assert last.cut(f"layers.0.{name}.bias", weight[0]) is None  # added once
+    for name in ("embed_tokens", "norm", "layers.0.input_layernorm", "layers.0.self_attn.q_norm"):
+        assert torch.equal(last.cut(f"{name}.weight", weight), weight)
+    four = [Share(rank, 4).cut("lm_head.weight", weight) for rank in range(4)]
+    assert torch.equal(torch.cat(four), torch.cat((weight, torch.zeros(2, 4))))
+    assert {part.untyped_storage().nbytes() for part in four} == {2 * 4 * 4}  # not the whole's
+
+
+WIDE = {
+    "vocab_size": 66,  # four ranks cannot share it evenly
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 256,
+    "attention_bias": True,
+    "mlp_bias": True,
+}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["apart", "tied"])
+def folder(request, tmp_path_factory):
+    """A model with biases, in a file; its head apart or tied."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model")
+    config = LlamaConfig(**WIDE, tie_word_embeddings=request.param)
+    model = LlamaForCausalLM(config)
+    for name, weight in model.named_parameters():
+        weight.data.normal_(0, 1 if name.endswith("bias") else weight.shape[-1] ** -0.5)
+    model.save_pretrained(path)
+    return str(path)
+
+
+class Ranks:
+    """Ranks that are threads: each waits for all others' parts."""
+
+    def __init__(self, ranks, monkeypatch):
+        self.parts, self.barrier = [None] * ranks, threading.Barrier(ranks)
+        self.own = threading.local()
+        monkeypatch.setattr(sharded, "gathered", self.gathered)
+
+    def gathered(self, part):
+        self.parts[self.own.rank] = part
+        self.barrier.wait()
+        found = torch.stack(self.parts)
+        self.barrier.wait()
+        return found
+
+    def run(self, work, models):
+        found = [None] * len(models)
+
+        def one(rank):
+            self.own.rank = rank
+            found[rank] = work(models[rank])
+
+        threads = [threading.Thread(target=one, args=(rank,)) for rank in range(len(models))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+
+def logits(model):
+    """Return those of a prompt of nine tokens and of one more, at two slots."""
+    cache, found = model.cache(2, 32), []
+    tokens = torch.arange(20).view(2, 10)
+    for part in (slice(0, 9), slice(9, 10)):
+        at = torch.arange(10).expand(2, -1)[:, part]
+        found.append(model.forward(cache, tokens[:, part], at, at, chain_mask(at, 32), 32))
+    return torch.cat(found, dim=1)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_all_ranks_compute_what_the_whole_model_does(ranks, folder, monkeypatch):
+    whole = logits(load(folder, "float32"))
+    models = [load(folder, "float32", share=Share(rank, ranks)) for rank in range(ranks)]
+    assert {len(model.layers) for model in models} == {2}
+    assert models[0].cache(1, 16).entries.shape[3] == describe(folder, ranks=ranks).kv_heads
+    found = Ranks(ranks, monkeypatch).run(logits, models)
+    assert all(torch.equal(each, found[0]) for each in found)
+    torch.testing.assert_close(found[0], whole, rtol=0, atol=STATED)
+
+
+def test_a_rank_reads_no_other_s_weights(folder, monkeypatch):
+    read, cut = [], Share.cut
+
+    def counted(share, name, weight):
+        found = cut(share, name, weight)
+        read.append((name, 0 if found is None else found.numel(), isinstance(weight, torch.Tensor)))
+        return found
+
+    monkeypatch.setattr(Share, "cut", counted)
+    model = load(folder, "float32", share=Share(1, 4))
+    assert not any(whole for *_, whole in read)  # slices of files
+    sizes = dict(part[:2] for part in read)
+    assert sizes["layers.0.mlp.down_proj.weight"] == 32 * 64 // 4
+    assert sizes["layers.1.self_attn.k_proj.weight"] == 32 * 16 // 4
+    described = describe(folder, "float32", 4)
+    embedding, products = 66 * 32, 66 * 32 + 2 * (2 * 32 * 4 * 12 + 3 * 32 * 64)
+    assert described.bytes == 4 * (embedding + products // 4)
+    assert isinstance(model, ShardedModel)
+
+
+# Where ranks run
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    def have(count):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
+
+    return have
+
+
+def test_cores_for_ranks(cores):
+    cores(2)
+    two = Cpu(Sharding(2))
+    own, taken = two.places("own"), two.places("target")
+    assert own.target == taken.target == Place("cpu", (0,), others=(Place("cpu", (1,)),))
+    assert (own.draft, taken.draft) == (Place("cpu", (1,)), Place("cpu", (0,)))
+    assert (own.target.name, own.target.count) == ("core 0+1", 2)
+    (device,) = own.devices("own")  # the draft has no core of its own
+    assert (device["count"], device["lanes"]) == (2, ["target", "draft"])
+    assert two.spread() == taken
+    cores(4)
+    own = Cpu(Sharding(2)).places("own")
+    assert [device["count"] for device in own.devices("own")] == [2, 1]
+    assert own.draft == Place("cpu", (2,))
+    assert Cpu(Sharding(2)).spread() is None
+    three = Cpu(Sharding(2, lambda ranks: ranks == 3)).spread()
+    assert three.target.name == "core 0+1+2"
+
+
+def test_gpus_for_ranks(cores, monkeypatch):
+    cores(16)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    places = topology("auto", sharding=Sharding(4)).places("own")
+    assert [rank.device for rank in places.target.ranks] == [f"cuda:{n}" for n in range(4)]
+    assert [rank.cores for rank in places.target.ranks] == [(0,), (1,), (2,), (3,)]
+    target, draft = places.devices("own")
+    assert (target["name"], target["count"]) == ("cuda:0+1+2+3", 4)
+    assert (draft["name"], draft["count"]) == ("cuda:4", 1)
+    four = topology("two_gpus", sharding=Sharding(4))
+    (device,) = four.places("target").devices("target")
+    assert (device["count"], device["lanes"]) == (4, ["target", "draft"])
+    assert four.spread() is None
+    both = TwoGpus(Sharding(1, lambda ranks: ranks == 2)).spread()
+    assert (both.target.name, both.draft.name) == ("cuda:0+1", "cuda:0")
+    assert TwoGpus().spread() is None
+
+
+def test_what_can_be_sharded():
+    assert shards("tiny_target", 2)
+    assert not shards("tiny_target", 4)
+    assert shards("smollm2_135m", 3)
+    whole, half = describe("tiny_target", "float32"), describe("tiny_target", "float32", 2)
+    assert 2 * half.bytes == whole.bytes + 4 * 64 * 32  # both have the embedding
+    assert (whole.kv_heads, half.kv_heads) == (2, 1)
+
+
+REFUSED = {
+    "none": (("pair.tp=0",), "", "pair.tp=0: needs a number >= 1"),
+    "no number": (("pair.tp=two",), "", "pair.tp='two'"),
+    "cores": (("pair.tp=3",), "", "pair.tp=3: needs a core for each rank, there are 2"),
+    "heads": (
+        ("pair.tp=2", "pair.target=smollm2_135m", "pair.draft=smollm2_135m_draft"),
+        "",
+        "pair.tp=2: must divide what smollm2_135m has: 9 heads, 3 key-value heads",
+    ),
+    "one GPU": (
+        ("pair.tp=2", "topology=one_gpu"),
+        "0",
+        "pair.tp=2: needs topology=two_gpus and 3 GPU, there are 1",
+    ),
+    "auto": (
+        ("pair.tp=2", "topology=auto"),
+        "0,1",
+        "pair.tp=2: needs topology=two_gpus and 3 GPU, there are 2",
+    ),
+    "trees": (
+        ("pair.tp=2", "method=speculative", "tree=widths", "lookahead=3"),
+        "",
+        "tree='widths': needs tree=chain with pair.tp=2: a sharded target verifies chains",
+    ),
+    "GPUs": (
+        ("pair.tp=4", "topology=two_gpus"),
+        "0,1",
+        "topology='two_gpus': with pair.tp=4 needs 5 GPU, there are 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_settings_that_are_refused(name, cores, capsys, monkeypatch, tmp_path):
+    arguments, gpus, words = REFUSED[name]
+    cores(2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    assert refused(capsys, tmp_path / "out", *TINY, *arguments).startswith(words)
+
+
+# Ranks that are processes; the first of them is this one
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Return a sharded target, a draft, and the target as a whole."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    draft, whole = load("tiny_draft", "float32"), load("tiny_target", "float32")
+    with Followers(TARGET, pytest.fail) as followers:
+        (follower,) = followers.all
+        target = load("tiny_target", "float32", share=Share(0, 2))
+        target.tell = followers.tell
+        yield target, draft, whole
+    assert follower.process.exitcode is not None
+    torch.set_num_threads(threads)
+
+
+def test_a_sharded_target_has_the_whole_one_s_logits(pair):
+    target, _, whole = pair
+    torch.testing.assert_close(logits(target), logits(whole), rtol=0, atol=STATED)
+
+
+def test_a_slot_alone_is_the_same_on_all_ranks(pair):
+    found = []
+    for model in (pair[0], pair[2]):
+        cache, at = model.cache(3, 32), torch.arange(7)[None]
+        tokens, mask = torch.arange(7)[None], chain_mask(at, 7)
+        assert model.forward(cache.alone(2), tokens, at, at, mask, 7, logits=False) is None
+        at = torch.full((3, 1), 7)
+        last = model.forward(cache, at, at, at, chain_mask(at, 32), 32)
+        found.append(last[2])
+    torch.testing.assert_close(*found, rtol=0, atol=STATED)
+
+
+def test_sublayers_are_left_out_on_all_ranks(pair):
+    skipped, found = Sublayers(attention=(1,), mlp=(0,)), []
+    for model in (pair[0], pair[2]):
+        cache, at = model.cache(1, 16), torch.arange(5)[None]
+        for one in (model, model.without(skipped), model):  # the last has entries of its own again
+            scores = one.forward(cache, at, at, at, chain_mask(at, 16), 16)
+            found.append(scores)
+    for mine, whole in zip(found[:3], found[3:], strict=True):
+        torch.testing.assert_close(mine, whole, rtol=0, atol=STATED)
+    assert (found[1] - found[0]).abs().max() > 0.1
+    assert torch.equal(found[0], found[2])
+
+
+def test_a_captured_pass_is_replayed_on_all_ranks(pair):
+    """Its inputs are where they were, and hold other numbers at every replay."""
+    target, _, whole = pair
+    cache, theirs = target.cache(2, 32), whole.cache(2, 32)
+    tokens, at = torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, dtype=torch.int64)
+    found = torch.zeros(2, 4, 64)
+
+    def work():
+        found.copy_(target.forward(cache, tokens, at, at, chain_mask(at, 32), 32))
+
+    replay = target.capturing(lambda work: work)(work)
+    for start in (0, 4, 3):
+        tokens.copy_(torch.arange(start, start + 8).view(2, 4))
+        at.copy_((start + torch.arange(4)).expand(2, -1))
+        replay()
+        scores = whole.forward(theirs, tokens, at, at, chain_mask(at, 32), 32)
+        torch.testing.assert_close(found, scores, rtol=0, atol=STATED)
+        again = target.forward(cache, tokens, at, at, chain_mask(at, 32), 32)
+        assert torch.equal(again, found)
+
+
+SETUPS = {
+    "greedy": Decoding(),
+    "gumbel": Decoding(temperature=1.0, coupling="gumbel"),
+}
+
+
+@pytest.mark.parametrize("name", SETUPS)
+def test_every_method_gives_the_sharded_target_s_own_tokens(name, pair):
+    target, draft, whole = pair
+    plain = Setup(
+        Autoregressive(),
+        Workload(prompts=3, output_tokens=16),
+        lookahead=3,
+        batch=2,
+        decoding=SETUPS[name],
+        seed=7,
+    )
+    own = outputs(decode(replace(plain, width=4), target, draft, TEXTS)[0])
+    for method in (Speculative(), Ssd()):
+        run, _ = decode(replace(plain, method=method), target, draft, TEXTS)
+        assert outputs(run) == own
+        assert run.metrics["acceptance_length"] > 1
+    theirs, _ = decode(replace(plain, width=4), whole, draft, TEXTS)
+    for row, (mine, other) in enumerate(zip(own, outputs(theirs), strict=True)):
+        if mine != other:  # a near tie at the first difference, or else an error
+            assert _lead(whole, TEXTS[row], mine, other) < STATED, (name, row)
+
+
+def _lead(model, prompt, mine, other):
+    at = next(k for k, pair in enumerate(zip(mine, other, strict=True)) if pair[0] != pair[1])
+    text = torch.tensor([[*prompt, *mine[:at]]])
+    place = torch.arange(text.shape[1])[None]
+    cache = model.cache(1, text.shape[1])
+    scores = model.forward(cache, text, place, place, chain_mask(place, len(text[0])), len(text[0]))
+    return abs(float(scores[0, -1, mine[at]] - scores[0, -1, other[at]]))
+
+
+# Ranks that are lost
+
+
+@pytest.fixture
+def worker():
+    """Return a started worker, and its followers once it is ready."""
+    processes = []
+
+    def start(hiring):
+        process = WorkerProcess(hiring)
+        processes.append(process)
+        process.start()
+        (channel,) = process.channels
+        (first,) = channel.wire.receive()
+        return channel, first, children(channel.process.pid)
+
+    yield start
+    for process in processes:
+        process.close()
+
+
+def children(pid):
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (path / "stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue  # it has just ended
+        if state != "Z" and int(parent) == pid:
+            found.append(int(path.name))
+    return found
+
+
+def gone(pid, seconds=5):
+    deadline = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
+        assert time.monotonic() < deadline, pid
+        time.sleep(0.02)
+
+
+def _state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_a_rank_killed_in_mid_pass_is_reported_and_none_is_left(worker):
+    channel, first, (follower,) = worker(TARGET)
+    assert first == Ready(64, None)
+    os.kill(follower, signal.SIGSTOP)
+    channel.send(Begin(Stamp(1, 1), 1, 2, 64, 1, 1, 4, Decoding(), 0))  # which now waits for it
+    time.sleep(0.3)
+    os.kill(follower, signal.SIGKILL)
+    killed = "its process was killed (SIGKILL, as happens when memory runs out)"
+    assert channel.wire.receive() == [Failed(None, f"rank 1 of 2: {killed}")]
+    gone(channel.process.pid)
+    gone(follower)
+
+
+@pytest.mark.slow
+def test_followers_end_with_a_first_rank_that_is_killed(worker):
+    channel, _, (follower,) = worker(TARGET)
+    os.kill(channel.process.pid, signal.SIGKILL)
+    gone(follower)
+
+
+@pytest.mark.slow
+def test_followers_end_with_a_first_rank_that_is_let_go(worker):
+    channel, _, (follower,) = worker(TARGET)
+    channel.hang_up()
+    gone(follower)
+    gone(channel.process.pid)
+    assert channel.process.exitcode == 0
+
+
+@pytest.mark.slow
+def test_a_rank_that_cannot_begin_says_why(worker):
+    nowhere = replace(TARGET, others=(Place("cuda:7", ()),))
+    channel, first, _ = worker(nowhere)
+    assert isinstance(first, Failed)
+    assert first.reason.startswith("rank 1 of 2: ")
+    gone(channel.process.pid)
