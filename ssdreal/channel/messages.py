@@ -266,8 +266,23 @@ class Scores(Message, frozen=True):
     tokens: tuple[tuple[int, float], ...]
 
 
-Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score
-Answer = Paces | Verified | Chains | Forks | Branches | Scores
+class Clock(Message, frozen=True):
+    """Tell when the work of this run's commands began and ended on the device, by its own clock.
+
+    Answered by `Times`.
+    """
+
+    stamp: Stamp
+
+
+class Times(Message, frozen=True):
+    """Of each command its number, begin and end (ns); none where the host does the work itself."""
+
+    commands: tuple[tuple[int, int, int], ...]
+
+
+Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score | Clock
+Answer = Paces | Verified | Chains | Forks | Branches | Scores | Times
 
 
 class Done(Message, frozen=True):
