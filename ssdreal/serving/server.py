@@ -45,9 +45,9 @@ class Server:
             return None
         self.last = number
         began = perf_counter_ns()
-        before = 0 if isinstance(command, Begin) else self.reader.spent
+        before = 0 if isinstance(command, Begin) else self.spent
         value = getattr(self, type(command).__name__.lower())(command)
-        return Done(command.stamp, value, began, perf_counter_ns(), self.reader.spent - before)
+        return Done(command.stamp, value, began, perf_counter_ns(), self.spent - before)
 
     def begin(self, command: Begin) -> Paces:
         """Get ready for a run, warm up, and return what passes take."""
@@ -55,10 +55,19 @@ class Server:
         if self.pages is not None:
             self.pages.close()
         self.pages = OpenPages(command.pages) if command.pages else None
-        self.reader = Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
+        self.reader = self.opened(command)
         self.shape = command
         self.prepare(command)
         return self.warm_up(command)
+
+    def opened(self, command: Begin) -> Reader:
+        """Return a reader with fresh caches."""
+        return Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
+
+    @property
+    def spent(self) -> int:
+        """Nanoseconds spent in passes of the model so far."""
+        return self.reader.spent
 
     def prefill(self, command: Any) -> None:
         """Read the prompts, all but the last token of each."""

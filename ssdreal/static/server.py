@@ -1,0 +1,70 @@
+"""What static servers have in common: a lane, and what is made on it for a run."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssdreal.channel.messages import Begin, Paces
+from ssdreal.models.model import Model
+from ssdreal.serving.server import Server
+from ssdreal.static.capture import Capture, Lane
+from ssdreal.static.gumbel_rows import GumbelRows
+from ssdreal.static.passes import StaticReader
+
+
+class StaticServer(Server):
+    """One model at work, its passes captured.
+
+    All of them are captured when a run begins. What is narrower is padded, and a text of which more
+    is new is read in several passes, so that no shape comes up later.
+
+    Parameters
+    ----------
+    model
+        The model.
+    capture
+        How passes are made replayable.
+
+    """
+
+    reader: StaticReader
+
+    def __init__(self, model: Model, capture: Capture) -> None:
+        super().__init__(model)
+        self.how = capture
+
+    def begin(self, command: Begin) -> Paces:
+        """Let go of an earlier run's buffers, and get ready for this one."""
+        for name in self.made():
+            self.__dict__.pop(name, None)
+        return super().begin(command)
+
+    def made(self) -> tuple[str, ...]:
+        """Return the names of what is made for each run."""
+        return ("reader", "lane", "rows")
+
+    def opened(self, command: Begin) -> StaticReader:
+        """Return a reader with fresh caches, on a lane of its own."""
+        self.lane = Lane(self.model.device, self.how)
+        width = command.width if self.fixed else command.lookahead + 1
+        return StaticReader(self.model, command.slots, command.capacity, self.lane, width)
+
+    @property
+    def spent(self) -> int:
+        """Nanoseconds spent in passes so far, and in what they decide on the device."""
+        return self.reader.spent + self.lane.spent
+
+    def noise(self, command: Begin, span: int) -> GumbelRows | None:
+        """Return the Gumbel noise of `span` positions a slot; None where it has no part."""
+        if not command.decoding.perturbed:
+            return None
+        vocabulary, ids = self.model.vocabulary, self.model.ids
+        return GumbelRows(self.lane, command.seed, vocabulary, ids, command.slots, span)
+
+
+def tensor_of(pages: Any) -> Tensor | None:
+    """Return pages of probabilities as a tensor over the same memory; None: there are none."""
+    if pages is None:
+        return None
+    return pages.tensor if hasattr(pages, "tensor") else torch.from_numpy(pages.array)
