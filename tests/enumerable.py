@@ -52,6 +52,7 @@ class TextModel:
     def __init__(self, logits, vocabulary, ids=None):
         self.logits, self.vocabulary = cache(logits), vocabulary
         self.ids = None if ids is None else torch.tensor(ids)
+        self.device = torch.device("cpu")
         self.rows = range(vocabulary) if ids is None else ids
         self.texts = Texts()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -33,6 +33,7 @@ def fused(function: Function, device: torch.device) -> Function:
 
 def compiled_by(backend: str, function: Function) -> Function:
     """Return the function as a compiler of torch's makes it, whole or not at all."""
-    config = torch._dynamo.config  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+    config: Any = torch._dynamo.config  # noqa: SLF001 - there is no other way
     config.recompile_limit = config.accumulated_recompile_limit = MOST_SHAPES
-    return torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
+    whole: Any = torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
+    return cast(Function, whole)
