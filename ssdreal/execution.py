@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
+from msgspec.structs import asdict
 from simpy import Event
 
 from ssdreal.channel.crew import Crew
-from ssdreal.channel.messages import Begin, Role
+from ssdreal.channel.messages import Begin, Paces, Role
 from ssdreal.channel.pages import Pages
 from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
@@ -152,6 +153,8 @@ class Execution:
         Its workers, from its beginning on.
     pages
         Their shared memory, while they decode; None where probabilities are not needed.
+    readied
+        What each worker said when it was ready.
     lost
         Why the draft was lost on the way; None if it was not.
 
@@ -174,6 +177,7 @@ class Execution:
         self.complete = False
         self.env = WallClock()
         self.recorder = Recorder()
+        self.readied: dict[Role, Paces] = {}
         self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
 
     @property
@@ -230,30 +234,61 @@ class Execution:
         """Return what there is so far."""
         self.env.tick()
         draft_on = self.setup.method.draft_on
-        devices = self.places.devices(draft_on)
+        devices = self._devices(draft_on)
         run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
         run.info["draft_lost"] = self.lost
         return run
 
+    def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:
+        """Describe the devices in use, and what a GPU gave each lane."""
+        return [
+            {**device, "given": given} if given else device
+            for device in self.places.devices(draft_on)
+            for given in [self._given(device["lanes"])]
+        ]
+
+    def _given(self, lanes: Sequence[Role]) -> dict[str, Any]:
+        given = {lane: self.readied[lane].given for lane in lanes if lane in self.readied}
+        return {lane: asdict(of) for lane, of in given.items() if of is not None}
+
     def _prepared(self) -> Generator[Event, Any, Session]:
         """Let the workers get ready; return the session."""
-        beginnings = {
-            remote: remote.ask(Begin, **self._begin(remote.role)) for remote in self.workers
-        }
-        paces = {}
-        for remote, beginning in beginnings.items():
-            done = yield beginning
-            paces[remote] = done.value.kinds if done else {}
-        return self._session(paces[self.crew.target], paces[self.drafter])
+        for side_by_side in self._turns():
+            beginnings = {
+                remote: remote.ask(Begin, **self._begin(remote.role)) for remote in side_by_side
+            }
+            for remote, beginning in beginnings.items():
+                done = yield beginning
+                self.readied[remote.role] = done.value if done else Paces({})
+            self.pages = self._found(self.pages)
+        return self._session()
 
-    def _session(self, target_paces: Any, draft_paces: Any) -> Session:
+    def _turns(self) -> list[list[Remote]]:
+        """Return who gets ready when: side by side on the host, on devices first who drafts.
+
+        Pages in a device's memory are the draft's worker's to make; a process captures one graph
+        at a time; and what passes take is then measured alone.
+        """
+        if not self.places.device_pages:
+            return [self.workers]
+        return [[remote] for remote in reversed(self.workers)]
+
+    def _found(self, pages: Pages | None) -> Pages | None:
+        """Return the pages as the target finds them; None if whoever makes them is lost."""
+        if pages is None or not pages.device:
+            return pages
+        handle = self.readied[self.drafter.role].handle
+        return replace(pages, handle=handle) if handle else None
+
+    def _session(self) -> Session:
         setup, crew, recorder = self.setup, self.crew, self.recorder
+        paces = [self.readied[remote.role].kinds for remote in (crew.target, self.drafter)]
         name = self.places.target.name, self.places.draft.name
-        target = RealTarget(self.env, crew.target, recorder, "target", name[0], target_paces)
+        target = RealTarget(self.env, crew.target, recorder, "target", name[0], paces[0])
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
         kind = RealDraft if setup.skipped is None else SelfDraft
-        draft = kind(self.env, self.drafter, recorder, "draft", name[1], draft_paces)
+        draft = kind(self.env, self.drafter, recorder, "draft", name[1], paces[1])
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
@@ -286,6 +321,7 @@ class Execution:
             "decoding": setup.decoding,
             "seed": setup.seed,
             "cores": place.cores,
+            "partition": place.partition,
             "pages": self.pages,
             "draft_ids": self.crew.ready[self.drafter.role].ids if self.pages else None,
             "skipped": setup.skipped,
@@ -297,7 +333,10 @@ class Execution:
             return None
         branches, _ = setup.branches()
         rows = self.crew.ready[self.drafter.role].rows
-        return Pages(setup.slots, branches, setup.drafted, rows)
+        pages = Pages(setup.slots, branches, setup.drafted, rows)
+        if not self.places.device_pages:
+            return pages
+        return replace(pages, device=self.places.draft.device, apart=not self.places.together)
 
     def _row(self, seq: int, task: Task) -> Row:
         record = SequenceRecord(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ssdreal.channel.crew import Crew, Processes
-from ssdreal.channel.process import Hiring
+from ssdreal.channel.process import Hiring, Passes
 from ssdreal.channel.remote import WorkerLost
 from ssdreal.config import Alone, Pair
 from ssdreal.execution import Execution, Setup, Task
@@ -37,6 +37,8 @@ class Sitting:
         Positions that both models can handle; None: enough for all that is asked.
     hire
         How workers are come by.
+    passes
+        How GPUs compute passes; see `Hiring`.
 
     """
 
@@ -45,12 +47,13 @@ class Sitting:
     ends: frozenset[int] = frozenset()
     context: int | None = None
     hire: Hire = Processes
+    passes: Passes = "graph"
     known: dict[Any, Run] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.exits = ExitStack()
         self.crew: Crew | None = None
-        self.devices: tuple[str, str] | None = None
+        self.where: tuple[str, str, bool] | None = None
 
     def execution(
         self,
@@ -97,20 +100,21 @@ class Sitting:
         raise WorkerLost(f"the draft worker is gone: {running.lost}")
 
     def _crew(self, places: Places) -> Crew:
-        devices = (places.target.device, places.draft.device)
-        if self.crew is None or not self.at_work or devices != self.devices:
+        where = (places.target.device, places.draft.device, places.together)
+        if self.crew is None or not self.at_work or where != self.where:
             self.close()
             self.exits = ExitStack()
-            self.crew = self.exits.enter_context(self._hired(*devices))
-            self.devices = devices
+            self.crew = self.exits.enter_context(self._hired(*where))
+            self.where = where
         return self.crew
 
-    def _hired(self, target_device: str, draft_device: str) -> AbstractContextManager[Crew]:
+    def _hired(self, on: str, draft_on: str, together: bool) -> AbstractContextManager[Crew]:
         pair = self.pair
-        target = Hiring("target", pair.target, pair.target, self.dtype, target_device)
+        how = together, self.passes
+        target = Hiring("target", pair.target, pair.target, self.dtype, on, *how)
         if isinstance(pair, Alone):
             return self.hire(target)
-        draft = Hiring("draft", pair.draft, pair.target, self.dtype, draft_device)
+        draft = Hiring("draft", pair.draft, pair.target, self.dtype, draft_on, *how)
         return self.hire(target, draft)
 
 

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -53,6 +54,29 @@ def nothing_left():
 def alone(monkeypatch):
     """Do without baselines."""
     monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
+
+
+@pytest.fixture(params=["apart", "together"])
+def hosting(request, monkeypatch):
+    """Let both models be in processes of their own, or in one."""
+    if request.param == "together":
+        put_together(monkeypatch)
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """Let both models be in one process."""
+    put_together(monkeypatch)
+
+
+def put_together(monkeypatch):
+    """Let the host's topology be as one GPU's: a process with a thread for each model."""
+    from ssdreal.topology import Cpu
+
+    apart = Cpu.places
+    monkeypatch.setattr(
+        Cpu, "places", lambda cpu, draft_on: replace(apart(cpu, draft_on), together=True)
+    )
 
 
 @pytest.fixture

@@ -49,10 +49,11 @@ class TextModel:
     does not see one whole text, every token of it at its position, its logits are NaN.
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, logits, vocabulary, ids=None):
         self.logits, self.vocabulary = cache(logits), vocabulary
         self.ids = None if ids is None else torch.tensor(ids)
-        self.device = torch.device("cpu")
         self.rows = range(vocabulary) if ids is None else ids
         self.texts = Texts()
 

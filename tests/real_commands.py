@@ -46,7 +46,7 @@ class Threads(Processes):
 
     def __init__(self, *hirings):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(process.PipeChannel, "start", _start)
+            patch.setattr(process.WorkerProcess, "start", _start)
             super().__init__(*hirings)
 
 
@@ -70,14 +70,11 @@ def _model(hiring):
     return loaded(hiring.model, hiring.dtype, target=hiring.target)
 
 
-def _start(channel):
-    channel.process = Thread(target=_work, args=channel.process._args, daemon=True)
-    channel.process.start()
-
-
-def _work(connection, hiring):
-    process.work(connection, hiring)
-    connection.close()
+def _start(workers):
+    workers.process = Thread(target=process.work, args=workers.process._args, daemon=True)
+    for channel in workers.channels:
+        channel.process = workers.process
+    workers.process.start()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 # The draft
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("alone", "hosting")
 @pytest.mark.parametrize("decoding", [(), GUMBEL], ids=["greedy", "gumbel"])
 @pytest.mark.parametrize(
     ("command", "number", "end"),
@@ -91,6 +91,7 @@ def test_a_sweep_tells_of_a_lost_draft(monkeypatch, capsys, tmp_path):
 # The target
 
 
+@pytest.mark.usefixtures("hosting")
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize(("command", "number"), [("begin", 1), ("prefill", 2), ("verify", 4)])
 def test_without_its_target_a_run_ends(command, number, end, monkeypatch, capsys, tmp_path):
@@ -108,6 +109,7 @@ def test_without_its_target_a_run_ends(command, number, end, monkeypatch, capsys
     assert (len(found.rounds) > 0) == (command != "begin")
 
 
+@pytest.mark.usefixtures("hosting")
 @pytest.mark.parametrize("role", SERVERS)
 @pytest.mark.parametrize("end", ENDS)
 def test_a_model_that_cannot_be_loaded(role, end, monkeypatch, capsys, tmp_path):

@@ -11,7 +11,7 @@ from real_commands import SSD, Threads, run
 import ssdsim.trace
 from ssdreal.channel.crew import Processes
 from ssdreal.channel.inbox import Inbox
-from ssdreal.channel.process import PipeChannel
+from ssdreal.channel.process import WorkerProcess
 from ssdsim import load_run
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -24,6 +24,7 @@ def interrupt(number):
     return lambda: os.kill(os.getpid(), number)
 
 
+@pytest.mark.usefixtures("hosting")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("moment", "call", "whole"),
@@ -44,7 +45,7 @@ def test_an_interrupt(moment, call, whole, number, monkeypatch, capsys, tmp_path
 
 def test_a_second_interrupt_leaves_no_worker_either(monkeypatch, capsys, tmp_path):
     at_call(monkeypatch, Inbox, "wait", {20}, interrupt(signal.SIGINT))
-    at_call(monkeypatch, PipeChannel, "close", {1, 2}, interrupt(signal.SIGINT))
+    at_call(monkeypatch, WorkerProcess, "close", {1, 2}, interrupt(signal.SIGINT))
     assert run(*SSD, f"out={tmp_path}", hire=Threads) == 130
     assert capsys.readouterr().err.count("interrupted") == 1
 

@@ -30,7 +30,7 @@ def test_a_worker_s_last_words(end, monkeypatch):
     error, reason = ENDS[end]
     monkeypatch.setattr(process, "_server", lambda _: raises(error)())
     ours, theirs = Pipe()
-    process.work(theirs, Hiring("draft", "tiny_draft", "tiny_target", "float32", "cpu"))
+    process.work((theirs, Hiring("draft", "tiny_draft", "tiny_target", "float32", "cpu")))
     assert Wire(ours).receive() == [Failed(None, reason)]
 
 
@@ -50,18 +50,19 @@ class Stub:
 process._server = lambda hiring: Stub()  # in the worker as well, which imports this file
 
 if __name__ == "__main__":
-    channel = process.PipeChannel(process.Hiring("draft", "none", "none", "float32", "cpu"))
-    channel.start()
+    worker = process.WorkerProcess(process.Hiring("draft", "none", "none", "float32", "cpu"))
+    worker.start()
     print("started", flush=True)
     if sys.argv[1] == "busy":
+        (channel,) = worker.channels
         channel.wire.receive()
         channel.send(Prefill(Stamp(1, 1), ()))
         time.sleep(0.2)
-    print(channel.process.pid, flush=True)
+    print(worker.process.pid, flush=True)
     try:
         time.sleep(60)
     except KeyboardInterrupt:
-        channel.close()
+        worker.close()
 """
 
 

@@ -39,6 +39,7 @@ WRONG = {
         "must be 1 under coupling=gumbel",
     ),
     "dtype": (("dtype=int4",), "dtype='int4'", "bfloat16, float32"),
+    "passes": (("passes=lazy",), "passes='lazy'", "graph"),
     "texts": (("texts=perhaps",), "texts='perhaps'", "boolean"),
     "a token tree": (("tree=widths",), "tree='widths'", "needs tree=chain"),
     "oracle": (("policy=oracle",), "policy='oracle'", "known beforehand"),
@@ -47,7 +48,10 @@ WRONG = {
         "policy.fanout=[3, 3, 3]",
         "lookahead + 1 = 2",
     ),
-    "topology": (("topology=ring",), "topology='ring'", "auto, cpu, one_gpu, two_gpus"),
+    "topology": (("topology=ring",), "topology='ring'", "auto, cpu, one_gpu, one_gpu_two"),
+    "split": (("split=1",), "split=1", "over 0 and below 1, or null"),
+    "a word for a split": (("split=half",), "split='half'", "a share of the multiprocessors"),
+    "a split without a GPU": (("split=0.6",), "split=0.6", "needs topology=one_gpu", "not cpu"),
     "unknown target": (("pair.target=nosuch",), "pair.target='nosuch'", "smollm2_135m"),
     "unknown draft": (("pair.draft=nosuch",), "pair.draft='nosuch'", "folder with a config.json"),
     "no text": (("workload.output_tokens=0",), "workload.output_tokens=0", ">= 1"),
@@ -144,6 +148,11 @@ def test_malformed_prompts(name, capsys, tmp_path):
     ("topology", "gpus", "line"),
     [
         ("one_gpu", "", "topology='one_gpu': needs 1 GPU, there are 0"),
+        (
+            "one_gpu_two_processes",
+            "-1",
+            "topology='one_gpu_two_processes': needs 1 GPU, there are 0",
+        ),
         ("two_gpus", "0", "topology='two_gpus': needs 2 GPU, there are 1"),
     ],
 )

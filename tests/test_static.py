@@ -12,7 +12,7 @@ import pytest
 from graphs import Graphs
 from hypothesis import given
 from hypothesis import strategies as st
-from inline_crew import Faults, decode, outputs
+from inline_crew import HOST, Faults, decode, outputs
 from test_lossless import (
     AHEAD,
     GREEDY,
@@ -29,10 +29,11 @@ from test_lossless import (
     sampled,
 )
 
+from ssdreal.channel.process import Hiring, _server
 from ssdreal.execution import Setup
 from ssdreal.serving.sampling import Decoding
-from ssdreal.static.capture import directly
 from ssdreal.static.draft_server import StaticDraftServer
+from ssdreal.static.server import CAPTURES
 from ssdreal.static.target_server import StaticSelfServer
 from ssdreal.workload import Workload
 from ssdsim.lengths.confidence import Confidence
@@ -51,7 +52,7 @@ DRAFTS = ("tiny_draft", "tiny_trimmed_draft")
 
 
 KINDS = StaticSelfServer, StaticDraftServer
-DIRECT = [partial(kind, capture=directly) for kind in KINDS]
+DIRECT = [partial(kind, capturing=CAPTURES["eager"]) for kind in KINDS]
 
 
 def closing(captures):
@@ -64,7 +65,7 @@ def closing(captures):
                 capture.closed = True
                 return paces
 
-        return partial(Closing, capture=capture)
+        return partial(Closing, capturing=lambda: capture)
 
     return [serving(*both) for both in zip(KINDS, captures, strict=True)]
 
@@ -186,6 +187,29 @@ def test_a_difference_would_be_seen():
         def _rank(self, logits, positions, given):
             super()._rank(logits, positions + 1, given)
 
-    servers = DIRECT[0], partial(Wrong, capture=directly)
+    servers = DIRECT[0], partial(Wrong, capturing=CAPTURES["eager"])
     with pytest.raises(AssertionError, match="sequences"):
         compare(turn(SSDS[0], GUMBEL[0], 0), pair(), servers, prompts())
+
+
+@pytest.mark.parametrize("role", ["target", "draft"])
+@pytest.mark.parametrize(
+    ("device", "passes", "kinds"),
+    [
+        ("cpu", "graph", HOST),
+        ("cuda:0", "graph", KINDS),
+        ("cuda:1", "eager", KINDS),
+    ],
+)
+def test_where_a_model_is_says_which_server_it_gets(role, device, passes, kinds, monkeypatch):
+    asked = []
+
+    def load(name, dtype, device, target):
+        asked.append((name, dtype, device, target))
+        return MODELS("tiny_target", "float32")
+
+    monkeypatch.setattr("ssdreal.models.catalog.load", load)
+    server = _server(Hiring(role, "name", "tiny", "float32", device, passes=passes))
+    assert asked == [("name", "float32", device, "tiny")]
+    assert type(server) is kinds[role == "draft"]
+    assert device == "cpu" or server.capturing is CAPTURES[passes]

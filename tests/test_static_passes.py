@@ -11,9 +11,9 @@ from test_lossless import GREEDY, POLICIES, K, prompts
 from test_static import DIRECT, NAMES, THREE, pair, turn
 
 from ssdreal.channel.messages import Begin, Line, Speculate, Stamp
-from ssdreal.static.capture import directly
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.growth import STEPS
+from ssdreal.static.server import CAPTURES
 from ssdreal.static.target_server import StaticSelfServer
 from ssdsim.lengths.base import Stopping
 from ssdsim.lengths.confidence import Confidence
@@ -63,11 +63,13 @@ class CountingDraft(Counting, StaticDraftServer):
     pass
 
 
+COUNTING = [partial(kind, capturing=CAPTURES["eager"]) for kind in (CountingTarget, CountingDraft)]
+
+
 @pytest.mark.parametrize("decoding", THREE, ids=NAMES)
 def test_a_command_copies_once_to_the_host_and_captures_nothing(decoding):
-    servers = [partial(kind, capture=directly) for kind in (CountingTarget, CountingDraft)]
     setup = replace(turn(Ssd(redraft="all"), decoding, 2), policy=POLICIES["uniform_fanout"])
-    _, crew = decode(setup, *pair(), prompts(), servers=servers)
+    _, crew = decode(setup, *pair(), prompts(), servers=COUNTING)
     target, draft = (channel.server for channel in crew.channels.values())
     noise = range(2 if decoding.perturbed else 1)  # a pass that makes new rows of it
     assert set(target.counts) == {"Prefill", "Verify"}
@@ -84,9 +86,8 @@ def test_a_command_copies_once_to_the_host_and_captures_nothing(decoding):
 
 
 def test_confidences_are_asked_for_after_every_step():
-    servers = [partial(kind, capture=directly) for kind in (CountingTarget, CountingDraft)]
     setup = replace(turn(Speculative("own"), GREEDY, 0), length=Confidence(threshold=0.4, least=1))
-    _, crew = decode(setup, *pair(), prompts(), servers=servers)
+    _, crew = decode(setup, *pair(), prompts(), servers=COUNTING)
     counts = crew.channels["draft"].server.counts["Speculate"]
     assert len(counts) > 1
     assert all(replays == fetches for _, replays, fetches in counts)

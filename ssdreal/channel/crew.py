@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ssdreal.channel.inbox import Inbox, heard
 from ssdreal.channel.messages import Failed, Ready
-from ssdreal.channel.process import GRACE, Hiring, PipeChannel
+from ssdreal.channel.process import GRACE, Hiring, WorkerProcess
 from ssdreal.channel.remote import Remote, WorkerLost
 
 
@@ -24,9 +24,9 @@ class Crew(Protocol):
 
 
 class Processes(AbstractContextManager["Processes"]):
-    """A process each for target and draft; a context manager, so that none outlives its use.
+    """Worker processes for target and draft; a context manager, so that none outlives its use.
 
-    Without a draft there is one process, and the target is its own draft.
+    They have one each, or one together. Without a draft the target is its own.
 
     Raises
     ------
@@ -37,7 +37,9 @@ class Processes(AbstractContextManager["Processes"]):
 
     def __init__(self, target: Hiring, draft: Hiring | None = None) -> None:
         hirings = [target] if draft is None else [target, draft]
-        self.channels = [PipeChannel(hiring) for hiring in hirings]
+        groups = [hirings] if target.together else [[hiring] for hiring in hirings]
+        self.processes = [WorkerProcess(*group) for group in groups]
+        self.channels = [channel for process in self.processes for channel in process.channels]
         self.remotes = [
             Remote(hiring.role, channel)
             for hiring, channel in zip(hirings, self.channels, strict=True)
@@ -46,8 +48,8 @@ class Processes(AbstractContextManager["Processes"]):
         self.inbox = Inbox(self.remotes)
         self.ready: dict[str, Ready] = {}
         try:
-            for channel in self.channels:
-                channel.start()
+            for process in self.processes:
+                process.start()
             self._greet()
         except BaseException:
             self.close()
@@ -59,11 +61,11 @@ class Processes(AbstractContextManager["Processes"]):
 
     def close(self) -> None:
         """End the processes."""
-        for channel in self.channels:
-            channel.hang_up()
+        for process in self.processes:
+            process.hang_up()
         until = monotonic() + GRACE
-        for channel in self.channels:
-            channel.close(until - monotonic())
+        for process in self.processes:
+            process.close(until - monotonic())
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -19,6 +19,7 @@ from msgspec.msgpack import Decoder, Encoder
 from ssdreal.channel.pages import Pages, Place
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.sampling import Decoding
+from ssdreal.topology import Partition
 from ssdsim.lengths.base import Stopping
 
 Role = Literal["target", "draft"]
@@ -80,6 +81,8 @@ class Begin(Message, frozen=True):
         How tokens are sampled.
     cores
         CPU cores to run on; as many threads. Empty: as they are.
+    partition
+        The part of a GPU to keep to; None: all of the device.
     pages
         The shared memory for probabilities; None where they are not needed.
     draft_ids
@@ -99,15 +102,48 @@ class Begin(Message, frozen=True):
     decoding: Decoding
     seed: int
     cores: tuple[int, ...] = ()
+    partition: Partition | None = None
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
     skipped: Sublayers | None = None
 
 
+class Given(Part, frozen=True):
+    """What a GPU gave a model for a run.
+
+    Attributes
+    ----------
+    model
+        The GPU's own name.
+    multiprocessors
+        Those that its kernels run on.
+    whole
+        Why it has all of them where it was to keep to a part; empty: it was not, or does.
+
+    """
+
+    model: str
+    multiprocessors: int
+    whole: str = ""
+
+
 class Paces(Message, frozen=True):
-    """What passes take, as measured while warming up: of each kind (tokens, seconds)."""
+    """A worker is ready for a run.
+
+    Attributes
+    ----------
+    kinds
+        What passes take, as measured while warming up: of each kind (tokens, seconds).
+    given
+        What a GPU gave it; None on the host.
+    handle
+        Where the probabilities are that it keeps in its device's memory, for another worker.
+
+    """
 
     kinds: dict[str, tuple[tuple[int, float], ...]]
+    given: Given | None = None
+    handle: bytes = b""
 
 
 class Prefill(Message, frozen=True):

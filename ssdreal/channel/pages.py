@@ -6,7 +6,8 @@ two pages, since the target still reads one while the next is grown; the last pa
 that are drafted in series.
 
 The memory has no name in any file system. So it is gone with the last process that uses it, however
-that ends, and a small /dev/shm, as containers have, is no limit.
+that ends, and a small /dev/shm, as containers have, is no limit. Where the draft is on a GPU they
+stay there (`ssdreal.channel.device_pages`).
 """
 
 import mmap
@@ -41,6 +42,12 @@ class Pages:
     ----------
     path
         Where processes find the memory while it is there.
+    device
+        Whose memory it is, as torch names it; empty: the host's, outside torch.
+    apart
+        Whether draft and target are in processes of their own.
+    handle
+        How the target finds memory of a device; empty: who gets ready makes it.
 
     """
 
@@ -49,6 +56,9 @@ class Pages:
     lookahead: int
     rows: int
     path: str = ""
+    device: str = ""
+    apart: bool = True
+    handle: bytes = b""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,7 +72,13 @@ class Pages:
 
     @contextmanager
     def made(self) -> Iterator["Pages"]:
-        """Have the memory while the context lasts; the value says where it is."""
+        """Have the memory while the context lasts; the value says where it is.
+
+        A device's memory is its worker's to make.
+        """
+        if self.device:
+            yield self
+            return
         file = os.memfd_create("ssdreal")
         try:
             os.truncate(file, self.bytes)

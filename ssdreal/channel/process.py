@@ -4,16 +4,18 @@ import atexit
 import gc
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from ssdreal.channel.messages import Command, Failed, Role, Stop
 from ssdreal.channel.wire import Wire
@@ -22,12 +24,18 @@ from ssdsim.errors import ConfigError
 GRACE = 1.0
 """Seconds that a process gets to end before it is killed."""
 
+TURN = 1e-4
+"""Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
+as long as a round."""
+
+Passes = Literal["graph", "eager"]
+
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
 class Hiring:
-    """What a worker process has to know before it starts.
+    """What a worker has to know before it starts.
 
     Attributes
     ----------
@@ -37,6 +45,11 @@ class Hiring:
         Names of its model, and of the target whose embedding a draft may share.
     dtype, device
         Of the weights.
+    together
+        Whether the other worker is to be in the same process.
+    passes
+        How a GPU is told to compute passes: as a graph each, or operation by operation.
+
     """
 
     role: Role
@@ -44,10 +57,12 @@ class Hiring:
     target: str
     dtype: str
     device: str
+    together: bool = False
+    passes: Passes = "graph"
 
 
 class Mailbox:
-    """A process's end of its channel: commands in order, and stops out of turn."""
+    """A worker's end of its channel: commands in order, and stops out of turn."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -81,25 +96,52 @@ class Mailbox:
                 self.waiting.append(message)
 
 
-def work(connection: "Connection[Any, Any]", hiring: Hiring) -> None:
-    """Be a worker until the run's process closes the channel, or is gone."""
+def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
+    """Be a worker, or several with a thread each, until the run's process hangs up or is gone.
+
+    What a thread needs of its own (cores, a number of threads, a stream) it sets up when a run
+    begins. One that cannot load its model, or fails, says so, and the others go on.
+    """
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     _give_way()
-    wire = Wire(connection)
+    loaded: list[tuple[Wire, Any]] = []
+    for connection, hiring in seats:  # one by one: transformers does not import in two threads
+        wire = Wire(connection)
+        with _last_words(wire):
+            loaded.append((wire, _server(hiring)))
+    gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
+    if len(loaded) == 1:
+        _serve(*loaded[0])
+        return
+    sys.setswitchinterval(TURN)
+    threads = [threading.Thread(target=partial(_serve, *one)) for one in loaded]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _serve(wire: Wire, server: Any) -> None:
+    """Answer commands until the run's process hangs up."""
     mailbox = Mailbox(wire)
-    try:
-        server = _server(hiring)
-        server.stop = mailbox.stop
-        gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
+    server.stop = mailbox.stop
+    with _last_words(wire):
         wire.send(server.ready())
         while True:
             done = server.answer(mailbox.next())
             if done is not None:
                 wire.send(done)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
-        _report(wire, error)
+
+
+@contextmanager
+def _last_words(wire: Wire) -> Iterator[None]:
+    """Let the run hear of whatever ends this, and close the channel then."""
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - whatever it is
+        if not isinstance(error, EOFError | BrokenPipeError | ConnectionResetError):
+            _report(wire, error)
+        wire.connection.close()
 
 
 def _give_way() -> None:
@@ -130,6 +172,23 @@ def _server(hiring: Hiring) -> Any:
 
     torch.set_num_threads(1)
     model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target)
+    return _on_the_host(hiring, model) if hiring.device == "cpu" else _static(hiring, model)
+
+
+def _static(hiring: Hiring, model: Any) -> Any:
+    from ssdreal.static.server import CAPTURES
+
+    capturing = CAPTURES[hiring.passes]
+    if hiring.role == "draft":
+        from ssdreal.static.draft_server import StaticDraftServer
+
+        return StaticDraftServer(model, capturing)
+    from ssdreal.static.target_server import StaticSelfServer
+
+    return StaticSelfServer(model, capturing)
+
+
+def _on_the_host(hiring: Hiring, model: Any) -> Any:
     if hiring.role == "draft":
         from ssdreal.serving.draft_server import DraftServer
 
@@ -141,10 +200,10 @@ def _server(hiring: Hiring) -> Any:
 
 def _report(wire: Wire, error: BaseException) -> None:
     with suppress(Exception):  # nobody is there to hear it, or no memory is left to say it
-        wire.send(Failed(None, _last_words(error)))
+        wire.send(Failed(None, _told(error)))
 
 
-def _last_words(error: BaseException) -> str:
+def _told(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
         return f"out of memory ({text})" if text else "out of memory"
@@ -154,14 +213,47 @@ def _last_words(error: BaseException) -> str:
 
 
 class PipeChannel:
-    """A process at the other end of a pipe, from `start` to `close`."""
+    """The run's end of a pipe to a worker.
 
-    def __init__(self, hiring: Hiring) -> None:
-        context = get_context("spawn")
-        self.connection, self.theirs = context.Pipe()
+    Attributes
+    ----------
+    process
+        The one at its other end.
+
+    """
+
+    process: BaseProcess
+
+    def __init__(self) -> None:
+        self.connection, self.theirs = get_context("spawn").Pipe()
         self.wire = Wire(self.connection)
-        self.process: BaseProcess = context.Process(
-            target=work, args=(self.theirs, hiring), name=f"ssdreal {hiring.role}", daemon=True
+
+    def send(self, message: Command | Stop) -> None:
+        """Send a message."""
+        self.wire.send(message)
+
+    def hang_up(self) -> None:
+        """Let the worker end at its own pace."""
+        self.connection.close()
+
+
+class WorkerProcess:
+    """A process with a worker, or with several, from `start` to `close`.
+
+    Attributes
+    ----------
+    channels
+        One to each of them.
+
+    """
+
+    def __init__(self, *hirings: Hiring) -> None:
+        self.channels = [PipeChannel() for _ in hirings]
+        self.process: BaseProcess = get_context("spawn").Process(
+            target=work,
+            args=[(one.theirs, hiring) for one, hiring in zip(self.channels, hirings, strict=True)],
+            name=f"ssdreal {' and '.join(hiring.role for hiring in hirings)}",
+            daemon=True,
         )
 
     def start(self) -> None:
@@ -172,15 +264,14 @@ class PipeChannel:
         resource_tracker.ensure_running()  # which is started with it and would lift the block
         with _interrupts_held_back():
             self.process.start()
-        self.theirs.close()  # so that the process's end closes the pipe
-
-    def send(self, message: Command | Stop) -> None:
-        """Send a message."""
-        self.wire.send(message)
+        for channel in self.channels:
+            channel.process = self.process
+            channel.theirs.close()  # so that the process's end closes the pipe
 
     def hang_up(self) -> None:
         """Let the process end at its own pace."""
-        self.connection.close()
+        for channel in self.channels:
+            channel.hang_up()
 
     def close(self, grace: float = GRACE) -> None:
         """End the process, if it does not do so within so many seconds by force."""

@@ -31,7 +31,7 @@ WARM_UP_BRANCHES = (1, 8, 24, 64)
 class DraftServer(Server):
     """Drafts."""
 
-    fixed = False
+    fixed, role = False, "draft"
 
     def prepare(self, command: Begin) -> None:
         """Make the drafter."""

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssdreal.channel.messages import Begin, Command, Done, Paces, Ready, Stop
-from ssdreal.channel.pages import OpenPages
+from msgspec.structs import replace
+
+from ssdreal.channel.messages import Begin, Command, Done, Given, Paces, Ready, Role, Stop
+from ssdreal.channel.pages import OpenPages, Pages
 from ssdreal.models.model import Model
 from ssdreal.serving.reader import Reader
+
+if TYPE_CHECKING:
+    from ssdreal.channel.device_pages import DevicePages
 
 
 class Server:
@@ -24,10 +29,11 @@ class Server:
 
     reader: Reader
     fixed: bool
+    role: Role
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.pages: OpenPages | None = None
+        self.pages: OpenPages | DevicePages | None = None
         self.last = (0, 0)
         self.stop: Callable[[int, int], Stop | None] = lambda run, tree: None  # noqa: ARG005 - none comes
 
@@ -52,15 +58,17 @@ class Server:
     def begin(self, command: Begin) -> Paces:
         """Get ready for a run, warm up, and return what passes take."""
         _settle_on(command.cores)
+        given = self._settle_in(command)
         if self.pages is not None:
             self.pages.close()
-        self.pages = OpenPages(command.pages) if command.pages else None
-        self.reader = self.opened(command)
+        self.pages = self._opened(command.pages) if command.pages else None
+        self.reader = self.reading(command)
         self.shape = command
         self.prepare(command)
-        return self.warm_up(command)
+        handle = getattr(self.pages, "handle", b"")
+        return replace(self.warm_up(command), given=given, handle=handle)
 
-    def opened(self, command: Begin) -> Reader:
+    def reading(self, command: Begin) -> Reader:
         """Return a reader with fresh caches."""
         return Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
 
@@ -73,6 +81,21 @@ class Server:
         """Read the prompts, all but the last token of each."""
         for line in command.lines:
             self.reader.prefill(line.slot, line.tokens[:-1])
+
+    def _settle_in(self, command: Begin) -> Given | None:
+        """Run on a stream of the lane's own from here on, if the model is on a GPU."""
+        if self.model.device.type != "cuda":
+            return None
+        from ssdreal.static.cuda import enter
+
+        return enter(self.model.device, self.role, command.partition)
+
+    def _opened(self, pages: Pages) -> "OpenPages | DevicePages":
+        if not pages.device:
+            return OpenPages(pages)
+        from ssdreal.channel.device_pages import DevicePages
+
+        return DevicePages(pages, self.model.device)
 
     def prepare(self, command: Begin) -> None:
         """Make what the run's settings ask for."""

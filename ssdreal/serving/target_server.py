@@ -11,7 +11,7 @@ from ssdreal.serving.verifier import Drafts, Verifier
 class TargetServer(Server):
     """Verifies; every pass of a run has the same shape."""
 
-    fixed = True
+    fixed, role = True, "target"
 
     def prepare(self, command: Begin) -> None:
         """Make the verifier."""
@@ -68,4 +68,6 @@ class TargetServer(Server):
         if block.place is None or self.pages is None:
             return None
         rows = self.pages.read(block.place, len(block.tokens))
+        if not isinstance(rows, np.ndarray):  # they lie on a device
+            rows = rows.cpu().numpy()
         return Drafts(rows, self.draft_ids, self.model.vocabulary)

@@ -1,14 +1,15 @@
 """What static servers have in common: a lane, and what is made on it for a run."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ssdreal.channel.messages import Begin, Paces
+from ssdreal.channel.messages import Begin, Paces, Prefill
 from ssdreal.models.model import Model
 from ssdreal.serving.server import Server
-from ssdreal.static.capture import Capture, Lane
+from ssdreal.static.capture import Capture, Lane, directly
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.passes import StaticReader
 
@@ -23,16 +24,16 @@ class StaticServer(Server):
     ----------
     model
         The model.
-    capture
-        How passes are made replayable.
+    capturing
+        Says how passes are made replayable; asked when the run's stream is the current one.
 
     """
 
     reader: StaticReader
 
-    def __init__(self, model: Model, capture: Capture) -> None:
+    def __init__(self, model: Model, capturing: Callable[[], Capture]) -> None:
         super().__init__(model)
-        self.how = capture
+        self.capturing = capturing
 
     def begin(self, command: Begin) -> Paces:
         """Let go of an earlier run's buffers, and get ready for this one."""
@@ -44,11 +45,16 @@ class StaticServer(Server):
         """Return the names of what is made for each run."""
         return ("reader", "lane", "rows")
 
-    def opened(self, command: Begin) -> StaticReader:
+    def reading(self, command: Begin) -> StaticReader:
         """Return a reader with fresh caches, on a lane of its own."""
-        self.lane = Lane(self.model.device, self.how)
+        self.lane = Lane(self.model.device, self.capturing())
         width = command.width if self.fixed else command.lookahead + 1
         return StaticReader(self.model, command.slots, command.capacity, self.lane, width)
+
+    def prefill(self, command: Prefill) -> None:
+        """Read the prompts, and wait until that is done."""
+        super().prefill(command)
+        self.lane.wait()
 
     @property
     def spent(self) -> int:
@@ -61,6 +67,17 @@ class StaticServer(Server):
             return None
         vocabulary, ids = self.model.vocabulary, self.model.ids
         return GumbelRows(self.lane, command.seed, vocabulary, ids, command.slots, span)
+
+
+def graphs() -> Capture:
+    """Return what captures CUDA graphs on this thread's stream."""
+    from ssdreal.static.cuda import cuda_capture
+
+    return cuda_capture(torch.cuda.current_stream(), torch.cuda.graph_pool_handle())
+
+
+CAPTURES: dict[str, Callable[[], Capture]] = {"graph": graphs, "eager": lambda: directly}
+"""By what the option `passes` may be."""
 
 
 def tensor_of(pages: Any) -> Tensor | None:
