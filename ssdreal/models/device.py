@@ -75,7 +75,7 @@ def begun(
 
 
 def through(
-    hidden: Tensor, more: Tensor, entries: Tensor, layer: Layer, here: Around
+    hidden: Tensor, more: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around
 ) -> tuple[Tensor, Tensor]:
     """Take a layer: the residual stream, and what is still to be added to it, before and after.
 
@@ -83,8 +83,9 @@ def through(
     ----------
     hidden, more
         (slots, N, hidden).
-    entries
-        The layer's part of the cache, (2, slots, kv_heads, capacity, head_dim); written to.
+    keys, values
+        The layer's part of the cache, all slots of it: see `Cache`. Written to; a compiler that
+        got them as one tensor would copy all of it on each occasion.
     layer
         Its weights, none of them packed.
     here
@@ -94,7 +95,7 @@ def through(
     if layer.attends:
         hidden = hidden + more
         x = _normed(hidden, layer.before_attention, here.epsilon)
-        more = _attention(x, entries, layer, here)
+        more = _attention(x, keys, values, layer, here)
     if layer.feeds:
         hidden = hidden + more
         x = _normed(hidden, layer.before_mlp, here.epsilon)
@@ -113,18 +114,17 @@ def _normed(x: Tensor, doubled: Tensor, epsilon: float) -> Tensor:
     return functional.rms_norm(x, [size], doubled[:size], epsilon)
 
 
-def _attention(x: Tensor, entries: Tensor, layer: Layer, here: Around) -> Tensor:
+def _attention(x: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around) -> Tensor:
     slots, width = x.shape[:2]
-    _, every, kv_heads, capacity, head_dim = entries.shape
-    queries, keys, values = _sides(x, layer, here, kv_heads, head_dim)
-    all_keys = entries[0].view(every, kv_heads, head_dim, capacity)
-    all_keys[here.slots, :, :, here.at] = keys.to(entries.dtype)
-    entries[1][here.slots, :, here.at] = values.to(entries.dtype)
+    kv_heads, head_dim = keys.shape[1:3]
+    queries, own_keys, own_values = _sides(x, layer, here, kv_heads, head_dim)
+    keys[here.slots, :, :, here.at] = own_keys.to(keys.dtype)
+    values[here.slots, :, here.at] = own_values.to(values.dtype)
     extent, mine = here.mask.shape[-1], slice(here.first, here.first + slots)
-    seen_keys = all_keys[mine].flatten(0, 1)[:, :, :extent]
-    seen_values = entries[1][mine].flatten(0, 1)[:, :extent]
+    seen_keys = keys[mine].flatten(0, 1)[:, :, :extent]
+    seen_values = values[mine].flatten(0, 1)[:, :extent]
     group = here.heads // kv_heads
-    rows = queries.to(entries.dtype).view(slots, width, kv_heads, group, head_dim).transpose(1, 2)
+    rows = queries.to(keys.dtype).view(slots, width, kv_heads, group, head_dim).transpose(1, 2)
     scores = torch.bmm(rows.reshape(slots * kv_heads, width * group, head_dim), seen_keys)
     scores = scores.view(slots, kv_heads, width, group, extent).masked_fill(~here.mask, HIDDEN)
     weights = scores.softmax(-1).view(slots * kv_heads, width * group, extent)
@@ -139,7 +139,7 @@ def _sides(
     """Return queries, keys and values, (slots, N, heads, head_dim); queries are scaled."""
     mixed = functional.linear(x, layer.inward.wide, layer.inward_bias)
     mixed = mixed.view(*x.shape[:2], here.heads + 2 * kv_heads, head_dim)
-    queries, keys, values = mixed.split([here.heads, kv_heads, kv_heads], dim=2)
+    queries, keys, values = torch.split(mixed, [here.heads, kv_heads, kv_heads], dim=2)
     if layer.query_norm is not None and layer.key_norm is not None:
         queries = _normed(queries, layer.query_norm, here.epsilon)
         keys = _normed(keys, layer.key_norm, here.epsilon)
