@@ -13,6 +13,7 @@ from graphs import Graphs
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_crew import HOST, Faults, decode, outputs
+from test_device_model import both
 from test_lossless import (
     AHEAD,
     GREEDY,
@@ -134,6 +135,15 @@ def test_so_they_do_as_graphs(at):
         how = [Graphs(), Graphs()]
         compare(turn(method, decoding, more), pair(DRAFTS[at % 2]), closing(how), prompts())
         assert all(graphs.closed and graphs.graphs for graphs in how)
+
+
+@pytest.mark.parametrize("at", range(3), ids=NAMES)
+def test_so_they_do_with_the_arithmetic_of_a_gpu(at):
+    host, device = ([both(name)[of] for name in ("tiny_target", DRAFTS[at % 2])] for of in (0, 1))
+    setup = turn(SSDS[2 * at], THREE[at], 2)
+    right, _ = decode(setup, *host, prompts())
+    found, _ = decode(setup, *device, prompts(), servers=closing([Graphs(), Graphs()]))
+    assert happened(found) == happened(right)
 
 
 @many

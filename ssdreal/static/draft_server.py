@@ -90,7 +90,7 @@ class StaticDraftServer(StaticServer, DraftServer):
         for line, block in zip(command.lines, command.blocks, strict=True):
             nodes = slice(len(block) + 1)
             row = ids[line.slot, nodes].astype(np.int64), beliefs[line.slot, nodes]
-            found.append(_without(*row, (*block, None), self.shape.candidates))
+            found.append(without(*row, (*block, None), self.shape.candidates))
         return Forks(tuple(found))
 
     def grow(self, command: Grow) -> Branches:
@@ -173,7 +173,7 @@ class StaticDraftServer(StaticServer, DraftServer):
         self.ranking.tensor.copy_(torch.stack((ids.double(), beliefs.double())))
 
 
-def _without(
+def without(
     ids: NDArray[Any], beliefs: NDArray[Any], sent: Sequence[int | None], count: int
 ) -> Candidates:
     """Return the candidates after every node, the token sent there left out."""

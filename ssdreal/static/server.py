@@ -1,5 +1,6 @@
 """What static servers have in common: a lane, and what is made on it for a run."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,7 @@ class StaticServer(Server):
         """Let go of an earlier run's buffers, and get ready for this one."""
         for name in self.made():
             self.__dict__.pop(name, None)
+        gc.collect()  # passes and what they are for know each other
         return super().begin(command)
 
     def made(self) -> tuple[str, ...]:

@@ -104,6 +104,10 @@ class StaticSelfServer(SelfServer, StaticTargetServer):
     These drafts run pass by pass, as on a host.
     """
 
+    def made(self) -> tuple[str, ...]:
+        """Return the names of what is made for each run."""
+        return (*super().made(), "drafting")
+
 
 def _followed(own: list[int], tokens: tuple[int, ...]) -> tuple[int, int]:
     """Return how many of the tokens are the target's own, and its own one after them."""
