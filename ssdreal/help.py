@@ -25,6 +25,7 @@ MAIN = (
     ("pair=NAME", "models: {pairs}; or pair.target=, pair.draft= with names or folders"),
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
     ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
+    ("passes=NAME", "graph or eager: how a GPU is told to compute them"),
     ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
     ("workload.prompts=N", "and workload.output_tokens, workload.stop_at_end"),
     ("texts=true", "print the generated texts"),

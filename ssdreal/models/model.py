@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.cache import Cache
-from ssdreal.models.decoder import Layer, Pass, compiled, decode, doubled, normed
+from ssdreal.models.decoder import Layer, Pass, compiled, doubled, normed
+from ssdreal.models.device import PLAIN, Around, Kernels, kernels
 from ssdreal.models.linear import FEW, Weight, linear, packed
 from ssdreal.models.sublayers import Sublayers
 
@@ -98,8 +99,8 @@ class Model:
         parts = [self.head, *(part for layer in self.layers for part in layer)]
         lacking = any(isinstance(part, Weight) and part.narrow is None for part in parts)
         self.few = 0 if lacking else FEW
-        # On a GPU TorchScript would fuse operations, at every new shape anew.
-        self.decode = compiled() if self.device.type == "cpu" else decode
+        self.decode = compiled()
+        self.kernels = None if self.device.type == "cpu" else kernels(self.device)
 
     @property
     def device(self) -> torch.device:
@@ -156,13 +157,43 @@ class Model:
 
         """
         assert mask.shape == (*tokens.shape, extent), "the mask must say what each token sees"
+        if self.kernels is not None:
+            parts = self.kernels if logits else PLAIN
+            return self._by_kernels(parts, cache, tokens, positions, at, mask, logits)
         mask = functional.pad(mask, (0, -extent % GRAIN))
-        block = [part.to(self.device) for part in (tokens, positions, at, mask)]
+        block = [tokens, positions, at, mask]
         hidden = self._decoded(cache, *(block if tokens.numel() <= self.few else _widened(block)))
         if not logits:
             return None
         wide = linear(normed(hidden, self.norm, self.epsilon), self.head, None)
         return wide[:, : tokens.shape[1]].float()
+
+    def _by_kernels(
+        self,
+        parts: Kernels,
+        cache: Cache,
+        tokens: Tensor,
+        positions: Tensor,
+        at: Tensor,
+        mask: Tensor,
+        logits: bool,
+    ) -> Tensor | None:
+        """Do what `forward` does where operations are few because they are compiled together."""
+        block = [part.to(self.device) for part in (tokens, positions, at, mask)]
+        tokens, positions, at, mask = block
+        rotation = torch.view_as_real(self.rotation)
+        hidden, cosines, sines = parts.begun(tokens, positions, self.embedding, rotation)
+        slots = torch.arange(cache.first, cache.first + cache.slots, device=self.device)
+        seen = mask[:, None, :, None]
+        here = Around(
+            slots[:, None], at, cosines, sines, seen, cache.first, self.heads, self.epsilon
+        )
+        more = torch.zeros_like(hidden)
+        for layer, keys, values in zip(self.layers, *cache.whole(), strict=True):
+            hidden, more = parts.through(hidden, more, keys, values, layer, here)
+        if not logits:
+            return None
+        return parts.ended(hidden, more, self.norm, self.head.wide, self.epsilon)
 
     def _decoded(
         self, cache: Cache, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor

@@ -40,7 +40,7 @@ class DraftServer(Server):
 
     def speculate(self, command: Speculate) -> Chains:
         """Return a chain a row, drafted token by token; rows that have ended take no more part."""
-        chains = [_Growing(line) for line in command.lines]
+        chains = [Growing(line) for line in command.lines]
         for step in range(command.stopping.limit):
             growing = [chain for chain in chains if not command.stopping.ends(chain.confidences)]
             if not growing:
@@ -67,7 +67,7 @@ class DraftServer(Server):
         """Return a branch for every outcome; a `Stop` may change that on the way."""
         if not self._holds_blocks(command):  # it does where a fork came before
             self._read_blocks(command)
-        tree, stop = Tree(self.reader, self.drafter, command), None
+        tree, stop = self._branches(command), None
         for step in range(command.stopping.limit):
             stop = self.stop(command.stamp.run, command.stamp.number) or stop
             if (stop is not None and not tree.narrow(stop)) or not any(tree.live):
@@ -100,22 +100,25 @@ class DraftServer(Server):
 
         return median_seconds(work)
 
-    def _draft(self, chains: Sequence["_Growing"], step: int) -> None:
+    def _draft(self, chains: Sequence["Growing"], step: int) -> None:
         """Draft one token a chain."""
         logits = self._last_logits(chains)
         where = [(chain.line.seq, len(chain.text)) for chain in chains]
         tokens, confident, rows = self.drafter.choose(logits, where, step)
         for at, chain in enumerate(chains):
-            chain.text.append(int(tokens[at]))
-            chain.confidences.append(float(confident[at]))
+            chain.take(int(tokens[at]), float(confident[at]))
             if rows is not None:
                 self._write(Place(CHAINS, chain.line.slot, 0), step, rows[at])
 
-    def _last_logits(self, chains: Sequence["_Growing"]) -> Logits:
+    def _last_logits(self, chains: Sequence["Growing"]) -> Logits:
         found = self.reader.read(
             {chain.line.slot: (chain.text, len(chain.text) - 1) for chain in chains}
         )
         return np.concatenate([found[chain.line.slot] for chain in chains])
+
+    def _branches(self, command: Grow) -> Tree:
+        """Return the tree that is to be grown."""
+        return Tree(self.reader, self.drafter, command)
 
     def _read_blocks(self, command: Fork | Grow) -> None:
         self.forked = self.reader.read(
@@ -144,7 +147,7 @@ class DraftServer(Server):
             self.pages.write(place, step, row)
 
 
-class _Growing:
+class Growing:
     """A row's text while the draft continues it."""
 
     def __init__(self, line: Line) -> None:
@@ -152,7 +155,13 @@ class _Growing:
         self.text = list(line.tokens)
         self.confidences: list[float] = []
 
+    def take(self, token: int, confidence: float) -> None:
+        """Go on with a token."""
+        self.text.append(token)
+        self.confidences.append(confidence)
+
     def result(self, place: Place | None) -> Chain:
+        """Return what was drafted."""
         drafted = tuple(self.text[len(self.line.tokens) :])
         return Chain(drafted, tuple(self.confidences), place)
 
