@@ -81,14 +81,14 @@ class Begin(Message, frozen=True):
         How tokens are sampled.
     cores
         CPU cores to run on; as many threads. Empty: as they are.
-    partition
-        The part of a GPU to keep to; None: all of the device.
     pages
         The shared memory for probabilities; None where they are not needed.
     draft_ids
         The token ids that a row of these probabilities stands for; None: all of them.
     skipped
         What the target leaves out where it drafts for itself; None where it does not.
+    partition
+        The part of a GPU to keep to; None: all of the device.
 
     """
 
@@ -102,10 +102,10 @@ class Begin(Message, frozen=True):
     decoding: Decoding
     seed: int
     cores: tuple[int, ...] = ()
-    partition: Partition | None = None
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
     skipped: Sublayers | None = None
+    partition: Partition | None = None
 
 
 class Given(Part, frozen=True):
