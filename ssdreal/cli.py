@@ -112,15 +112,16 @@ class Measuring:
         return self._fits(request) and self.sitting is not None and self.sitting.at_work
 
     def _fits(self, request: Request) -> bool:
-        sitting, wanted = self.sitting, (request.pair, request.dtype)
-        return sitting is not None and (sitting.pair, sitting.dtype) == wanted
+        sitting, wanted = self.sitting, (request.pair, request.dtype, request.passes)
+        return sitting is not None and (sitting.pair, sitting.dtype, sitting.passes) == wanted
 
     def _sitting(self, request: Request, context: int) -> Sitting:
         """Return the sitting; the runs of a sweep share one as long as they want its models."""
         if self.sitting is None or not self._fits(request):
             self.close()
             ends = frozenset(end_ids(request.pair.target))
-            self.sitting = Sitting(request.pair, request.dtype, ends, context)
+            models = request.pair, request.dtype, ends, context
+            self.sitting = Sitting(*models, passes=request.passes)
         return self.sitting
 
 

@@ -7,12 +7,13 @@ from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
+from ssdreal.channel.process import Passes
 from ssdreal.execution import Setup
 from ssdreal.help import PAIRS
 from ssdreal.models.catalog import shards
 from ssdreal.self_drafting import chosen_for
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Sharding, Topology, topology
+from ssdreal.topology import Cpu, Sharding, Topology, topology
 from ssdreal.workload import Workload
 from ssdsim.acceptance.position import holds_back
 from ssdsim.applicable import Rule, method_rules, refuse
@@ -26,7 +27,7 @@ from ssdsim.trees.chain import Chain
 GROUPS = ("method", "policy", "backup", "length", "tree")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
-OWN = ("dtype", "topology", "split", "prompts", "texts", "out")
+OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", "out")
 KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),
@@ -74,6 +75,8 @@ class Request:
         How to decode what.
     pair, dtype, topology
         With which models, in which type, on which devices.
+    passes
+        How GPUs compute passes.
     prompts
         File of prompts; None: the project's own.
     texts
@@ -85,6 +88,7 @@ class Request:
     pair: Pair
     topology: Topology
     dtype: str = "bfloat16"
+    passes: Passes = "graph"
     prompts: str | None = None
     texts: bool = False
 
@@ -127,17 +131,17 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
     for name, keys in KEYS.items():
         check_keys(plain[name] if name else plain, keys, f"{name}." if name else "")
     setup = _setup(plain)
-    refuse(_rules(setup), overridden)
     hints = get_type_hints(Request)
     values = {
         name: build(hints[name], plain[name], name)
-        for name in ("pair", "dtype", "prompts", "texts")
+        for name in ("pair", "dtype", "passes", "prompts", "texts")
     }
     if setup.skipped is not None:
         values["pair"] = Alone(values["pair"].target, tp=values["pair"].tp)
     pair = values["pair"]
     sharding = Sharding(pair.tp, partial(shards, pair.target))
     where = topology(str(plain["topology"]), plain["split"], sharding)
+    refuse(_rules(setup, where), overridden)
     return Request(setup, topology=where, **values)
 
 
@@ -173,8 +177,9 @@ def _check_seconds(backup: Any, path: str) -> None:
             _check_seconds(value, option)
 
 
-def _rules(setup: Setup) -> Iterator[Rule]:
+def _rules(setup: Setup, where: Topology) -> Iterator[Rule]:
     yield from method_rules(setup)
+    yield "passes", not isinstance(where, Cpu), "both models run on the host, which has no graphs"
     yield "backup.seconds", False, SECONDS
     yield "method.kept", False, "a real draft takes the time that it takes"
     yield "pair.draft", setup.skipped is None, "the target drafts for itself"

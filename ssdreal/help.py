@@ -26,6 +26,7 @@ MAIN = (
     ("pair.tp=N", "devices that the target is sharded over: N GPUs beside the draft's, or N cores"),
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
     ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
+    ("passes=NAME", "graph or eager: how a GPU is told to compute them"),
     ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
     ("workload.prompts=N", "and workload.output_tokens, workload.stop_at_end"),
     ("texts=true", "print the generated texts"),

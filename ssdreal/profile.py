@@ -87,6 +87,10 @@ class Order:
         """Return where the models run; `ConfigError` if this machine cannot."""
         return topology(self.topology, self.share)
 
+    def shares_devices(self) -> bool:
+        """Whether a draft of its own is on the target's devices."""
+        return len(self.where().places("own").devices("own")) == 1
+
 
 def orders(arguments: list[str] | None = None) -> list[Order]:
     """Read the command line: an order, or one for each way to split a GPU."""
@@ -185,7 +189,13 @@ def _told(asked: Order, sitting: Sitting, where: Topology, tasks: Sequence[Task]
 def _write(
     asked: Order, tasks: Sequence[Task], pieces: Sequence[Timing], rows: list[dict[str, Any]]
 ) -> None:
-    made = {"pair": asked.pair, "dtype": asked.dtype, "split": asked.share, "padding": CHUNK}
+    made = {
+        "pair": asked.pair,
+        "dtype": asked.dtype,
+        "split": asked.share,
+        "padding": CHUNK,
+        "shared": asked.shares_devices(),
+    }
     write_trace(
         asked.folder,
         rows,
@@ -199,7 +209,8 @@ def _write(
         "acceptance": described(Recorded(".")),
         "workload": described(Workload(len(tasks), 0, asked.tokens)),
     }
-    write_profile(asked.folder, Calibration(pieces, CHUNK), sections, _notes(asked))
+    calibration = Calibration(pieces, CHUNK, asked.shares_devices())
+    write_profile(asked.folder, calibration, sections, _notes(asked))
 
 
 def _notes(asked: Order) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ssdreal.channel.crew import Crew, Processes
-from ssdreal.channel.process import Hiring
+from ssdreal.channel.process import Hiring, Passes
 from ssdreal.channel.remote import WorkerLost
 from ssdreal.config import Alone, Pair
 from ssdreal.execution import Execution, Setup, Task
@@ -37,6 +37,8 @@ class Sitting:
         Positions that both models can handle; None: enough for all that is asked.
     hire
         How workers are come by.
+    passes
+        How GPUs compute passes; see `Hiring`.
 
     """
 
@@ -45,6 +47,7 @@ class Sitting:
     ends: frozenset[int] = frozenset()
     context: int | None = None
     hire: Hire = Processes
+    passes: Passes = "graph"
     known: dict[Any, Run] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,16 +109,16 @@ class Sitting:
         return self.crew
 
     def _hired(self, places: Places) -> AbstractContextManager[Crew]:
-        pair, on, together = self.pair, places.target, places.together
+        pair, on = self.pair, places.target
+        how = places.together, self.passes
         target = Hiring(
-            "target", pair.target, pair.target, self.dtype, on.device, together, on.others
+            "target", pair.target, pair.target, self.dtype, on.device, *how, on.others
         )
         if isinstance(pair, Alone):
             return self.hire(target)
         drafts_on = places.draft.device
-        return self.hire(
-            target, Hiring("draft", pair.draft, pair.target, self.dtype, drafts_on, together)
-        )
+        draft = Hiring("draft", pair.draft, pair.target, self.dtype, drafts_on, *how)
+        return self.hire(target, draft)
 
 
 def _plain(setup: Setup) -> Setup:

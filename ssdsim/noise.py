@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Role = Literal["propose", "accept", "residual", "bonus"]
 
-_ROLES: dict[str, int] = {"propose": 0, "accept": 1, "residual": 2, "bonus": 3, "gumbel": 4}
+ROLES: dict[str, int] = {"propose": 0, "accept": 1, "residual": 2, "bonus": 3, "gumbel": 4}
 _WORDS = 4  # a Philox counter value gives four 64-bit words
 
 
@@ -55,7 +55,7 @@ class Noise:
 
     def uniforms(self, start: int, count: int, role: Role, sibling: int = 0) -> NDArray[np.float64]:
         """Return `uniform(start + j, role, sibling)` for j = 0 .. count - 1, in one go."""
-        return self._draw((start, sibling, _ROLES[role], 0), _WORDS * count)[::_WORDS]
+        return self._draw((start, sibling, ROLES[role], 0), _WORDS * count)[::_WORDS]
 
     def block(self, start: int, count: int) -> dict[Role, NDArray[np.float64]]:
         """Return the uniforms of positions start .. start + count - 1 for verifying a chain."""
@@ -71,7 +71,7 @@ class Noise:
         Draft and target (and the siblings of a tree) share it: that is the coupling.
         """
         # The position is the counter's second word here: the first one counts along the ids.
-        uniform = self._draw((0, position, _ROLES["gumbel"], 0), size)
+        uniform = self._draw((0, position, ROLES["gumbel"], 0), size)
         return np.asarray(-np.log(-np.log(uniform)))
 
     def _draw(self, counter: tuple[int, int, int, int], words: int) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.topology import Place, Places
 
+HOST = SelfServer, DraftServer
 HERE = Places(Place("cpu", ()), Place("cpu", ()))
 TURNS = 3  # that a delayed answer or a replayed command comes late
 
@@ -137,13 +138,16 @@ class InlineChannel:
 class InlineCrew:
     """A crew without processes; `target` and `draft` are models at first, then remotes.
 
-    Without a draft the target is its own.
+    Without a draft the target is its own. `servers` makes one of each model.
     """
 
-    def __init__(self, target, draft=None, target_faults=Faults(), draft_faults=Faults()):
-        self.channels = {"target": InlineChannel(SelfServer(target), target_faults)}
+    def __init__(
+        self, target, draft=None, target_faults=Faults(), draft_faults=Faults(), servers=HOST
+    ):
+        serve_target, serve_draft = servers
+        self.channels = {"target": InlineChannel(serve_target(target), target_faults)}
         if draft is not None:
-            self.channels["draft"] = InlineChannel(DraftServer(draft), draft_faults)
+            self.channels["draft"] = InlineChannel(serve_draft(draft), draft_faults)
         remotes = [Remote(role, channel) for role, channel in self.channels.items()]
         self.target, self.draft = remotes[0], remotes[-1]
         self.ready = {role: channel.server.ready() for role, channel in self.channels.items()}

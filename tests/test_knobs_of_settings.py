@@ -72,6 +72,7 @@ PARTS = {
     "Machine target_jitter": (IID, "latency.target_jitter={_target_: lognormal, sigma: 0.2}"),
     "Machine draft_jitter": (IID, "latency.draft_jitter={_target_: lognormal, sigma: 0.2}"),
     "Machine target_power": (IID, "latency.target_power={busy: 2, idle: 1}"),
+    "Machine shared": (IID, "latency.shared=true"),
     "Machine draft_power": (IID, "latency.draft_power={busy: 2, idle: 1}"),
     "Lognormal sigma": (
         (*IID, "latency.target_jitter={_target_: lognormal, sigma: 0.2}"),

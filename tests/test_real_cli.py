@@ -52,7 +52,17 @@ def test_help_lists_every_option():
             assert any(line.startswith(f"{name} ") for line in lines), name
             for field in options(plugin):
                 assert any(line.startswith(f"{group}.{field.name}=") for line in lines), field.name
-    for option in ("pair", "dtype", "topology", "prompts", "texts", "top_k", "top_p", "seed"):
+    for option in (
+        "pair",
+        "dtype",
+        "topology",
+        "passes",
+        "prompts",
+        "texts",
+        "top_k",
+        "top_p",
+        "seed",
+    ):
         assert any(line.startswith(f"{option}=") for line in lines), option
 
 

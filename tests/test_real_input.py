@@ -39,6 +39,7 @@ WRONG = {
         "must be 1 under coupling=gumbel",
     ),
     "dtype": (("dtype=int4",), "dtype='int4'", "bfloat16, float32"),
+    "passes": (("passes=lazy",), "passes='lazy'", "graph"),
     "texts": (("texts=perhaps",), "texts='perhaps'", "boolean"),
     "a token tree": (("tree=widths",), "tree='widths'", "needs tree=chain"),
     "oracle": (("policy=oracle",), "policy='oracle'", "known beforehand"),

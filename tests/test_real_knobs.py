@@ -127,6 +127,7 @@ MAIN = {
     "dtype": ((*WARM, "workload.output_tokens=60"), "dtype=float32"),
     "topology": None,  # which devices are asked for: see below
     "split": None,  # likewise
+    "passes": None,  # likewise
     "prompts": (SSD, "prompts=OTHER"),
     "texts": None,  # what is printed: tests/test_real_cli.py
     "seed": (WARM, "seed=1"),
@@ -291,3 +292,22 @@ def test_a_split_says_what_each_model_has_of_a_gpu(monkeypatch):
         ("target", "cuda:0 60%"),
         ("draft", "cuda:0 40%"),
     }
+
+
+@pytest.mark.usefixtures("decoded")
+def test_how_a_gpu_computes_passes_is_told_to_its_workers(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for asked, passes in (
+        ((), "graph"),
+        (("passes=eager",), "eager"),
+        (("passes=graph",), "graph"),
+    ):
+        job, _ = begun((*SSD, "topology=one_gpu", *asked))
+        assert {hiring.passes for hiring in job.sitting.crew.hirings} == {passes}
+        assert job.sitting.crew.hirings[0].together
+
+
+def test_a_host_has_no_graphs(decoded):
+    for value in ("eager", "graph"):
+        found = effect(decoded, SSD, f"passes={value}")
+        assert found == "passes: has no effect, both models run on the host, which has no graphs"

@@ -1,6 +1,7 @@
 """Real logits decide as `ssdsim.verification` says, by rows, in float32, for a part of the ids."""
 
 import numpy as np
+import on_device
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,11 +82,12 @@ def views(decoding, logits, ids):
     ]
 
 
+@pytest.mark.parametrize("top", [top, on_device.top])
 @fixed
 @given(
     st.lists(st.lists(values, min_size=5, max_size=5), min_size=1, max_size=3), st.integers(1, 5)
 )
-def test_the_best_of_rows_are_the_best_of_each(rows, count):
+def test_the_best_of_rows_are_the_best_of_each(top, rows, count):
     found = top(rows, count)
     assert found.tolist() == [ranked(row)[:count].tolist() for row in rows]
     assert top(rows[0], count).tolist() == found[0].tolist()
@@ -94,9 +96,10 @@ def test_the_best_of_rows_are_the_best_of_each(rows, count):
     assert found.tolist() == expected
 
 
+@pytest.mark.parametrize("Drafter", [Drafter, on_device.Drafter])
 @fixed
 @given(drafts(), decodings, st.integers(0, 5))
-def test_a_draft_chooses_as_its_view_says(draft, decoding, step):
+def test_a_draft_chooses_as_its_view_says(Drafter, draft, decoding, step):
     logits, ids = draft
     drafter = Drafter(decoding, SEED, V, ids)
     tokens, confident, sent = drafter.choose(logits, where(logits), step)
@@ -117,9 +120,10 @@ def test_a_draft_chooses_as_its_view_says(draft, decoding, step):
     np.testing.assert_allclose(confident, believed, rtol=1e-5)
 
 
+@pytest.mark.parametrize("Drafter", [Drafter, on_device.Drafter])
 @fixed
 @given(drafts(), decodings, st.integers(1, V + 2), st.data())
-def test_its_candidates_are_its_views_without_what_was_sent(draft, decoding, count, data):
+def test_its_candidates_are_its_views_without_what_was_sent(Drafter, draft, decoding, count, data):
     logits, ids = draft
     known = list(range(V)) if ids is None else ids.tolist()
     sent = [data.draw(st.sets(st.sampled_from(range(V)), max_size=3)) for _ in logits]
@@ -137,9 +141,10 @@ def test_its_candidates_are_its_views_without_what_was_sent(draft, decoding, cou
     np.testing.assert_allclose(beliefs, believed, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("Verifier", [Verifier, on_device.Verifier])
 @fixed
 @given(st.integers(0, 10**6), decodings, st.integers(0, 4), st.booleans(), drafts())
-def test_a_target_verifies_as_the_rules_say(seed, decoding, length, sure, draft):
+def test_a_target_verifies_as_the_rules_say(Verifier, seed, decoding, length, sure, draft):
     rng = np.random.default_rng(seed)
     logits = (2 * rng.standard_normal((length + 1, V))).astype(np.float32)
     _, ids = draft
@@ -166,6 +171,7 @@ def test_a_target_verifies_as_the_rules_say(seed, decoding, length, sure, draft)
     assert own == best(scores + gumbel).tolist()
 
 
+@pytest.mark.parametrize("samples", [samples, on_device.samples])
 @fixed
 @given(
     st.integers(0, 10**6),
@@ -173,7 +179,7 @@ def test_a_target_verifies_as_the_rules_say(seed, decoding, length, sure, draft)
     st.sampled_from([0.0, 0.5, 0.99, 1.0]),
     st.sampled_from([1e-16, 0.25, 0.75, 1 - 2e-16]),
 )
-def test_samples_of_rows_are_samples_of_each(seed, columns, zeros, uniform):
+def test_samples_of_rows_are_samples_of_each(samples, seed, columns, zeros, uniform):
     rng = np.random.default_rng(seed)
     weights = rng.random((3, columns)).astype(np.float32)
     weights[rng.random(weights.shape) < zeros] = 0

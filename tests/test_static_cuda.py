@@ -221,14 +221,6 @@ class Graphs:
 
     def __init__(self):
         self.current, self.capturing, self.options = "none", None, []
-        self.pools = 0
-
-    def current_stream(self):
-        return self.current
-
-    def graph_pool_handle(self):
-        self.pools += 1
-        return f"pool {self.pools}"
 
     def CUDAGraph(self):  # noqa: N802
         graph = SimpleNamespace(work=[])
@@ -281,16 +273,3 @@ def test_a_capture_that_fails_lets_others_go_on(monkeypatch):
     with pytest.raises(RuntimeError, match="not permitted"):
         capture(failing)
     assert not cuda._one_at_a_time.locked()
-
-
-def test_graphs_of_a_stream_share_their_memory(monkeypatch):
-    graphs = Graphs()
-    monkeypatch.setattr(cuda, "cuda", graphs)
-    capture = cuda.capture_here()
-    for stream in ("one", "one", "other"):
-        with graphs.stream(stream):
-            capture(lambda: None)
-    found = [(options["stream"], options["pool"]) for options in graphs.options]
-    (_, first), again, (_, other) = found
-    assert again == ("one", first)
-    assert first != other

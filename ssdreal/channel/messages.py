@@ -85,8 +85,6 @@ class Begin(Message, frozen=True):
         How tokens are sampled.
     cores
         CPU cores to run on; as many threads. Empty: as they are.
-    partition
-        The part of a GPU to keep to; None: all of the device.
     pages
         The shared memory for probabilities; None where they are not needed.
     draft_ids
@@ -95,6 +93,8 @@ class Begin(Message, frozen=True):
         What the target leaves out where it drafts for itself; None where it does not.
     tree
         The token tree that is drafted, as `ssdsim.results.describe` writes it down; None: chains.
+    partition
+        The part of a GPU to keep to; None: all of the device.
 
     """
 
@@ -108,11 +108,11 @@ class Begin(Message, frozen=True):
     decoding: Decoding
     seed: int
     cores: tuple[int, ...] = ()
-    partition: Partition | None = None
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
     skipped: Sublayers | None = None
     tree: dict[str, Any] | None = None
+    partition: Partition | None = None
 
 
 class Given(Part, frozen=True):

@@ -15,7 +15,7 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from ssdreal.channel.followers import Followers
 from ssdreal.channel.lifetime import GRACE, end_with_the_parent, give_way, last_words
@@ -26,6 +26,8 @@ from ssdreal.topology import Place
 TURN = 1e-4
 """Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
 as long as a round."""
+
+Passes = Literal["graph", "eager"]
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
@@ -44,6 +46,8 @@ class Hiring:
         Of the weights.
     together
         Whether the other worker is to be in the same process.
+    passes
+        How a GPU is told to compute passes: as a graph each, or operation by operation.
     others
         Where a sharded target's other ranks run.
 
@@ -55,6 +59,7 @@ class Hiring:
     dtype: str
     device: str
     together: bool = False
+    passes: Passes = "graph"
     others: tuple[Place, ...] = ()
 
 
@@ -153,6 +158,23 @@ def _server(hiring: Hiring) -> Any:
     torch.set_num_threads(1)
     share = _share(hiring)
     model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target, share=share)
+    return _on_the_host(hiring, model) if hiring.device == "cpu" else _static(hiring, model)
+
+
+def _static(hiring: Hiring, model: Any) -> Any:
+    from ssdreal.static.server import CAPTURES
+
+    capturing = CAPTURES[hiring.passes]
+    if hiring.role == "draft":
+        from ssdreal.static.draft_server import StaticDraftServer
+
+        return StaticDraftServer(model, capturing)
+    from ssdreal.static.target_server import StaticSelfServer
+
+    return StaticSelfServer(model, capturing)
+
+
+def _on_the_host(hiring: Hiring, model: Any) -> Any:
     if hiring.role == "draft":
         from ssdreal.serving.draft_server import DraftServer
 

@@ -31,8 +31,13 @@ class Cache:
 
     def __init__(self, entries: Tensor, first: int, slots: int) -> None:
         self.entries, self.first, self.slots = entries, first, slots
-        keys, self.values = entries[:, :, first : first + slots].unbind(1)
-        self.keys = keys.view(*keys.shape[:-2], self.head_dim, self.capacity)
+        keys, values = self.whole()
+        self.keys, self.values = (part[:, first : first + slots] for part in (keys, values))
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Return keys and values of all slots there are, not of this cache's alone."""
+        keys, values = self.entries.unbind(1)
+        return keys.view(*keys.shape[:-2], self.head_dim, self.capacity), values
 
     @property
     def capacity(self) -> int:

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.cache import Cache
-from ssdreal.models.decoder import Layer, Pass, compiled, decode, doubled, normed
+from ssdreal.models.decoder import Layer, Pass, compiled, doubled, normed
+from ssdreal.models.device import PLAIN, Around, Kernels, kernels
 from ssdreal.models.linear import FEW, Weight, linear, packed
 from ssdreal.models.recording import Capture
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.models.ways import Layout, Ways, layout
+from ssdreal.models.ways import Layout, Ways, layout, seen
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30
@@ -100,8 +101,8 @@ class Model:
         parts = [self.head, *(part for layer in self.layers for part in layer)]
         lacking = any(isinstance(part, Weight) and part.narrow is None for part in parts)
         self.few = 0 if lacking else FEW
-        # On a GPU TorchScript would fuse operations, at every new shape anew.
-        self.decode = compiled() if self.device.type == "cpu" else decode
+        self.decode = compiled()
+        self.kernels = None if self.device.type == "cpu" else kernels(self.device)
 
     @property
     def device(self) -> torch.device:
@@ -163,13 +164,15 @@ class Model:
 
         """
         width = tokens.shape[1]
+        if self.kernels is not None:
+            parts = self.kernels if logits else PLAIN
+            return self._by_kernels(parts, cache, tokens, positions, at, mask, extent, logits)
         rows = mask.found if isinstance(mask, Ways) else _padded(mask, (*tokens.shape, extent))
-        block = [part.to(self.device) for part in (tokens, positions, at, rows)]
+        block = [tokens, positions, at, rows]
         tokens, positions, at, rows = block if tokens.numel() <= self.few else _widened(block)
         laid = None
         if isinstance(mask, Ways):
-            ways = Ways(mask.tokens.to(self.device), rows, mask.first.to(self.device))
-            laid = layout(ways, at)
+            laid = layout(mask._replace(found=rows), at)
             rows = chain_mask(laid.there.flatten(0, 1), extent + -extent % GRAIN)
         hidden = self._decoded(cache, tokens, positions, at, rows, laid)
         if not logits:
@@ -186,6 +189,40 @@ class Model:
 
         """
         return linear(normed(hidden, self.norm, self.epsilon), self.head, None)
+
+    def _by_kernels(
+        self,
+        parts: Kernels,
+        cache: Cache,
+        tokens: Tensor,
+        positions: Tensor,
+        at: Tensor,
+        mask: Tensor | Ways,
+        extent: int,
+        logits: bool,
+    ) -> Tensor | None:
+        """Do what `forward` does where operations are few because they are compiled together.
+
+        A tree's tokens share the cache's own layout here: sums are grouped otherwise than a
+        chain's, so near ties may be decided otherwise.
+        """
+        rows = seen(mask, at, extent) if isinstance(mask, Ways) else mask
+        assert rows.shape == (*tokens.shape, extent), "the mask must say what each token sees"
+        block = [part.to(self.device) for part in (tokens, positions, at, rows)]
+        tokens, positions, at, rows = block
+        rotation = torch.view_as_real(self.rotation)
+        hidden, cosines, sines = parts.begun(tokens, positions, self.embedding, rotation)
+        slots = torch.arange(cache.first, cache.first + cache.slots, device=self.device)
+        visible = rows[:, None, :, None]
+        here = Around(
+            slots[:, None], at, cosines, sines, visible, cache.first, self.heads, self.epsilon
+        )
+        more = torch.zeros_like(hidden)
+        for layer, keys, values in zip(self.layers, *cache.whole(), strict=True):
+            hidden, more = parts.through(hidden, more, keys, values, layer, here)
+        if not logits:
+            return None
+        return parts.ended(hidden, more, self.norm, self.head.wide, self.epsilon)
 
     def _decoded(
         self,

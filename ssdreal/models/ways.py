@@ -128,3 +128,32 @@ def _to_leaves(parents: Sequence[int]) -> list[list[int]]:
         ways.append([*ways[parent + 1], len(ways)])
     inner = {parent + 1 for parent in parents}
     return [way for node, way in enumerate(ways) if node not in inner]
+
+
+def seen(ways: Ways, at: Tensor, extent: int) -> Tensor:
+    """Return which entries each token of trees sees: the text, and its own way up to itself.
+
+    Parameters
+    ----------
+    ways
+        The trees.
+    at
+        (slots, N): the entries of the tokens.
+    extent
+        Entries that attention reads.
+
+    Returns
+    -------
+    Tensor
+        (slots, N, extent), bool.
+
+    """
+    places = ways.tokens.shape[2]
+    way, place = ways.found // places, ways.found % places
+    slots = torch.arange(len(at), device=at.device)[:, None]
+    on_way = ways.tokens[slots, way]  # (slots, N, places)
+    last = on_way.gather(2, place[..., None])
+    upward = torch.where(torch.arange(places, device=at.device) <= place[..., None], on_way, last)
+    entries = at[slots[..., None], upward]
+    text = torch.arange(extent, device=at.device) < ways.first[:, None, None]
+    return text.expand(*at.shape, extent).scatter(2, entries, value=True)

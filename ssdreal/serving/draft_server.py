@@ -47,7 +47,7 @@ class DraftServer(Server):
         """Return a chain a row, drafted token by token; rows that have ended take no more part."""
         if self.tree is not None:
             return self._speculate_trees(_pruned(self.tree, command.nodes), command)
-        chains = [_Growing(line) for line in command.lines]
+        chains = [Growing(line) for line in command.lines]
         for step in range(command.stopping.limit):
             growing = [chain for chain in chains if not command.stopping.ends(chain.confidences)]
             if not growing:
@@ -117,24 +117,24 @@ class DraftServer(Server):
 
         return median_seconds(work)
 
-    def _draft(self, chains: Sequence["_Growing"], step: int) -> None:
+    def _draft(self, chains: Sequence["Growing"], step: int) -> None:
         """Draft one token a chain."""
         logits = self._last_logits(chains)
         where = [(chain.line.seq, len(chain.text)) for chain in chains]
         tokens, confident, rows = self.drafter.choose(logits, where, step)
         for at, chain in enumerate(chains):
-            chain.text.append(int(tokens[at]))
-            chain.confidences.append(float(confident[at]))
+            chain.take(int(tokens[at]), float(confident[at]))
             if rows is not None:
                 self._write(Place(CHAINS, chain.line.slot, 0), step, rows[at])
 
-    def _last_logits(self, chains: Sequence["_Growing"]) -> Logits:
+    def _last_logits(self, chains: Sequence["Growing"]) -> Logits:
         found = self.reader.read(
             {chain.line.slot: (chain.text, len(chain.text) - 1) for chain in chains}
         )
         return np.concatenate([found[chain.line.slot] for chain in chains])
 
     def _branches(self, command: Grow) -> Tree:
+        """Return the tree that is to be grown."""
         if self.tree is None:
             return Tree(self.reader, self.drafter, command)
         return Grove(self.reader, self.drafter, command, _pruned(self.tree, command.nodes))
@@ -184,7 +184,7 @@ def _pruned(tree: TokenTree, nodes: int | None) -> TokenTree:
     return tree if nodes is None else tree.at_most(nodes)
 
 
-class _Growing:
+class Growing:
     """A row's text while the draft continues it."""
 
     def __init__(self, line: Line) -> None:
@@ -192,7 +192,13 @@ class _Growing:
         self.text = list(line.tokens)
         self.confidences: list[float] = []
 
+    def take(self, token: int, confidence: float) -> None:
+        """Go on with a token."""
+        self.text.append(token)
+        self.confidences.append(confidence)
+
     def result(self, place: Place | None) -> Chain:
+        """Return what was drafted."""
         drafted = tuple(self.text[len(self.line.tokens) :])
         return Chain(drafted, tuple(self.confidences), place)
 

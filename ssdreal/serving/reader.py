@@ -54,7 +54,7 @@ class Reader:
         What it computes is forgotten, and so is what it may write over.
         """
         for slot, text in texts.items():
-            self.texts[slot] = self.texts[slot][: self._known(slot, text[:-1])]
+            self.texts[slot] = self.texts[slot][: self.known(slot, text[:-1])]
         own = self.model, self.fixed, self.texts
         self.model, self.fixed, self.texts = model, False, list(self.texts)
         try:
@@ -91,9 +91,7 @@ class Reader:
             For each slot the logits after each token from that place on, (tokens, head rows).
 
         """
-        starts = {
-            slot: min(self._known(slot, text), first) for slot, (text, first) in texts.items()
-        }
+        starts = {slot: min(self.known(slot, text), first) for slot, (text, first) in texts.items()}
         width = width or max(len(text) - starts[slot] for slot, (text, _) in texts.items())
         found: dict[int, list[Logits]] = {slot: [] for slot in texts}
         while any(starts[slot] < len(text) for slot, (text, _) in texts.items()):
@@ -184,7 +182,7 @@ class Reader:
         """
         return self._pass(tokens, positions, at, sees.shape[-1], mask=torch.from_numpy(sees))
 
-    def _known(self, slot: int, text: Sequence[int]) -> int:
+    def known(self, slot: int, text: Sequence[int]) -> int:
         """Count the tokens at the start of `text` that the slot's cache holds already."""
         held, text = self.texts[slot], list(text)
         same = min(len(held), len(text))

@@ -67,10 +67,10 @@ class Server:
             return None
         self.last = number
         began = perf_counter_ns()
-        before = 0 if isinstance(command, Begin) else self.reader.spent
+        before = 0 if isinstance(command, Begin) else self.spent
         with self.timing(command.stamp.number):
             value = getattr(self, type(command).__name__.lower())(command)
-        return Done(command.stamp, value, began, perf_counter_ns(), self.reader.spent - before)
+        return Done(command.stamp, value, began, perf_counter_ns(), self.spent - before)
 
     def begin(self, command: Begin) -> Paces:
         """Get ready for a run, warm up, and return what passes take."""
@@ -79,12 +79,21 @@ class Server:
         if self.pages is not None:
             self.pages.close()
         self.pages = self._opened(command.pages) if command.pages else None
-        self.reader = Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
+        self.reader = self.reading(command)
         self.shape = command
         self.tree = None if command.tree is None else build(TokenTree, command.tree, "tree")
         self.prepare(command)
         handle = getattr(self.pages, "handle", b"")
         return replace(self.warm_up(command), given=given, handle=handle)
+
+    def reading(self, command: Begin) -> Reader:
+        """Return a reader with fresh caches."""
+        return Reader(self.model, command.slots, command.capacity, fixed=self.fixed)
+
+    @property
+    def spent(self) -> int:
+        """Nanoseconds spent in passes of the model so far."""
+        return self.reader.spent
 
     def clock(self, command: Clock) -> Times:  # noqa: ARG002 - it says nothing more
         """Tell when commands ran by the device's clock; the host's own work is timed as it is."""

@@ -177,14 +177,3 @@ def cuda_capture(stream: cuda.Stream, pool: Any) -> Capture:
         return graph.replay
 
     return capture
-
-
-def capture_here() -> Capture:
-    """Return a capture on whatever stream is the calling thread's own, one memory to each."""
-    pools: dict[cuda.Stream, Any] = {}
-
-    def capture(work: Callable[[], None]) -> Callable[[], None]:
-        stream = cuda.current_stream()
-        return cuda_capture(stream, pools.setdefault(stream, cuda.graph_pool_handle()))(work)
-
-    return capture

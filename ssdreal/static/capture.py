@@ -1,0 +1,128 @@
+"""How a pass over static buffers becomes something that can be replayed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter_ns
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Work = Callable[[], None]
+"""What a pass does: it reads and writes buffers that stay where they are."""
+
+Capture = Callable[[Work], Work]
+"""Makes work replayable. It may carry the work out, as often as it likes, before it returns."""
+
+
+def directly(work: Work) -> Work:
+    """Return the work as it is: each replay runs its Python."""
+    return work
+
+
+@dataclass
+class Lane:
+    """Where one model's passes run: they are captured, replayed and waited for here.
+
+    Attributes
+    ----------
+    device
+        Of all buffers.
+    how
+        Captures.
+    captures, replays, fetches
+        Passes captured, replays begun, and copies from the device to the host so far.
+    spent
+        Nanoseconds spent beginning passes and waiting for them.
+
+    """
+
+    device: torch.device
+    how: Capture = directly
+    captures: int = 0
+    replays: int = 0
+    fetches: int = 0
+    spent: int = 0
+
+    def capture(self, work: Work) -> Work:
+        """Return the replay of a pass."""
+        self.captures += 1
+        replay = self.how(torch.inference_mode()(work))
+
+        def counted() -> None:
+            self.replays += 1
+            with self._timed():
+                replay()
+
+        return counted
+
+    def wait(self) -> None:
+        """Wait until the device has done all that this thread asked of it."""
+        if self.device.type == "cuda":
+            with self._timed():
+                torch.cuda.current_stream(self.device).synchronize()
+
+    def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return memory of the host that the device copies from and to without a detour."""
+        return torch.zeros(shape, dtype=dtype, pin_memory=self.device.type == "cuda")
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = perf_counter_ns()
+        yield
+        self.spent += perf_counter_ns() - began
+
+
+class Inputs:
+    """Named whole numbers that a pass reads; one copy brings them all to the device.
+
+    What was sent before must have been waited for when they are changed: every command ends so.
+
+    Attributes
+    ----------
+    numbers
+        By name, to be set on the host.
+    tensors
+        By name, as the device has them.
+
+    """
+
+    def __init__(self, lane: Lane, **shapes: tuple[int, ...]) -> None:
+        sizes = [int(np.prod(shape)) for shape in shapes.values()]
+        self._host = lane.host((sum(sizes),), torch.int64)
+        self._device = torch.zeros_like(self._host, device=lane.device)
+        self.numbers: dict[str, NDArray[np.int64]] = {}
+        self.tensors: dict[str, Tensor] = {}
+        parts = torch.split(self._host, sizes), torch.split(self._device, sizes)
+        for (name, shape), host, device in zip(shapes.items(), *parts, strict=True):
+            self.numbers[name] = host.view(shape).numpy()
+            self.tensors[name] = device.view(shape)
+
+    def send(self) -> None:
+        """Copy them to the device, behind all that was asked of it."""
+        self._device.copy_(self._host, non_blocking=True)
+
+
+class Output:
+    """Numbers that passes write for the host, float64: whole ones are exact up to 2^53.
+
+    Attributes
+    ----------
+    tensor
+        As the device has them.
+
+    """
+
+    def __init__(self, lane: Lane, shape: tuple[int, ...]) -> None:
+        self.lane = lane
+        self._host = lane.host(shape, torch.float64)
+        self.tensor = torch.zeros_like(self._host, device=lane.device)
+
+    def fetch(self) -> NDArray[np.float64]:
+        """Return them once the device is done: a view, good until the next time."""
+        self._host.copy_(self.tensor, non_blocking=True)
+        self.lane.wait()
+        self.lane.fetches += 1
+        return self._host.numpy()

@@ -1,0 +1,187 @@
+"""The draft's side, static: chains, candidates and trees without a trip to the host in between.
+
+A chain or a tree is copied to the host once, when it is whole. Only a rule that looks at
+confidences asks for them after every step: a step takes longer than a copy, so it is not worth
+drafting tokens that may be dropped. Between a tree's steps the host looks for a `Stop`, so it waits
+for each; branches that are dropped keep their columns, since a pass over a few less takes as long.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssdreal.channel.messages import (
+    Begin,
+    Branches,
+    Candidates,
+    Chains,
+    Fork,
+    Forks,
+    Grow,
+    Paces,
+    Speculate,
+)
+from ssdreal.channel.pages import CHAINS
+from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing
+from ssdreal.serving.server import median_seconds
+from ssdreal.static import growth
+from ssdreal.static.capture import Output, Work
+from ssdreal.static.drafter import DeviceDrafter
+from ssdreal.static.growth import STEPS
+from ssdreal.static.passes import Block
+from ssdreal.static.server import StaticServer, tensor_of
+from ssdreal.static.tree import StaticTree
+
+
+class StaticDraftServer(StaticServer, DraftServer):
+    """Drafts."""
+
+    def made(self) -> tuple[str, ...]:
+        """Return the names of what is made for each run."""
+        return (*super().made(), "choosing", "chains", "glue", "ranking", "growths")
+
+    def prepare(self, command: Begin) -> None:
+        """Capture all passes."""
+        super().prepare(command)
+        decoding, ids, most = command.decoding, self.model.ids, command.lookahead + 1
+        self.rows = self.noise(command, max(2 * most, STEPS))
+        device, pages = self.lane.device, tensor_of(self.pages)
+        self.choosing = DeviceDrafter(decoding, command.seed, ids, self.rows, device)
+        # After a verify two tokens are new where all were accepted, else one.
+        widths = sorted({min(2, most), most})
+        self.chains = growth.Chains(self.reader, self.choosing, widths, pages)
+        columns = self.reader.logits.tensor.shape[-1]
+        count = min(command.candidates + 1, columns)
+        self.ranking = Output(self.lane, (2, command.slots, most, count))
+        self.glue = Block(self.reader, most, self._rank)
+        fewer = {few for few in WARM_UP_BRANCHES if few < command.branches}
+        self.growths = [
+            growth.Branches(self.reader, self.choosing, width, pages)
+            for width in sorted(fewer | {command.branches})
+        ]
+
+    def speculate(self, command: Speculate) -> Chains:
+        """Return a chain a row, fed with its own tokens on the device."""
+        chains = [Growing(line) for line in command.lines]
+        stopping = command.stopping
+        for step in range(stopping.limit):
+            if step % STEPS == 0:
+                self._need_noise(chains, step, min(STEPS, stopping.limit - step))
+            if step:
+                self.chains.replay()
+            else:
+                self._begin(chains)
+            last = step == stopping.limit - 1
+            if stopping.early or last or step % STEPS == STEPS - 1:
+                self._collect(chains, command, step + 1)
+                if all(stopping.ends(chain.confidences) for chain in chains):
+                    break
+        return Chains(tuple(chain.result(self._place(chain.line.slot)) for chain in chains))
+
+    def fork(self, command: Fork) -> Forks:
+        """Return the candidates after every node of a block a row (the "glue" pass)."""
+        self._read_blocks(command)
+        ids, beliefs = self.ranking.fetch()
+        found = []
+        for line, block in zip(command.lines, command.blocks, strict=True):
+            nodes = slice(len(block) + 1)
+            row = ids[line.slot, nodes].astype(np.int64), beliefs[line.slot, nodes]
+            found.append(without(*row, (*block, None), self.shape.candidates))
+        return Forks(tuple(found))
+
+    def grow(self, command: Grow) -> Branches:
+        """Return a branch for every outcome; a `Stop` may change that on the way."""
+        if self.rows is not None:
+            most = self.shape.lookahead + command.stopping.limit + 1
+            wanted = {line.slot: (line.seq, len(line.tokens) + 1, most) for line in command.lines}
+            self.rows.need(wanted)
+        return super().grow(command)
+
+    def _branches(self, command: Grow) -> StaticTree:
+        """Return the tree that is to be grown, in the narrowest passes that hold it."""
+        most = max(map(len, command.outcomes))
+        grown = next(one for one in self.growths if one.width >= most)
+        return StaticTree(self.reader, self.drafter, command, grown)
+
+    def warm_up(self, command: Begin) -> Paces:
+        """Return the seconds of a step, of the glue pass, and of tree steps by branches."""
+
+        def seconds(tokens: int, replay: Work) -> tuple[int, float]:
+            def work() -> None:
+                replay()
+                self.lane.wait()
+
+            return command.slots * tokens, median_seconds(work)
+
+        found = {
+            "step": (seconds(1, self.chains.replay),),
+            "glue": (seconds(self.glue.width, self.glue.replay),),
+            "tree": tuple(seconds(one.width, one.replay) for one in self.growths),
+        }
+        return Paces(found)
+
+    def _begin(self, chains: Sequence[Growing]) -> None:
+        """Read what is new of the texts, and draft the first token of each."""
+        reader = self.reader
+        texts = {chain.line.slot: chain.line.tokens for chain in chains}
+        known = {slot: reader.known(slot, text[:-1]) for slot, text in texts.items()}
+        new = max(len(text) - known[slot] for slot, text in texts.items())
+        first = next((one for one in self.chains.first if one.width >= new), self.chains.first[-1])
+        starts = {slot: max(len(text) - first.width, known[slot]) for slot, text in texts.items()}
+        numbers = first.inputs.numbers
+        numbers["active"][:], numbers["page"][:] = 0, CHAINS
+        for chain in chains:
+            slot = chain.line.slot
+            numbers["active"][slot], numbers["sequences"][slot] = 1, chain.line.seq
+            numbers["last"][slot] = len(chain.line.tokens) - 1 - starts[slot]
+        first.read(texts, starts)
+
+    def _collect(self, chains: Sequence[Growing], command: Speculate, steps: int) -> None:
+        """Give chains the tokens of all steps so far, unless they end before."""
+        tokens, sure = self.chains.history.fetch()
+        for chain in chains:
+            for step in range(len(chain.confidences), steps):
+                if command.stopping.ends(chain.confidences):
+                    break
+                column = chain.line.slot, 0, step % STEPS
+                chain.take(int(tokens[column]), float(sure[column]))
+            self.reader.texts[chain.line.slot] = chain.text[:-1]
+
+    def _need_noise(self, chains: Sequence[Growing], step: int, steps: int) -> None:
+        if self.rows is not None:
+            lines = [chain.line for chain in chains]
+            self.rows.need({one.slot: (one.seq, len(one.tokens) + step, steps) for one in lines})
+
+    def _read_blocks(self, command: Fork | Grow) -> None:
+        lines = command.lines
+        texts = {
+            line.slot: (*line.tokens, *block)
+            for line, block in zip(lines, command.blocks, strict=True)
+        }
+        if self.rows is not None:
+            width = self.glue.width
+            self.rows.need({line.slot: (line.seq, len(line.tokens), width) for line in lines})
+        self.glue.read(texts, {line.slot: len(line.tokens) - 1 for line in lines})
+
+    def _rank(self, logits: Tensor, positions: Tensor, _: object) -> None:
+        count = self.ranking.tensor.shape[-1]
+        ids, beliefs = self.choosing.candidates(logits, positions + 1, count)
+        self.ranking.tensor.copy_(torch.stack((ids.double(), beliefs.double())))
+
+
+def without(
+    ids: NDArray[Any], beliefs: NDArray[Any], sent: Sequence[int | None], count: int
+) -> Candidates:
+    """Return the candidates after every node, the token sent there left out."""
+    kept = [row != (-1 if token is None else token) for row, token in zip(ids, sent, strict=True)]
+    count = min(count, *(int(row.sum()) for row in kept))
+
+    def table(values: NDArray[Any]) -> tuple[tuple[Any, ...], ...]:
+        rows = zip(values, kept, strict=True)
+        return tuple(tuple(row[keep][:count].tolist()) for row, keep in rows)
+
+    return Candidates(table(ids), table(beliefs))

@@ -1,0 +1,145 @@
+"""How a draft chooses tokens and ranks candidates on the device; see `ssdreal.serving.drafter`."""
+
+import torch
+from torch import Tensor
+
+from ssdreal.models.fused import fused
+from ssdreal.serving.sampling import Decoding
+from ssdreal.static.gumbel_rows import GumbelRows
+from ssdreal.static.noise import uniforms
+from ssdreal.static.sampler import best, held_back, probabilities, samples, softmax, top
+from ssdsim.noise import ROLES
+
+
+class Scores:
+    """What ranks tokens on the device; draft and target share it.
+
+    Parameters
+    ----------
+    decoding
+        How tokens are sampled.
+    rows
+        Noise of the positions that passes meet; None where the coupling has no use for it.
+
+    """
+
+    def __init__(self, decoding: Decoding, rows: GumbelRows | None, device: torch.device) -> None:
+        self.decoding, self.rows = decoding, rows
+        # As a tensor: to divide by a number is to multiply with its reciprocal on a GPU.
+        self.temperature = torch.tensor(decoding.temperature, device=device)
+        self.probabilities = fused(probabilities, device)
+
+    def of(self, logits: Tensor, positions: Tensor) -> Tensor:
+        """Return the scores of tokens at positions (slots, N), (slots, N, columns) float32."""
+        if self.rows is None:
+            return logits
+        scores = (
+            torch.log(self.probabilities(logits, self.decoding)).float()
+            if self.decoding.truncates
+            else logits / self.temperature
+        )
+        return scores + self.rows.of(positions)
+
+
+class DeviceDrafter:
+    """Chooses tokens from a draft's logits, and ranks candidates.
+
+    Parameters
+    ----------
+    decoding, seed
+        Of the run.
+    ids
+        The token ids that columns of logits stand for, ascending; None: all of them.
+    rows
+        See `Scores`.
+
+    """
+
+    def __init__(
+        self,
+        decoding: Decoding,
+        seed: int,
+        ids: Tensor | None,
+        rows: GumbelRows | None,
+        device: torch.device,
+    ) -> None:
+        self.decoding, self.seed, self.ids = decoding, seed, ids
+        self.scores = Scores(decoding, rows, device)
+        self.uniforms, self.drawn = fused(uniforms, device), fused(drawn, device)
+        self.chosen, self.ranked = fused(chosen, device), fused(ranked, device)
+
+    def choose(
+        self, logits: Tensor, sequences: Tensor, positions: Tensor, step: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Draft a token after each of these.
+
+        Parameters
+        ----------
+        logits
+            (slots, N, columns).
+        sequences, positions
+            (slots, 1) and (slots, N): addresses of the tokens to be drafted.
+        step
+            How many tokens their chains have so far.
+
+        Returns
+        -------
+        tuple
+            Token ids (slots, N), the draft's probability of each, and what they were sampled
+            from, (slots, N, columns); None where sampling leaves nothing to chance.
+
+        """
+        if not self.decoding.needs_probabilities:
+            columns, sure = self.chosen(self.scores.of(logits, positions))
+            return self.named(columns), sure, None
+        luck = self.uniforms(self.seed, sequences, positions, ROLES["propose"], step)
+        columns, sure, sends = self.drawn(logits, luck, self.decoding)
+        return self.named(columns), sure, sends
+
+    def candidates(self, logits: Tensor, positions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Return ids and probabilities of the `count` best tokens, (slots, N, count), best first.
+
+        Parameters
+        ----------
+        logits, positions
+            As in `choose`.
+        count
+            1 .. columns.
+
+        """
+        scores = self.scores.of(logits, positions)
+        columns, beliefs = self.ranked(scores, logits, count, self.decoding)
+        return self.named(columns), beliefs
+
+    def named(self, columns: Tensor) -> Tensor:
+        """Return the token ids of columns of the logits."""
+        return columns if self.ids is None else self.ids[columns]
+
+
+def chosen(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the best column of each row, and its probability under the softmax of the scores."""
+    sums = torch.exp(scores - scores.amax(-1, keepdim=True)).sum(-1, dtype=torch.float64)
+    return best(scores), 1.0 / sums
+
+
+def drawn(logits: Tensor, luck: Tensor, decoding: Decoding) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a sampled column a row, its probability before Saguaro's scaling, and all weights."""
+    q = quick_probabilities(logits, decoding)
+    sends = held_back(q, decoding)
+    columns = samples(sends, luck)
+    return columns, q.gather(-1, columns[..., None])[..., 0].double(), sends
+
+
+def ranked(scores: Tensor, logits: Tensor, count: int, decoding: Decoding) -> tuple[Tensor, Tensor]:
+    """Return the best columns of each row, best first, and how likely the draft holds each."""
+    columns = top(scores, count)
+    maximal = decoding.needs_probabilities
+    belief = quick_probabilities(logits, decoding) if maximal else softmax(scores)
+    return columns, belief.gather(-1, columns)
+
+
+def quick_probabilities(logits: Tensor, decoding: Decoding) -> Tensor:
+    """Return what a draft samples from, float32: it may be wrong, but not slow."""
+    if decoding.truncates:
+        return probabilities(logits, decoding).float()
+    return softmax(logits / decoding.temperature)

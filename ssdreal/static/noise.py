@@ -1,0 +1,111 @@
+"""`ssdsim.noise` in tensors: the same numbers at the same addresses, on any device.
+
+Philox multiplies unsigned 64-bit words. Devices have signed ones, which wrap alike; the upper half
+of a product is put together from 32-bit halves.
+"""
+
+import torch
+from torch import Tensor
+
+from ssdsim.noise import ROLES
+
+WORDS = 4  # that a counter value gives
+ROUNDS = 10
+MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
+BUMPS = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
+HALF = 0xFFFFFFFF
+Words = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def uniforms(
+    seed: int, sequences: Tensor, positions: Tensor, role: Tensor | int, sibling: Tensor | int = 0
+) -> Tensor:
+    """Return the number in (0, 1) of each address; see `ssdsim.noise.Noise.uniform`.
+
+    Parameters
+    ----------
+    seed
+        Of the run.
+    sequences, positions, role, sibling
+        int64, broadcast together; roles by their numbers in `ssdsim.noise.ROLES`.
+
+    Returns
+    -------
+    Tensor
+        float64, of the shape that all make together.
+
+    """
+    zero = torch.zeros_like(positions + sequences)
+    counter = positions + 1 + zero, zero + sibling, zero + role, zero
+    return _uniform(philox(seed, sequences, counter)[0])
+
+
+def gumbel(seed: int, sequences: Tensor, positions: Tensor, size: int) -> Tensor:
+    """Return standard Gumbel noise for `size` token ids at each address; see `Noise.gumbel`.
+
+    Parameters
+    ----------
+    seed
+        Of the run.
+    sequences, positions
+        int64, broadcast together to any shape.
+    size
+        V, token ids.
+
+    Returns
+    -------
+    Tensor
+        (..., V) float32.
+
+    """
+    # numpy's generator counts before it gives words, the first time too.
+    blocks = 1 + torch.arange(-(-size // WORDS), device=positions.device)
+    zero = torch.zeros_like((positions + sequences)[..., None] + blocks)
+    counter = blocks + zero, positions[..., None] + zero, zero + ROLES["gumbel"], zero
+    words = torch.stack(philox(seed, sequences[..., None], counter), dim=-1).flatten(-2)
+    return (-torch.log(-torch.log(_uniform(words[..., :size])))).float()
+
+
+def philox(seed: int, sequences: Tensor, counter: Words) -> Words:
+    """Return the four words of Philox 4x64-10 (Salmon et al. 2011) at these counter values.
+
+    Parameters
+    ----------
+    seed, sequences
+        The key.
+    counter
+        int64 each, for unsigned numbers.
+
+    """
+    c0, c1, c2, c3 = counter
+    for step in range(ROUNDS):
+        high0, low0 = _product(MULTIPLIERS[0], c0)
+        high1, low1 = _product(MULTIPLIERS[1], c2)
+        k0, k1 = _signed(seed + step * BUMPS[0]), sequences + _signed(step * BUMPS[1])
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+    return c0, c1, c2, c3
+
+
+def _product(factor: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the upper and the lower 64 bits of a product of unsigned numbers."""
+    high, low = factor >> 32, factor & HALF
+    x_high, x_low = (x >> 32) & HALF, x & HALF
+    middle = x_high * low + _upper(x_low * low)
+    other = x_low * high + (middle & HALF)
+    return x_high * high + _upper(middle) + _upper(other), x * _signed(factor)
+
+
+def _upper(x: Tensor) -> Tensor:
+    """Shift an unsigned number by 32 bits."""
+    return (x >> 32) & HALF
+
+
+def _uniform(bits: Tensor) -> Tensor:
+    upper = (bits >> 12) & ((1 << 52) - 1)
+    return (upper.double() + 0.5) * 2.0**-52
+
+
+def _signed(number: int) -> int:
+    """Return the signed 64-bit number of the same bits."""
+    number %= 1 << 64
+    return number - (1 << 64 if number >> 63 else 0)

@@ -1,0 +1,136 @@
+"""Passes at fixed shapes over static buffers.
+
+Every pass attends to the whole capacity: a pass then has one shape wherever in the text it is, so
+the target's logits are the same bit by bit, and few passes have to be captured. What a cache holds
+is far less to read than the weights, unless many long sequences run side by side.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssdreal.models.model import Model, chain_mask
+from ssdreal.serving.reader import Reader
+from ssdreal.serving.sampling import Logits
+from ssdreal.static.capture import Inputs, Lane, Output
+
+Use = Callable[[Tensor, Tensor, Mapping[str, Tensor]], None]
+"""Takes a pass's logits (slots, N, head rows), its tokens' positions (slots, N), and its inputs."""
+
+
+class StaticReader(Reader):
+    """A reader whose passes over texts have one width, and are captured.
+
+    Prompts are read as they come, each in one pass of its own length.
+
+    Parameters
+    ----------
+    model, slots, capacity
+        See `Reader`.
+    lane
+        Where passes run.
+    width
+        Tokens of a row in the passes that it reads texts with.
+
+    """
+
+    def __init__(self, model: Model, slots: int, capacity: int, lane: Lane, width: int) -> None:
+        super().__init__(model, slots, capacity, fixed=True)
+        self.lane, self.width, self.own = lane, width, model
+        rows = model.vocabulary if model.ids is None else len(model.ids)
+        self.logits = Output(lane, (slots, width, rows))
+        self.block = Block(self, width, lambda logits, *_: self._keep(logits))
+
+    @property
+    def slots(self) -> int:
+        """Texts side by side."""
+        return len(self.texts)
+
+    def forward(self, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor) -> Tensor:
+        """Return the logits of a pass, as `Model.forward` does, all on the device."""
+        logits = self.own.forward(self.cache, tokens, positions, at, mask, self.capacity)
+        assert logits is not None
+        return logits
+
+    def catch_up(self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int]) -> None:
+        """Read each text up to its start, where that is not known. It hardly ever happens."""
+        behind = {
+            slot: (text[: starts[slot]], starts[slot] - 1)
+            for slot, text in texts.items()
+            if self.known(slot, text) < starts[slot]
+        }
+        if behind:
+            self.read(behind, self.width)
+
+    def _keep(self, logits: Tensor) -> None:
+        self.logits.tensor.copy_(logits)
+
+    def _pass(
+        self,
+        tokens: NDArray[np.int64],
+        positions: NDArray[np.int64],
+        at: NDArray[np.int64],
+        extent: int,
+        mask: Tensor | None = None,
+        alone: int | None = None,
+    ) -> Logits:
+        ordinary = mask is None and alone is None and tokens.shape[1] == self.width
+        if self.model is not self.own or not ordinary:
+            return super()._pass(tokens, positions, at, extent, mask, alone)
+        self.block.run(tokens, at[:, 0])
+        return self.logits.fetch().astype(np.float32)
+
+
+class Block:
+    """A captured pass over the next `width` tokens of every text, and what is made of its logits.
+
+    Parameters
+    ----------
+    reader
+        Whose texts they are.
+    width
+        Tokens of a row.
+    use
+        Takes the logits, on the device, as a part of the pass.
+    shapes
+        Of more numbers that `use` reads: see `inputs`.
+
+    """
+
+    def __init__(
+        self, reader: StaticReader, width: int, use: Use, **shapes: tuple[int, ...]
+    ) -> None:
+        self.reader, self.width, self.use = reader, width, use
+        slots = reader.slots
+        self.columns = torch.arange(width, device=reader.lane.device)
+        self.inputs = Inputs(reader.lane, tokens=(slots, width), begin=(slots, 1), **shapes)
+        self.replay = reader.lane.capture(self._work)
+
+    def read(self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int]) -> None:
+        """Make slots hold these texts; compute what is behind `starts`, or more if it must be."""
+        self.reader.catch_up(texts, starts)
+        tokens = np.zeros((self.reader.slots, self.width), np.int64)
+        # A slot without a text has its junk behind what it holds.
+        begin = np.array([len(text) for text in self.reader.texts])
+        for slot, text in texts.items():
+            new = text[starts[slot] :]
+            tokens[slot, : len(new)], begin[slot] = new, starts[slot]
+            self.reader.texts[slot] = list(text)
+        self.run(tokens, begin)
+
+    def run(self, tokens: NDArray[np.int64], begin: NDArray[np.int64]) -> None:
+        """Begin a pass over tokens (slots, width) at the entries from `begin` (slots,) on."""
+        self.inputs.numbers["tokens"][:] = tokens
+        self.inputs.numbers["begin"][:, 0] = begin
+        self.inputs.send()
+        self.replay()
+
+    def _work(self) -> None:
+        given = self.inputs.tensors
+        last = self.reader.capacity - 1
+        at = (given["begin"] + self.columns).clamp(max=last)
+        mask = chain_mask(at, last + 1)
+        self.use(self.reader.forward(given["tokens"], at, at, mask), at, given)

@@ -1,0 +1,89 @@
+"""What static servers have in common: a lane, and what is made on it for a run."""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssdreal.channel.messages import Begin, Paces, Prefill
+from ssdreal.models.model import Model
+from ssdreal.serving.server import Server
+from ssdreal.static.capture import Capture, Lane, directly
+from ssdreal.static.gumbel_rows import GumbelRows
+from ssdreal.static.passes import StaticReader
+
+
+class StaticServer(Server):
+    """One model at work, its passes captured.
+
+    All of them are captured when a run begins. What is narrower is padded, and a text of which more
+    is new is read in several passes, so that no shape comes up later.
+
+    Parameters
+    ----------
+    model
+        The model.
+    capturing
+        Says how passes are made replayable; asked when the run's stream is the current one.
+
+    """
+
+    reader: StaticReader
+
+    def __init__(self, model: Model, capturing: Callable[[], Capture]) -> None:
+        super().__init__(model)
+        self.capturing = capturing
+
+    def begin(self, command: Begin) -> Paces:
+        """Let go of an earlier run's buffers, and get ready for this one."""
+        for name in self.made():
+            self.__dict__.pop(name, None)
+        gc.collect()  # passes and what they are for know each other
+        return super().begin(command)
+
+    def made(self) -> tuple[str, ...]:
+        """Return the names of what is made for each run."""
+        return ("reader", "lane", "rows")
+
+    def reading(self, command: Begin) -> StaticReader:
+        """Return a reader with fresh caches, on a lane of its own."""
+        self.lane = Lane(self.model.device, self.capturing())
+        width = command.width if self.fixed else command.lookahead + 1
+        return StaticReader(self.model, command.slots, command.capacity, self.lane, width)
+
+    def prefill(self, command: Prefill) -> None:
+        """Read the prompts, and wait until that is done."""
+        super().prefill(command)
+        self.lane.wait()
+
+    @property
+    def spent(self) -> int:
+        """Nanoseconds spent in passes so far, and in what they decide on the device."""
+        return self.reader.spent + self.lane.spent
+
+    def noise(self, command: Begin, span: int) -> GumbelRows | None:
+        """Return the Gumbel noise of `span` positions a slot; None where it has no part."""
+        if not command.decoding.perturbed:
+            return None
+        vocabulary, ids = self.model.vocabulary, self.model.ids
+        return GumbelRows(self.lane, command.seed, vocabulary, ids, command.slots, span)
+
+
+def graphs() -> Capture:
+    """Return what captures CUDA graphs on this thread's stream."""
+    from ssdreal.static.cuda import cuda_capture
+
+    return cuda_capture(torch.cuda.current_stream(), torch.cuda.graph_pool_handle())
+
+
+CAPTURES: dict[str, Callable[[], Capture]] = {"graph": graphs, "eager": lambda: directly}
+"""By what the option `passes` may be."""
+
+
+def tensor_of(pages: Any) -> Tensor | None:
+    """Return pages of probabilities as a tensor over the same memory; None: there are none."""
+    if pages is None:
+        return None
+    return pages.tensor if hasattr(pages, "tensor") else torch.from_numpy(pages.array)
