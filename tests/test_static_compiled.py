@@ -32,7 +32,7 @@ def chains(ids):
 def calls():
     """Yield every function that is fused where there is a GPU, with arguments of it."""
     sequences, positions = torch.tensor([[2], [3]]), torch.tensor([[5, 6], [90, 91]])
-    yield noise.gumbel, (SEED, sequences, positions, V)
+    yield noise.gumbel, (SEED, sequences, positions, noise.blocks(V, torch.device("cpu")), V)
     yield noise.uniforms, (SEED, sequences, positions, ROLES["propose"], torch.tensor([4]))
     yield noise.uniforms, (SEED, sequences[:, 0], positions[:, 0], torch.tensor([2, 3]))
     yield drafter.chosen, (logits(2, 1, V),)
@@ -60,12 +60,16 @@ def check(backend, function, arguments):
         np.testing.assert_allclose(found.numpy(), right.numpy(), rtol=2e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", calls(), ids=lambda case: case[0].__name__)
+@pytest.mark.parametrize("case", list(calls()), ids=lambda case: case[0].__name__)
 def test_it_compiles_whole(case):
     check("aot_eager", *case)
 
 
+# Noise is left out: signed numbers that wrap are undefined in the C++ that is made for a host.
+WITHOUT_NOISE = [case for case in calls() if case[0].__module__ != noise.__name__]
+
+
 @pytest.mark.slow  # it compiles C++
-@pytest.mark.parametrize("case", calls(), ids=lambda case: case[0].__name__)
+@pytest.mark.parametrize("case", WITHOUT_NOISE, ids=lambda case: case[0].__name__)
 def test_what_inductor_makes_of_it_is_the_same(case):
     check("inductor", *case)

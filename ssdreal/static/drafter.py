@@ -6,7 +6,7 @@ from torch import Tensor
 from ssdreal.models.fused import fused
 from ssdreal.serving.sampling import Decoding
 from ssdreal.static.gumbel_rows import GumbelRows
-from ssdreal.static.noise import uniforms
+from ssdreal.static.noise import fused_uniforms
 from ssdreal.static.sampler import best, held_back, probabilities, samples, softmax, top
 from ssdsim.noise import ROLES
 
@@ -65,7 +65,7 @@ class DeviceDrafter:
     ) -> None:
         self.decoding, self.seed, self.ids = decoding, seed, ids
         self.scores = Scores(decoding, rows, device)
-        self.uniforms, self.drawn = fused(uniforms, device), fused(drawn, device)
+        self.uniforms, self.drawn = fused_uniforms(decoding, seed, device), fused(drawn, device)
         self.chosen, self.ranked = fused(chosen, device), fused(ranked, device)
 
     def choose(

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ssdreal.models.fused import fused
 from ssdreal.static.capture import Inputs, Lane
-from ssdreal.static.noise import gumbel
+from ssdreal.static.noise import blocks, fused_alike, gumbel
 
 AT_ONCE = 8
 """Rows of a slot that a pass makes."""
@@ -43,7 +42,8 @@ class GumbelRows:
         self.held: dict[tuple[int, int], tuple[int, int]] = {}
         shape = (slots, AT_ONCE)
         self.inputs = Inputs(lane, sequences=(slots, 1), positions=shape, rows=shape)
-        self.gumbel = fused(gumbel, lane.device)
+        self.counters = blocks(vocabulary, lane.device)
+        self.gumbel = fused_alike(gumbel, lane.device, *self._arguments())
         self.replay = lane.capture(self._make)
 
     def need(self, wanted: Mapping[int, tuple[int, int, int]]) -> None:
@@ -75,8 +75,13 @@ class GumbelRows:
     def _lacking(self, slot: int, seq: int, positions: range) -> list[int]:
         return [at for at in positions if self.held.get((slot, at % self.span)) != (seq, at)]
 
+    def _arguments(self) -> tuple[int, Tensor, Tensor, Tensor, int]:
+        given = self.inputs.tensors
+        addresses = given["sequences"], given["positions"]
+        return self.seed, *addresses, self.counters, self.vocabulary
+
     def _make(self) -> None:
         given = self.inputs.tensors
-        found = self.gumbel(self.seed, given["sequences"], given["positions"], self.vocabulary)
+        found = self.gumbel(*self._arguments())
         found = found if self.ids is None else found[..., self.ids]
         self.table[self.slots, given["rows"]] = found

@@ -4,9 +4,14 @@ Philox multiplies unsigned 64-bit words. Devices have signed ones, which wrap al
 of a product is put together from 32-bit halves.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from ssdreal.models.fused import fused
+from ssdreal.serving.sampling import Decoding
 from ssdsim.noise import ROLES
 
 WORDS = 4  # that a counter value gives
@@ -14,6 +19,7 @@ ROUNDS = 10
 MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
 BUMPS = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
 HALF = 0xFFFFFFFF
+Numbers = Callable[..., Tensor]
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -40,7 +46,17 @@ def uniforms(
     return _uniform(philox(seed, sequences, counter)[0])
 
 
-def gumbel(seed: int, sequences: Tensor, positions: Tensor, size: int) -> Tensor:
+def blocks(size: int, device: torch.device) -> Tensor:
+    """Return the counter values that `gumbel` needs for so many token ids.
+
+    They come from outside: a compiler that knew where they are from would reckon with them in
+    numbers that do not wrap.
+    """
+    # numpy's generator counts before it gives words, the first time too.
+    return 1 + torch.arange(-(-size // WORDS), device=device)
+
+
+def gumbel(seed: int, sequences: Tensor, positions: Tensor, counters: Tensor, size: int) -> Tensor:
     """Return standard Gumbel noise for `size` token ids at each address; see `Noise.gumbel`.
 
     Parameters
@@ -49,6 +65,8 @@ def gumbel(seed: int, sequences: Tensor, positions: Tensor, size: int) -> Tensor
         Of the run.
     sequences, positions
         int64, broadcast together to any shape.
+    counters
+        See `blocks`.
     size
         V, token ids.
 
@@ -58,12 +76,38 @@ def gumbel(seed: int, sequences: Tensor, positions: Tensor, size: int) -> Tensor
         (..., V) float32.
 
     """
-    # numpy's generator counts before it gives words, the first time too.
-    blocks = 1 + torch.arange(-(-size // WORDS), device=positions.device)
-    zero = torch.zeros_like((positions + sequences)[..., None] + blocks)
-    counter = blocks + zero, positions[..., None] + zero, zero + ROLES["gumbel"], zero
+    zero = torch.zeros_like((positions + sequences)[..., None] + counters)
+    counter = counters + zero, positions[..., None] + zero, zero + ROLES["gumbel"], zero
     words = torch.stack(philox(seed, sequences[..., None], counter), dim=-1).flatten(-2)
     return (-torch.log(-torch.log(_uniform(words[..., :size])))).float()
+
+
+def fused_alike(function: Numbers, device: torch.device, *example: Any) -> Numbers:
+    """Return `fused(function, device)`, or the function where that gives other numbers.
+
+    Whether whole numbers wrap is a compiler's to say: C++ may take it for impossible.
+
+    Parameters
+    ----------
+    function
+        One of the above.
+    device
+        Where its tensors are.
+    example
+        What to try it with.
+
+    """
+    quick = fused(function, device)
+    close = torch.allclose(quick(*example), function(*example), rtol=1e-6, atol=1e-6)
+    return quick if close else function
+
+
+def fused_uniforms(decoding: Decoding, seed: int, device: torch.device) -> Numbers:
+    """Return `uniforms` as this device computes them best, if they are needed."""
+    if not decoding.needs_probabilities:
+        return uniforms
+    some = torch.arange(8, device=device)
+    return fused_alike(uniforms, device, seed, some[:, None], some, 2, some)
 
 
 def philox(seed: int, sequences: Tensor, counter: Words) -> Words:

@@ -9,7 +9,7 @@ from ssdreal.models.fused import fused
 from ssdreal.serving.sampling import Decoding
 from ssdreal.static.drafter import Scores
 from ssdreal.static.gumbel_rows import GumbelRows
-from ssdreal.static.noise import uniforms
+from ssdreal.static.noise import fused_uniforms
 from ssdreal.static.sampler import best, probabilities, samples
 from ssdsim.noise import ROLES
 
@@ -60,7 +60,10 @@ class DeviceVerifier:
     ) -> None:
         self.decoding, self.seed, self.ids = decoding, seed, ids
         self.scores = Scores(decoding, rows, device)
-        self.uniforms, self.probabilities = fused(uniforms, device), fused(probabilities, device)
+        self.uniforms, self.probabilities = (
+            fused_uniforms(decoding, seed, device),
+            fused(probabilities, device),
+        )
         self.tested, self.settled = fused(tested, device), fused(settled, device)
 
     def own(self, logits: Tensor, positions: Tensor) -> Tensor:
