@@ -15,8 +15,8 @@ from torch.nn import functional
 from ssdreal.models.decoder import Layer
 from ssdreal.models.fused import compiled_by, fused
 
-# A score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30
+"""A score that must not count: its exponential is 0, and a row of nothing else is finite."""
 
 
 class Around(NamedTuple):

@@ -11,14 +11,12 @@ from torch.nn import functional
 
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, compiled, doubled, normed
-from ssdreal.models.device import PLAIN, Around, Kernels, kernels
+from ssdreal.models.device import HIDDEN, PLAIN, Around, Kernels, kernels
 from ssdreal.models.linear import FEW, Weight, linear, packed
 from ssdreal.models.recording import Capture
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.ways import Layout, Ways, layout, seen
 
-# Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
-HIDDEN = -1e30
 # oneDNN sums single rows, and odd ends of sums, in another order than the rest. It is faster at
 # four rows than at fewer, too.
 LEAST_ROWS, GRAIN = 4, 16
@@ -79,6 +77,8 @@ class Model:
         A `Layer` each.
     few
         Up to how many rows a pass is narrow: see `Weight`.
+    decode, kernels
+        The layers' arithmetic on a host, and the parts of a pass on any other device.
 
     """
 
