@@ -111,9 +111,7 @@ class Sitting:
     def _hired(self, places: Places) -> AbstractContextManager[Crew]:
         pair, on = self.pair, places.target
         how = places.together, self.passes
-        target = Hiring(
-            "target", pair.target, pair.target, self.dtype, on.device, *how, on.others
-        )
+        target = Hiring("target", pair.target, pair.target, self.dtype, on.device, *how, on.others)
         if isinstance(pair, Alone):
             return self.hire(target)
         drafts_on = places.draft.device

@@ -130,7 +130,7 @@ class Reader:
         behind = {
             slot: (text[:-1], len(text) - 1)
             for slot, (text, _) in trees.items()
-            if self._known(slot, text) < len(text) - 1
+            if self.known(slot, text) < len(text) - 1
         }
         if behind:
             self.read(behind, width)

@@ -92,7 +92,7 @@ class Tree:
         return Branches(tuple(rows), drafted)
 
     def _branch(self, line: Line, row: int, outcome: tuple[int, int], place: Place) -> Branch:  # noqa: ARG002 - where blocks are trees
-        return _Growing(line, outcome, place, self.command.stopping)
+        return ChainBranch(line, outcome, place, self.command.stopping)
 
     def _draft(self, branches: Sequence[Any], logits: Logits, write: Write) -> None:
         where = [(branch.line.seq, branch.position) for branch in branches]
@@ -104,8 +104,8 @@ class Tree:
                 write(branch.place, self.steps, rows[at])
 
 
-class _Growing:
-    """A chain."""
+class ChainBranch:
+    """A chain that continues one predicted outcome's bonus token."""
 
     def __init__(
         self, line: Line, outcome: tuple[int, int], place: Place, stopping: Stopping
@@ -117,21 +117,29 @@ class _Growing:
         self.entries: tuple[int, ...] = ()
 
     @property
+    def last(self) -> int:
+        """The token that the next one follows."""
+        return self.tokens[-1] if self.tokens else self.outcome[1]
+
+    @property
     def position(self) -> int:
         """Where the next token will stand: behind text, accepted part, bonus, and the chain."""
         return self.prefix + 1 + len(self.tokens)
 
     @property
     def grows(self) -> bool:
+        """Whether there is more to draft."""
         return not self.stopping.ends(self.confidences)
 
     def twigs(self) -> Iterator[Twig]:
-        last = self.tokens[-1] if self.tokens else self.outcome[1]
-        yield Twig(self.line.slot, self.prefix, last, self.position - 1, self.entries)
+        """Yield its last token."""
+        yield Twig(self.line.slot, self.prefix, self.last, self.position - 1, self.entries)
 
     def rooted(self, twigs: Iterator[Twig]) -> None:
+        """Take it back, computed."""
         self.entries = next(twigs).behind
 
     def result(self, shared: bool) -> Chain:
+        """Return what has been drafted."""
         place = self.place if shared else None
         return Chain(tuple(self.tokens), tuple(self.confidences), place)

@@ -28,6 +28,7 @@ from ssdreal.channel.messages import (
 from ssdreal.channel.pages import CHAINS
 from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing
 from ssdreal.serving.server import median_seconds
+from ssdreal.serving.tree import Tree
 from ssdreal.static import growth
 from ssdreal.static.capture import Output, Work
 from ssdreal.static.drafter import DeviceDrafter
@@ -65,7 +66,9 @@ class StaticDraftServer(StaticServer, DraftServer):
         ]
 
     def speculate(self, command: Speculate) -> Chains:
-        """Return a chain a row, fed with its own tokens on the device."""
+        """Return a chain a row, fed with its own tokens on the device; trees as on a host."""
+        if self.tree is not None:
+            return super().speculate(command)
         chains = [Growing(line) for line in command.lines]
         stopping = command.stopping
         for step in range(stopping.limit):
@@ -84,6 +87,8 @@ class StaticDraftServer(StaticServer, DraftServer):
 
     def fork(self, command: Fork) -> Forks:
         """Return the candidates after every node of a block a row (the "glue" pass)."""
+        if self.tree is not None:
+            return super().fork(command)
         self._read_blocks(command)
         ids, beliefs = self.ranking.fetch()
         found = []
@@ -95,14 +100,16 @@ class StaticDraftServer(StaticServer, DraftServer):
 
     def grow(self, command: Grow) -> Branches:
         """Return a branch for every outcome; a `Stop` may change that on the way."""
-        if self.rows is not None:
+        if self.rows is not None and self.tree is None:
             most = self.shape.lookahead + command.stopping.limit + 1
             wanted = {line.slot: (line.seq, len(line.tokens) + 1, most) for line in command.lines}
             self.rows.need(wanted)
         return super().grow(command)
 
-    def _branches(self, command: Grow) -> StaticTree:
+    def _branches(self, command: Grow) -> Tree:
         """Return the tree that is to be grown, in the narrowest passes that hold it."""
+        if self.tree is not None:
+            return super()._branches(command)
         most = max(map(len, command.outcomes))
         grown = next(one for one in self.growths if one.width >= most)
         return StaticTree(self.reader, self.drafter, command, grown)
@@ -157,6 +164,9 @@ class StaticDraftServer(StaticServer, DraftServer):
             self.rows.need({one.slot: (one.seq, len(one.tokens) + step, steps) for one in lines})
 
     def _read_blocks(self, command: Fork | Grow) -> None:
+        if self.tree is not None:
+            super()._read_blocks(command)
+            return
         lines = command.lines
         texts = {
             line.slot: (*line.tokens, *block)

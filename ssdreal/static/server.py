@@ -2,17 +2,20 @@
 
 import gc
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ssdreal.channel.messages import Begin, Paces, Prefill
+from ssdreal.channel.messages import Begin, Clock, Paces, Prefill, Times
 from ssdreal.models.model import Model
 from ssdreal.serving.server import Server
 from ssdreal.static.capture import Capture, Lane, directly
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.passes import StaticReader
+from ssdreal.static.stopwatch import Stopwatch
 
 
 class StaticServer(Server):
@@ -35,21 +38,38 @@ class StaticServer(Server):
     def __init__(self, model: Model, capturing: Callable[[], Capture]) -> None:
         super().__init__(model)
         self.capturing = capturing
+        self.watch: Stopwatch | None = None
 
     def begin(self, command: Begin) -> Paces:
         """Let go of an earlier run's buffers, and get ready for this one."""
         for name in self.made():
             self.__dict__.pop(name, None)
         gc.collect()  # passes and what they are for know each other
-        return super().begin(command)
+        paces = super().begin(command)
+        self.watch = Stopwatch(self.event) if self.event is not None else None
+        return paces
+
+    def clock(self, command: Clock) -> Times:
+        """Tell when commands ran by the device's clock, if it has one of its own."""
+        return super().clock(command) if self.watch is None else Times(tuple(self.watch.read()))
+
+    def timing(self, number: int) -> AbstractContextManager[None]:
+        """Mark a command's work in the device's queue."""
+        return super().timing(number) if self.watch is None else self.watch.timing(number)
 
     def made(self) -> tuple[str, ...]:
         """Return the names of what is made for each run."""
         return ("reader", "lane", "rows")
 
+    @property
+    def event(self) -> Callable[[], Any] | None:
+        """What makes marks in the device's queue; None where the host does the work itself."""
+        timed: Any = torch.cuda.Event
+        return partial(timed, enable_timing=True) if self.model.device.type == "cuda" else None
+
     def reading(self, command: Begin) -> StaticReader:
         """Return a reader with fresh caches, on a lane of its own."""
-        self.lane = Lane(self.model.device, self.capturing())
+        self.lane = Lane(self.model.device, self.model.capturing(self.capturing()))
         width = command.width if self.fixed else command.lookahead + 1
         return StaticReader(self.model, command.slots, command.capacity, self.lane, width)
 

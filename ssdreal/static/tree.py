@@ -1,12 +1,11 @@
 """A tree of branches whose tokens stay on the device until it has grown."""
 
 from collections.abc import Iterator
+from typing import cast
 
 from ssdreal.channel.messages import Branches, Grow
-from ssdreal.channel.pages import Place
 from ssdreal.serving.drafter import Drafter
-from ssdreal.serving.sampling import Logits
-from ssdreal.serving.tree import Tree
+from ssdreal.serving.tree import ChainBranch, Tree, Write
 from ssdreal.static import growth
 from ssdreal.static.passes import StaticReader
 
@@ -27,29 +26,24 @@ class StaticTree(Tree):
         self, reader: StaticReader, drafter: Drafter, command: Grow, grown: growth.Branches
     ) -> None:
         super().__init__(reader, drafter, command)
-        self.grown, self.steps = grown, 0
+        self.grown = grown
         # How many tokens each branch has: they come when they are asked for.
-        self.lengths = {id(branch): 0 for row in self.branches for branch in row}
+        self.lengths = dict.fromkeys(self._all(), 0)
         self._begin()
 
-    def grow(self) -> Iterator[tuple[Place, Logits]]:
+    def grow(self, write: Write) -> None:  # noqa: ARG002 - the pass itself puts them down
         """Draft one token for every live branch; their probabilities are where they belong."""
         self.grown.replay()
         self.grown.lane.wait()
         self.steps += 1
-        self.tokens += sum(map(len, self.live))
         stopping = self.command.stopping
-        for branch in (branch for live in self.live for branch in live):
-            self.lengths[id(branch)] = self.steps
+        for live in self.live:
+            self.lengths |= dict.fromkeys(cast(list[ChainBranch], live), self.steps)
         if stopping.early:
             self._collect()
-            self.live = [
-                [branch for branch in live if not stopping.ends(branch.confidences)]
-                for live in self.live
-            ]
+            self.live = [[branch for branch in live if branch.grows] for live in self.live]
         elif self.steps == stopping.limit:
             self.live = [[] for _ in self.live]
-        yield from ()
 
     def result(self, shared: bool) -> Branches:
         """Return what was drafted."""
@@ -62,21 +56,24 @@ class StaticTree(Tree):
         for name in ("active", "prefix", "tokens"):
             numbers[name][:] = 0
         numbers["page"][:] = self.command.page
-        rows = zip(self.command.lines, self.free, self.branches, strict=True)
-        for line, free, branches in rows:
-            slot = line.slot
-            numbers["active"][slot], numbers["sequences"][slot] = 1, line.seq
-            numbers["free"][slot] = free
-            for branch in branches:
-                numbers["tokens"][slot, branch.number] = branch.last
-                numbers["prefix"][slot, branch.number] = branch.prefix
+        for line in self.command.lines:
+            numbers["active"][line.slot], numbers["sequences"][line.slot] = 1, line.seq
+            numbers["free"][line.slot] = self.free[line.slot]
+        for branch in self._all():
+            column = branch.line.slot, branch.place.branch
+            numbers["tokens"][column], numbers["prefix"][column] = branch.last, branch.prefix
         self.grown.inputs.send()
         self.grown.begin()
 
     def _collect(self) -> None:
         """Give every branch the tokens that it was drafted."""
         tokens, sure = self.grown.history.fetch()
-        for branch in (branch for row in self.branches for branch in row):
-            here = branch.line.slot, branch.number, slice(self.lengths[id(branch)])
+        for branch, length in self.lengths.items():
+            here = branch.line.slot, branch.place.branch, slice(length)
             branch.tokens[:] = tokens[here].astype(int).tolist()
             branch.confidences[:] = sure[here].tolist()
+
+    def _all(self) -> Iterator[ChainBranch]:
+        """Yield all branches, dropped ones as well: without a token tree they are chains."""
+        for row in self.branches:
+            yield from cast(list[ChainBranch], row)
