@@ -75,6 +75,9 @@ class TextModel:
     def cache(self, slots, capacity):
         return Entries(np.full((slots, capacity), -1))
 
+    def capturing(self, capture):
+        return capture
+
     def forward(self, cache, tokens, positions, at, mask, extent, *, logits=True):
         if isinstance(mask, Ways):
             mask = seen(mask, at, extent)

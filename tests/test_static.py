@@ -41,6 +41,8 @@ from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
+from ssdsim.trees.confident import Confident
+from ssdsim.trees.widths import Widths
 
 MAXIMAL = [
     Decoding(1.0),
@@ -192,6 +194,15 @@ def test_the_text_is_the_target_s_own_in_bfloat16(decoding):
     assert outputs(run) == alone("bfloat16", 3, decoding)
 
 
+@pytest.mark.parametrize("at", range(3), ids=NAMES)
+def test_token_trees_grow_as_on_a_host(at):
+    trees = (Widths((2, 2)), Confident(2, 3, 6), Widths((2, 1), "sampled"))
+    decoding = THREE[at]
+    for method, tree in zip((SSDS[at], Speculative()), (trees[at], trees[1]), strict=True):
+        setup = replace(turn(method, decoding, 2), tree=tree, lookahead=3)
+        compare(setup, pair(DRAFTS[at % 2]), DIRECT, prompts())
+
+
 def test_a_difference_would_be_seen():
     class Wrong(StaticDraftServer):
         def _rank(self, logits, positions, given):
@@ -214,7 +225,8 @@ def test_a_difference_would_be_seen():
 def test_where_a_model_is_says_which_server_it_gets(role, device, passes, kinds, monkeypatch):
     asked = []
 
-    def load(name, dtype, device, target):
+    def load(name, dtype, device, target, share):
+        assert share is None
         asked.append((name, dtype, device, target))
         return MODELS("tiny_target", "float32")
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from enumerable import seen
+from test_device_model import both
 from test_model import EVERY, load
 
+from ssdreal.models import ways as laid_out
 from ssdreal.models.model import chain_mask
 from ssdreal.models.ways import ways_of
 from ssdreal.serving.reader import Reader
@@ -108,3 +111,18 @@ def test_ways_worked_by_hand():
     assert ways.tokens.tolist() == [[[0, 1, 2], [0, 1, 3], [0, 4, 4]], [[0, 0, 0]] * 3]
     assert ways.found.tolist() == [[6, 4, 2, 5, 7, 0], [0] * 6]
     assert ways.first.tolist() == [5, 3]
+
+
+def test_a_mask_says_what_ways_say():
+    first, width, extent = [23, 9, 14], 26, 60
+    at = torch.tensor(first)[:, None] + torch.arange(width)
+    ways = ways_of(TREES, first, width)
+    assert torch.equal(laid_out.seen(ways, at, extent), seen(ways, at, extent))
+
+
+def test_the_arithmetic_of_a_gpu_sees_the_same_of_a_tree():
+    trees = blocks(TREES)
+    rows = {slot: (TEXTS[slot], block) for slot, block in enumerate(trees)}
+    host, device = (reader(model, len(trees)).read_trees(rows, 26) for model in both("tiny_target"))
+    for slot in rows:
+        np.testing.assert_allclose(device[slot], host[slot], atol=1e-4)
