@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
 from simpy import Event
 
@@ -13,10 +13,12 @@ from ssdreal.channel.messages import Begin, Role
 from ssdreal.channel.pages import Pages
 from ssdreal.clock import WallClock
 from ssdreal.serving.sampling import Decoding
+from ssdreal.scripted import ScriptedDraft, ScriptedTarget
 from ssdreal.supported import check_method
 from ssdreal.topology import Places, kept_on
 from ssdreal.workers import RealDraft, RealTarget
 from ssdreal.workload import Workload
+from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.errors import require
@@ -63,6 +65,8 @@ class Setup:
         Tokens of a row in every pass of the target; None: what the method needs, K + 1 or 1.
     length
         How many of these K tokens to draft, and when to stop.
+    acceptance
+        Where the outcomes of a scripted run come from; None: from the models.
 
     """
 
@@ -76,6 +80,7 @@ class Setup:
     seed: int = 0
     width: int | None = None
     length: Length = field(default_factory=Fixed)
+    acceptance: Acceptance | None = field(default=None, hash=False)  # it may hold tables
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -103,6 +108,12 @@ class Setup:
         """Sequences decoded at a time."""
         return min(self.batch, self.workload.prompts)
 
+    def source(self) -> Source | None:
+        """Return what tells the outcomes of a scripted run, as a simulation of it would have it."""
+        if self.acceptance is None:
+            return None
+        return self.acceptance.open(self.decoding, stream(self.seed, "acceptance"))
+
     def capacity(self, role: Role, longest: int) -> int:
         """Return the cache entries that a row needs; `longest` is the longest prompt, in tokens."""
         text = longest + self.workload.output_tokens + self.pass_width
@@ -117,7 +128,8 @@ class Setup:
         budget = MOST_BRANCHES if predictor.budget == "verify" else predictor.budget
         static = isinstance(self.policy, StaticPolicy)  # others may come to use all they may spend
         lengths = range(self.lookahead + 1) if static else [self.lookahead]
-        found = [predictor.predict(Speculation(chain(K), "primary"), budget) for K in lengths]
+        examples = [Speculation(chain(K), "primary", truth=Outcome(0, 0)) for K in lengths]
+        found = [predictor.predict(example, budget) for example in examples]
         most = max(1, 0 if static else budget, *map(len, found))
         ranks = (outcome.rank for predicted in found for outcome in predicted)
         return most, max(CANDIDATES, 1 + max(ranks, default=0))
@@ -213,7 +225,8 @@ class Execution:
         self.env.tick()
         draft_on = self.setup.method.draft_on
         devices = self.places.devices(draft_on)
-        run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
+        kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
+        run = result(self.setup, self.recorder, self.env.now, devices, kind, self.complete)
         run.info["draft_lost"] = self.lost
         return run
 
@@ -230,20 +243,18 @@ class Execution:
         return self._session(*paces)
 
     def _session(self, target_paces: Any, draft_paces: Any) -> Session:
-        setup, crew, recorder = self.setup, self.crew, self.recorder
-        name = self.places.target.name, self.places.draft.name
-        target = RealTarget(self.env, crew.target, recorder, "target", name[0], target_paces)
+        setup, recorder = self.setup, self.recorder
+        target, draft = self._workers(target_paces, draft_paces)
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
-        draft = RealDraft(self.env, crew.draft, recorder, "draft", name[1], draft_paces)
-        draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
+        draft.most = setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         return Session(
             env=self.env,
             target=target,
             draft=draft,
-            policy=_WhileItLasts(predictor, crew),
+            policy=_WhileItLasts(predictor, self.crew),
             backup=setup.backup.start(stream(setup.seed, "backup")),
             draft_on=setup.method.draft_on,
             lookahead=setup.lookahead,
@@ -254,6 +265,17 @@ class Execution:
             length=draft.length,
             round_seconds=setup.method.round_seconds,
         )
+
+    def _workers(self, target_paces: Any, draft_paces: Any) -> tuple[RealTarget, RealDraft]:
+        """Return both models as a method sees them."""
+        crew, source, rows = self.crew, self.setup.source(), self.crew.ready["target"].rows
+        at_target = (crew.target, self.recorder, "target", self.places.target.name, target_paces)
+        at_draft = (crew.draft, self.recorder, "draft", self.places.draft.name, draft_paces)
+        if source is None:
+            draft = RealDraft(self.env, *at_draft, vocabulary=rows)
+            return RealTarget(self.env, *at_target), draft
+        target = ScriptedTarget(self.env, *at_target, source=source, vocabulary=rows)
+        return target, ScriptedDraft(self.env, *at_draft, vocabulary=source.vocabulary or rows)
 
     def _begin(self, role: Role) -> dict[str, Any]:
         setup, place = self.setup, getattr(self.places, role)

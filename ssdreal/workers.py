@@ -189,6 +189,7 @@ class RealDraft(Worker):
     length: Control = field(default_factory=lambda: Control(0))
     trees: int = 0
     forking: Done | None = None
+    take_up = staticmethod(take_up)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> None:
         """Spend no time: messages take what they take."""
@@ -288,7 +289,7 @@ class RealDraft(Worker):
         chains = done.value.rows
         self.close(span, done, sum(len(drafted.tokens) for drafted in chains))
         for (row, ahead, before), drafted in zip(known, chains, strict=True):
-            take_up(row, ahead, before, drafted.tokens, span)
+            self.take_up(row, ahead, before, drafted.tokens, span)
         return len(chains[0].tokens)
 
     def _speculated(

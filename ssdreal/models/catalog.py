@@ -1,5 +1,6 @@
 """Models by name: what is known of them without their weights, and loading."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,9 +10,11 @@ from ssdreal.models.configs import NAMES, TINY, context_of, heads_of, parameters
 from ssdreal.models.converted import converted_folder
 from ssdreal.models.draft_format import is_draft, read_draft
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
+from ssdreal.models.shapes import random_weights, shape_file, transformers_config
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from ssdreal.models.model import Model
@@ -35,8 +38,9 @@ class Description:
         Rows of its head; a draft's may stand for a part of the vocabulary.
     context
         Positions it can handle: the sliding window's where that is shorter.
-    bytes
-        Memory its weights take in the given type, on a CPU.
+    bytes, device_bytes
+        Memory its weights take in the given type: on a CPU, and on other devices, which need no
+        second layout.
     layers, kv_heads, head_dim
         From which follows what a cache entry takes.
 
@@ -47,6 +51,7 @@ class Description:
     rows: int
     context: int
     bytes: int
+    device_bytes: int
     layers: int
     kv_heads: int
     head_dim: int
@@ -71,6 +76,7 @@ def describe(name: str, dtype: str = "bfloat16") -> Description:
         rows=config.get("draft_vocab_size", config["vocab_size"]),
         context=context_of(config),
         bytes=(embedding + LAYOUTS[dtype] * products) * BYTES[dtype],
+        device_bytes=(embedding + products) * BYTES[dtype],
         layers=config["num_hidden_layers"],
         kv_heads=kv_heads,
         head_dim=head_dim,
@@ -85,7 +91,8 @@ def load(
     Parameters
     ----------
     name
-        One of `NAMES`, a folder in Hugging Face's or the draft's format, or a Hub id.
+        One of `NAMES`, a folder in Hugging Face's or the draft's format, a Hub id, or a shape
+        (see `shape_file`), which gets random weights.
     dtype
         Of weights, cache and whatever passes between operations: "bfloat16" or "float32".
     device
@@ -106,12 +113,13 @@ def load(
 
     described = describe(name, dtype)
     _check_device(device)
-    config, stored, ids = _stored(name, dtype, target)
-
-    def weight(key: str) -> "Tensor | None":
-        found = stored.get(key, stored.get(f"model.{key}"))
-        return None if found is None else found.to(device=device, dtype=getattr(torch, dtype))
-
+    if shape_file(name):
+        _check_room(described, device)
+        config, ids = transformers_config(read_config(name)), None
+        weight = random_weights(config, getattr(torch, dtype), device)
+    else:
+        config, stored, ids = _stored(name, dtype, target)
+        weight = _placed(stored, getattr(torch, dtype), device)
     rotation = _rotation(config, described.context).to(device)
     model = Model(config, weight, rotation, None if ids is None else ids.to(device))
     if described.bytes > MANY_BYTES:
@@ -196,6 +204,30 @@ def encode_prompt(name: str, text: str) -> list[int]:
     turn = [{"role": "user", "content": text}]
     tokens = coder.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
     return list(tokens)
+
+
+def _placed(
+    stored: "dict[str, Tensor]", dtype: "torch.dtype", device: str
+) -> "Callable[[str], Tensor | None]":
+    """Return what gives weights by name as a model wants them."""
+
+    def weight(key: str) -> "Tensor | None":
+        found = stored.get(key, stored.get(f"model.{key}"))
+        return None if found is None else found.to(device=device, dtype=dtype)
+
+    return weight
+
+
+def _check_room(described: Description, device: str) -> None:
+    """Refuse weights that a GPU has no room for; a host's room was looked at before."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = described.device_bytes
+    right = f"needs about {needed >> 20} MB of {device}, {free >> 20} MB are free there"
+    require(needed <= free, "model", described.name, right)
 
 
 def _folder(name: str) -> Path:
