@@ -12,8 +12,8 @@ from ssdreal.channel.crew import Crew
 from ssdreal.channel.messages import Begin, Role
 from ssdreal.channel.pages import Pages
 from ssdreal.clock import WallClock
-from ssdreal.serving.sampling import Decoding
 from ssdreal.scripted import ScriptedDraft, ScriptedTarget
+from ssdreal.serving.sampling import Decoding
 from ssdreal.supported import check_method
 from ssdreal.topology import Places, kept_on
 from ssdreal.workers import RealDraft, RealTarget

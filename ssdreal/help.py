@@ -23,19 +23,29 @@ MAIN = (
     ("top_k=N", "sample from so many tokens; 0: all"),
     ("top_p=P", "sample from the best tokens that have this probability together; 1: all"),
     ("pair=NAME", "models: {pairs}; or pair.target=, pair.draft= with names or folders"),
+    ("", "scripted, of random weights: {scripted}; or paths of a config.json"),
+    ("acceptance=NAME", "of a scripted pair: what is accepted; passes and times are real"),
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
     ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
     ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
     ("workload.prompts=N", "and workload.output_tokens, workload.stop_at_end"),
+    ("workload.prompt_tokens=N", "of a scripted pair's prompts, which are random"),
     ("texts=true", "print the generated texts"),
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
 )
-GROUPS = ("method", "policy", "backup", "length", "tree")
-PAIRS = ("smollm2", "tiny")  # those in conf/pair whose models can be run; others are shapes
+GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
+PAIRS = ("smollm2", "tiny")  # those in conf/pair that have weights
+SCRIPTED = {
+    "llama31_70b_1b": "h100x4_llama70b_1b",
+    "llama31_8b_1b": "h100x4_llama70b_1b",  # of the 8B nothing is published; its draft is the same
+    "qwen3_32b_0.6b": "h100x4_qwen32b_0.6b",
+}
+"""Those that are shapes alone, and the profiles that say what is accepted unless told otherwise."""
 
 
 def text() -> str:
     """Return the whole page."""
-    main = [(option, meaning.format(pairs=", ".join(PAIRS))) for option, meaning in MAIN]
+    names = {"pairs": ", ".join(PAIRS), "scripted": ", ".join(SCRIPTED)}
+    main = [(option, meaning.format(**names)) for option, meaning in MAIN]
     return "\n".join(page(INTRO, main, GROUPS))

@@ -125,7 +125,7 @@ class ScriptedDraft(RealDraft):
         seconds: float,
     ) -> Event:
         """Take a proposal a row."""
-        adopted = super().adopt(rows, proposals, lookahead, seconds).value
+        adopted: Any = super().adopt(rows, proposals, lookahead, seconds).value
         found = [
             _with(real, row.text.script.propose(real.tokens, lookahead))
             for row, real in zip(rows, adopted, strict=True)

@@ -59,7 +59,7 @@ def random_weights(
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        whole = AutoModelForCausalLM.from_config(config).state_dict()
+        whole = AutoModelForCausalLM.from_config(config).state_dict()  # type: ignore[no-untyped-call]
     shapes = {name.removeprefix("model."): weight.shape for name, weight in whole.items()}
     tied = {"lm_head.weight": "embed_tokens.weight"} if config.tie_word_embeddings else {}
     embedding = _drawn("embed_tokens.weight", shapes["embed_tokens.weight"], dtype, device)
