@@ -95,7 +95,7 @@ class ScriptedTarget(RealTarget):
         if has and speculation.continued:
             return has[0]
         known = row.text.ids[node] if node < len(row.text.ids) else ()
-        if rank < len(known):
+        if known and rank < len(known):
             return int(known[rank])  # the last one's, where it is none of them: rank -1
         return ((has or row.tokens[-1:])[0] + 1) % self.vocabulary
 
