@@ -48,9 +48,9 @@ SAMPLED = Decoding(temperature=1.0)
 
 
 @pytest.fixture(scope="module")
-def run_of(tmp_path_factory):
+def run_of():
     """Return a function that decodes a setup as `python -m ssdreal` would."""
-    pair = shapes.loaded(tmp_path_factory.mktemp("pair"))
+    pair = shapes.loaded()
 
     def run(setup, **faults):
         tasks = prompts(setup, shapes.SMALL["vocab_size"])

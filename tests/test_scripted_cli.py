@@ -3,8 +3,8 @@
 import json
 
 import pytest
-import shapes
-from real_commands import refused, run
+from real_commands import Threads, refused, run
+from shapes import PAIR
 
 from ssdreal.help import PAIRS, SCRIPTED, text
 from ssdsim import load_run
@@ -68,12 +68,6 @@ WRONG = {
 }
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    target, draft = shapes.pair(tmp_path_factory.mktemp("pair"))
-    return f"pair.target={target}", f"pair.draft={draft}"
-
-
 def test_help_lists_every_pair_that_can_run():
     page = text()
     named = {path.stem for path in (CONF / "pair").glob("*.yaml")}
@@ -82,8 +76,8 @@ def test_help_lists_every_pair_that_can_run():
     assert "acceptance=NAME" in page
 
 
-def test_a_scripted_run_says_so(pair, tmp_path, capsys):
-    assert run("pair=llama31_8b_1b", *pair, *SHORT, "lookahead=4", f"out={tmp_path / 'out'}") == 0
+def test_a_scripted_run_says_so(tmp_path, capsys):
+    assert run("pair=llama31_8b_1b", *PAIR, *SHORT, "lookahead=4", f"out={tmp_path / 'out'}") == 0
     found = load_run(tmp_path / "out")
     assert found.info["source"] == "scripted"
     assert found.info["config"]["choices"]["acceptance"] == "h100x4_llama70b_1b"
@@ -98,24 +92,22 @@ def test_a_scripted_run_says_so(pair, tmp_path, capsys):
     assert "times are measured, tokens and what is accepted are scripted" in shown
 
 
-def test_the_baselines_follow_the_same_source(pair, tmp_path):
+def test_the_baselines_follow_the_same_source(tmp_path):
     """At an acceptance of 1 SD never loses a token, and at 0 every one."""
     for alpha, length in ((1.0, 5.0), (0.0, 1.0)):
         out = tmp_path / str(alpha)
         source = ("acceptance=iid", f"acceptance.alpha={alpha}")
         tokens = ("workload.prompts=2", "workload.output_tokens=20")
         one = ("method=speculative", "lookahead=4", *source, *tokens)
-        assert run(*pair, *one, f"out={out}") == 0
+        assert run(*PAIR, *one, f"out={out}") == 0
         found = load_run(out)
         assert found.metrics["acceptance_length"] == length
         assert found.info["baselines"]["sd"]["lookahead"] >= 1
 
 
-def test_runs_of_a_sweep_share_the_models(pair, tmp_path, crews):
-    from real_commands import Threads
-
+def test_runs_of_a_sweep_share_the_models(tmp_path, crews):
     methods = "method=autoregressive,speculative,ssd,pearl"
-    arguments = ("-m", methods, "acceptance=iid", *pair, *SHORT, f"out={tmp_path}")
+    arguments = ("-m", methods, "acceptance=iid", *PAIR, *SHORT, f"out={tmp_path}")
     assert run(*arguments, hire=Threads) == 0
     assert len(crews) == 1
     for number in range(4):
@@ -137,16 +129,16 @@ def test_wrong_input_gets_one_line(name, capsys, tmp_path):
     assert all(word in line for word in words), line
 
 
-def test_ids_must_fit_the_pair(pair, tmp_path, capsys):
+def test_ids_must_fit_the_pair(tmp_path, capsys):
     source = ("acceptance=language_model", "acceptance.vocabulary=97")
-    line = refused(capsys, tmp_path / "out", *pair, *source, *SHORT[:2])
+    line = refused(capsys, tmp_path / "out", *PAIR, *source, *SHORT[:2])
     assert line == "acceptance='languagemodel': needs token ids below the pair's 96, has 97"
 
 
-def test_a_source_brings_its_own_prompts(pair, tmp_path, capsys, exact_trace):
+def test_a_source_brings_its_own_prompts(tmp_path, capsys, exact_trace):
     source = ("acceptance=recorded", f"acceptance.path={exact_trace}")
     out = tmp_path / "out"
-    line = refused(capsys, out, *pair, *source, "workload.prompt_tokens=9")
+    line = refused(capsys, out, *PAIR, *source, *SHORT)
     assert line.startswith("workload.prompt_tokens: has no effect, the acceptance source brings")
-    line = refused(capsys, out, *pair, *source, "workload.output_tokens=61", SHORT[0])
+    line = refused(capsys, out, *PAIR, *source, "workload.output_tokens=61", SHORT[0])
     assert "has only 60 recorded tokens" in line
