@@ -24,10 +24,11 @@ def compare(
 ) -> dict[str, Run]:
     """Measure the baselines of `setup`, enter them into `run`, and return their runs.
 
-    AR and SD run on the target's devices; `same_devices` is the better of the two on every device
-    that the method uses. Where nothing is left to chance, nor told by a script, the run's tokens
-    are also compared with the target's own at the same pass shape: `token_mismatches` counts those
-    that differ.
+    AR and SD run on the target's devices, SD with the draft of `setup`: the target itself where it
+    drafts with sublayers left out. `same_devices` is the better of the two on every device that the
+    method uses. Where nothing is left to chance, nor told by a script, the run's tokens are also
+    compared with the target's own at the same pass shape: `token_mismatches` counts those that
+    differ.
     """
     alone, runs = topology.places("target"), dict[str, Run]()
     spread = topology.spread() if setup.method.draft_on == "own" else alone
@@ -71,7 +72,8 @@ def _most_lookahead(setup: Setup, sitting: Sitting, tasks: Sequence[Task]) -> in
 
 
 def _speculative(setup: Setup, lookahead: int) -> Setup:
-    return replace(setup, method=Speculative(), lookahead=lookahead, length=Fixed())
+    method = Speculative() if setup.skipped is None else setup.method
+    return replace(setup, method=method, lookahead=lookahead, length=Fixed())
 
 
 def _enter_mismatches(

@@ -6,17 +6,18 @@ from pathlib import Path
 
 from ssdreal.channel.messages import Role
 from ssdreal.channel.pages import TREES
-from ssdreal.config import Pair, Request
+from ssdreal.config import Alone, Pair, Request
 from ssdreal.execution import Setup, Task
 from ssdreal.models.catalog import BYTES, Description, describe
 from ssdreal.models.shapes import shape_file
+from ssdreal.self_drafting import check_layers
 from ssdsim.errors import ConfigError, require
 
 PROCESS_BYTES = 600 << 20
 """What Python and torch take in a worker, before any weights."""
 
-Models = tuple[Description, Description]
-"""Target and draft."""
+Models = tuple[Description, ...]
+"""Target and draft; the target alone where it drafts for itself."""
 
 
 def check_pair(pair: Pair, dtype: str) -> Models:
@@ -29,6 +30,8 @@ def check_pair(pair: Pair, dtype: str) -> Models:
 
     """
     target = _described("pair.target", pair.target, dtype)
+    if isinstance(pair, Alone):
+        return (target,)
     draft = _described("pair.draft", pair.draft, dtype)
     alike = bool(shape_file(pair.target)) == bool(shape_file(pair.draft))
     right = "needs weights or none as the target does: with random ones its tokens mean nothing"
@@ -66,6 +69,7 @@ def check_room(
 
     """
     setup = request.setup
+    check_layers(setup.skipped, models[0])
     _check_context(setup, context(models), tasks)
     setup.branches()  # the policy may not fit the lookahead
     if request.topology.places(None).target.device == "cpu":
@@ -73,7 +77,7 @@ def check_room(
 
 
 def context(models: Models) -> int:
-    """Return the positions that both models can handle."""
+    """Return the positions that all models can handle."""
     return min(model.context for model in models)
 
 
@@ -105,12 +109,12 @@ def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
 def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:
     setup, free = request.setup, _free_memory()
     weights = 0 if loaded else sum(model.bytes + PROCESS_BYTES for model in models)
-    pair = f"{request.pair.target}, {request.pair.draft}"
+    pair = ", ".join(model.name for model in models)
     require(weights <= free, "pair", pair, _memory(weights, free))
     longest = max((len(task.tokens) for task in tasks), default=1)
-    needed = weights + _pages(setup, models[1])
+    needed = weights + _pages(setup, models[-1])
     roles: tuple[Role, Role] = ("target", "draft")
-    for role, model in zip(roles, models, strict=True):
+    for role, model in zip(roles, models, strict=False):
         entry = 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
         needed += setup.slots * setup.capacity(role, longest) * entry
     require(needed <= free, "batch", setup.batch, _memory(needed, free))

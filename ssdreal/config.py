@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from ssdreal.execution import Setup
 from ssdreal.help import SCRIPTED
 from ssdreal.script import check, is_scripted, rules
+from ssdreal.self_drafting import chosen_for
 from ssdreal.serving.sampling import Decoding
 from ssdreal.topology import Topology, topology
 from ssdreal.workload import Workload
@@ -50,6 +51,13 @@ class Pair:
 
     target: str
     draft: str
+
+
+@dataclass(frozen=True)
+class Alone(Pair):
+    """A target that drafts for itself."""
+
+    draft: str = field(default="itself", init=False)
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,8 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
         name: build(hints[name], plain[name], name)
         for name in ("pair", "dtype", "prompts", "texts")
     }
+    if setup.skipped is not None:
+        values["pair"] = Alone(values["pair"].target)
     check(setup, is_scripted(values["pair"].target, values["pair"].draft))
     refuse(_rules(setup), overridden)
     return Request(setup, topology=topology(str(plain["topology"])), **values)
@@ -146,6 +156,7 @@ def _setup(plain: dict[str, Any]) -> Setup:
     _check_tree(build(TokenTree, plain["tree"], "tree"))
     chosen = [name for name in (*GROUPS, "workload") if name in hints]
     values = {name: build(hints[name], plain[name], name) for name in chosen}
+    values["method"] = chosen_for(values["method"], str(plain["pair"]["target"]))
     values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
@@ -168,9 +179,9 @@ def _check_tree(tree: TokenTree) -> None:
 
 def _check_seconds(backup: Any, path: str) -> None:
     """Refuse seconds of a backup, or of one inside it."""
-    for field in fields(backup):
-        value, option = getattr(backup, field.name), f"{path}.{field.name}"
-        if field.name == "seconds" and value:
+    for each in fields(backup):
+        value, option = getattr(backup, each.name), f"{path}.{each.name}"
+        if each.name == "seconds" and value:
             raise ConfigError(f"{option}={value}: has no effect, {SECONDS}")
         if is_dataclass(value):
             _check_seconds(value, option)
@@ -180,6 +191,8 @@ def _rules(setup: Setup) -> Iterator[Rule]:
     yield from method_rules(setup)
     yield from rules(setup)
     yield "backup.seconds", False, SECONDS
+    yield "method.kept", False, "a real draft takes the time that it takes"
+    yield "pair.draft", setup.skipped is None, "the target drafts for itself"
     decoding, drafts = setup.decoding, bool(setup.method.uses)
     yield "saguaro", drafts, "the method drafts nothing"
     for option in ("coupling", "saguaro", "top_k", "top_p"):

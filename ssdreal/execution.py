@@ -11,8 +11,11 @@ from simpy import Event
 from ssdreal.channel.crew import Crew
 from ssdreal.channel.messages import Begin, Role
 from ssdreal.channel.pages import Pages
+from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
+from ssdreal.models.sublayers import Sublayers
 from ssdreal.scripted import ScriptedDraft, ScriptedTarget
+from ssdreal.self_drafting import SelfDraft, left_out
 from ssdreal.serving.sampling import Decoding
 from ssdreal.supported import check_method
 from ssdreal.topology import Places, kept_on
@@ -99,6 +102,11 @@ class Setup:
         return self.length if "length" in self.method.uses else Fixed()
 
     @property
+    def skipped(self) -> Sublayers | None:
+        """What the target leaves out where it drafts for itself; None where it does not."""
+        return left_out(self.method)
+
+    @property
     def pass_width(self) -> int:
         """Tokens of a row in every pass of the target."""
         return self.width or self.drafted + 1
@@ -156,6 +164,8 @@ class Execution:
         Its workers, from its beginning on.
     pages
         Their shared memory, while they decode; None where probabilities are not needed.
+    lanes
+        Target and draft, as the method sees them.
     lost
         Why the draft was lost on the way; None if it was not.
 
@@ -163,6 +173,7 @@ class Execution:
 
     crew: Crew
     pages: Pages | None
+    lanes: tuple[RealTarget, RealDraft]
 
     def __init__(
         self,
@@ -176,6 +187,7 @@ class Execution:
         self.setup, self.hire, self.places, self.tasks = setup, hire, places, tasks
         self.ends, self.retired = ends, retired
         self.complete = False
+        self.ended: float | None = None
         self.env = WallClock()
         self.recorder = Recorder()
         self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
@@ -184,7 +196,17 @@ class Execution:
     def lost(self) -> str | None:
         """Why the draft was lost on the way; None if it was not."""
         hired = hasattr(self, "crew") and self.setup.method.draft_on
-        return self.crew.draft.lost if hired else None
+        return self.drafter.lost if hired else None
+
+    @property
+    def drafter(self) -> Remote:
+        """Who drafts: where it does so for itself, the target."""
+        return self.crew.draft if self.setup.skipped is None else self.crew.target
+
+    @property
+    def workers(self) -> list[Remote]:
+        """The target, and who drafts if that is another."""
+        return list(dict.fromkeys((self.crew.target, self.drafter)))
 
     @contextmanager
     def ready(self) -> Iterator[Session]:
@@ -198,7 +220,7 @@ class Execution:
         """
         self.crew = self.hire()
         self.env.wait = self.crew.wait
-        for remote in (self.crew.target, self.crew.draft):
+        for remote in self.workers:
             remote.attach(self.env)
         pages = self._pages()
         here = kept_on({*self.places.target.cores, *self.places.draft.cores})
@@ -218,29 +240,32 @@ class Execution:
         """
         with self.ready() as session:
             self.env.run(self.env.process(self.setup.method.decode(session)))
-        self.complete = True
+            self.ended, self.complete = self.env.now, True
+            for lane in self.lanes:
+                self.env.run(lane.clock())
 
     def result(self) -> Run:
         """Return what there is so far."""
-        self.env.tick()
+        if self.ended is None:
+            self.env.tick()
+        now = self.env.now if self.ended is None else self.ended
         draft_on = self.setup.method.draft_on
         devices = self.places.devices(draft_on)
         kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
-        run = result(self.setup, self.recorder, self.env.now, devices, kind, self.complete)
+        run = result(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info["draft_lost"] = self.lost
         return run
 
     def _prepared(self) -> Generator[Event, Any, Session]:
-        """Let both workers get ready; return the session."""
-        beginnings = [
-            self.crew.target.ask(Begin, **self._begin("target")),
-            self.crew.draft.ask(Begin, **self._begin("draft")),
-        ]
-        paces = []
-        for beginning in beginnings:
+        """Let the workers get ready; return the session."""
+        beginnings = {
+            remote: remote.ask(Begin, **self._begin(remote.role)) for remote in self.workers
+        }
+        paces = {}
+        for remote, beginning in beginnings.items():
             done = yield beginning
-            paces.append(done.value.kinds if done else {})
-        return self._session(*paces)
+            paces[remote] = done.value.kinds if done else {}
+        return self._session(paces[self.crew.target], paces[self.drafter])
 
     def _session(self, target_paces: Any, draft_paces: Any) -> Session:
         setup, recorder = self.setup, self.recorder
@@ -249,12 +274,13 @@ class Execution:
         target.free = list(range(setup.slots))
         draft.most = setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
+        self.lanes = target, draft
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         return Session(
             env=self.env,
             target=target,
             draft=draft,
-            policy=_WhileItLasts(predictor, self.crew),
+            policy=_WhileItLasts(predictor, self.drafter),
             backup=setup.backup.start(stream(setup.seed, "backup")),
             draft_on=setup.method.draft_on,
             lookahead=setup.lookahead,
@@ -268,14 +294,16 @@ class Execution:
 
     def _workers(self, target_paces: Any, draft_paces: Any) -> tuple[RealTarget, RealDraft]:
         """Return both models as a method sees them."""
-        crew, source, rows = self.crew, self.setup.source(), self.crew.ready["target"].rows
-        at_target = (crew.target, self.recorder, "target", self.places.target.name, target_paces)
-        at_draft = (crew.draft, self.recorder, "draft", self.places.draft.name, draft_paces)
-        if source is None:
-            draft = RealDraft(self.env, *at_draft, vocabulary=rows)
-            return RealTarget(self.env, *at_target), draft
-        target = ScriptedTarget(self.env, *at_target, source=source, vocabulary=rows)
-        return target, ScriptedDraft(self.env, *at_draft, vocabulary=source.vocabulary or rows)
+        crew, places, rows = self.crew, self.places, self.crew.ready["target"].rows
+        at_target = (self.env, crew.target, self.recorder, "target", places.target.name)
+        at_draft = (self.env, self.drafter, self.recorder, "draft", places.draft.name)
+        if source := self.setup.source():
+            target = ScriptedTarget(*at_target, target_paces, source=source, vocabulary=rows)
+            ids = source.vocabulary or rows
+            return target, ScriptedDraft(*at_draft, draft_paces, vocabulary=ids)
+        kind = RealDraft if self.setup.skipped is None else SelfDraft
+        draft = kind(*at_draft, draft_paces, vocabulary=rows)
+        return RealTarget(*at_target, target_paces), draft
 
     def _begin(self, role: Role) -> dict[str, Any]:
         setup, place = self.setup, getattr(self.places, role)
@@ -291,7 +319,8 @@ class Execution:
             "seed": setup.seed,
             "cores": place.cores,
             "pages": self.pages,
-            "draft_ids": self.crew.ready["draft"].ids if self.pages else None,
+            "draft_ids": self.crew.ready[self.drafter.role].ids if self.pages else None,
+            "skipped": setup.skipped,
         }
 
     def _pages(self) -> Pages | None:
@@ -299,7 +328,7 @@ class Execution:
         if not (setup.decoding.needs_probabilities and setup.drafted):
             return None
         branches, _ = setup.branches()
-        rows = self.crew.ready["draft"].rows
+        rows = self.crew.ready[self.drafter.role].rows
         return Pages(setup.slots, branches, setup.drafted, rows)
 
     def _row(self, seq: int, task: Task) -> Row:
@@ -321,14 +350,14 @@ class _WhileItLasts:
     """A policy that predicts nothing any more once the draft is lost."""
 
     policy: Predictor
-    crew: Crew
+    draft: Remote
 
     @property
     def budget(self) -> Budget:
-        return 0 if self.crew.draft.lost else self.policy.budget
+        return 0 if self.draft.lost else self.policy.budget
 
     def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
-        if self.crew.draft.lost:
+        if self.draft.lost:
             return frozenset()
         return self.policy.predict(speculation, budget)
 

@@ -33,6 +33,8 @@ def check(setup: Setup, scripted: bool) -> None:
     source = setup.source()
     require(source is not None, "acceptance", None, right)
     assert source is not None
+    right = "needs weights: they tell which layers to leave out"
+    require(setup.skipped is None, "method", "self_speculative", right)
     right = "goes by its draft's confidences, which mean nothing where weights are random"
     require(not setup.control.needs, "length", type(setup.length).__name__.lower(), right)
     right = "reads the text, which means nothing where weights are random"

@@ -8,13 +8,14 @@ from typing import Any
 from ssdreal.channel.crew import Crew, Processes
 from ssdreal.channel.process import Hiring
 from ssdreal.channel.remote import WorkerLost
-from ssdreal.config import Pair
+from ssdreal.config import Alone, Pair
 from ssdreal.execution import Execution, Setup, Task
 from ssdreal.topology import Places
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
 
-Hire = Callable[[Hiring, Hiring], AbstractContextManager[Crew]]
+Hire = Callable[..., AbstractContextManager[Crew]]
+"""From the `Hiring` of the target, and of a draft if there is one."""
 
 ATTEMPTS = 2
 """At a baseline, which means nothing without its draft."""
@@ -107,6 +108,8 @@ class Sitting:
     def _hired(self, target_device: str, draft_device: str) -> AbstractContextManager[Crew]:
         pair = self.pair
         target = Hiring("target", pair.target, pair.target, self.dtype, target_device)
+        if isinstance(pair, Alone):
+            return self.hire(target)
         draft = Hiring("draft", pair.draft, pair.target, self.dtype, draft_device)
         return self.hire(target, draft)
 

@@ -62,6 +62,8 @@ def refuse(rules: Iterable[Rule], overridden: list[str]) -> None:
 
 def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
     yield from method_rules(setup)
+    for option in ("method.skipped_attention", "method.skipped_mlp"):
+        yield option, False, "method.kept says what a simulated draft takes"
     yield from _machine_rules(setup)
     yield from _pass_rules(setup)
     yield from _sampling_rules(setup)

@@ -26,7 +26,7 @@ class Texts:
     def together(self, numbers):
         """Return the number of the text that entries with these numbers make up; -1: of none."""
         last = max(numbers, default=0)
-        return last if tuple(sorted(numbers)) == self.paths[last] else -1
+        return last if last < FOREIGN and tuple(sorted(numbers)) == self.paths[last] else -1
 
 
 class Entries:
@@ -37,6 +37,9 @@ class Entries:
 
     def alone(self, slot):
         return Entries(self.numbers[slot : slot + 1])
+
+
+FOREIGN = 1 << 30  # added to the number of what a draft wrote into its target's cache
 
 
 class TextModel:
@@ -75,6 +78,28 @@ class TextModel:
         """Return the logits after a text."""
         return self.logits(text)[list(self.rows)]
 
+    def without(self, skipped):
+        """Return the draft that this target is for itself: what is skipped has no meaning here."""
+        return self.fewer
+
+
+class FewerModel(TextModel):
+    """A draft that reads its target's cache, in which nobody else may read what it wrote."""
+
+    def __init__(self, logits, target):
+        super().__init__(logits, target.vocabulary)
+        self.texts = target.texts
+
+    def forward(self, cache, tokens, positions, at, mask, extent, **wanted):
+        before = cache.numbers.copy()
+        cache.numbers[:] = np.where(before >= FOREIGN, before - FOREIGN, before)
+        found = super().forward(cache, tokens, positions, at, mask, extent, **wanted)
+        slots, at = np.arange(len(before))[:, None], at.numpy()
+        wrote = cache.numbers[slots, at]
+        before[slots, at] = np.where(wrote < 0, -1, wrote + FOREIGN)
+        cache.numbers[:] = before
+        return found
+
 
 class Pair:
     """A target, and a draft that knows some `ids`, by what they make of a text."""
@@ -83,6 +108,7 @@ class Pair:
         self.vocabulary, self.ids = vocabulary, ids
         self.target = TextModel(target, vocabulary)
         self.draft = TextModel(draft, vocabulary, ids)
+        self.target.fewer = FewerModel(draft, self.target)
         self.p, self.q = cache(self._p), cache(self._q)
 
     def _p(self, decoding, text):

@@ -10,7 +10,7 @@ from ssdreal.channel.messages import Begin, Failed, Stop, decoded, encoded
 from ssdreal.channel.remote import Remote
 from ssdreal.execution import Execution, Task
 from ssdreal.serving.draft_server import DraftServer
-from ssdreal.serving.target_server import TargetServer
+from ssdreal.serving.self_server import SelfServer
 from ssdreal.topology import Place, Places
 
 HERE = Places(Place("cpu", ()), Place("cpu", ()))
@@ -135,19 +135,22 @@ class InlineChannel:
 
 
 class InlineCrew:
-    """A crew without processes; `target` and `draft` are models at first, then remotes."""
+    """A crew without processes; `target` and `draft` are models at first, then remotes.
 
-    def __init__(self, target, draft, target_faults=Faults(), draft_faults=Faults()):
-        self.channels = {
-            "target": InlineChannel(TargetServer(target), target_faults),
-            "draft": InlineChannel(DraftServer(draft), draft_faults),
-        }
-        self.target, self.draft = (Remote(role, self.channels[role]) for role in self.channels)
+    Without a draft the target is its own.
+    """
+
+    def __init__(self, target, draft=None, target_faults=Faults(), draft_faults=Faults()):
+        self.channels = {"target": InlineChannel(SelfServer(target), target_faults)}
+        if draft is not None:
+            self.channels["draft"] = InlineChannel(DraftServer(draft), draft_faults)
+        remotes = [Remote(role, channel) for role, channel in self.channels.items()]
+        self.target, self.draft = remotes[0], remotes[-1]
         self.ready = {role: channel.server.ready() for role, channel in self.channels.items()}
 
     def wait(self, seconds):
         owed = False
-        for remote in (self.draft, self.target):
+        for remote in dict.fromkeys((self.draft, self.target)):
             channel = self.channels[remote.role]
             if remote.lost:
                 continue
@@ -180,9 +183,12 @@ def outputs(run):
 
 def _refuse_junk(server):
     """Let nobody use the logits of a token that saw anything but the text before it."""
-    sampler = server.drafter if isinstance(server, DraftServer) else server.verifier
-    for name in ("probabilities", "scores"):
-        setattr(sampler, name, _refusing(getattr(sampler, name)))
+    samplers = [getattr(server, name, None) for name in ("verifier", "drafter")]
+    for sampler in filter(None, samplers):
+        for name in ("probabilities", "scores"):
+            setattr(sampler, name, _refusing(getattr(sampler, name)))
+    if hasattr(server, "drafting"):
+        _refuse_junk(server.drafting)
 
 
 def _refusing(use):

@@ -14,6 +14,7 @@ from ssdreal.serving.sampling import Decoding
 from ssdreal.workload import Workload
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
+from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.geometric_fanout import GeometricFanout
@@ -59,6 +60,9 @@ def case(method=Ssd(), decoding=Decoding(1.0), *, pair=None, sequences=1200, **s
 
 CASES = {
     "speculative": case(Speculative(), pair=random_markov(0, divergence=2.0), sequences=3000),
+    "target drafting for itself": case(
+        SelfSpeculative(), pair=random_markov(0, divergence=2.0), sequences=3000
+    ),
     "speculative, top-p": case(Speculative("own"), Decoding(0.9, top_p=0.8), lookahead=3),
     "jit, C < 1": case(Ssd("wait", "all"), Decoding(0.7, saguaro_constant=0.3, saguaro_fanout=1)),
     "jit, truncated, C near 0": case(

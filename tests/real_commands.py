@@ -30,9 +30,9 @@ loaded = cache(load)  # weights never change: all crews of all tests share them
 class Inline(InlineCrew):
     """Hired as processes are, but only objects."""
 
-    def __init__(self, target, draft):
-        super().__init__(*(_model(hiring) for hiring in (target, draft)))
-        self.hirings = target, draft
+    def __init__(self, *hirings):
+        super().__init__(*map(_model, hirings))
+        self.hirings = hirings
 
     def __enter__(self):
         return self
@@ -44,10 +44,10 @@ class Inline(InlineCrew):
 class Threads(Processes):
     """A crew of threads that do what processes do, over the same pipes."""
 
-    def __init__(self, target, draft):
+    def __init__(self, *hirings):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(process.PipeChannel, "start", _start)
-            super().__init__(target, draft)
+            super().__init__(*hirings)
 
 
 class Thread(threading.Thread):
@@ -62,8 +62,8 @@ class Thread(threading.Thread):
 class Nobody:
     """Whoever hires fails: what is refused must be refused before."""
 
-    def __init__(self, target, draft):
-        raise AssertionError(f"{target.model} and {draft.model} were to be loaded")
+    def __init__(self, *hirings):
+        raise AssertionError(f"{[hiring.model for hiring in hirings]} were to be loaded")
 
 
 def _model(hiring):

@@ -50,6 +50,11 @@ WRONG = {
         "workload.stop_at_end: has no effect",
         "mean nothing",
     ),
+    "layers left out": (
+        ("pair=llama31_8b_1b", "method=self_speculative", "method.skipped_mlp=[1]"),
+        "method='self_speculative'",
+        "needs weights",
+    ),
     "an n-gram of random ids": (
         ("pair=llama31_8b_1b", "backup=ngram"),
         "backup='ngram'",

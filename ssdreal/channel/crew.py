@@ -26,6 +26,8 @@ class Crew(Protocol):
 class Processes(AbstractContextManager["Processes"]):
     """A process each for target and draft; a context manager, so that none outlives its use.
 
+    Without a draft there is one process, and the target is its own draft.
+
     Raises
     ------
     WorkerLost
@@ -33,13 +35,15 @@ class Processes(AbstractContextManager["Processes"]):
 
     """
 
-    def __init__(self, target: Hiring, draft: Hiring) -> None:
-        self.channels = [PipeChannel(target), PipeChannel(draft)]
-        self.target, self.draft = (
+    def __init__(self, target: Hiring, draft: Hiring | None = None) -> None:
+        hirings = [target] if draft is None else [target, draft]
+        self.channels = [PipeChannel(hiring) for hiring in hirings]
+        self.remotes = [
             Remote(hiring.role, channel)
-            for hiring, channel in zip((target, draft), self.channels, strict=True)
-        )
-        self.inbox = Inbox([self.target, self.draft])
+            for hiring, channel in zip(hirings, self.channels, strict=True)
+        ]
+        self.target, self.draft = self.remotes[0], self.remotes[-1]
+        self.inbox = Inbox(self.remotes)
         self.ready: dict[str, Ready] = {}
         try:
             for channel in self.channels:
@@ -54,7 +58,7 @@ class Processes(AbstractContextManager["Processes"]):
         return self.inbox.wait(seconds)
 
     def close(self) -> None:
-        """End both processes."""
+        """End the processes."""
         for channel in self.channels:
             channel.hang_up()
         until = monotonic() + GRACE
@@ -65,11 +69,10 @@ class Processes(AbstractContextManager["Processes"]):
         self.close()
 
     def _greet(self) -> None:
-        """Wait until both have loaded their models, or one cannot."""
-        remotes = (self.target, self.draft)
+        """Wait until all have loaded their models, or one cannot."""
         loading: dict[Any, Remote] = {
             channel.connection: remote
-            for channel, remote in zip(self.channels, remotes, strict=True)
+            for channel, remote in zip(self.channels, self.remotes, strict=True)
         }
         while loading:
             for connection in wait(list(loading)):

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from ssdreal.channel.pages import Pages, Place
+from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.sampling import Decoding
 from ssdsim.lengths.base import Stopping
 
@@ -83,6 +84,8 @@ class Begin(Message, frozen=True):
         The shared memory for probabilities; None where they are not needed.
     draft_ids
         The token ids that a row of these probabilities stands for; None: all of them.
+    skipped
+        What the target leaves out where it drafts for itself; None where it does not.
 
     """
 
@@ -98,6 +101,7 @@ class Begin(Message, frozen=True):
     cores: tuple[int, ...] = ()
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
+    skipped: Sublayers | None = None
 
 
 class Paces(Message, frozen=True):
@@ -226,8 +230,23 @@ class Scores(Message, frozen=True):
     tokens: tuple[tuple[int, float], ...]
 
 
-Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score
-Answer = Paces | Verified | Chains | Forks | Branches | Scores
+class Clock(Message, frozen=True):
+    """Tell when the work of this run's commands began and ended on the device, by its own clock.
+
+    Answered by `Times`.
+    """
+
+    stamp: Stamp
+
+
+class Times(Message, frozen=True):
+    """Of each command its number, begin and end (ns); none where the host does the work itself."""
+
+    commands: tuple[tuple[int, int, int], ...]
+
+
+Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score | Clock
+Answer = Paces | Verified | Chains | Forks | Branches | Scores | Times
 
 
 class Done(Message, frozen=True):

@@ -134,9 +134,9 @@ def _server(hiring: Hiring) -> Any:
         from ssdreal.serving.draft_server import DraftServer
 
         return DraftServer(model)
-    from ssdreal.serving.target_server import TargetServer
+    from ssdreal.serving.self_server import SelfServer
 
-    return TargetServer(model)
+    return SelfServer(model)
 
 
 def _report(wire: Wire, error: BaseException) -> None:

@@ -35,6 +35,8 @@ class Layer(NamedTuple):
         Into the MLP.
     down, down_bias
         Out of it.
+    attends, feeds
+        Whether the layer has its attention, and its MLP: a draft may be the target without some.
 
     """
 
@@ -50,6 +52,8 @@ class Layer(NamedTuple):
     gate_up_bias: Tensor | None
     down: Weight
     down_bias: Tensor | None
+    attends: bool
+    feeds: bool
 
 
 class Pass(NamedTuple):
@@ -193,9 +197,11 @@ def decode(hidden: Tensor, layers: list[Layer], here: Pass) -> Tensor:
 
     """
     for i, layer in enumerate(layers):
-        x = normed(hidden, layer.before_attention, here.epsilon)
-        hidden = hidden + attention(x, layer, i, here)
-        hidden = hidden + mlp(normed(hidden, layer.before_mlp, here.epsilon), layer)
+        if layer.attends:
+            x = normed(hidden, layer.before_attention, here.epsilon)
+            hidden = hidden + attention(x, layer, i, here)
+        if layer.feeds:
+            hidden = hidden + mlp(normed(hidden, layer.before_mlp, here.epsilon), layer)
     return hidden
 
 

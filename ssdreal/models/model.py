@@ -1,7 +1,8 @@
 """A decoder of the Llama kind over prepacked weights: one lean forward pass."""
 
 from collections.abc import Callable
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, compiled, decode, doubled, normed
 from ssdreal.models.linear import FEW, Weight, linear, packed
+from ssdreal.models.sublayers import Sublayers
 
 # Added to a score that must not count: its exponential is 0, and a row of nothing else is finite.
 HIDDEN = -1e30
@@ -103,6 +105,15 @@ class Model:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.embedding.device
+
+    def without(self, skipped: Sublayers) -> Self:
+        """Return this model with some sublayers left out: over the same weights, and its cache."""
+        fewer = copy(self)
+        fewer.layers = [
+            layer._replace(attends=i not in skipped.attention, feeds=i not in skipped.mlp)
+            for i, layer in enumerate(self.layers)
+        ]
+        return fewer
 
     def cache(self, slots: int, capacity: int) -> Cache:
         """Return a cache of zeros for this many sequences of at least this many entries."""
@@ -266,4 +277,6 @@ def _layer(weights: Weights, prefix: str, heads: int, kv_heads: int, head_dim: i
         gate_up_bias=_fused(weights, [f"{mlp}gate_proj", f"{mlp}up_proj"], "bias"),
         down=packed(_there(weights, f"{mlp}down_proj.weight")),
         down_bias=weights(f"{mlp}down_proj.bias"),
+        attends=True,
+        feeds=True,
     )

@@ -1,6 +1,7 @@
 """A model that reads texts: it knows what its cache holds, and computes only what is new."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import perf_counter_ns
 
 import numpy as np
@@ -41,6 +42,21 @@ class Reader:
         self.cache = model.cache(slots, capacity)
         self.texts: list[list[int]] = [[] for _ in range(slots)]
         self.spent = 0
+
+    @contextmanager
+    def reading_as(self, model: Model, texts: Mapping[int, Sequence[int]]) -> Iterator[None]:
+        """Let another model of the same cache read on from these texts' last tokens for a while.
+
+        What it computes is forgotten, and so is what it may write over.
+        """
+        for slot, text in texts.items():
+            self.texts[slot] = self.texts[slot][: self._known(slot, text[:-1])]
+        own = self.model, self.fixed, self.texts
+        self.model, self.fixed, self.texts = model, False, list(self.texts)
+        try:
+            yield
+        finally:
+            self.model, self.fixed, self.texts = own
 
     def prefill(self, slot: int, text: Sequence[int]) -> None:
         """Read a new text from its start, alone, so that its shape is its own.

@@ -53,6 +53,8 @@ class Swift(SelfSpeculative):
     """
 
     kept: float = 0.5
+    skipped_attention: None = field(default=None, init=False)
+    skipped_mlp: None = field(default=None, init=False)
     loss: float = 0.2
     match: float = 0.9
     begin: int = 50
@@ -62,6 +64,7 @@ class Swift(SelfSpeculative):
     patience: int = 300
     most: int = 1000
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length"})
+    simulated_only: ClassVar[str] = "no real draft searches for its layers while it serves"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,1 @@
+"""Passes at fixed shapes, with everything on the device: what a GPU needs."""
