@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from typing import Any, Literal
 
@@ -268,10 +269,13 @@ class Execution:
         return self._session(paces[self.crew.target], paces[self.drafter])
 
     def _session(self, target_paces: Any, draft_paces: Any) -> Session:
-        setup, recorder = self.setup, self.recorder
-        target, draft = self._workers(target_paces, draft_paces)
+        setup, crew, recorder = self.setup, self.crew, self.recorder
+        name = self.places.target.name, self.places.draft.name
+        as_target, as_draft = self._kinds(crew.ready["target"].rows)
+        target = as_target(self.env, crew.target, recorder, "target", name[0], target_paces)
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
+        draft = as_draft(self.env, self.drafter, recorder, "draft", name[1], draft_paces)
         draft.most = setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
         self.lanes = target, draft
@@ -292,18 +296,13 @@ class Execution:
             round_seconds=setup.method.round_seconds,
         )
 
-    def _workers(self, target_paces: Any, draft_paces: Any) -> tuple[RealTarget, RealDraft]:
-        """Return both models as a method sees them."""
-        crew, places, rows = self.crew, self.places, self.crew.ready["target"].rows
-        at_target = (self.env, crew.target, self.recorder, "target", places.target.name)
-        at_draft = (self.env, self.drafter, self.recorder, "draft", places.draft.name)
+    def _kinds(self, vocabulary: int) -> tuple[Callable[..., RealTarget], Callable[..., RealDraft]]:
+        """Return what makes target and draft as a method sees them."""
         if source := self.setup.source():
-            target = ScriptedTarget(*at_target, target_paces, source=source, vocabulary=rows)
-            ids = source.vocabulary or rows
-            return target, ScriptedDraft(*at_draft, draft_paces, vocabulary=ids)
-        kind = RealDraft if self.setup.skipped is None else SelfDraft
-        draft = kind(*at_draft, draft_paces, vocabulary=rows)
-        return RealTarget(*at_target, target_paces), draft
+            scripted = partial(ScriptedTarget, source=source, vocabulary=vocabulary)
+            return scripted, partial(ScriptedDraft, vocabulary=source.vocabulary or vocabulary)
+        draft = RealDraft if self.setup.skipped is None else SelfDraft
+        return RealTarget, partial(draft, vocabulary=vocabulary)
 
     def _begin(self, role: Role) -> dict[str, Any]:
         setup, place = self.setup, getattr(self.places, role)

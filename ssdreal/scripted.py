@@ -176,6 +176,7 @@ def _told(row: Row, real: Speculation) -> Told:
 def _with(real: Speculation, said: Speculation) -> Told:
     assert isinstance(real, Drafted)
     assert said.truth is not None, "a source knows how a verification ends"
+    assert real.parents == said.parents, "what is said must be of what is drafted"
     return Told(
         parents=real.parents,
         speculator=real.speculator,
