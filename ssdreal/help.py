@@ -24,12 +24,17 @@ MAIN = (
     ("top_p=P", "sample from the best tokens that have this probability together; 1: all"),
     ("pair=NAME", "models: {pairs}; or pair.target=, pair.draft= with names or folders"),
     ("", "scripted, of random weights: {scripted}; or paths of a config.json"),
-    ("acceptance=NAME", "of a scripted pair: what is accepted; passes and times are real"),
+    (
+        "acceptance=NAME",
+        "what is accepted in a scripted pair's real passes: listed below, or {profiles}",
+    ),
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
     ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
     ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
-    ("workload.prompts=N", "and workload.output_tokens, workload.stop_at_end"),
-    ("workload.prompt_tokens=N", "of a scripted pair's prompts, which are random"),
+    (
+        "workload.prompts=N",
+        "and workload.output_tokens, workload.stop_at_end; for scripts workload.prompt_tokens",
+    ),
     ("texts=true", "print the generated texts"),
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
@@ -47,5 +52,6 @@ SCRIPTED = {
 def text() -> str:
     """Return the whole page."""
     names = {"pairs": ", ".join(PAIRS), "scripted": ", ".join(SCRIPTED)}
+    names["profiles"] = ", ".join(sorted({*SCRIPTED.values()}))
     main = [(option, meaning.format(**names)) for option, meaning in MAIN]
-    return "\n".join(page(INTRO, main, GROUPS))
+    return "\n".join(page(INTRO, main, GROUPS, "the scripted pair's own"))

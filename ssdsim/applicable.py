@@ -160,12 +160,12 @@ def _sampling_rules(setup: Setup) -> Iterator[Rule]:
 
 
 def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
-    yield from acceptance_rules(setup.acceptance, setup.sampling)
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
     prompts = source.vocabulary is not None
     several = setup.workload.steps == 1 or setup.batch > 1
     yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     yield "workload.prompt_tokens", not prompts, "the acceptance source brings prompts of its own"
+    yield from acceptance_rules(setup.acceptance, setup.sampling)
 
 
 def acceptance_rules(acceptance: Acceptance, sampling: Sampling) -> Iterator[Rule]:
