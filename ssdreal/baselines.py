@@ -27,8 +27,9 @@ def compare(
 
     AR and SD run on the target's devices, SD with the draft of `setup`: the target itself where it
     drafts with sublayers left out. `same_devices` is the better of the two on every device that the
-    method uses. Where nothing is left to chance, the run's tokens are also compared with the
-    target's own at the same pass shape: `token_mismatches` counts those that differ.
+    method uses. Where nothing is left to chance, nor told by a script, the run's tokens are also
+    compared with the target's own at the same pass shape: `token_mismatches` counts those that
+    differ.
     """
     alone, runs = topology.places("target"), dict[str, Run]()
     spread = topology.spread() if setup.method.draft_on == "own" else alone
@@ -42,7 +43,7 @@ def compare(
             runs["same_devices"] = max(both, key=_speed)
     finally:
         enter(run, runs)  # what has been measured counts, whatever ended the rest
-    if not setup.decoding.needs_probabilities:
+    if not (setup.decoding.needs_probabilities or setup.acceptance):
         _enter_mismatches(run, setup, sitting, alone, tasks)
         _enter_flips(runs["ar"], setup, sitting, alone, tasks)
     return runs

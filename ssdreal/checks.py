@@ -9,6 +9,7 @@ from ssdreal.channel.pages import TREES
 from ssdreal.config import Alone, Pair, Request
 from ssdreal.execution import Setup, Task
 from ssdreal.models.catalog import BYTES, Description, describe
+from ssdreal.models.shapes import shape_file
 from ssdreal.self_drafting import check_layers
 from ssdsim.errors import ConfigError, require
 from ssdsim.trees.chain import Chain
@@ -26,13 +27,17 @@ def check_pair(pair: Pair, dtype: str) -> Models:
     Raises
     ------
     ConfigError
-        A model is unknown, the target cannot be sharded so, or the two do not share a vocabulary.
+        A model is unknown or alone has weights, the target cannot be sharded so, or the two do not
+        share a vocabulary.
 
     """
     target = _described("pair.target", pair.target, dtype, pair.tp)
     if isinstance(pair, Alone):
         return (target,)
     draft = _described("pair.draft", pair.draft, dtype)
+    alike = bool(shape_file(pair.target)) == bool(shape_file(pair.draft))
+    right = "needs weights or none as the target does: with random ones its tokens mean nothing"
+    require(alike, "pair.draft", pair.draft, right)
     right = f"needs the target's vocabulary of {target.vocabulary}, has {draft.vocabulary}"
     require(target.vocabulary == draft.vocabulary, "pair.draft", pair.draft, right)
     return target, draft

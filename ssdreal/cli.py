@@ -7,15 +7,18 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig
 
 from ssdreal.checks import check_pair, check_room, context
-from ssdreal.config import Request, register, request_from
+from ssdreal.config import Request, read_pair, register, request_from
 from ssdreal.execution import Execution, Task
 from ssdreal.models.catalog import encode_prompt, end_ids, tokenizer
+from ssdreal.script import prompts
 from ssdreal.sitting import Sitting
 from ssdreal.workload import read_prompts
 from ssdsim import command
 from ssdsim.errors import require
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
+
+SCRIPTED = "weights are random: times are measured, tokens and what is accepted are scripted"
 
 
 @dataclass
@@ -46,13 +49,19 @@ class Job:
 
     def title(self, config: dict[str, Any]) -> str:
         """Say which models ran where."""
-        settings = {name: config["choices"].get(name) for name in ("pair",)}
+        pair, chosen = self.request.pair, config["choices"]
+        named = pair == read_pair(chosen["pair"])
+        settings = {"pair": chosen["pair"] if named else f"{pair.target}, {pair.draft}"}
+        if self.request.setup.acceptance:
+            settings["acceptance"] = chosen["acceptance"]
         settings |= {name: config[name] for name in ("dtype", "batch", "temperature")}
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
     def epilogue(self, run: Run) -> str:
-        """Return notes on a lost draft and a GPU that was not split, and texts if asked for."""
+        """Say what is scripted, if the draft was lost or a GPU not split; return texts if asked."""
         lines = []
+        if run.info["source"] == "scripted":
+            lines.append(SCRIPTED)
         if lost := run.info["draft_lost"]:
             lines.append(f"the draft was lost ({lost}): decoded without drafts from there on")
         lines += sorted({given["whole"] for given in _given(run) if given["whole"]})
@@ -94,11 +103,9 @@ class Measuring:
         launcher = choices.get("hydra/launcher", "basic")
         require(launcher != "joblib", "hydra/launcher", launcher, right)
         request = request_from(config, overridden)
-        pair, loaded = request.pair, self._holds(request)
-        prompts = read_prompts(request.prompts, request.setup.workload.prompts)
-        models = check_pair(pair, request.dtype)
+        loaded, models = self._holds(request), check_pair(request.pair, request.dtype)
         check_room(request, models, loaded=loaded)  # before a tokenizer is loaded
-        tasks = [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]
+        tasks = _tasks(request, models[0].vocabulary)
         check_room(request, models, tasks, loaded)
         return Job(request, self._sitting(request, context(models)), tasks)
 
@@ -119,10 +126,19 @@ class Measuring:
         """Return the sitting; the runs of a sweep share one as long as they want its models."""
         if self.sitting is None or not self._fits(request):
             self.close()
-            ends = frozenset(end_ids(request.pair.target))
-            models = request.pair, request.dtype, ends, context
+            ends = frozenset() if request.setup.acceptance else end_ids(request.pair.target)
+            models = request.pair, request.dtype, frozenset(ends), context
             self.sitting = Sitting(*models, passes=request.passes)
         return self.sitting
+
+
+def _tasks(request: Request, vocabulary: int) -> list[Task]:
+    """Return the prompts as tokens."""
+    if request.setup.acceptance:
+        return prompts(request.setup, vocabulary)
+    found = read_prompts(request.prompts, request.setup.workload.prompts)
+    target = request.pair.target
+    return [Task(p.name, p.kind, encode_prompt(target, p.text)) for p in found]
 
 
 def main() -> None:

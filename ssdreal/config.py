@@ -1,30 +1,41 @@
 """From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, get_type_hints
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from ssdreal.channel.process import Passes
 from ssdreal.execution import Setup
-from ssdreal.help import PAIRS
+from ssdreal.help import SCRIPTED
 from ssdreal.models.catalog import shards
+from ssdreal.script import check, is_scripted, rules
 from ssdreal.self_drafting import chosen_for
 from ssdreal.serving.sampling import Decoding
 from ssdreal.topology import Cpu, Sharding, Topology, topology
 from ssdreal.workload import Workload
+from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.position import holds_back
 from ssdsim.applicable import Rule, method_rules, refuse
 from ssdsim.building import build, check_keys, completed, make
-from ssdsim.config import emptied, plain_config, register_plugins, sampling_from
+from ssdsim.config import (
+    emptied,
+    plain_config,
+    read_profile,
+    register_plugins,
+    sampling_from,
+)
 from ssdsim.errors import ConfigError, require
-from ssdsim.plugins import CONF
+from ssdsim.plugins import CONF, profile_files
 from ssdsim.policies.oracle import Oracle
 from ssdsim.trees.chain import Chain
 
-GROUPS = ("method", "policy", "backup", "length", "tree")
+GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
 OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", "out")
@@ -95,20 +106,40 @@ class Request:
 
 def read_pair(name: str) -> Pair:
     """Return a pair by its name in `conf/pair`."""
-    content = OmegaConf.load(CONF / "pair" / f"{name}.yaml")
-    return Pair(**OmegaConf.to_container(content))  # type: ignore[arg-type]
+    return Pair(**_content(CONF / "pair" / f"{name}.yaml"))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return dict(content)
 
 
 def register() -> None:
     """Fill Hydra's groups."""
-    store = emptied(("workload", "pair"))
+    store = emptied(("workload", "pair", "acceptance"))
     register_plugins(GROUPS)
     workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
     store.store(group="workload", name="real", node=completed(Workload, workload))
-    for name in PAIRS:
-        node = OmegaConf.load(CONF / "pair" / f"{name}.yaml")
-        store.store(group="pair", name=name, node=OmegaConf.merge({"tp": Pair.tp}, node))
+    for path in (CONF / "pair").glob("*.yaml"):
+        overrides = [{"override /acceptance": profile} for profile in _published(path.stem)]
+        node = {"defaults": overrides, "pair": {"tp": Pair.tp, **_content(path)}}
+        store.store(group="pair", name=path.stem, node=node, package="_global_")
+    for name, path in profile_files().items():
+        _register_acceptance(name, path)
     store.store(name="real", node=OmegaConf.load(CONF / "real.yaml"))
+
+
+def _published(pair: str) -> list[str]:
+    return [SCRIPTED[pair]] if pair in SCRIPTED else []
+
+
+def _register_acceptance(name: str, path: Path) -> None:
+    """Store what a profile says of acceptance as an option; a malformed one is left out."""
+    with suppress(ConfigError):
+        content = read_profile(name, path).get("acceptance")
+        if isinstance(content, dict):
+            node = completed(Acceptance, content)
+            ConfigStore.instance().store(group="acceptance", name=name, node=node)
 
 
 def request_from(config: DictConfig, overridden: list[str]) -> Request:
@@ -127,7 +158,7 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
         A value is not possible, or a key has no meaning beside the other choices.
 
     """
-    plain = plain_config(config)
+    plain = {"acceptance": None, **plain_config(config)}  # there is none by default
     for name, keys in KEYS.items():
         check_keys(plain[name] if name else plain, keys, f"{name}." if name else "")
     setup = _setup(plain)
@@ -141,6 +172,7 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
     pair = values["pair"]
     sharding = Sharding(pair.tp, partial(shards, pair.target))
     where = topology(str(plain["topology"]), plain["split"], sharding)
+    check(setup, is_scripted(pair.target, pair.draft))
     refuse(_rules(setup, where), overridden)
     return Request(setup, topology=where, **values)
 
@@ -155,7 +187,8 @@ def _setup(plain: dict[str, Any]) -> Setup:
     setup: Setup = make(Setup, values, "")
     _check_seconds(setup.backup, "backup")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
-    require(not isinstance(setup.policy, Oracle), "policy", "oracle", right)
+    known = setup.acceptance is not None or not isinstance(setup.policy, Oracle)
+    require(known, "policy", "oracle", right)
     right = "needs chances known beforehand; a real run has only its draft's confidences"
     head = setup.length.needs == "chances"
     require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)
@@ -180,6 +213,7 @@ def _check_seconds(backup: Any, path: str) -> None:
 def _rules(setup: Setup, where: Topology) -> Iterator[Rule]:
     yield from method_rules(setup)
     yield "passes", not isinstance(where, Cpu), "both models run on the host, which has no graphs"
+    yield from rules(setup)
     yield "backup.seconds", False, SECONDS
     yield "method.kept", False, "a real draft takes the time that it takes"
     yield "pair.draft", setup.skipped is None, "the target drafts for itself"

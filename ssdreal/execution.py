@@ -3,8 +3,9 @@
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import asdict
 from simpy import Event
@@ -15,12 +16,14 @@ from ssdreal.channel.pages import Pages
 from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
 from ssdreal.models.sublayers import Sublayers
+from ssdreal.scripted import ScriptedDraft, ScriptedTarget
 from ssdreal.self_drafting import SelfDraft, left_out
 from ssdreal.serving.sampling import Decoding
 from ssdreal.supported import check_method
 from ssdreal.topology import Places, kept_on
 from ssdreal.workers import RealDraft, RealTarget
 from ssdreal.workload import Workload
+from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.errors import require
@@ -72,6 +75,8 @@ class Setup:
         How many of these K tokens to draft, and when to stop.
     tree
         What is drafted in a round: a chain, or a token tree of `lookahead` levels.
+    acceptance
+        Where the outcomes of a scripted run come from; None: from the models.
 
     """
 
@@ -86,6 +91,7 @@ class Setup:
     width: int | None = None
     length: Length = field(default_factory=Fixed)
     tree: TokenTree = field(default_factory=Chain)
+    acceptance: Acceptance | None = field(default=None, hash=False)  # it may hold tables
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -125,6 +131,12 @@ class Setup:
         """Sequences decoded at a time."""
         return min(self.batch, self.workload.prompts)
 
+    def source(self) -> Source | None:
+        """Return what tells the outcomes of a scripted run, as a simulation of it would have it."""
+        if self.acceptance is None:
+            return None
+        return self.acceptance.open(self.decoding, stream(self.seed, "acceptance"))
+
     def capacity(self, role: Role, longest: int) -> int:
         """Return the cache entries that a row needs; `longest` is the longest prompt, in tokens."""
         text = longest + self.workload.output_tokens + self.pass_width
@@ -141,7 +153,7 @@ class Setup:
         shapes = [parents_of(self.tree.grow(K, halving)) for K in range(self.lookahead + 1)]
         static = isinstance(self.policy, StaticPolicy)  # others may come to use all they may spend
         found = [
-            predictor.predict(Speculation(parents, "primary"), budget)
+            predictor.predict(Speculation(parents, "primary", truth=Outcome(0, 0)), budget)
             for parents in (shapes if static else shapes[-1:])
         ]
         most = max(1, 0 if static else budget, *map(len, found))
@@ -260,7 +272,8 @@ class Execution:
         now = self.env.now if self.ended is None else self.ended
         draft_on = self.setup.method.draft_on
         devices = self._devices(draft_on)
-        run = result(self.setup, self.recorder, now, devices, "real", self.complete)
+        kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
+        run = result(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info["draft_lost"] = self.lost
         return run
 
@@ -309,12 +322,12 @@ class Execution:
         setup, crew, recorder = self.setup, self.crew, self.recorder
         paces = [self.readied[remote.role].kinds for remote in (crew.target, self.drafter)]
         name = self.places.target.name, self.places.draft.name
-        target = RealTarget(self.env, crew.target, recorder, "target", name[0], paces[0])
+        as_target, as_draft = self._kinds(crew.ready["target"].rows)
+        target = as_target(self.env, crew.target, recorder, "target", name[0], paces[0])
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
-        kind = RealDraft if setup.skipped is None else SelfDraft
-        draft = kind(self.env, self.drafter, recorder, "draft", name[1], paces[1])
-        draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
+        draft = as_draft(self.env, self.drafter, recorder, "draft", name[1], paces[1])
+        draft.most = setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
         self.lanes = target, draft
         target.tree = draft.asked = setup.tree
@@ -334,6 +347,14 @@ class Execution:
             length=draft.length,
             round_seconds=setup.method.round_seconds,
         )
+
+    def _kinds(self, vocabulary: int) -> tuple[Callable[..., RealTarget], Callable[..., RealDraft]]:
+        """Return what makes target and draft as a method sees them."""
+        if source := self.setup.source():
+            scripted = partial(ScriptedTarget, source=source, vocabulary=vocabulary)
+            return scripted, partial(ScriptedDraft, vocabulary=source.vocabulary or vocabulary)
+        draft = RealDraft if self.setup.skipped is None else SelfDraft
+        return RealTarget, partial(draft, vocabulary=vocabulary)
 
     def _begin(self, role: Role) -> dict[str, Any]:
         setup, place = self.setup, getattr(self.places, role)

@@ -23,21 +23,37 @@ MAIN = (
     ("top_k=N", "sample from so many tokens; 0: all"),
     ("top_p=P", "sample from the best tokens that have this probability together; 1: all"),
     ("pair=NAME", "models: {pairs}; or pair.target=, pair.draft= with names or folders"),
+    ("", "scripted, of random weights: {scripted}; or paths of a config.json"),
+    (
+        "acceptance=NAME",
+        "what is accepted in a scripted pair's real passes: listed below, or {profiles}",
+    ),
     ("pair.tp=N", "devices that the target is sharded over: N GPUs beside the draft's, or N cores"),
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
     ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
     ("passes=NAME", "graph or eager: how a GPU is told to compute them"),
     ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
-    ("workload.prompts=N", "and workload.output_tokens, workload.stop_at_end"),
+    (
+        "workload.prompts=N",
+        "and workload.output_tokens, workload.stop_at_end; for scripts workload.prompt_tokens",
+    ),
     ("texts=true", "print the generated texts"),
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
 )
-GROUPS = ("method", "policy", "backup", "length", "tree")
-PAIRS = ("smollm2", "tiny")  # those in conf/pair whose models can be run; others are shapes
+GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
+PAIRS = ("smollm2", "tiny")  # those in conf/pair that have weights
+SCRIPTED = {
+    "llama31_70b_1b": "h100x4_llama70b_1b",
+    "llama31_8b_1b": "h100x4_llama70b_1b",  # of the 8B nothing is published; its draft is the same
+    "qwen3_32b_0.6b": "h100x4_qwen32b_0.6b",
+}
+"""Those that are shapes alone, and the profiles that say what is accepted unless told otherwise."""
 
 
 def text() -> str:
     """Return the whole page."""
-    main = [(option, meaning.format(pairs=", ".join(PAIRS))) for option, meaning in MAIN]
-    return "\n".join(page(INTRO, main, GROUPS))
+    names = {"pairs": ", ".join(PAIRS), "scripted": ", ".join(SCRIPTED)}
+    names["profiles"] = ", ".join(sorted({*SCRIPTED.values()}))
+    main = [(option, meaning.format(**names)) for option, meaning in MAIN]
+    return "\n".join(page(INTRO, main, GROUPS, "the scripted pair's own"))

@@ -218,6 +218,7 @@ class RealDraft(Worker):
     asked: TokenTree = field(default_factory=Chain)
     trees: int = 0
     forking: Done | None = None
+    take_up = staticmethod(take_up)
 
     @property
     def tree(self) -> TokenTree:
@@ -335,7 +336,7 @@ class RealDraft(Worker):
         chains = done.value.rows
         self.close(span, done, sum(len(drafted.tokens) for drafted in chains))
         for (row, ahead, before), drafted in zip(known, chains, strict=True):
-            take_up(row, ahead, before, drafted.tokens, span)
+            self.take_up(row, ahead, before, drafted.tokens, span)
         return len(chains[0].tokens)
 
     def _speculated(

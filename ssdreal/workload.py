@@ -22,15 +22,18 @@ class Workload:
         Tokens to decode for each.
     stop_at_end
         Whether a token that ends the text ends the sequence.
+    prompt_tokens
+        Of each, in a scripted run whose acceptance source brings no prompts of its own.
 
     """
 
     prompts: int = 8
     output_tokens: int = 64
     stop_at_end: bool = False
+    prompt_tokens: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("prompts", "output_tokens"):
+        for name in ("prompts", "output_tokens", "prompt_tokens"):
             value = getattr(self, name)
             require(value >= 1, f"workload.{name}", value, "needs a number >= 1")
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
+from ssdsim.acceptance.base import Acceptance, Sampling
 from ssdsim.acceptance.hazard import Hazard
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
@@ -160,15 +161,20 @@ def _sampling_rules(setup: Setup) -> Iterator[Rule]:
 
 
 def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
-    yield from _miss_rules("acceptance", setup.acceptance)
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
     prompts = source.vocabulary is not None
     several = setup.workload.steps == 1 or setup.batch > 1
     yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     yield "workload.prompt_tokens", not prompts, "the acceptance source brings prompts of its own"
-    if isinstance(setup.acceptance, Hazard):
-        for name, table in setup.acceptance.at.items():
-            used = table.temperature == setup.sampling.temperature
+    yield from acceptance_rules(setup.acceptance, setup.sampling)
+
+
+def acceptance_rules(acceptance: Acceptance, sampling: Sampling) -> Iterator[Rule]:
+    """Tell which options of an acceptance source it makes use of when sampling so."""
+    yield from _miss_rules("acceptance", acceptance)
+    if isinstance(acceptance, Hazard):
+        for name, table in acceptance.at.items():
+            used = table.temperature == sampling.temperature
             why = f"this table is for temperature={table.temperature}"
             yield f"acceptance.at.{name}", used, why
             why = "accepted_on_miss replaces it"

@@ -77,7 +77,7 @@ def _register_profile(store: ConfigStore, name: str, path: Path) -> None:
     _malformed.pop(name, None)
     overrides = []
     try:
-        profile = _read_profile(name, path)
+        profile = read_profile(name, path)
         _sections[name] = set(profile)
         for section, content in profile.items():
             chosen = content
@@ -92,7 +92,15 @@ def _register_profile(store: ConfigStore, name: str, path: Path) -> None:
     store.store(group="profile", name=name, node=defaults, package="_global_")
 
 
-def _read_profile(name: str, path: Path) -> dict[str, Any]:
+def read_profile(name: str, path: Path) -> dict[str, Any]:
+    """Return the sections of a profile.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read, or holds something else.
+
+    """
     try:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:

@@ -59,14 +59,19 @@ def text() -> str:
     return "\n".join(lines)
 
 
-def page(intro: str, main: Iterable[tuple[str, str]], groups: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a help page: options with their meanings, then the groups' plug-ins."""
+def page(
+    intro: str, main: Iterable[tuple[str, str]], groups: Iterable[str], other: str = PROFILES
+) -> Iterator[str]:
+    """Yield the lines of a help page: options with their meanings, then the groups' plug-ins.
+
+    `other` says what is chosen where a group has no default of its own.
+    """
     width = _width()
     yield from (intro, "Options")
     for option, meaning in main:
         yield from _entry(option, meaning, 2, 22, width)
     for group in groups:
-        yield from ("", f"{group}=NAME, {DEFAULTS.get(group, PROFILES)} by default")
+        yield from ("", f"{group}=NAME, {DEFAULTS.get(group, other)} by default")
         for name, plugin in plugins(group).items():
             yield from _plugin(group, name, plugin, width)
 

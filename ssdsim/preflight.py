@@ -50,8 +50,12 @@ def check_source(setup: "Setup", source: Source) -> None:
         right = "needs an acceptance source with token ids (recorded, language_model)"
         require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
     check_signal(setup, source)
-    asked = setup.workload.output_tokens
-    for seq in range(setup.workload.prompts):
+    check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
+
+
+def check_lengths(prompts: int, asked: int, source: Source) -> None:
+    """Refuse to decode more tokens of a prompt than the source has."""
+    for seq in range(prompts):
         most = source.length(seq)
         right = f"prompt {source.prompt(seq)[0]!r} has only {most} recorded tokens"
         require(most is None or asked <= most, "workload.output_tokens", asked, right)

@@ -101,7 +101,8 @@ def test_a_policy_must_fit_the_lookahead():
 
 # Memory
 
-LARGE = Description("large", 1000, 800, 4096, bytes=1 << 30, layers=2, kv_heads=4, head_dim=64)
+BYTES = {"bytes": 1 << 30, "device_bytes": 1 << 29}
+LARGE = Description("large", 1000, 800, 4096, **BYTES, layers=2, kv_heads=4, head_dim=64)
 ENTRY = 2 * 2 * 4 * 64 * 2  # keys and values, layers, heads, entries, bytes
 
 

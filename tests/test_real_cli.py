@@ -51,7 +51,9 @@ def test_help_lists_every_option():
         for name, plugin in plugins(group).items():
             assert any(line.startswith(f"{name} ") for line in lines), name
             for field in options(plugin):
-                assert any(line.startswith(f"{group}.{field.name}=") for line in lines), field.name
+                option = f"{group}.{field.name}"
+                ways = (f"{option}=", f"{option} (required)")
+                assert any(line.startswith(ways) for line in lines), option
     for option in (
         "pair",
         "dtype",

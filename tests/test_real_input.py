@@ -19,7 +19,16 @@ WRONG = {
     "unknown policy": (("policy=nosuch",), "policy=nosuch", "fixed_fanout, geometric_fanout"),
     "unknown method": (("method=nosuch",), "method=nosuch", "autoregressive, ctc_draft, dsi"),
     "unknown pair": (("pair=nosuch",), "pair=nosuch", "smollm2, tiny"),
-    "shapes alone": (("pair=llama31_8b_1b",), "pair=llama31_8b_1b", "smollm2, tiny"),
+    "an acceptance source": (
+        ("acceptance=iid",),
+        "acceptance='iid': has no effect",
+        "what is accepted is measured",
+    ),
+    "length of a file's prompts": (
+        ("workload.prompt_tokens=9",),
+        "workload.prompt_tokens: has no effect",
+        "as long as their file has them",
+    ),
     "no value": (("lookahead",), "lookahead", "OPTION=VALUE"),
     "several values": (("lookahead=3,5",), "lookahead=3,5", "add -m"),
     "lookahead": (("lookahead=-1",), "lookahead=-1", ">= 0"),

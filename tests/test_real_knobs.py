@@ -106,10 +106,12 @@ MAIN = {
     "policy": (SSD, "policy=uniform_fanout"),
     "policy.budget": (SSD, "policy.budget=3"),
     "backup": (MISSING, "backup=random"),
+    "acceptance": None,  # of pairs without weights: tests/test_scripted_knobs.py
     "tree": (SSD, "tree=widths"),
     "length": (ENDING, "length=confidence"),
     "workload": None,  # the only one so far: its options are below
     "workload.prompts": (SSD, "workload.prompts=3"),
+    "workload.prompt_tokens": None,  # there, too
     "workload.output_tokens": (SSD, "workload.output_tokens=9"),
     "workload.stop_at_end": ((*WARM, "workload.output_tokens=60"), "workload.stop_at_end=true"),
     "pair": None,  # two names of models
@@ -147,7 +149,7 @@ def main_keys():
 
 
 def knobs():
-    for group in GROUPS:
+    for group in GROUPS[:-1]:  # acceptance: tests/test_scripted_knobs.py
         for name, plugin in plugins(group).items():
             if group != "method" or not plugin().simulated_only:
                 yield from (f"{group}={name} {field.name}" for field in options(plugin))

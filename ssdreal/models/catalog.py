@@ -19,6 +19,7 @@ from ssdreal.models.configs import (
 from ssdreal.models.converted import converted_folder
 from ssdreal.models.draft_format import is_draft, read_draft
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
+from ssdreal.models.shapes import random_weights, shape_file, transformers_config
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class Description:
         Rows of its head; a draft's may stand for a part of the vocabulary.
     context
         Positions it can handle: the sliding window's where that is shorter.
-    bytes
-        Memory its weights take in the given type, on a CPU.
+    bytes, device_bytes
+        Memory its weights take in the given type: on a CPU, and on other devices, which need no
+        second layout.
     layers, kv_heads, head_dim
         From which follows what a cache entry takes.
 
@@ -61,6 +63,7 @@ class Description:
     rows: int
     context: int
     bytes: int
+    device_bytes: int
     layers: int
     kv_heads: int
     head_dim: int
@@ -86,6 +89,7 @@ def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
         rows=config.get("draft_vocab_size", config["vocab_size"]),
         context=context_of(config),
         bytes=(embedding + LAYOUTS[dtype] * products // ranks) * BYTES[dtype],
+        device_bytes=(embedding + products // ranks) * BYTES[dtype],
         layers=config["num_hidden_layers"],
         kv_heads=kv_heads // ranks,
         head_dim=head_dim,
@@ -116,7 +120,8 @@ def load(
     Parameters
     ----------
     name
-        One of `NAMES`, a folder in Hugging Face's or the draft's format, or a Hub id.
+        One of `NAMES`, a folder in Hugging Face's or the draft's format, a Hub id, or a shape
+        (see `shape_file`), which gets random weights.
     dtype
         Of weights, cache and whatever passes between operations: "bfloat16" or "float32".
     device
@@ -140,8 +145,14 @@ def load(
 
     described = describe(name, dtype, share.ranks if share else 1)
     _check_device(device)
-    config, stored, ids = _stored(name, dtype, target) if share is None else _sliced(name, dtype)
-    weight = _placed(stored, getattr(torch, dtype), device, share)
+    if shape_file(name):
+        _check_room(described, device)
+        config, ids = transformers_config(read_config(name)), None
+        weight = _cut(random_weights(config, getattr(torch, dtype), device), share)
+    else:
+        whole = share is None
+        config, stored, ids = _stored(name, dtype, target) if whole else _sliced(name, dtype)
+        weight = _placed(stored, getattr(torch, dtype), device, share)
     rotation = _rotation(config, described.context).to(device)
     model: Model
     if share is None:
@@ -234,6 +245,20 @@ def encode_prompt(name: str, text: str) -> list[int]:
     return list(tokens)
 
 
+def _cut(
+    weights: "Callable[[str], Tensor | None]", share: "Share | None"
+) -> "Callable[[str], Tensor | None]":
+    """Return what gives a share's part of weights that are made whole."""
+    if share is None:
+        return weights
+
+    def weight(key: str) -> "Tensor | None":
+        found = weights(key)
+        return None if found is None else share.cut(key, found)
+
+    return weight
+
+
 def _placed(
     stored: "dict[str, Any]", dtype: "torch.dtype", device: str, share: "Share | None"
 ) -> "Callable[[str], Tensor | None]":
@@ -246,6 +271,18 @@ def _placed(
         return None if found is None else found.to(device=device, dtype=dtype)
 
     return weight
+
+
+def _check_room(described: Description, device: str) -> None:
+    """Refuse weights that a GPU has no room for; a host's room was looked at before."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = described.device_bytes
+    right = f"needs about {needed >> 20} MB of {device}, {free >> 20} MB are free there"
+    require(needed <= free, "model", described.name, right)
 
 
 def _folder(name: str) -> Path:

@@ -4,6 +4,7 @@ from typing import Any
 
 from ssdreal.models.converted import gguf
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
+from ssdreal.models.shapes import shape_file
 from ssdsim.errors import require
 
 TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")
@@ -43,7 +44,7 @@ def read_config(name: str) -> dict[str, Any]:
     if name == "smollm2_135m":
         gguf()
         return dict(SMOLLM2)
-    config = read_json(find_folder(name, CONFIGS) / "config.json")
+    config = read_json(shape_file(name) or find_folder(name, CONFIGS) / "config.json")
     _check(name, config)
     return config
 
@@ -102,8 +103,9 @@ def check_divides(name: str, config: dict[str, Any], ranks: int) -> None:
 
 def _check(name: str, config: dict[str, Any]) -> None:
     """Refuse what `Model` does not compute."""
-    missing = sorted(NEEDED - config.keys())
-    require(not missing, "model", name, f"must say in its config.json: {', '.join(missing)}")
+    heads = [kind for kind in config.get("architectures") or () if "eagle" in kind.lower()]
+    right = "must be a model of its own: an EAGLE head reads the target's features"
+    require(not heads, f"model={name!r}: architectures", ", ".join(heads), right)
     rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
     given = {
         "model_type": (config.get("model_type"), TYPES),
@@ -112,5 +114,7 @@ def _check(name: str, config: dict[str, Any]) -> None:
     }
     for key, (value, known) in given.items():
         require(value in known, f"model={name!r}: {key}", value, f"must be {' or '.join(known)}")
+    missing = sorted(NEEDED - config.keys())
+    require(not missing, "model", name, f"must say in its config.json: {', '.join(missing)}")
     packed = config.get("quantization_config")
     require(not packed, "model", name, "must have weights that are not quantised")
