@@ -1,6 +1,6 @@
 """`python -m ssdreal`: what the command runs is real."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,16 +51,23 @@ class Job:
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
     def epilogue(self, run: Run) -> str:
-        """Return a note if the draft was lost, and the texts if they were asked for."""
+        """Return notes on a lost draft and a GPU that was not split, and texts if asked for."""
         lines = []
         if lost := run.info["draft_lost"]:
             lines.append(f"the draft was lost ({lost}): decoded without drafts from there on")
+        lines += sorted({given["whole"] for given in _given(run) if given["whole"]})
         if self.request.texts:
             decode = tokenizer(self.request.pair.target).decode
             for sequence in run.tables["sequences"].to_pylist():
                 text = decode(sequence["output"] or [])
                 lines.append(f"\n--- {sequence['prompt']} ---\n{text}")
         return "\n".join(lines)
+
+
+def _given(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield what a GPU gave each lane."""
+    for device in run.info["devices"]:
+        yield from device.get("given", {}).values()
 
 
 class Measuring:

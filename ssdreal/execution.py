@@ -155,6 +155,8 @@ class Execution:
         Their shared memory, while they decode; None where probabilities are not needed.
     readied
         What each worker said when it was ready.
+    lanes
+        Target and draft, as the method sees them.
     lost
         Why the draft was lost on the way; None if it was not.
 
@@ -162,6 +164,7 @@ class Execution:
 
     crew: Crew
     pages: Pages | None
+    lanes: tuple[RealTarget, RealDraft]
 
     def __init__(
         self,
@@ -175,6 +178,7 @@ class Execution:
         self.setup, self.hire, self.places, self.tasks = setup, hire, places, tasks
         self.ends, self.retired = ends, retired
         self.complete = False
+        self.ended: float | None = None
         self.env = WallClock()
         self.recorder = Recorder()
         self.readied: dict[Role, Paces] = {}
@@ -228,14 +232,18 @@ class Execution:
         """
         with self.ready() as session:
             self.env.run(self.env.process(self.setup.method.decode(session)))
-        self.complete = True
+            self.ended, self.complete = self.env.now, True
+            for lane in self.lanes:
+                self.env.run(lane.clock())
 
     def result(self) -> Run:
         """Return what there is so far."""
-        self.env.tick()
+        if self.ended is None:
+            self.env.tick()
+        now = self.env.now if self.ended is None else self.ended
         draft_on = self.setup.method.draft_on
         devices = self._devices(draft_on)
-        run = result(self.setup, self.recorder, self.env.now, devices, "real", self.complete)
+        run = result(self.setup, self.recorder, now, devices, "real", self.complete)
         run.info["draft_lost"] = self.lost
         return run
 
@@ -291,6 +299,7 @@ class Execution:
         draft = kind(self.env, self.drafter, recorder, "draft", name[1], paces[1])
         draft.vocabulary, draft.most = crew.ready["target"].rows, setup.branches()[0]
         draft.length = setup.control.start(setup.lookahead)
+        self.lanes = target, draft
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         return Session(
             env=self.env,

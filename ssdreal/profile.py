@@ -2,14 +2,16 @@
 
 `python -m ssdreal.profile` makes calibration runs in random order, lets the target speak at several
 temperatures, lets both models read what it said, and writes `traces/NAME/`: every timing, the
-acceptance trace, and a profile that `python -m ssdsim profile=NAME` takes.
+acceptance trace, and a profile that `python -m ssdsim profile=NAME` takes. With `--split 0.5 0.6`
+there is one for each way to share one GPU's multiprocessors out: NAME_split50, NAME_split60.
 """
 
 import argparse
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from numpy.random import default_rng
@@ -28,7 +30,7 @@ from ssdreal.workload import Prompt
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.calibration.fit import Calibration
-from ssdsim.calibration.plan import Visit, plan, shuffled
+from ssdsim.calibration.plan import plan, shuffled
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import Timing, to_table
 from ssdsim.console import ending, progress, speak_as
@@ -45,7 +47,16 @@ LONG = 1800
 
 @dataclass(frozen=True)
 class Order:
-    """What the command line asks for."""
+    """What the command line asks for.
+
+    Attributes
+    ----------
+    split
+        What is fitted to.
+    share
+        Of one GPU's multiprocessors for the target; None: they are not split.
+
+    """
 
     name: str
     pair: str
@@ -56,6 +67,7 @@ class Order:
     visit_tokens: int
     prompts: str | None
     split: Fitted
+    share: float | None = None
 
     @property
     def folder(self) -> Path:
@@ -67,9 +79,21 @@ class Order:
         """Both models."""
         return read_pair(self.pair)
 
+    def shared(self, share: float) -> "Order":
+        """Return the order of a profile of its own, on a GPU that is split so."""
+        return replace(self, name=f"{self.name}_split{100 * share:.0f}", share=share)
 
-def order(arguments: list[str] | None = None) -> Order:
-    """Read the command line."""
+    def where(self) -> Topology:
+        """Return where the models run; `ConfigError` if this machine cannot."""
+        return topology(self.topology, self.share)
+
+    def shares_devices(self) -> bool:
+        """Whether a draft of its own is on the target's devices."""
+        return len(self.where().places("own").devices("own")) == 1
+
+
+def orders(arguments: list[str] | None = None) -> list[Order]:
+    """Read the command line: an order, or one for each way to split a GPU."""
     parser = argparse.ArgumentParser(
         prog="python -m ssdreal.profile", description=(__doc__ or "").partition("\n")[0]
     )
@@ -77,6 +101,9 @@ def order(arguments: list[str] | None = None) -> Order:
     parser.add_argument("--pair", choices=PAIRS, default="smollm2")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--topology", default="auto", help="cpu, one_gpu, two_gpus")
+    parser.add_argument(
+        "--split", type=float, nargs="+", help="shares of one GPU for the target, a profile each"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="of every calibration run")
     parser.add_argument("--tokens", type=int, default=48, help="of every text")
     parser.add_argument("--visit-tokens", type=int, default=32, help="of a calibration run's texts")
@@ -93,11 +120,24 @@ def order(arguments: list[str] | None = None) -> Order:
     fine = given.name.isidentifier()
     require(fine, "--name", given.name, "needs letters, digits and underscores")
     names = ("name", "pair", "dtype", "topology", "repeats", "tokens", "visit_tokens", "prompts")
-    return Order(**{name: getattr(given, name) for name in names}, split=split)
+    asked = Order(**{name: getattr(given, name) for name in names}, split=split)
+    if given.split is None:
+        return [asked]
+    found = {one.name: one for one in map(asked.shared, given.split)}
+    require(len(found) == len(given.split), "--split", given.split, "needs percentages that differ")
+    return list(found.values())
 
 
-def measure(asked: Order, console: Console) -> None:
+def measure(asked: Sequence[Order], console: Console) -> None:
     """Measure everything, and write it down.
+
+    Parameters
+    ----------
+    asked
+        Orders that differ in name and share alone: they have the texts and what both models make
+        of them in common.
+    console
+        Where to say how far it is.
 
     Raises
     ------
@@ -107,25 +147,31 @@ def measure(asked: Order, console: Console) -> None:
         A worker was lost.
 
     """
-    where, prompts = topology(asked.topology), asked.split.read(asked.prompts)
-    short, long = _tasks(asked, prompts), _tasks(asked, joined(prompts, LONG))
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    with closing(Sitting(asked.models, asked.dtype)) as sitting:
-        tour = Tour(sitting, where, short, long or short, asked.visit_tokens)
-        visits = plan(
-            asked.split.lookaheads, asked.split.branches, asked.split.batch, spread=tour.spreads
-        )
-        pieces = _visited(asked, tour, visits)
-        told = _told(asked, sitting, where, short)
+    first, wheres = asked[0], [one.where() for one in asked]
+    prompts = first.split.read(first.prompts)
+    short, long = _tasks(first, prompts), _tasks(first, joined(prompts, LONG))
+    pieces = []
+    with closing(Sitting(first.models, first.dtype)) as sitting:
+        for one, where in zip(asked, wheres, strict=True):
+            one.folder.mkdir(parents=True, exist_ok=True)
+            pieces.append(
+                _visited(one, Tour(sitting, where, short, long or short, one.visit_tokens))
+            )
+        told = _told(first, sitting, wheres[0], short)
     _say(console, "both models read the texts")
-    _write(asked, short, pieces, told)
+    names = (first.models.target, first.models.draft, first.dtype)
+    rows = [shortened(row) for row in read_by_both(names, told, first.split.saguaro)]
+    for one, found in zip(asked, pieces, strict=True):
+        _write(one, short, found, rows)
 
 
-def _visited(asked: Order, tour: Tour, visits: Sequence[Visit]) -> list[Timing]:
+def _visited(asked: Order, tour: Tour) -> list[Timing]:
     found: list[Timing] = []
+    fit = asked.split
+    visits = plan(fit.lookaheads, fit.branches, fit.batch, spread=tour.spreads)
     rounds = shuffled(visits, asked.repeats, default_rng(SEED))
     with progress(shown=True) as bar:
-        task = bar.add_task("calibration runs", total=len(rounds))
+        task = bar.add_task(f"calibration runs of {asked.name}", total=len(rounds))
         for number, visit in enumerate(rounds):
             found += tour.pieces(visit, number)
             pq.write_table(to_table(found), asked.folder / TIMINGS, compression="zstd")
@@ -141,23 +187,30 @@ def _told(asked: Order, sitting: Sitting, where: Topology, tasks: Sequence[Task]
 
 
 def _write(
-    asked: Order, tasks: Sequence[Task], pieces: Sequence[Timing], told: Sequence[Told]
+    asked: Order, tasks: Sequence[Task], pieces: Sequence[Timing], rows: list[dict[str, Any]]
 ) -> None:
-    names = (asked.models.target, asked.models.draft, asked.dtype)
+    made = {
+        "pair": asked.pair,
+        "dtype": asked.dtype,
+        "split": asked.share,
+        "padding": CHUNK,
+        "shared": asked.shares_devices(),
+    }
     write_trace(
         asked.folder,
-        [shortened(row) for row in read_by_both(names, told, asked.split.saguaro)],
+        rows,
         grid=asked.split.saguaro,
         vocabulary=describe(asked.models.target).vocabulary,
         prompts={task.name: task.tokens for task in tasks},
-        info={**provenance(), "pair": asked.pair, "dtype": asked.dtype, "padding": CHUNK},
+        info={**provenance(), **made},
     )
     sections = {
         "pair": asked.pair,
         "acceptance": described(Recorded(".")),
         "workload": described(Workload(len(tasks), 0, asked.tokens)),
     }
-    write_profile(asked.folder, Calibration(pieces, CHUNK), sections, _notes(asked))
+    calibration = Calibration(pieces, CHUNK, asked.shares_devices())
+    write_profile(asked.folder, calibration, sections, _notes(asked))
 
 
 def _notes(asked: Order) -> list[str]:
@@ -165,7 +218,8 @@ def _notes(asked: Order) -> list[str]:
     machine = made["machine"]
     return [
         f"Measured by python -m ssdreal.profile on {made['created_at'][:10]}: pair={asked.pair},",
-        f"{asked.dtype}, topology={asked.topology}; {machine['model']}, {machine['cores']} cores.",
+        f"{asked.dtype}, topology={asked.topology}, split={asked.share or 'null'};",
+        f"{machine['model']}, {machine['cores']} cores.",
         "Tables hold medians in seconds of a model that works alone, as fitted to all runs at once",
         "(ssdsim/calibration); every single timing is in timings.parquet.",
     ]
@@ -186,9 +240,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, and say where it is."""
     speak_as("ssdreal.profile")
     with ending(f"interrupted; the timings so far are in traces/NAME/{TIMINGS}"):
-        asked = order(arguments)
+        asked = orders(arguments)
         measure(asked, Console(stderr=True))
-        print(f"written to traces/{asked.name}; python -m ssdsim profile={asked.name} simulates it")
+        for name in (one.name for one in asked):
+            print(f"written to traces/{name}; python -m ssdsim profile={name} simulates it")
 
 
 if __name__ == "__main__":

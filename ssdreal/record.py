@@ -3,9 +3,13 @@
 The texts are some run's own outputs, so nothing is generated here: each model reads prompt and
 output once, and every position becomes a row (`ssdsim.acceptance.position`). From these rows
 ssdsim replays every chain draft over the same texts.
+
+A target that drafts for itself finds keys and values of the text where the target left them, and
+its own of what it has drafted since. Recorded is what it drafts first after a text. So a replay of
+lookahead 1 is exact, and a longer one takes the draft's entries for as good as the target's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +24,7 @@ from ssdsim.verification import View, view
 
 if TYPE_CHECKING:
     from ssdreal.models.model import Model
+    from ssdreal.models.sublayers import Sublayers
     from ssdreal.serving.reader import Reader
 
 WIDTH = 4
@@ -53,7 +58,7 @@ class Spoken:
 def record(
     directory: str | Path,
     target: "Model",
-    draft: "Model",
+    draft: "Model | Sublayers",
     texts: Sequence[Spoken],
     decoding: Decoding,
     seed: int,
@@ -66,7 +71,8 @@ def record(
     directory
         Made if missing.
     target, draft
-        The models.
+        The models; or for a draft the sublayers that the target leaves out where it drafts for
+        itself.
     texts
         What the target generated under `decoding` and `seed`.
     decoding, seed
@@ -87,7 +93,7 @@ def record(
 
 def trace_rows(
     target: "Model",
-    draft: "Model",
+    draft: "Model | Sublayers",
     texts: Sequence[Spoken],
     decoding: Decoding,
     seed: int,
@@ -95,10 +101,10 @@ def trace_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for every position of the texts, in order; `grid` as in `position_row`."""
     longest = max(len(text.prompt) + len(text.output) for text in texts)
-    readers = [_reader(model, longest) for model in (target, draft)]
+    read = _readers(target, draft, longest)
     for text in texts:
         noise = Noise(seed, text.seq)
-        logits = [_read(reader, text) for reader in readers]
+        logits = read(text)
         for position, token in enumerate(text.output):
             at = len(text.prompt) + position
             gumbel = noise.gumbel(at, target.vocabulary) if decoding.perturbed else None
@@ -128,6 +134,20 @@ def _view(logits: Logits, decoding: Decoding, gumbel: Any) -> View:
     return view(logits, decoding.temperature, gumbel, decoding.top_k, decoding.top_p)
 
 
+def _readers(
+    target: "Model", draft: "Model | Sublayers", longest: int
+) -> "Callable[[Spoken], tuple[Logits, Logits]]":
+    """Return a function that returns both models' logits before every token of an output."""
+    from ssdreal.models.sublayers import Sublayers
+
+    whole = _reader(target, longest)
+    if isinstance(draft, Sublayers):
+        fewer = target.without(draft)
+        return lambda text: (_read(whole, text), _read_behind(whole, fewer, text))
+    other = _reader(draft, longest)
+    return lambda text: (_read(whole, text), _read(other, text))
+
+
 def _reader(model: "Model", longest: int) -> "Reader":
     from ssdreal.serving.reader import Reader
 
@@ -139,6 +159,24 @@ def _read(reader: "Reader", text: Spoken) -> Logits:
     reader.prefill(0, text.prompt[:-1])
     whole = (*text.prompt, *text.output[:-1])
     return _whole(reader.model, reader.read({0: (whole, len(text.prompt) - 1)}, WIDTH)[0])
+
+
+def _read_behind(reader: "Reader", fewer: "Model", text: Spoken) -> Logits:
+    """Return the same of a draft that reads each token behind what the target has read.
+
+    Its own entries lie behind the whole text, so that each token sees the target's and its own.
+    """
+    whole, first = (*text.prompt, *text.output[:-1]), len(text.prompt) - 1
+    found = []
+    with reader.reading_as(fewer, {}):
+        for start in range(first, len(whole), WIDTH):
+            positions = np.arange(start, min(start + WIDTH, len(whole)))
+            at = len(whole) + np.arange(len(positions))
+            sees = np.arange(len(whole) + WIDTH) < positions[:, None]
+            sees[np.arange(len(positions)), at] = True
+            tokens = np.array(whole)[None, positions]
+            found.append(reader.look(tokens, positions[None], at[None], sees[None])[0])
+    return np.concatenate(found)
 
 
 def _whole(model: "Model", logits: Logits) -> Logits:

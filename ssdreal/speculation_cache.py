@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
 from simpy import Event
 
 from ssdreal.channel.messages import Chain, Done, Grow
@@ -80,7 +79,7 @@ class RealTree:
         done = yield answer
         if done is None or forking is None:
             return
-        self.draft.close(self.work, replace(done, start=forking.start), done.value.tokens)
+        self.draft.close(self.work, done, done.value.tokens, since=forking)
         self.chains = {
             row.seq: chains for row, chains in zip(self.rows, done.value.rows, strict=True)
         }

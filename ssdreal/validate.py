@@ -83,8 +83,8 @@ def answer(asked: Question, console: Console) -> list[Found]:
         A worker was lost.
 
     """
-    profile, (pair, dtype) = Profile(asked.folder), _models(asked.folder)
-    where = topology(asked.topology)
+    profile, (pair, dtype, share) = Profile(asked.folder), _measured_with(asked.folder)
+    where = topology(asked.topology, share)
     tasks = {name: _tasks(pair, part) for name, part in asked.split.parts.items()}
     wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
     with progress(shown=True) as bar:
@@ -124,15 +124,15 @@ def _found(
     ]
 
 
-def _models(folder: Path) -> tuple[Pair, str]:
-    """Return the pair and the type that a profile was measured with."""
+def _measured_with(folder: Path) -> tuple[Pair, str, float | None]:
+    """Return the pair, its type, and how a GPU was split when a profile was measured."""
     try:
         info = json.loads((folder / INFO).read_text())
-        pair, dtype = read_pair(info["pair"]), str(info["dtype"])
+        found = read_pair(info["pair"]), str(info["dtype"]), info.get("split")
     except (OSError, ValueError, KeyError) as error:
         right = f"needs a folder of traces/ that python -m ssdreal.profile has written ({error})"
         raise ConfigError(f"--profile={folder.name}: {right}") from error
-    return pair, dtype
+    return found
 
 
 def _tasks(pair: Pair, part: Part) -> list[Task]:

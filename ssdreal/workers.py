@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from simpy import Event
 
-from ssdreal.channel.messages import Block, Done, Fork, Prefill, Speculate, Verify
+from ssdreal.channel.messages import Block, Clock, Done, Fork, Prefill, Speculate, Verify
 from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
 from ssdreal.drafted import (
@@ -39,6 +39,8 @@ class Worker:
         As spans name them.
     paces
         What its passes take: of each kind (tokens, seconds).
+    closed
+        Spans written down, with the numbers of the commands that they began and ended with.
 
     """
 
@@ -48,6 +50,7 @@ class Worker:
     lane: str
     device: str
     paces: Mapping[str, Sequence[tuple[int, float]]]
+    closed: list[tuple[Span, int, int]] = field(default_factory=list, init=False)
 
     def prefill(self, rows: Sequence[Row]) -> Event:
         """Compute the prompts, all but the last token of each."""
@@ -71,16 +74,30 @@ class Worker:
             branches=branches,
         )
 
-    def close(self, span: Span, done: Done, tokens: int) -> None:
-        """Write a span down with the times that its worker took."""
-        span.start, span.end = self.env.seconds(done.start), self.env.seconds(done.end)
+    def close(self, span: Span, done: Done, tokens: int, since: Done | None = None) -> None:
+        """Write a span down with the times that its worker took; it may begin with another work."""
+        since = since or done
+        span.start, span.end = self.env.seconds(since.start), self.env.seconds(done.end)
         span.tokens = tokens
         self.recorder.spans.append(span)
+        self.closed.append((span, since.stamp.number, done.stamp.number))
+
+    def clock(self) -> Event:
+        """Ask when everything ran by the device's own clock, and correct the spans' times."""
+        return self.env.process(self._clocked(self.remote.ask(Clock)))
 
     def _prefilled(self, span: Span, answer: Event) -> Generator[Event, Any, None]:
         done = yield answer
         if done is not None:
             self.close(span, done, span.tokens)
+
+    def _clocked(self, answer: Event) -> Generator[Event, Any, None]:
+        done = yield answer
+        times = {} if done is None else {number: (b, e) for number, b, e in done.value.commands}
+        for span, first, last in self.closed:
+            if first in times and last in times:
+                span.start = self.env.seconds(times[first][0])
+                span.end = self.env.seconds(times[last][1])
 
     def pace(self, work: str, tokens: int) -> float:
         """Return the seconds that a pass over so many tokens took while warming up."""

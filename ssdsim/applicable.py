@@ -98,8 +98,9 @@ def _miss_rules(group: str, plugin: object) -> Iterator[Rule]:
 
 def _machine_rules(setup: Setup) -> Iterator[Rule]:
     own, machine = setup.method.draft_on == "own", setup.machine
-    for option in ("link", "serve", "slowdown", "draft_power"):
+    for option in ("link", "serve", "slowdown", "draft_power", "shared"):
         yield f"latency.{option}", own, "the draft has no devices of its own"
+    yield "latency.draft_power", not machine.shared, "latency.shared gives it the target's devices"
     for model in ("target", "draft", "colocated"):
         spread = own and (model != "draft" or machine.colocated is None)
         why = "nothing here is spread over more devices"

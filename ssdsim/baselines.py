@@ -99,7 +99,8 @@ def _spread(setup: Setup) -> Setup | None:
     if setup.method.draft_on != "own":
         return setup
     method, machine = setup.method, setup.machine
-    devices = method.servers * machine.target.devices + method.drafts * machine.draft.devices
+    own = 0 if machine.shared else method.drafts * machine.draft.devices
+    devices = method.servers * machine.target.devices + own
     spread = machine.spread(devices)
     return replace(setup, machine=spread) if spread else None
 

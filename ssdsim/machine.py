@@ -137,6 +137,9 @@ class Machine:
         Noise on service times.
     target_power, draft_power
         Watts; None: unknown.
+    shared
+        Whether a draft of its own still runs on the target's devices, as on another stream of one
+        GPU: both have all of them, and `slowdown` says what that costs.
 
     """
 
@@ -153,6 +156,7 @@ class Machine:
     draft_jitter: Jitter = NoJitter()
     target_power: Power | None = None
     draft_power: Power | None = None
+    shared: bool = False
 
     def __post_init__(self) -> None:
         require(self.padding >= 0, "latency.padding", self.padding, "needs tokens >= 0")
@@ -176,9 +180,10 @@ class Machine:
         and drafts on devices of their own have devices each.
         """
         lanes = {name: [name] for name in lanes_of("target", servers)}
-        if draft_on == "target":
-            lanes["target"].append("draft")
-        own = lanes_of("draft", drafts) if draft_on == "own" else []
+        own = lanes_of("draft", drafts) if draft_on else []
+        if draft_on == "target" or self.shared:
+            lanes["target"] += own
+            own = []
         return [
             *(_describe(name, on, self.target, self.target_power) for name, on in lanes.items()),
             *(_describe(name, [name], self.draft, self.draft_power) for name in own),

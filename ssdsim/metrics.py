@@ -167,10 +167,12 @@ def _by_round(steps: _Steps) -> Ratios:
 
 
 def _by_lane(steps: _Steps, spans: pa.Table) -> Ratios:
-    return {
+    busy = {
         f"{party}_busy": _busy_share(steps, spans.filter(pc.starts_with(spans["lane"], party)))
         for party in ("draft", "target")
     }
+    working, seconds = _busy_share(steps, spans)
+    return {**busy, "idle": (seconds - working, seconds)}
 
 
 def _busy_share(steps: _Steps, spans: pa.Table) -> tuple[Floats, Floats]:

@@ -30,6 +30,7 @@ FIGURES = (
     ("step_seconds", "round, ms", 1000),
     ("target_busy", "target busy, %", 100),
     ("draft_busy", "draft busy, %", 100),
+    ("idle", "no model busy, %", 100),
     ("wasted_draft_token_fraction", "draft tokens wasted, %", 100),
     ("wasted_draft_seconds", "draft seconds wasted", 1),
     ("energy_j", "energy, kJ", 1e-3),

@@ -187,7 +187,7 @@ class Simulation:
 
     def _drafts(self, source: Source, lane: Lanes, length: Control) -> list[SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
-        own = setup.method.draft_on != "target"
+        own = setup.method.draft_on != "target" and not machine.shared
         return [
             SimulatedDraft(
                 lane(name, name if own else "target"),

@@ -97,7 +97,8 @@ class FewerModel(TextModel):
         cache.numbers[:] = np.where(before >= FOREIGN, before - FOREIGN, before)
         found = super().forward(cache, tokens, positions, at, mask, extent, **wanted)
         slots, at = np.arange(len(before))[:, None], at.numpy()
-        before[slots, at] = cache.numbers[slots, at] + FOREIGN
+        wrote = cache.numbers[slots, at]
+        before[slots, at] = np.where(wrote < 0, -1, wrote + FOREIGN)
         cache.numbers[:] = before
         return found
 

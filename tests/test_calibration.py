@@ -12,12 +12,14 @@ from scipy.stats import kstest
 
 from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
+from ssdsim.baselines import compare
 from ssdsim.calibration.fit import Calibration, solve
 from ssdsim.calibration.machine import carried_on, machine
 from ssdsim.calibration.observations import Observation, Unknown
 from ssdsim.calibration.timings import from_table, timings, to_table
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.ssd import Ssd
 from ssdsim.results import describe
 from ssdsim.simulation import Setup, simulate
 from ssdsim.trace import Recorder, Run, Span
@@ -243,3 +245,50 @@ def test_pieces_survive_a_file():
     assert isinstance(table, pa.Table)
     fit = Calibration(from_table(table)).fit
     assert fit.seconds == Calibration(pieces).fit.seconds
+
+
+def on_one_device(run):
+    """Say of a run that both models were on one device, as two streams of a GPU are."""
+    device = {**run.info["devices"][0], "lanes": ["target", "draft"]}
+    return Run({**run.info, "devices": [device]}, run.tables)
+
+
+@pytest.mark.parametrize("visit", [PLAN[0], PLAN[3], PLAN[-4]], ids=["ar", "sd", "probe"])
+def test_two_streams_of_a_device_are_told_from_turns_on_it(visit):
+    setup = Setup(
+        visit.method,
+        Iid(alpha=0.5),
+        planted(),
+        Workload(2, 50, 20),
+        policy=visit.policy,
+        lookahead=visit.lookahead,
+    )
+    run = simulate(setup)
+    beside = visit.method.draft_on == "own"
+    assert {piece.own for piece in timings(run, 0)} == {beside}
+    assert {piece.own for piece in timings(on_one_device(run), 0)} == {beside}
+
+
+def test_that_devices_were_shared_is_a_profile_s_to_say():
+    pieces = calibration_pieces(lambda _: planted(), repeats=1)
+    assert machine(Calibration(pieces, shared=True).fit).shared
+    assert not machine(Calibration(pieces).fit).shared
+
+
+def test_a_shared_device_is_one_and_its_baselines_have_all_of_it():
+    machine = planted()
+    setup = Setup(Ssd(), Iid(alpha=0.5), machine, Workload(2, 50, 20), lookahead=2)
+    apart, together = (simulate(one) for one in (setup, on_shared(setup)))
+    for run, one in ((apart, setup), (together, on_shared(setup))):
+        compare(run, one)
+    assert [device["lanes"] for device in together.info["devices"]] == [["target", "draft"]]
+    assert set(together.spans.device) == {"target"}
+    assert together.metrics["tokens_per_s"] == apart.metrics["tokens_per_s"]
+    # A table knows no other number of devices than its own.
+    assert apart.metrics["speedup_over_same_devices"] is None
+    best = max(together.info["baselines"][name]["tokens_per_s"] for name in ("ar", "sd"))
+    assert together.info["baselines"]["same_devices"]["tokens_per_s"] == best
+
+
+def on_shared(setup):
+    return replace(setup, machine=replace(setup.machine, shared=True))

@@ -54,6 +54,7 @@ METRICS = [
     "acceptance_length_on_miss",
     "draft_busy",
     "target_busy",
+    "idle",
     "wasted_draft_token_fraction",
     "wasted_draft_seconds",
     "wasted_target_token_fraction",

@@ -47,6 +47,7 @@ def test_worked_example():
         "acceptance_length_on_miss": 1.0,
         "draft_busy": 4 / 6,  # the half second that ran into the prefill does not count
         "target_busy": 3.5 / 6,
+        "idle": 0.5 / 6,  # while the draft waits and the link transfers
         "wasted_draft_token_fraction": 15 / 18,
         "wasted_draft_seconds": 1 / 3 + 5 / 6 + 1.5 + 1.0,
         "wasted_target_token_fraction": 0.5,

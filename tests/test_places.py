@@ -144,9 +144,12 @@ def test_one_process_decodes_what_two_do(request, tmp_path):
 def test_with_their_process_both_models_are_lost(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(Counted, "kill", (1, 16))
     assert run(*SSD, f"out={tmp_path}", hire=Counted) == 1
-    killed = "its process was killed (SIGKILL, as happens when memory runs out)"
-    line = f"ssdreal: the target worker is gone: {killed}; what was computed is in {tmp_path}\n"
-    assert capsys.readouterr().err == line
+    # If an answer was on its way, the next command finds the channel closed.
+    reasons = ("its process was killed (SIGKILL,", "its channel is closed (")
+    line = capsys.readouterr().err
+    assert line.startswith(tuple(f"ssdreal: the target worker is gone: {why}" for why in reasons))
+    assert line.endswith(f"; what was computed is in {tmp_path}\n")
+    assert line.count("\n") == 1
     found = load_run(tmp_path)
     assert not found.info["complete"]
     assert len(found.rounds) > 0

@@ -2,19 +2,24 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from commands import refused, run
+from planted import calibration_pieces, planted
 
 from ssdreal import profile, validate
 from ssdreal.profiling.split import HELD_OUT, read_split
 from ssdreal.profiling.texts import decodings, shortened
-from ssdreal.profiling.visits import joined
+from ssdreal.profiling.visits import Tour, joined
+from ssdreal.topology import OneGpu
 from ssdreal.workload import Prompt
 from ssdsim import load_run
 from ssdsim.acceptance.trace_file import read_trace
+from ssdsim.calibration.plan import plan
 from ssdsim.calibration.prediction import Profile
 from ssdsim.errors import ConfigError
+from ssdsim.latency.table import Table
 
 
 def test_the_frozen_split_holds_out_what_it_says():
@@ -78,6 +83,9 @@ def test_beliefs_are_shortened_a_little():
         (["--name", "a/b"], "--name='a/b'"),
         (["--prompts", "nowhere.txt"], "nowhere.txt"),
         (["--topology", "moon"], "topology='moon'"),
+        (["--topology", "cpu", "--split", "0.5"], "split=0.5: needs topology=one_gpu"),
+        (["--topology", "one_gpu", "--split", "0.5"], "topology='one_gpu': needs 1 GPU"),
+        (["--split", "0.6", "0.604"], "--split=[0.6, 0.604]: needs percentages that differ"),
     ],
 )
 def test_profiles_that_cannot_be_are_refused(arguments, complaint, capsys, monkeypatch, tmp_path):
@@ -105,6 +113,60 @@ def test_validations_that_cannot_be_are_refused(
         validate.main(arguments)
     assert ended.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_calibration_knows_what_a_split_gives_and_what_all_of_a_gpu_does():
+    def kinds(where):
+        tour = Tour(None, where, (), (), 1)
+        visits = plan((1, 2), (4, 8), 2, spread=tour.spreads)
+        return {
+            (visit.method.draft_on, places.target.name, places.draft.name)
+            for visit in visits
+            for places in [tour._places(visit)]
+        }
+
+    assert kinds(OneGpu(0.6)) == {
+        (None, "cuda:0 60%", "cuda:0 60%"),  # the target's part, which its draft shares
+        ("target", "cuda:0 60%", "cuda:0 60%"),
+        ("own", "cuda:0 60%", "cuda:0 40%"),
+        (None, "cuda:0 60%+40%", "cuda:0 60%+40%"),  # what every method has at hand
+        ("target", "cuda:0 60%+40%", "cuda:0 60%+40%"),
+    }
+    assert kinds(OneGpu()) == {(on, "cuda:0", "cuda:0") for on in (None, "target", "own")}
+
+
+def test_every_split_has_a_profile_of_its_own(tmp_path, exact_trace, monkeypatch, capsys):
+    """Calibration runs simulated on a GPU where the target is as fast as its share is large."""
+    wheres, rows = [], pq.read_table(f"{exact_trace}/acceptance.parquet").to_pylist()
+
+    def visited(asked, tour):
+        wheres.append((tour.topology, tour.sitting))
+        return calibration_pieces(lambda _: planted(target_factor=1 / asked.share), repeats=1)
+
+    for name, stand_in in {
+        "TRACES": tmp_path,
+        "_visited": visited,
+        "_told": lambda *_: [],
+        "read_by_both": lambda *_: rows,
+        "shortened": lambda row: row,
+    }.items():
+        monkeypatch.setattr(profile, name, stand_in)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    profile.main(["--pair", "tiny", "--name", "mine", "--split", "0.5", "0.8"])
+    assert [where for where, _ in wheres] == [OneGpu(0.5), OneGpu(0.8)]
+    assert len({id(sitting) for _, sitting in wheres}) == 1  # no model is loaded twice
+    printed = capsys.readouterr().out
+    folders = [tmp_path / "mine_split50", tmp_path / "mine_split80"]
+    assert sorted(tmp_path.iterdir()) == folders
+    for folder, share in zip(folders, (0.5, 0.8), strict=True):
+        assert f"profile={folder.name} simulates it" in printed
+        assert json.loads((folder / "run.json").read_text())["split"] == share
+        assert f"split={share};" in (folder / "profile.yaml").read_text()
+        latency = yaml.safe_load((folder / "profile.yaml").read_text())["latency"]
+        seconds = Table(**{k: v for k, v in latency["target"].items() if k != "_target_"})
+        right = planted(target_factor=1 / share).target
+        found = seconds.seconds("verify", 1, 5, 60), right.seconds("verify", 1, 5, 60)
+        assert found[0] == pytest.approx(found[1], rel=2e-3)
 
 
 @pytest.mark.slow

@@ -33,6 +33,8 @@ MOVING = (*ENDING, "length.step=0.2", "length.threshold=0.1", "length.target=0.3
 PLUGINS = {
     "method=amusd ahead": (SSD, 3),
     "method=pearl window": (SSD, "adaptive"),
+    "method=self_speculative skipped_attention": (SSD, "[0]"),
+    "method=self_speculative skipped_mlp": (SSD, "[0]"),
     "method=speculative draft_on": (SSD, "own"),
     "method=ssd on_outcome": (WARM, "prune"),
     "method=ssd redraft": (BATCH, "all"),
@@ -77,6 +79,7 @@ PLUGINS = {
 REFUSED = {
     "length=confidence estimate": "length.estimate=",
     "length=goodput prior": "False",  # where all passes take the same time, any α over 0 is alike
+    "method=self_speculative kept": "method.kept: has no effect",
     "policy=oracle budget": "policy='oracle'",
     "tree=confident beam": "tree='confident': needs tree=chain",
     "tree=confident children": "tree='confident': needs tree=chain",
@@ -199,7 +202,8 @@ def test_option_of_a_plug_in(name, decoded):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in knobs() if name.startswith("method=") and name not in PLUGINS]
+    "name",
+    [name for name in knobs() if name.startswith("method=") and name not in PLUGINS | REFUSED],
 )
 def test_option_of_a_method(name, decoded):
     """A method's option needs no entry if it matters in one of these."""

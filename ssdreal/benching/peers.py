@@ -32,6 +32,8 @@ class Peer:
         Tokens that the assistant drafts a round; 0: no assistant.
     static
         Whether the cache is a static one, which an assistant does not allow.
+    device
+        As torch names it.
 
     """
 
@@ -40,6 +42,7 @@ class Peer:
     dtype: str
     drafted: int = 0
     static: bool = False
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def generate(peer: Peer, prompts: Sequence[Sequence[int]], tokens: int) -> Gener
 
 def weight_bytes(target: str, dtype: str) -> int:
     """Return the bytes of weights that a pass of the target reads: all but the embedding's."""
-    model = _target(target, dtype)
+    model = _target(target, dtype, "cpu")
     whole = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     embedding, head = (
         layer.weight for layer in (model.get_input_embeddings(), model.get_output_embeddings())
@@ -111,10 +114,11 @@ def _generate(
 
     clock = _Clock(len(prompt))
     start = perf_counter()
+    ids = torch.tensor([prompt], device=peer.device)
     with torch.inference_mode():
-        found = _target(peer.target, peer.dtype).generate(
-            torch.tensor([prompt]),
-            attention_mask=torch.ones((1, len(prompt)), dtype=torch.long),
+        found = _target(peer.target, peer.dtype, peer.device).generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
             do_sample=False,
             max_new_tokens=tokens,
             stopping_criteria=[clock],
@@ -128,7 +132,7 @@ def _generate(
 def _how(peer: Peer) -> dict[str, Any]:
     if not peer.drafted:
         return {"cache_implementation": "static"} if peer.static else {}
-    draft = _draft(peer.target, peer.draft, peer.dtype)
+    draft = _draft(peer.target, peer.draft, peer.dtype, peer.device)
     draft.generation_config.num_assistant_tokens = peer.drafted
     return {"assistant_model": draft}
 
@@ -146,15 +150,16 @@ class _Clock:
 
 
 @cache
-def _target(name: str, dtype: str) -> Any:
-    return _endless(huggingface(name, dtype))
+def _target(name: str, dtype: str, device: str) -> Any:
+    return _endless(huggingface(name, dtype)).to(device)
 
 
 @cache
-def _draft(target: str, name: str, dtype: str) -> Any:
+def _draft(target: str, name: str, dtype: str, device: str) -> Any:
     """Return the draft; one without an embedding gets the target's, and a head for all ids."""
-    model = _trimmed(target, name, dtype) if _shares_embedding(name) else huggingface(name, dtype)
-    model = _endless(model)
+    shares = _shares_embedding(name)
+    model = _trimmed(target, name, dtype, device) if shares else huggingface(name, dtype)
+    model = _endless(model).to(device)
     model.generation_config.num_assistant_tokens_schedule = "constant"
     model.generation_config.assistant_confidence_threshold = 0.0
     return model
@@ -164,7 +169,7 @@ def _shares_embedding(name: str) -> bool:
     return name not in TINY and is_draft(read_json(find_folder(name, CONFIGS) / "config.json"))
 
 
-def _trimmed(target: str, name: str, dtype: str) -> Any:
+def _trimmed(target: str, name: str, dtype: str, device: str) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -172,7 +177,8 @@ def _trimmed(target: str, name: str, dtype: str) -> Any:
     weights, ids = read_draft(folder)
     head = weights.pop("lm_head.weight")
     model = LlamaForCausalLM(LlamaConfig(**read_json(folder / "config.json")))
-    weights["embed_tokens.weight"] = _target(target, dtype).get_input_embeddings().weight.detach()
+    shared = _target(target, dtype, device).get_input_embeddings().weight
+    weights["embed_tokens.weight"] = shared.detach().cpu()
     model.model.load_state_dict(weights)
     model.lm_head = _head(head, ids, model.config.vocab_size)
     return model.to(getattr(torch, dtype)).eval()
@@ -189,11 +195,13 @@ def _head(weight: Any, ids: Any, vocabulary: int) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.weight = torch.nn.Parameter(weight, requires_grad=False)
+            self.ids: torch.Tensor
+            self.register_buffer("ids", ids)
 
         def forward(self, hidden: torch.Tensor) -> torch.Tensor:
             known = torch.nn.functional.linear(hidden, self.weight)
             scores = known.new_full((*known.shape[:-1], vocabulary), NOTHING)
-            scores[..., ids] = known
+            scores[..., self.ids] = known
             return scores
 
     return Head()

@@ -81,14 +81,14 @@ class Begin(Message, frozen=True):
         How tokens are sampled.
     cores
         CPU cores to run on; as many threads. Empty: as they are.
-    partition
-        The part of a GPU to keep to; None: all of the device.
     pages
         The shared memory for probabilities; None where they are not needed.
     draft_ids
         The token ids that a row of these probabilities stands for; None: all of them.
     skipped
         What the target leaves out where it drafts for itself; None where it does not.
+    partition
+        The part of a GPU to keep to; None: all of the device.
 
     """
 
@@ -102,10 +102,10 @@ class Begin(Message, frozen=True):
     decoding: Decoding
     seed: int
     cores: tuple[int, ...] = ()
-    partition: Partition | None = None
     pages: Pages | None = None
     draft_ids: tuple[int, ...] | None = None
     skipped: Sublayers | None = None
+    partition: Partition | None = None
 
 
 class Given(Part, frozen=True):
@@ -266,8 +266,23 @@ class Scores(Message, frozen=True):
     tokens: tuple[tuple[int, float], ...]
 
 
-Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score
-Answer = Paces | Verified | Chains | Forks | Branches | Scores
+class Clock(Message, frozen=True):
+    """Tell when the work of this run's commands began and ended on the device, by its own clock.
+
+    Answered by `Times`.
+    """
+
+    stamp: Stamp
+
+
+class Times(Message, frozen=True):
+    """Of each command its number, begin and end (ns); none where the host does the work itself."""
+
+    commands: tuple[tuple[int, int, int], ...]
+
+
+Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score | Clock
+Answer = Paces | Verified | Chains | Forks | Branches | Scores | Times
 
 
 class Done(Message, frozen=True):

@@ -12,7 +12,7 @@ from ssdreal.twin import twin
 from ssdreal.workload import Workload
 from ssdsim.backups.random import Random
 from ssdsim.calibration.prediction import Profile
-from ssdsim.errors import ConfigError
+from ssdsim.errors import ConfigError, require
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
@@ -113,6 +113,9 @@ def _setup(title: str, overrides: str) -> Setup:
     words = overrides.split()
     try:
         config = compose("real", words)
-        return request_from(config, [word.partition("=")[0] for word in words]).setup
+        setup = request_from(config, [word.partition("=")[0] for word in words]).setup
     except (HydraException, ConfigError) as error:
         raise ConfigError(f"{title}: {error}") from error
+    right = "cannot be predicted, what a profile knows is another draft"
+    require(setup.skipped is None, f"{title}: method", "self_speculative", right)
+    return setup

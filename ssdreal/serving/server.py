@@ -1,12 +1,24 @@
 """What a worker does with commands, in its own process or, for tests, in the run's."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ssdreal.channel.messages import Begin, Command, Done, Given, Paces, Ready, Role, Stop
+from ssdreal.channel.messages import (
+    Begin,
+    Clock,
+    Command,
+    Done,
+    Given,
+    Paces,
+    Ready,
+    Role,
+    Stop,
+    Times,
+)
 from ssdreal.channel.pages import OpenPages, Pages
 from ssdreal.models.model import Model
 from ssdreal.serving.reader import Reader
@@ -52,7 +64,8 @@ class Server:
         self.last = number
         began = perf_counter_ns()
         before = 0 if isinstance(command, Begin) else self.spent
-        value = getattr(self, type(command).__name__.lower())(command)
+        with self.timing(command.stamp.number):
+            value = getattr(self, type(command).__name__.lower())(command)
         return Done(command.stamp, value, began, perf_counter_ns(), self.spent - before)
 
     def begin(self, command: Begin) -> Paces:
@@ -76,6 +89,14 @@ class Server:
     def spent(self) -> int:
         """Nanoseconds spent in passes of the model so far."""
         return self.reader.spent
+
+    def clock(self, command: Clock) -> Times:  # noqa: ARG002 - it says nothing more
+        """Tell when commands ran by the device's clock; the host's own work is timed as it is."""
+        return Times(())
+
+    def timing(self, number: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Mark a command's work in the device's queue, where there is one."""
+        return nullcontext()
 
     def prefill(self, command: Any) -> None:
         """Read the prompts, all but the last token of each."""

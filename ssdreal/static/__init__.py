@@ -1,1 +1,1 @@
-"""Models on a GPU: fixed shapes, graphs that are captured once, and streams of their own."""
+"""Passes at fixed shapes, with everything on the device: what a GPU needs."""

@@ -145,9 +145,11 @@ def _got(answer: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def cuda_capture(
-    stream: cuda.Stream, pool: Any
-) -> Callable[[Callable[[], None]], Callable[[], None]]:
+Capture = Callable[[Callable[[], None]], Callable[[], None]]
+"""From work over static buffers to its replay."""
+
+
+def cuda_capture(stream: cuda.Stream, pool: Any) -> Capture:
     """Return what captures work over static buffers as a CUDA graph, and returns its replay.
 
     The work is done a few times before, for real. A replay runs on the thread's current stream,
@@ -159,8 +161,8 @@ def cuda_capture(
     stream
         The lane's own: `torch.cuda.current_stream()` once a run has begun.
     pool
-        Memory that the graphs of a lane share: `torch.cuda.graph_pool_handle()`. They must not be
-        replayed side by side.
+        Memory that the graphs of a lane share: `torch.cuda.graph_pool_handle()`. What one leaves
+        for another must lie outside it, and no two may be replayed side by side.
 
     """
 

@@ -45,6 +45,8 @@ class Fit:
         For either model quantiles of single pieces over their visit's median.
     padding
         What verifies are padded to.
+    shared
+        Whether both models are on the same devices.
 
     """
 
@@ -53,6 +55,7 @@ class Fit:
     effects: Mapping[int, Mapping[str, float]]
     jitter: Mapping[str, Array]
     padding: int = 0
+    shared: bool = False
 
     def surface(self, of: str, work: str, devices: int = 1) -> dict[int, dict[int, float]]:
         """Return for each number of rows the measured sizes of a pass and its seconds there."""
@@ -81,11 +84,14 @@ class Calibration:
         All that was measured.
     padding
         What verifies were padded to.
+    shared
+        Whether both models ran on the same devices.
 
     """
 
     pieces: Sequence[Timing]
     padding: int = 0
+    shared: bool = False
 
     def __post_init__(self) -> None:
         verifies = [piece for piece in self.pieces if piece.kind == "verify"]
@@ -107,7 +113,7 @@ class Calibration:
         slowdown = _slowdown(self.sharings)
         seconds = solve(self.equations) | solve(prefills(self.pieces, slowdown))
         effects, jitter = self._effects(seconds), _jitter(self.pieces)
-        return Fit(seconds, slowdown, effects, jitter, self.padding)
+        return Fit(seconds, slowdown, effects, jitter, self.padding, self.shared)
 
     def resampled(self, rng: Generator) -> Fit:
         """Return the fit of another sample of the same size: a draw of what might have been found.

@@ -42,6 +42,7 @@ def machine(fit: Fit, effects: Mapping[str, float] = STEADY, *, jitter: bool = T
         else None,
         dispatch=_rounded(fit.seconds.get(DISPATCH, 0.0)),
         padding=fit.padding,
+        shared=fit.shared,
         sampling=Drawings(*(_drawing(fit, name) for name in ("maximal", "gumbel"))),
         slowdown=Slowdown(*(_rounded(fit.slowdown[lane]) for lane in ("target", "draft"))),
         target_jitter=_jitter(fit, "target") if jitter else NoJitter(),

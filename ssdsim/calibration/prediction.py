@@ -101,11 +101,12 @@ class Profile:
         """The fit of its timings."""
         try:
             table = pq.read_table(self.folder / TIMINGS)
-            padding = json.loads((self.folder / INFO).read_text())["padding"]
+            info = json.loads((self.folder / INFO).read_text())
+            padding, shared = info["padding"], info.get("shared", False)
         except (OSError, ValueError, KeyError) as error:
             right = "needs a profile that python -m ssdreal.profile has measured"
             raise ConfigError(f"profile={self.folder.name}: {right} ({error})") from error
-        return Calibration(from_table(table), padding)
+        return Calibration(from_table(table), padding, shared)
 
     @cached_property
     def prompts(self) -> int:

@@ -35,7 +35,8 @@ class Timing:
     devices
         Devices that the target is spread over.
     own
-        Whether the draft has devices of its own in this run.
+        Whether the draft works beside the target in this run, on devices or on a stream of its
+        own, rather than in turn with it.
     coupling
         "greedy", "maximal" or "gumbel".
     batch, branches
@@ -118,12 +119,15 @@ def timings(
 
 
 def _setting(run: Run) -> dict[str, Any]:
-    """Return what all pieces of a run have in common: devices, and how it sampled."""
+    """Return what all pieces of a run have in common: devices, and how it sampled.
+
+    Where two streams share a GPU, only a tree that is grown tells that they run side by side.
+    """
     sampling = sampling_of(run.info["config"])
     lanes = [of["lanes"] for of in run.info["devices"]]
     return {
         "devices": next(of["count"] for of in run.info["devices"] if "target" in of["lanes"]),
-        "own": ["draft"] in lanes,
+        "own": ["draft"] in lanes or "prespeculate" in run.tables["spans"]["kind"].to_pylist(),
         "coupling": sampling.coupling if sampling.temperature else "greedy",
     }
 

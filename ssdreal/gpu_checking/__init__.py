@@ -1,0 +1,1 @@
+"""What a GPU machine is asked in its few minutes."""

@@ -1,0 +1,135 @@
+"""Parts in order, each a command of its own: what is done stays done, whatever ends the rest."""
+
+import json
+import os
+import signal
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+STATE, PACKED = "checks.json", "gpu_check.tar.gz"
+TOO_LATE = 124
+"""What a command that ran out of time ends with, as `timeout` has it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the check.
+
+    Attributes
+    ----------
+    name
+        Of its log as well.
+    command
+        What to run.
+    seconds
+        That it is expected to take at most; it is stopped after twice that.
+
+    """
+
+    name: str
+    command: Sequence[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a part ended: what its command returned, and the seconds it took."""
+
+    code: int
+    seconds: float
+
+
+class Course:
+    """Runs parts, and remembers in a folder which are done.
+
+    Parameters
+    ----------
+    folder
+        Where logs and results go.
+    seconds
+        That all of it may take. A part that would not fit any more is left for the next time.
+    clock
+        In seconds.
+
+    Attributes
+    ----------
+    done
+        The parts that have ended well or badly, in this sitting or an earlier one. One that ended
+        badly is run again.
+
+    """
+
+    def __init__(
+        self, folder: Path, seconds: float, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.folder, self.clock = folder, clock
+        self.until = clock() + seconds
+        folder.mkdir(parents=True, exist_ok=True)
+        self.done = {name: Done(**found) for name, found in self._kept().items()}
+
+    def run(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Done | None]]:
+        """Run what is not done yet; yield every part and how it ended, None if time was short."""
+        for part in parts:
+            known = self.done.get(part.name)
+            if known is not None and known.code == 0:
+                yield part, known
+            elif part.seconds > self.until - self.clock():
+                yield part, None
+            else:
+                yield part, self._run(part)
+
+    def pack(self, others: Sequence[Path] = ()) -> Path:
+        """Put this folder and others into one archive, and return it."""
+        path = self.folder / PACKED
+        path.unlink(missing_ok=True)
+        with tarfile.open(path, "w:gz") as archive:
+            for file in sorted(self.folder.iterdir()):
+                if file != path:
+                    archive.add(file, file.name)
+            for folder in others:
+                archive.add(folder, folder.name)
+        return path
+
+    def _run(self, part: Part) -> Done:
+        began = self.clock()
+        left = min(2 * part.seconds, self.until - began)
+        with (self.folder / f"{part.name}.log").open("w") as log:
+            code = _ended(part.command, log, left)
+        self.done[part.name] = Done(code, round(self.clock() - began, 1))
+        kept = {name: asdict(done) for name, done in self.done.items()}
+        (self.folder / STATE).write_text(json.dumps(kept, indent=2) + "\n")
+        return self.done[part.name]
+
+    def _kept(self) -> dict[str, Any]:
+        path = self.folder / STATE
+        return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _ended(command: Sequence[str], log: Any, seconds: float) -> int:
+    """Run a command in a process group of its own, so that nothing of it outlasts its time."""
+    process = subprocess.Popen(  # noqa: S603 - the commands are this project's own
+        list(command),
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return TOO_LATE
+    finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End what is left of a command's group; it may have ended itself."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

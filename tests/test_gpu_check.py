@@ -1,0 +1,185 @@
+"""The check of a GPU machine: parts that are run once, stopped in time, and come back in a file."""
+
+import json
+import sys
+import tarfile
+from io import StringIO
+from pathlib import Path
+from time import sleep
+
+import pytest
+from rich.console import Console
+from timelines import autoregressive, played, run_of, span
+
+from ssdreal import gpu_check
+from ssdreal.config import Pair
+from ssdreal.gpu_checking.ceilings import ceilings
+from ssdreal.gpu_checking.course import PACKED, STATE, TOO_LATE, Course, Done, Part
+from ssdreal.gpu_checking.parts import Wanted, parts
+from ssdreal.gpu_checking.peer import peers
+from ssdreal.gpu_checking.verdict import judged
+from ssdreal.models.configs import parameters_of, read_config
+from ssdsim.errors import ConfigError
+from ssdsim.metrics import measure
+from ssdsim.trace import SCHEMA, Recorder
+
+
+def python(name, code, seconds=5.0):
+    return Part(name, [sys.executable, "-c", code], seconds)
+
+
+def ended(course, parts):
+    return {part.name: done and done.code for part, done in course.run(parts)}
+
+
+def test_a_part_that_ended_well_is_not_run_again(tmp_path):
+    count = tmp_path / "count"
+    part = python("once", f"open({str(count)!r}, 'a').write('x')")
+    for _ in range(2):
+        assert ended(Course(tmp_path / "out", 60), [part]) == {"once": 0}
+    assert count.read_text() == "x"
+
+
+def test_a_part_that_failed_is_run_again_and_others_go_on(tmp_path):
+    flag = tmp_path / "flag"
+    failing = python(
+        "failing", f"import pathlib, sys; sys.exit(not pathlib.Path({str(flag)!r}).exists())"
+    )
+    parts = [failing, python("other", "print('said')")]
+    assert ended(Course(tmp_path, 60), parts) == {"failing": 1, "other": 0}
+    assert (tmp_path / "other.log").read_text() == "said\n"
+    flag.touch()
+    assert ended(Course(tmp_path, 60), parts) == {"failing": 0, "other": 0}
+
+
+def test_what_does_not_fit_into_the_time_is_left(tmp_path):
+    parts = [python("short", "", seconds=1), python("long", "", seconds=1000)]
+    assert ended(Course(tmp_path, 60), parts) == {"short": 0, "long": None}
+    assert "long" not in json.loads((tmp_path / STATE).read_text())
+
+
+def test_a_part_that_hangs_is_stopped_with_all_it_started(tmp_path):
+    pid = tmp_path / "pid"
+    hanging = (
+        "import subprocess, sys, time;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        f"open({str(pid)!r}, 'w').write(str(child.pid)); time.sleep(60)"
+    )
+    course = Course(tmp_path, 60)
+    ((_, done),) = course.run([python("hanging", hanging, seconds=0.5)])
+    assert done.code == TOO_LATE
+    with pytest.raises(ProcessLookupError):
+        _alive(int(pid.read_text()))
+
+
+def _alive(pid):
+    """Raise unless there is such a process that still runs."""
+    for _ in range(100):
+        stat = Path(f"/proc/{pid}/stat")
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            raise ProcessLookupError(pid)
+        sleep(0.02)
+
+
+def test_an_interruption_loses_nothing(tmp_path):
+    course = Course(tmp_path, 60)
+    parts = course.run([python("first", ""), python("second", "")])
+    next(parts)
+    parts.close()
+    assert Course(tmp_path, 60).done == {"first": Done(0, course.done["first"].seconds)}
+
+
+def test_everything_comes_back_in_one_file(tmp_path):
+    course = Course(tmp_path, 60)
+    list(course.run([python("said", "print('said')")]))
+    for _ in range(2):  # a second archive does not hold the first
+        with tarfile.open(course.pack()) as archive:
+            assert sorted(archive.getnames()) == [STATE, "said.log"]
+
+
+def test_ceilings_are_rates_of_the_device():
+    found = ceilings("cpu", copied=1 << 24, side=128)
+    assert found["name"] == "cpu"
+    assert 1e8 < found["copy_bytes_per_s"] < 1e13
+    assert 1e6 < found["product_flop_per_s"] < 1e14
+
+
+def check_of(monkeypatch, tmp_path, *parts):
+    """Return the exit code of a check that consists of these parts, and what it printed."""
+    console = Console(width=100, record=True, file=StringIO())
+    monkeypatch.setattr(gpu_check, "parts", lambda _: list(parts))
+    code = gpu_check.check(gpu_check.asked(["--out", str(tmp_path)]), console)
+    return code, console.export_text()
+
+
+def test_it_says_how_every_part_ended(monkeypatch, tmp_path):
+    parts = [
+        python("fine", ""),
+        python("wrong", "print('the reason'); raise SystemExit(3)"),
+        python("late", "", seconds=10_000),
+    ]
+    wrong, page = check_of(monkeypatch, tmp_path, *parts)
+    assert wrong == 1
+    assert "fine: done in" in page
+    assert "wrong: ended with code 3\n  the reason" in page
+    assert "late: no time left" in page
+    assert (tmp_path / PACKED).is_file()
+
+
+def test_parts_are_named(tmp_path):
+    asked = gpu_check.asked(["--out", str(tmp_path), "--parts", "peer", "ceilings"])
+    assert [part.name for part in asked.parts] == ["ceilings", "peer"]
+    with pytest.raises(ConfigError, match=r"--parts='nonsense'.*must be among ceilings"):
+        _ = gpu_check.asked(["--out", str(tmp_path), "--parts", "nonsense"]).parts
+    with pytest.raises(ConfigError, match="--minutes=0"):
+        gpu_check.asked(["--out", str(tmp_path), "--minutes", "0"])
+
+
+def test_all_parts_have_names_of_their_own_and_fit_into_three_calls():
+    found = parts(Wanted(Path("out")))
+    names = [part.name for part in found]
+    assert len(set(names)) == len(names)
+    assert sum(part.seconds for part in found) < 3 * 540
+
+
+def test_runs_are_held_against_the_memory_s_bound(tmp_path):
+    run = saved(autoregressive(64), tmp_path / "runs" / "0", method="autoregressive")
+    _, products = parameters_of(read_config("tiny_target"))
+    rate = 2 * products * run.metrics["tokens_per_s"] / 0.6  # bytes/s that allow for more
+    (tmp_path / "ceilings.json").write_text(json.dumps({"copy_bytes_per_s": rate}))
+    (found,) = judged(tmp_path)
+    assert found.name == "runs/0"
+    assert found.bound == pytest.approx(0.6)
+    assert found.idle == pytest.approx(0.0, abs=1e-9)
+    assert list(found.failings) == ["60% of the memory's bound, under 70%"]
+
+
+def test_what_lies_between_passes_is_told(tmp_path):
+    rounds = [played(float(at), at + 1.0, 1) for at in range(5)]
+    spans = [span("target", "verify", float(at), at + 0.9, tokens=2, used=2) for at in range(5)]
+    saved(run_of(Recorder(rounds=rounds, spans=spans)), tmp_path, method="ssd")
+    (found,) = judged(tmp_path)
+    assert found.bound is None
+    assert found.idle == pytest.approx(0.1)
+    assert list(found.failings) == ["10.0% of the time outside passes, over 5%"]
+
+
+def test_a_run_that_was_cut_short_is_not_judged(tmp_path):
+    saved(autoregressive(8), tmp_path, complete=False)
+    assert judged(tmp_path) == []
+
+
+def saved(run, folder, **info):
+    """Save a run as a check makes them."""
+    models = {"target": "tiny_target", "draft": "tiny_draft"}
+    config = {"pair": models, "dtype": "bfloat16", "batch": 1}
+    run.info |= {"schema": SCHEMA, "source": "real", "complete": True, "config": config} | info
+    run.info["metrics"] = measure(run.tables, [])
+    run.save_small(folder)
+    return run
+
+
+def test_transformers_decodes_the_same_pair_in_every_way():
+    found = peers(Pair("tiny_target", "tiny_draft"), "float32", "cpu", [[1, 2, 3]], 6)
+    assert list(found) == ["eager", "static", "assisted_2", "assisted_4"]
+    assert all(speed > 0 for speed in found.values())
