@@ -72,7 +72,8 @@ def test_a_command_copies_once_to_the_host_and_captures_nothing(decoding):
     _, crew = decode(setup, *pair(), prompts(), servers=COUNTING)
     target, draft = (channel.server for channel in crew.channels.values())
     noise = range(2 if decoding.perturbed else 1)  # a pass that makes new rows of it
-    assert set(target.counts) == {"Prefill", "Verify"}
+    assert set(target.counts) == {"Prefill", "Verify", "Clock"}
+    assert target.counts["Clock"] == draft.counts["Clock"] == {(0, 0, 0)}
     assert target.counts["Verify"] <= {(0, 1 + more, 1) for more in noise}
     assert draft.counts["Fork"] <= {(0, 1 + more, 1) for more in noise}
     assert draft.counts["Speculate"] <= {(0, K + more, 1) for more in noise}

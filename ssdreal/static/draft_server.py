@@ -104,7 +104,9 @@ class StaticDraftServer(StaticServer, DraftServer):
             most = self.shape.lookahead + command.stopping.limit + 1
             wanted = {line.slot: (line.seq, len(line.tokens) + 1, most) for line in command.lines}
             self.rows.need(wanted)
-        return super().grow(command)
+        found = super().grow(command)
+        self.lane.wait()  # what was sent is used, even if no step came to be
+        return found
 
     def _branches(self, command: Grow) -> Tree:
         """Return the tree that is to be grown, in the narrowest passes that hold it."""
