@@ -48,7 +48,7 @@ class Drafter(OnDevice):
 
     def candidates(self, logits, where, sent, count):
         _, positions = self.addresses(where)
-        most = min(count + 1, logits.shape[-1])
+        most = min(count + max(map(len, sent)), logits.shape[-1])
         ids, beliefs = self.sampler.candidates(torch.from_numpy(logits)[None], positions, most)
         found = without(ids[0].numpy(), beliefs[0].numpy(), sent, count)
         return np.array(found.ids), np.array(found.beliefs)

@@ -95,7 +95,8 @@ class StaticDraftServer(StaticServer, DraftServer):
         for line, block in zip(command.lines, command.blocks, strict=True):
             nodes = slice(len(block) + 1)
             row = ids[line.slot, nodes].astype(np.int64), beliefs[line.slot, nodes]
-            found.append(without(*row, (*block, None), self.shape.candidates))
+            sent = [*([token] for token in block), []]
+            found.append(without(*row, sent, self.shape.candidates))
         return Forks(tuple(found))
 
     def grow(self, command: Grow) -> Branches:
@@ -186,10 +187,10 @@ class StaticDraftServer(StaticServer, DraftServer):
 
 
 def without(
-    ids: NDArray[Any], beliefs: NDArray[Any], sent: Sequence[int | None], count: int
+    ids: NDArray[Any], beliefs: NDArray[Any], sent: Sequence[Sequence[int]], count: int
 ) -> Candidates:
-    """Return the candidates after every node, the token sent there left out."""
-    kept = [row != (-1 if token is None else token) for row, token in zip(ids, sent, strict=True)]
+    """Return the candidates after every node, the tokens sent there left out."""
+    kept = [~np.isin(row, out) for row, out in zip(ids, sent, strict=True)]
     count = min(count, *(int(row.sum()) for row in kept))
 
     def table(values: NDArray[Any]) -> tuple[tuple[Any, ...], ...]:
