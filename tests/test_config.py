@@ -75,7 +75,7 @@ WRONG = {
     ),
     "temperature not logged": ((LLAMA, "temperature=0.3"), "temperature=0.3", "[0.0, 0.7]"),
     "no token ids": (("backup=ngram",), "backup='ngram'", "recorded, language_model"),
-    "nested plug-in": (("backup=adaptive", "backup.fast=x"), "backup.fast='x'", "jit, ngram"),
+    "nested plug-in": (("backup=adaptive", "backup.fast=x"), "backup.fast='x'", "jit, marginal"),
     "nested option": (
         ("backup=adaptive", "backup.fast.seconds=-1"),
         "backup.fast.seconds=-1",

@@ -50,7 +50,7 @@ WRONG = {
     "dtype": (("dtype=int4",), "dtype='int4'", "bfloat16, float32"),
     "passes": (("passes=lazy",), "passes='lazy'", "graph"),
     "texts": (("texts=perhaps",), "texts='perhaps'", "boolean"),
-    "a token tree": (("tree=widths",), "tree='widths'", "needs tree=chain"),
+    "a token tree": (("tree=widths", "lookahead=1"), "tree.widths=", "needs at most lookahead = 1"),
     "oracle": (("policy=oracle",), "policy='oracle'", "known beforehand"),
     "a list too long": (
         ("policy=fixed_fanout", "policy.fanout=[3,3,3]", "lookahead=1"),
