@@ -15,8 +15,9 @@ from ssdreal.channel.messages import Fork, Grow, Stamp, Stop
 from ssdreal.channel.process import Mailbox
 from ssdreal.channel.remote import WorkerLost
 from ssdreal.channel.wire import Wire
-from ssdreal.execution import Execution, Setup
+from ssdreal.execution import Execution
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim import load_run
 from ssdsim.backups.jit import Jit

@@ -9,9 +9,9 @@ from inline_crew import Faults, decode
 from scripted import Scripted, machine
 from test_invariants import all_holds
 
-from ssdreal.execution import Setup
 from ssdreal.script import prompts
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.hazard import Hazard, HazardTable

@@ -19,7 +19,6 @@ from test_record import replayed
 
 from ssdreal.channel.messages import Prefill, Speculate
 from ssdreal.channel.remote import WorkerLost
-from ssdreal.execution import Setup
 from ssdreal.models import catalog
 from ssdreal.models.catalog import describe
 from ssdreal.models.model import chain_mask
@@ -28,6 +27,7 @@ from ssdreal.record import Spoken, record
 from ssdreal.self_drafting import check_layers, chosen_for, left_out
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim import config as simulated
 from ssdsim import load_run

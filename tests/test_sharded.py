@@ -15,7 +15,6 @@ from real_commands import PROMPTS, TINY, refused
 from ssdreal.channel.followers import Followers
 from ssdreal.channel.messages import Begin, Failed, Ready, Stamp
 from ssdreal.channel.process import Hiring, WorkerProcess
-from ssdreal.execution import Setup
 from ssdreal.models import sharded
 from ssdreal.models.catalog import describe, encode_prompt, load, shards
 from ssdreal.models.model import chain_mask
@@ -23,6 +22,7 @@ from ssdreal.models.sharded import ShardedModel
 from ssdreal.models.shares import Share
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.topology import Cpu, Place, Sharding, TwoGpus, topology
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.methods.autoregressive import Autoregressive

@@ -31,8 +31,8 @@ from test_lossless import (
 )
 
 from ssdreal.channel.process import Hiring, _server
-from ssdreal.execution import Setup
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
 from ssdreal.static.target_server import StaticSelfServer

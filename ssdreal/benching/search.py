@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from ssdreal.benching.stand import Contender, Stand
-from ssdreal.execution import Setup
+from ssdreal.setup import Setup
 from ssdreal.topology import Places
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit

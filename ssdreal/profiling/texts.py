@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdreal.execution import Setup, Task
 from ssdreal.record import Spoken, trace_rows
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Topology
-from ssdreal.workload import Workload
+from ssdreal.workload import Task, Workload
 from ssdsim.errors import RunError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.trace import Run
