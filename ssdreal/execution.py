@@ -14,11 +14,12 @@ from ssdreal.channel.messages import Begin, Paces, Role
 from ssdreal.channel.pages import Pages
 from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
-from ssdreal.scripted import ScriptedDraft, ScriptedTarget
-from ssdreal.self_drafting import SelfDraft
+from ssdreal.lanes.draft import RealDraft
+from ssdreal.lanes.scripted import ScriptedDraft, ScriptedTarget
+from ssdreal.lanes.self_draft import SelfDraft
+from ssdreal.lanes.target import RealTarget
 from ssdreal.setup import Setup
 from ssdreal.topology import Places, kept_on
-from ssdreal.workers import RealDraft, RealTarget
 from ssdreal.workload import Task
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Budget, Predictor

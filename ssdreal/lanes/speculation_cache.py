@@ -7,12 +7,12 @@ from simpy import Event
 
 from ssdreal.channel.messages import Chain, Done, Grow
 from ssdreal.channel.pages import TREES
-from ssdreal.drafted import Drafted, drafted_from, lines_of
+from ssdreal.lanes.drafted import Drafted, drafted_from, lines_of
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.protocol import Row
 
 if TYPE_CHECKING:
-    from ssdreal.workers import RealDraft
+    from ssdreal.lanes.draft import RealDraft
 
 
 class RealTree:
