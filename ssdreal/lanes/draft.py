@@ -71,10 +71,6 @@ class RealDraft(Worker):
         known = [(row, row.ahead, line.tokens) for row, line in zip(rows, lines, strict=True)]
         return self.env.process(self._ran_on(known, span, answer))
 
-    def cancel(self, rows: Sequence[Row]) -> None:
-        """Fail: a worker finishes what it was told to draft."""
-        raise NotImplementedError
-
     def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
         """Return `length` tokens that the draft has past the committed ones and `start` more."""
         tokens = ahead_of(row)[start : start + length]
@@ -134,10 +130,6 @@ class RealDraft(Worker):
             if self._steps_seconds("tree", len(rows) * branches, lookahead) <= left
         ]
         return max(fits, default=0)
-
-    def search(self, row: Row, tokens: int) -> Event:
-        """Refuse: the layers of a real draft are chosen before it is loaded."""
-        raise NotImplementedError
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that `speculate` is expected to take."""

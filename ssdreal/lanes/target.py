@@ -65,10 +65,6 @@ class RealTarget(Worker):
         self.recorder.verifies += 1
         return self.env.process(self._outcomes(rows, span, answer))
 
-    def cancel(self) -> None:
-        """Fail: a worker finishes what it was told to verify."""
-        raise NotImplementedError
-
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Return the tokens that the row keeps, up to the first that ends it."""
         node, bonus = row.text.outcome
