@@ -6,9 +6,10 @@ from itertools import zip_longest
 
 from ssdreal.audit import flips
 from ssdreal.checks import reach
+from ssdreal.places import Places
 from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting
-from ssdreal.topology import Places, Topology
+from ssdreal.topology import Topology
 from ssdreal.workload import Task
 from ssdsim.baselines import enter
 from ssdsim.lengths.fixed import Fixed

@@ -26,7 +26,8 @@ from ssdreal.benching.stand import Stand
 from ssdreal.benching.tables import tables
 from ssdreal.config import Pair, read_pair
 from ssdreal.help import PAIRS
-from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.profiling.visits import DECODINGS, Tour
 from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting

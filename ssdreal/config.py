@@ -55,7 +55,7 @@ class Pair:
     Attributes
     ----------
     target, draft
-        Their names: see `ssdreal.models.catalog`.
+        Their names: see `ssdreal.models.loading.load`.
     tp
         Devices that the target is sharded over.
 

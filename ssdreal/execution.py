@@ -18,8 +18,8 @@ from ssdreal.lanes.draft import RealDraft
 from ssdreal.lanes.scripted import ScriptedDraft, ScriptedTarget
 from ssdreal.lanes.self_draft import SelfDraft
 from ssdreal.lanes.target import RealTarget
+from ssdreal.places import Places, kept_on
 from ssdreal.setup import Setup
-from ssdreal.topology import Places, kept_on
 from ssdreal.workload import Task
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Budget, Predictor

@@ -19,7 +19,8 @@ from rich.console import Console
 
 from ssdreal.config import Pair, read_pair
 from ssdreal.help import PAIRS
-from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.profiling.split import Fitted, read_split
 from ssdreal.profiling.texts import Speaker, Told, decodings, read_by_both, shortened
 from ssdreal.profiling.visits import Tour, joined

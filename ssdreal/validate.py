@@ -15,7 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ssdreal.config import Pair, read_pair
-from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.profiling.configurations import Configuration, configurations
 from ssdreal.profiling.measured import Measurements
 from ssdreal.profiling.replayed import Replays

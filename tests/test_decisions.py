@@ -13,7 +13,7 @@ from inline_crew import decode
 from test_lossless import MODELS, POLICIES, prompts
 
 from ssdreal.channel.messages import Verify
-from ssdreal.models.catalog import tokenizer
+from ssdreal.models.tokenizers import tokenizer
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Decoding
 from ssdreal.setup import Setup

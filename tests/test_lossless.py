@@ -19,7 +19,7 @@ from test_invariants import all_holds
 
 from ssdreal.audit import Flips, flips
 from ssdreal.execution import Execution
-from ssdreal.models.catalog import load
+from ssdreal.models.loading import load
 from ssdreal.serving.sampling import Decoding
 from ssdreal.setup import Setup
 from ssdreal.workload import Workload

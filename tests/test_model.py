@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ssdreal.models import catalog
+from ssdreal.models import checkpoints, loading, tokenizers
 from ssdreal.models.decoder import compiled, decode
 from ssdreal.models.linear import Weight, linear, packed
 from ssdreal.models.model import Model, chain_mask
@@ -57,13 +57,13 @@ KINDS = {
 
 @cache
 def load(name: str, dtype: str) -> Model:
-    return catalog.load(name, dtype, target="smollm2_135m")
+    return loading.load(name, dtype, target="smollm2_135m")
 
 
 @cache
 def text(length: int = 48) -> torch.Tensor:
     story = "The miller's daughter counted the sacks twice, wrote the sum on the door, and left. "
-    return torch.tensor([catalog.tokenizer("smollm2_135m").encode(story * 5)[:length]])
+    return torch.tensor([tokenizers.tokenizer("smollm2_135m").encode(story * 5)[:length]])
 
 
 def tokens_for(model: Model, length: int) -> torch.Tensor:
@@ -85,7 +85,7 @@ def test_logits_are_those_of_transformers(kind, tmp_path):
         torch.nn.init.normal_(weight, std=0.3)
     whole.save_pretrained(tmp_path)
     tokens = torch.randint(64, (2, 100))
-    found = read(catalog.load(str(tmp_path), "float32"), tokens)
+    found = read(loading.load(str(tmp_path), "float32"), tokens)
     with torch.inference_mode():
         right = whole(tokens).logits
     torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
@@ -94,14 +94,14 @@ def test_logits_are_those_of_transformers(kind, tmp_path):
 @pytest.mark.slow
 def test_real_logits_are_those_of_transformers():
     with torch.inference_mode():
-        right = catalog.huggingface("smollm2_135m", "float32")(text()).logits
+        right = checkpoints.huggingface("smollm2_135m", "float32")(text()).logits
     found = read(load("smollm2_135m", "float32"), text())
     torch.testing.assert_close(found, right, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.slow
 def test_real_logits_in_bfloat16_are_as_close_to_exact_ones_as_those_of_transformers():
-    whole = catalog.huggingface("smollm2_135m", "bfloat16")
+    whole = checkpoints.huggingface("smollm2_135m", "bfloat16")
     with torch.inference_mode():
         theirs = whole(text()).logits.float()
         exact = whole.float()(text()).logits  # the same rounded weights

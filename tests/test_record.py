@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 from inline_crew import decode, outputs
 
-from ssdreal.models.catalog import load
+from ssdreal.models.loading import load
 from ssdreal.record import Spoken, record
 from ssdreal.serving.sampling import Decoding
 from ssdreal.setup import Setup

@@ -19,7 +19,7 @@ from test_record import replayed
 
 from ssdreal.channel.messages import Prefill, Speculate
 from ssdreal.channel.remote import WorkerLost
-from ssdreal.models import catalog
+from ssdreal.models import loading
 from ssdreal.models.catalog import describe
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
@@ -157,7 +157,7 @@ def read(model, text=(3, 1, 4, 1, 5)):
 def test_what_is_left_out_adds_nothing(dtype):
     """A sublayer whose last product has no weight adds zeros: the same, bit for bit."""
     model = MODELS("tiny_target", dtype)
-    whole = catalog._stored
+    whole = loading.stored
 
     def silenced(*arguments):
         config, weights, ids = whole(*arguments)
@@ -168,8 +168,8 @@ def test_what_is_left_out_adds_nothing(dtype):
         return config, weights, ids
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "_stored", silenced)
-        zeros = catalog.load("tiny_target", dtype)
+        patch.setattr(loading, "stored", silenced)
+        zeros = loading.load("tiny_target", dtype)
     fewer = model.without(Sublayers(attention=(1,), mlp=(0,)))
     assert np.array_equal(read(fewer), read(zeros))
     assert not np.array_equal(read(fewer), read(model))

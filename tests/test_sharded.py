@@ -16,14 +16,17 @@ from ssdreal.channel.followers import Followers
 from ssdreal.channel.messages import Begin, Failed, Ready, Stamp
 from ssdreal.channel.process import Hiring, WorkerProcess
 from ssdreal.models import sharded
-from ssdreal.models.catalog import describe, encode_prompt, load, shards
+from ssdreal.models.catalog import describe, shards
+from ssdreal.models.loading import load
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sharded import ShardedModel
 from ssdreal.models.shares import Share
 from ssdreal.models.sublayers import Sublayers
+from ssdreal.models.tokenizers import encode_prompt
+from ssdreal.places import Place
 from ssdreal.serving.sampling import Decoding
 from ssdreal.setup import Setup
-from ssdreal.topology import Cpu, Place, Sharding, TwoGpus, topology
+from ssdreal.topology import Cpu, Sharding, TwoGpus, topology
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from inline_crew import HERE, InlineCrew, tasks
 
 from ssdreal.execution import Execution
-from ssdreal.models.catalog import load
+from ssdreal.models.loading import load
 from ssdreal.setup import Setup
 from ssdreal.static.stopwatch import Stopwatch
 from ssdreal.workload import Workload

@@ -31,8 +31,8 @@ from ssdreal.channel.messages import (
 )
 from ssdreal.channel.pages import Pages, Place
 from ssdreal.channel.wire import Wire
+from ssdreal.places import kept_on
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import kept_on
 from ssdsim.lengths.base import Stopping
 
 STAMP = Stamp(1, 2, ((0, 3, 300),))

@@ -18,8 +18,8 @@ from msgspec.msgpack import Decoder, Encoder
 
 from ssdreal.channel.pages import Pages, Place
 from ssdreal.models.sublayers import Sublayers
+from ssdreal.places import Partition
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Partition
 from ssdsim.lengths.base import Stopping
 
 Role = Literal["target", "draft"]

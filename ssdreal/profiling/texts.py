@@ -141,7 +141,7 @@ def rows_of(names: Names, told: Told, grid: Sequence[tuple[float, int]]) -> list
 def _models(names: Names) -> "tuple[Model, Model]":
     import torch
 
-    from ssdreal.models.catalog import load
+    from ssdreal.models.loading import load
 
     torch.set_num_threads(1)
     target, draft, dtype = names

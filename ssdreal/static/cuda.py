@@ -12,7 +12,7 @@ import torch
 from torch import cuda
 
 from ssdreal.channel.messages import Given, Role
-from ssdreal.topology import Partition
+from ssdreal.places import Partition
 
 PRIORITY: dict[Role, int] = {"target": -1, "draft": 0}
 """Of streams that share all multiprocessors; the lower goes first. Everything waits for a verify,
