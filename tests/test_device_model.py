@@ -24,8 +24,9 @@ def both(name, dtype="float32", target="tiny_target"):
     """Return a model as a host has it, and as a device does: nothing is packed."""
     host = loading.load(name, dtype, target=target)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssdreal.models.model.packed", lambda weight: Weight(weight, None))
-        patch.setattr("ssdreal.models.model.doubled", lambda weight: torch.cat((weight, weight)))
+        for module in ("layers", "model"):
+            patch.setattr(f"ssdreal.models.{module}.packed", lambda part: Weight(part, None))
+            patch.setattr(f"ssdreal.models.{module}.doubled", lambda norm: torch.cat((norm, norm)))
         device = loading.load(name, dtype, target=target)
     device.kernels = PLAIN
     return host, device
