@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssdreal.channel.messages import Role
 from ssdreal.channel.pages import TREES
+from ssdreal.channel.parts import Role
 from ssdreal.config import Alone, Pair, Request
 from ssdreal.models.catalog import BYTES, Description, describe
 from ssdreal.models.shapes import shape_file

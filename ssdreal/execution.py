@@ -10,8 +10,9 @@ from msgspec.structs import asdict
 from simpy import Event
 
 from ssdreal.channel.crew import Crew
-from ssdreal.channel.messages import Begin, Paces, Role
+from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.pages import Pages
+from ssdreal.channel.parts import Role
 from ssdreal.channel.remote import Remote
 from ssdreal.clock import WallClock
 from ssdreal.lanes.draft import RealDraft

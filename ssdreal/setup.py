@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import ceil
 
-from ssdreal.channel.messages import Role
+from ssdreal.channel.parts import Role
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.self_drafting import left_out
 from ssdreal.serving.sampling import Decoding

@@ -11,7 +11,8 @@ from inline_crew import HERE, Faults, InlineCrew, decode, outputs, tasks
 from test_invariants import all_holds
 from test_lossless import BACKUPS, GUMBEL, MODELS, SSDS, prompts
 
-from ssdreal.channel.messages import Fork, Grow, Stamp, Stop
+from ssdreal.channel.messages import Fork, Grow, Stop
+from ssdreal.channel.parts import Stamp
 from ssdreal.channel.process import Mailbox
 from ssdreal.channel.remote import WorkerLost
 from ssdreal.channel.wire import Wire

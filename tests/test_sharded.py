@@ -13,7 +13,8 @@ from inline_crew import decode, outputs
 from real_commands import PROMPTS, TINY, refused
 
 from ssdreal.channel.followers import Followers
-from ssdreal.channel.messages import Begin, Failed, Ready, Stamp
+from ssdreal.channel.messages import Begin, Failed, Ready
+from ssdreal.channel.parts import Stamp
 from ssdreal.channel.process import Hiring, WorkerProcess
 from ssdreal.models import sharded
 from ssdreal.models.catalog import describe, shards

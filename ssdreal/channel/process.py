@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from ssdreal.channel.followers import Followers
 from ssdreal.channel.lifetime import GRACE, end_with_the_parent, give_way, last_words
-from ssdreal.channel.messages import Command, Failed, Role, Stop
+from ssdreal.channel.messages import Command, Failed, Stop
+from ssdreal.channel.parts import Role
 from ssdreal.channel.wire import Wire
 from ssdreal.places import Place
 

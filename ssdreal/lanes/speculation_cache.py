@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from simpy import Event
 
-from ssdreal.channel.messages import Chain, Done, Grow
+from ssdreal.channel.messages import Done, Grow
 from ssdreal.channel.pages import TREES
+from ssdreal.channel.parts import Chain
 from ssdreal.lanes.drafted import Drafted, drafted_from, lines_of
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.protocol import Row

@@ -6,7 +6,8 @@ from typing import Any
 
 from simpy import Event
 
-from ssdreal.channel.messages import Block, Verify
+from ssdreal.channel.messages import Verify
+from ssdreal.channel.parts import Block
 from ssdreal.lanes.base import Worker
 from ssdreal.lanes.drafted import Drafted, Text, lines_of, rank_in
 from ssdsim.outcomes import Outcome, Speculation

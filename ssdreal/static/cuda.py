@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import cuda
 
-from ssdreal.channel.messages import Given, Role
+from ssdreal.channel.parts import Given, Role
 from ssdreal.places import Partition
 
 PRIORITY: dict[Role, int] = {"target": -1, "draft": 0}
