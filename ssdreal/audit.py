@@ -11,7 +11,8 @@ from typing import Any
 
 from simpy import Event
 
-from ssdreal.channel.messages import Line, Score
+from ssdreal.channel.messages import Score
+from ssdreal.channel.parts import Line
 from ssdreal.execution import Execution
 
 

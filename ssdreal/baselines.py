@@ -6,9 +6,11 @@ from itertools import zip_longest
 
 from ssdreal.audit import flips
 from ssdreal.checks import reach
-from ssdreal.execution import Setup, Task
+from ssdreal.places import Places
+from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting
-from ssdreal.topology import Places, Topology
+from ssdreal.topology import Topology
+from ssdreal.workload import Task
 from ssdsim.baselines import enter
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive

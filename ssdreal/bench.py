@@ -25,13 +25,14 @@ from ssdreal.benching.results import Results, collect
 from ssdreal.benching.stand import Stand
 from ssdreal.benching.tables import tables
 from ssdreal.config import Pair, read_pair
-from ssdreal.execution import Setup, Task
 from ssdreal.help import PAIRS
-from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.profiling.visits import DECODINGS, Tour
+from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Cpu
-from ssdreal.workload import DEFAULT, Workload, read_prompts
+from ssdreal.workload import DEFAULT, Task, Workload, read_prompts
 from ssdsim.console import ending, speak_as
 from ssdsim.errors import require
 from ssdsim.methods.autoregressive import Autoregressive

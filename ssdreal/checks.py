@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssdreal.channel.messages import Role
 from ssdreal.channel.pages import TREES
+from ssdreal.channel.parts import Role
 from ssdreal.config import Alone, Pair, Request
-from ssdreal.execution import Setup, Task
 from ssdreal.models.catalog import BYTES, Description, describe
 from ssdreal.models.shapes import shape_file
 from ssdreal.self_drafting import check_layers
+from ssdreal.setup import Setup
+from ssdreal.workload import Task
 from ssdsim.errors import ConfigError, require
 from ssdsim.trees.chain import Chain
 

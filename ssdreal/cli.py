@@ -8,11 +8,11 @@ from omegaconf import DictConfig
 
 from ssdreal.checks import check_pair, check_room, context
 from ssdreal.config import Request, read_pair, register, request_from
-from ssdreal.execution import Execution, Task
-from ssdreal.models.catalog import encode_prompt, end_ids, tokenizer
+from ssdreal.execution import Execution
+from ssdreal.models.tokenizers import encode_prompt, end_ids, tokenizer
 from ssdreal.script import prompts
 from ssdreal.sitting import Sitting
-from ssdreal.workload import read_prompts
+from ssdreal.workload import Task, read_prompts
 from ssdsim import command
 from ssdsim.errors import require
 from ssdsim.trace import Run

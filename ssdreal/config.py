@@ -11,12 +11,12 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from ssdreal.channel.process import Passes
-from ssdreal.execution import Setup
 from ssdreal.help import SCRIPTED
 from ssdreal.models.catalog import shards
 from ssdreal.script import check, is_scripted, rules
 from ssdreal.self_drafting import chosen_for
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.topology import Cpu, Sharding, Topology, topology
 from ssdreal.workload import Workload
 from ssdsim.acceptance.base import Acceptance
@@ -55,7 +55,7 @@ class Pair:
     Attributes
     ----------
     target, draft
-        Their names: see `ssdreal.models.catalog`.
+        Their names: see `ssdreal.models.loading.load`.
     tp
         Devices that the target is sharded over.
 

@@ -91,7 +91,7 @@ def load_target(options: Options) -> Any:
     """Load the target in bfloat16, frozen."""
     import torch
 
-    from ssdreal.models.catalog import huggingface
+    from ssdreal.models.checkpoints import huggingface
 
     right = "cpu, or cuda where torch sees a GPU"
     there = options.device == "cpu" or (options.device == "cuda" and torch.cuda.is_available())
@@ -104,7 +104,7 @@ def load_text(options: Options, target: Any) -> "Text":
     """Read the text, or let the target write it."""
     from ssdreal.distillation.generate import generate
     from ssdreal.distillation.text import read_text
-    from ssdreal.models.catalog import tokenizer
+    from ssdreal.models.tokenizers import tokenizer
 
     if options.text is not None:
         return read_text(options.text)
@@ -221,7 +221,7 @@ def run(options: Options, command: str) -> None:
     from ssdreal.distillation.card import Story, card
     from ssdreal.distillation.export import write_atomically
     from ssdreal.distillation.text import fitting, kinds, split
-    from ssdreal.models.catalog import tokenizer
+    from ssdreal.models.tokenizers import tokenizer
 
     torch.manual_seed(options.seed)
     target = load_target(options)

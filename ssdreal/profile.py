@@ -18,15 +18,16 @@ from numpy.random import default_rng
 from rich.console import Console
 
 from ssdreal.config import Pair, read_pair
-from ssdreal.execution import CHUNK, Task
 from ssdreal.help import PAIRS
-from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.profiling.split import Fitted, read_split
 from ssdreal.profiling.texts import Speaker, Told, decodings, read_by_both, shortened
 from ssdreal.profiling.visits import Tour, joined
+from ssdreal.setup import CHUNK
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Topology, topology
-from ssdreal.workload import Prompt
+from ssdreal.workload import Prompt, Task
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.calibration.fit import Calibration

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from ssdreal.execution import Setup, Task
 from ssdreal.models.shapes import shape_file
+from ssdreal.setup import Setup
+from ssdreal.workload import Task
 from ssdsim.applicable import Rule, acceptance_rules
 from ssdsim.errors import require
 from ssdsim.preflight import check_lengths

@@ -1,20 +1,16 @@
-"""A target that drafts for itself: what it leaves out, and its draft as a method sees it."""
+"""A target that drafts for itself: what it leaves out meanwhile."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import OmegaConf
-from simpy import Event
 
 from ssdreal.models.catalog import Description
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.workers import RealDraft
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.plugins import CONF
-from ssdsim.protocol import Row
 
 
 def left_out(method: Method) -> Sublayers | None:
@@ -58,12 +54,3 @@ def check_layers(skipped: Sublayers | None, target: Description) -> None:
         for layer in layers:
             right = f"{target.name} has layers 0 to {target.layers - 1}"
             require(layer < target.layers, f"method.skipped_{name}", layer, right)
-
-
-@dataclass(eq=False)
-class SelfDraft(RealDraft):
-    """The draft that a target is for itself: the prompts are in its cache already."""
-
-    def prefill(self, rows: Sequence[Row]) -> Event:  # noqa: ARG002 - whatever they are
-        """Have nothing to do."""
-        return self.env.event().succeed()

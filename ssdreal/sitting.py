@@ -9,8 +9,10 @@ from ssdreal.channel.crew import Crew, Processes
 from ssdreal.channel.process import Hiring, Passes
 from ssdreal.channel.remote import WorkerLost
 from ssdreal.config import Alone, Pair
-from ssdreal.execution import Execution, Setup, Task
-from ssdreal.topology import Places
+from ssdreal.execution import Execution
+from ssdreal.places import Places
+from ssdreal.setup import Setup
+from ssdreal.workload import Task
 from ssdsim.trace import Run
 from ssdsim.trace import Sequence as SequenceRecord
 

@@ -1,6 +1,6 @@
 """The same run for ssdsim: what a real one is set to, with outcomes and times from elsewhere."""
 
-from ssdreal.execution import Setup
+from ssdreal.setup import Setup
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.machine import Machine
 from ssdsim.simulation import Setup as SimulatedSetup

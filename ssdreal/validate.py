@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ssdreal.config import Pair, read_pair
-from ssdreal.execution import Task
-from ssdreal.models.catalog import describe, encode_prompt
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.profiling.configurations import Configuration, configurations
 from ssdreal.profiling.measured import Measurements
 from ssdreal.profiling.replayed import Replays
@@ -24,6 +24,7 @@ from ssdreal.profiling.report import Found, baselines_of, save, tables, verdicts
 from ssdreal.profiling.split import HELD_OUT, Part, Split, read_split
 from ssdreal.sitting import Sitting
 from ssdreal.topology import topology
+from ssdreal.workload import Task
 from ssdsim.acceptance.trace_file import INFO
 from ssdsim.calibration.causes import causes
 from ssdsim.calibration.prediction import Predicted, Profile

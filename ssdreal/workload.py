@@ -1,6 +1,7 @@
 """What is to be decoded: a user's turns, as tokens."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,15 @@ class Prompt:
     name: str
     kind: str
     text: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prompt made ready: name, kind, and token ids."""
+
+    name: str
+    kind: str
+    tokens: Sequence[int]
 
 
 def read_prompts(file: str | None, count: int) -> list[Prompt]:

@@ -141,10 +141,6 @@ class Target(Protocol):
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
         ...
 
-    def cancel(self) -> None:
-        """Give up the verify in flight."""
-        ...
-
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Keep the first `delivered` tokens of accepted + bonus; return their ids if known.
 
@@ -154,6 +150,14 @@ class Target(Protocol):
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
+        ...
+
+
+class StoppableTarget(Target, Protocol):
+    """A target that leaves a verify unfinished, as simulated ones do."""
+
+    def cancel(self) -> None:
+        """Give up the verify in flight."""
         ...
 
 
@@ -235,10 +239,6 @@ class Draft(Protocol):
         """
         ...
 
-    def cancel(self, rows: Sequence[Row]) -> None:
-        """Give up what is being drafted; what these rows have already stays."""
-        ...
-
     def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
         """Return `length` tokens that the draft has past the committed ones and `start` more."""
         ...
@@ -278,6 +278,18 @@ class Draft(Protocol):
     def step_seconds(self, rows: Sequence[Row]) -> float:
         """Return the seconds one more token a row is expected to take."""
         ...
+
+
+class StoppableDraft(Draft, Protocol):
+    """A draft that stops before it has all it was asked for, as simulated ones do."""
+
+    def cancel(self, rows: Sequence[Row]) -> None:
+        """Give up what is being drafted; what these rows have already stays."""
+        ...
+
+
+class SearchingDraft(Draft, Protocol):
+    """A draft whose layers are chosen while it serves, as simulated ones' are."""
 
     def search(self, row: Row, tokens: int) -> Event:
         """Run the draft over `tokens` tokens of a row's text at once, to see how good it is."""

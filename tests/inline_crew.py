@@ -8,10 +8,11 @@ import numpy as np
 
 from ssdreal.channel.messages import Begin, Failed, Stop, decoded, encoded
 from ssdreal.channel.remote import Remote
-from ssdreal.execution import Execution, Task
+from ssdreal.execution import Execution
+from ssdreal.places import Place, Places
 from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.self_server import SelfServer
-from ssdreal.topology import Place, Places
+from ssdreal.workload import Task
 
 HOST = SelfServer, DraftServer
 HERE = Places(Place("cpu", ()), Place("cpu", ()))

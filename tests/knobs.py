@@ -1,10 +1,12 @@
 """Settings in which options matter, and whether a change of one changes a run."""
 
+import yaml
 from hydra import compose, initialize
 
 from ssdsim.baselines import compare
 from ssdsim.config import setup_from
 from ssdsim.errors import ConfigError
+from ssdsim.plugins import CONF
 from ssdsim.simulation import simulate
 
 SMALL = ("workload.prompts=3", "workload.output_tokens=20")
@@ -20,6 +22,16 @@ BATCH = (
     "acceptance.alpha=0.6",
     "lookahead=3",
 )
+
+
+def main_keys(file):
+    """Yield the options of a main config: those it chooses among, and its own."""
+    content = yaml.safe_load((CONF / file).read_text())
+    chosen = [name for entry in content["defaults"] if isinstance(entry, dict) for name in entry]
+    yield from (name for name in chosen if not name.startswith("override "))
+    for key in set(content) - {"defaults", "hydra"}:
+        inner = content[key]
+        yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) else [key]
 
 
 def effect(before, change):

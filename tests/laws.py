@@ -9,8 +9,8 @@ from inline_crew import Faults, decode, outputs
 from scipy.stats import chi2
 
 from ssdreal.channel.messages import Verify
-from ssdreal.execution import Setup
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM  # noqa: F401
 from ssdreal import cli
 from ssdreal.channel import process
 from ssdreal.channel.crew import Processes
-from ssdreal.models.catalog import load
+from ssdreal.models.loading import load
 from ssdreal.sitting import Sitting
 
 PROMPTS = Path(__file__).parent / "reference" / "prompts.jsonl"
@@ -82,7 +82,7 @@ def at_work(hire):
     """Let sittings hire so. This process keeps its cores, and passes are not measured."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "Sitting", partial(Sitting, hire=hire))
-        patch.setattr("ssdreal.models.catalog.load", loaded)
+        patch.setattr("ssdreal.models.loading.load", loaded)
         patch.setattr("ssdreal.serving.server._settle_on", lambda _: None)
         torch.set_num_threads(1)  # as workers have
         for role in ("draft", "target"):

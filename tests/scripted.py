@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pytest
+
 from ssdsim import Setup, simulate
 from ssdsim.latency.constant import Constant
 from ssdsim.machine import Machine
@@ -102,3 +104,13 @@ def decode(method, *scripts, tokens=None, prompts=None, machine=machine(), **mor
 
 def rounds(run, *columns):
     return [tuple(row) for row in run.rounds[list(columns)].itertuples(index=False)]
+
+
+def near(rows):
+    return [tuple(pytest.approx(value, abs=1e-9) for value in row) for row in rows]
+
+
+def spans(run, kind):
+    """Return (start, end, tokens, used) of all spans of a kind."""
+    chosen = run.spans[run.spans.kind == kind]
+    return list(chosen[["start", "end", "tokens", "used"]].itertuples(index=False, name=None))

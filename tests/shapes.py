@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ssdreal.models.catalog import load
+from ssdreal.models.loading import load
 
 FOLDER = Path(__file__).parent / "reference" / "shapes"
 TARGET, DRAFT = (str(FOLDER / f"{role}.json") for role in ("target", "draft"))

@@ -6,7 +6,7 @@ from test_invariants import all_holds
 from test_lossless import AHEAD, MODELS, prompts
 from test_record import GUMBEL, MAXIMAL
 
-from ssdreal.execution import Setup
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.amusd import Amusd

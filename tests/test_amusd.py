@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scripted import decode, machine, rounds
+from scripted import decode, machine, near, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
@@ -20,19 +20,10 @@ SAMPLE = json.loads(
 RIGHT = ((9999, 0),)
 
 
-def near(rows):
-    return [tuple(pytest.approx(value, abs=1e-9) for value in row) for row in rows]
-
-
-def verifies(run):
-    chosen = run.spans[run.spans.kind == "verify"]
-    return list(chosen[["start", "end", "tokens", "used"]].itertuples(index=False, name=None))
-
-
 def test_it_verifies_two_drafts_and_keeps_the_bonus_token_that_the_draft_made_too():
     run = decode(Amusd(), RIGHT, tokens=9, lookahead=9, machine=machine(verify=1.0, step=0.5))
     # Three steps a cycle of 1.5: two of them beside the verify.
-    assert verifies(run) == near([(1, 2, 3, 3), (2.5, 3.5, 3, 3), (4, 5, 3, 3)])
+    assert spans(run, "verify") == near([(1, 2, 3, 3), (2.5, 3.5, 3, 3), (4, 5, 3, 3)])
     draft = run.spans[run.spans.lane == "draft"]
     assert list(draft.end) == pytest.approx([0.5 * step for step in range(1, 9)])
     assert draft.used.sum() == 8  # all but the last token, which needs no draft
@@ -42,7 +33,7 @@ def test_after_a_rejection_the_draft_goes_back_at_the_end_of_its_step():
     run = decode(
         Amusd(), ((0, 0), (99, 0)), tokens=9, lookahead=9, machine=machine(verify=1.2, step=0.5)
     )
-    assert verifies(run)[:3] == near(
+    assert spans(run, "verify")[:3] == near(
         [
             (1.0, 2.2, 3, 1),  # the first of two is wrong
             (2.5, 3.7, 1, 1),  # the draft has looked: what it showed is void, so a token alone
@@ -58,7 +49,7 @@ def test_a_wrong_bonus_token_is_found_out_by_the_draft():
     run = decode(
         Amusd(), ((2, 0), (99, 0)), tokens=7, lookahead=9, machine=machine(verify=1.2, step=0.5)
     )
-    assert verifies(run) == near(
+    assert spans(run, "verify") == near(
         [
             (1.0, 2.2, 3, 3),  # both right, the bonus token not what the draft made
             (2.5, 3.7, 1, 1),  # two more are shown by then, but void

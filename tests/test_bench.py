@@ -21,10 +21,11 @@ from ssdreal.benching.search import (
 from ssdreal.benching.service import ServiceTimes, service_times
 from ssdreal.benching.stand import Contender, Measured, Piece
 from ssdreal.benching.visits import around, visits
-from ssdreal.execution import Setup
-from ssdreal.models.catalog import load
+from ssdreal.models.loading import load
+from ssdreal.places import Place, Places
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Cpu, Place, Places
+from ssdreal.setup import Setup
+from ssdreal.topology import Cpu
 from ssdreal.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.iid import Iid

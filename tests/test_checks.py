@@ -11,12 +11,12 @@ from ssdreal.channel.process import Hiring
 from ssdreal.channel.remote import Remote
 from ssdreal.checks import check_pair, check_room, context, reach
 from ssdreal.config import Pair, Request
-from ssdreal.execution import Setup, Task
 from ssdreal.models.catalog import Description
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Cpu
-from ssdreal.workload import Workload
+from ssdreal.workload import Task, Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative

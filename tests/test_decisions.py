@@ -13,10 +13,10 @@ from inline_crew import decode
 from test_lossless import MODELS, POLICIES, prompts
 
 from ssdreal.channel.messages import Verify
-from ssdreal.execution import Setup
-from ssdreal.models.catalog import tokenizer
+from ssdreal.models.tokenizers import tokenizer
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.backups.random import Random
 from ssdsim.methods.speculative import Speculative

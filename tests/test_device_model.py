@@ -9,7 +9,7 @@ from test_model import KINDS, SHAPE, tokens_for
 from torch._inductor.utils import run_and_get_code
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ssdreal.models import catalog
+from ssdreal.models import loading
 from ssdreal.models.device import PLAIN, kernels_by
 from ssdreal.models.fused import fused
 from ssdreal.models.linear import Weight
@@ -22,11 +22,12 @@ SLOTS, CAPACITY = 3, 48
 @cache
 def both(name, dtype="float32", target="tiny_target"):
     """Return a model as a host has it, and as a device does: nothing is packed."""
-    host = catalog.load(name, dtype, target=target)
+    host = loading.load(name, dtype, target=target)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ssdreal.models.model.packed", lambda weight: Weight(weight, None))
-        patch.setattr("ssdreal.models.model.doubled", lambda weight: torch.cat((weight, weight)))
-        device = catalog.load(name, dtype, target=target)
+        for module in ("layers", "model"):
+            patch.setattr(f"ssdreal.models.{module}.packed", lambda part: Weight(part, None))
+            patch.setattr(f"ssdreal.models.{module}.doubled", lambda norm: torch.cat((norm, norm)))
+        device = loading.load(name, dtype, target=target)
     device.kernels = PLAIN
     return host, device
 

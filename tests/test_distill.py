@@ -282,8 +282,8 @@ def test_bad_input_is_one_line(given, message, tmp_path, capsys):
 
 
 def test_the_command_end_to_end(target, text, tmp_path, monkeypatch):
-    monkeypatch.setattr("ssdreal.models.catalog.huggingface", lambda _name, _dtype: target)
-    monkeypatch.setattr("ssdreal.models.catalog.tokenizer", lambda _name: Tokenizer())
+    monkeypatch.setattr("ssdreal.models.checkpoints.huggingface", lambda _name, _dtype: target)
+    monkeypatch.setattr("ssdreal.models.tokenizers.tokenizer", lambda _name: Tokenizer())
     np.savez(tmp_path / "text.npz", **vars(text))
     shared = ["--text", str(tmp_path / "text.npz"), "--held", "6", "--tokens", "600"]
     first, second = tmp_path / "first", tmp_path / "second"

@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import ceil
 
 import pytest
-from scripted import decode, machine, rounds
+from scripted import decode, machine, near, rounds
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
@@ -15,10 +15,6 @@ from ssdsim.methods.dsi import Dsi
 from ssdsim.workload import Workload
 
 RIGHT = ((9999, 0),)
-
-
-def near(rows):
-    return [tuple(pytest.approx(value, abs=1e-9) for value in row) for row in rows]
 
 
 def spans(run, *columns, of="target"):

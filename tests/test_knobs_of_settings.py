@@ -6,13 +6,11 @@ As in test_knobs.py, a new one fails here until there is a case for it.
 from dataclasses import fields
 
 import pytest
-import yaml
-from knobs import IID, LLAMA, PAIR, ROOFLINE, SMALL, WARM, effect
+from knobs import IID, LLAMA, PAIR, ROOFLINE, SMALL, WARM, effect, main_keys
 
 from ssdsim.acceptance.hazard import HazardTable
 from ssdsim.latency.jitter import Lognormal, Quantiles
 from ssdsim.machine import Drawing, Drawings, Link, Machine, Power, Slowdown
-from ssdsim.plugins import CONF
 from ssdsim.workload import Workload
 
 pytestmark = pytest.mark.usefixtures("registered")
@@ -119,16 +117,6 @@ MAIN = {
 }
 
 
-def main_keys():
-    content = yaml.safe_load((CONF / "config.yaml").read_text())
-    chosen = [name for entry in content["defaults"] if isinstance(entry, dict) for name in entry]
-    yield from (name for name in chosen if not name.startswith("override "))
-    for key in set(content) - {"defaults", "hydra"}:
-        inner = content[key]
-        yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) else [key]
-    yield from ("pair.target", "pair.draft")
-
-
 def test_every_part_has_a_case():
     assert PARTS.keys() == {
         f"{kind.__name__} {field.name}" for kind in PARTS_OF for field in fields(kind)
@@ -136,7 +124,7 @@ def test_every_part_has_a_case():
 
 
 def test_every_main_option_has_a_case():
-    assert set(main_keys()) == MAIN.keys()
+    assert {*main_keys("config.yaml"), "pair.target", "pair.draft"} == MAIN.keys()
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -13,12 +13,12 @@ from laws import CASES, CAUGHT, FINE, case, p_values
 
 import ssdreal.serving.verifier
 import ssdsim.verification
-from ssdreal.drafted import Drafted
+from ssdreal.lanes.drafted import Drafted
+from ssdreal.lanes.speculation_cache import RealTree
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.target_server import TargetServer
 from ssdreal.serving.tree import Tree
 from ssdreal.serving.verifier import Drafts, Verifier
-from ssdreal.speculation_cache import RealTree
 from ssdsim.backups.random import Random
 from ssdsim.noise import Noise
 from ssdsim.policies.topk_outcomes import TopkOutcomes

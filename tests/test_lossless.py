@@ -18,9 +18,10 @@ from inline_crew import HERE, Faults, InlineCrew, decode, outputs, tasks
 from test_invariants import all_holds
 
 from ssdreal.audit import Flips, flips
-from ssdreal.execution import Execution, Setup
-from ssdreal.models.catalog import load
+from ssdreal.execution import Execution
+from ssdreal.models.loading import load
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim.backups.adaptive import Adaptive
 from ssdsim.backups.jit import Jit

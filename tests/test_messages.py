@@ -11,12 +11,14 @@ from inline_crew import HERE, Faults, InlineCrew, decode, outputs, tasks
 from test_invariants import all_holds
 from test_lossless import BACKUPS, GUMBEL, MODELS, SSDS, prompts
 
-from ssdreal.channel.messages import Fork, Grow, Stamp, Stop
+from ssdreal.channel.messages import Fork, Grow, Stop
+from ssdreal.channel.parts import Stamp
 from ssdreal.channel.process import Mailbox
 from ssdreal.channel.remote import WorkerLost
 from ssdreal.channel.wire import Wire
-from ssdreal.execution import Execution, Setup
+from ssdreal.execution import Execution
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim import load_run
 from ssdsim.backups.jit import Jit

@@ -1,14 +1,10 @@
 """Small worked timelines with exact numbers."""
 
-from dataclasses import replace
-
 import pytest
-from scripted import decode, machine, rounds
+from scripted import decode, machine, near, rounds, spans
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.backups.random import Random
-from ssdsim.latency.table import Table
-from ssdsim.machine import Drawing, Drawings, Link, Slowdown
+from ssdsim.machine import Link
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -18,17 +14,6 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 
 NOTHING = UniformFanout(fanout=0)
 ONE = UniformFanout(fanout=1)
-
-
-def near(rows):
-    return [tuple(pytest.approx(value, abs=1e-9) for value in row) for row in rows]
-
-
-def spans(run, kind):
-    chosen = run.spans[run.spans.kind == kind]
-    return [
-        tuple(row) for row in chosen[["start", "end", "tokens", "used"]].itertuples(index=False)
-    ]
 
 
 def test_autoregressive_takes_one_verify_a_token():
@@ -67,72 +52,6 @@ def test_hit_hides_all_drafting_and_a_miss_pays_for_it():
     assert spans(run, "prespeculate") == near(
         [(0.6, 1.3, 12, 1), (1.6, 2.3, 12, 0), (3.2, 3.9, 12, 0)]
     )
-
-
-LONG = machine(step=0.5, glue=0.1)  # a tree of 1.6 beside a verify of 1
-
-
-@pytest.mark.parametrize(
-    ("on_outcome", "second", "drafted"),
-    [
-        ("wait", (2.5, 4.1), 3),  # verify from 3.1, when the tree is done
-        ("prune", (2.5, 4.1), 3),  # the winner alone is no faster: steps cost the same
-        ("truncate", (2.5, 3.6), 2),  # the step in flight ends at 2.6, two tokens are there
-    ],
-)
-def test_late_tree_on_a_hit(on_outcome, second, drafted):
-    run = decode(
-        Ssd(on_outcome=on_outcome), ((3, 0), (1, 0)), lookahead=3, policy=ONE, machine=LONG
-    )
-    assert rounds(run, "start", "end", "drafted")[1] == (*near([second])[0], drafted)
-
-
-@pytest.mark.parametrize(
-    ("on_outcome", "end"),
-    [
-        ("wait", 3.1 + 1.5 + 1),  # the miss waits for the whole tree, then the backup drafts
-        ("prune", 2.6 + 1.5 + 1),  # it stops after the step in flight
-        ("truncate", 2.6 + 1.5 + 1),
-    ],
-)
-def test_late_tree_on_a_miss(on_outcome, end):
-    run = decode(
-        Ssd(on_outcome=on_outcome), ((3, 9), (1, 0)), lookahead=3, policy=ONE, machine=LONG
-    )
-    assert rounds(run, "start", "end", "hit")[1] == (*near([(2.5, end)])[0], False)
-
-
-def test_pruned_tree_speeds_up_where_fewer_branches_are_cheaper():
-    class PerBranch(type(LONG.draft)):
-        def seconds(self, work, batch, tokens, context):
-            return 0.1 * tokens if work == "tree" else super().seconds(work, batch, tokens, context)
-
-    draft = PerBranch(verify=0.0, step=0.5, glue=0.1)
-    run = decode(
-        Ssd(on_outcome="prune"),
-        ((3, 0), (1, 0)),
-        lookahead=4,
-        policy=ONE,
-        machine=replace(LONG, draft=draft),
-    )
-    # Five branches: the verify ends at 3, in the tree's second step, which ends 0.1 later; the
-    # winner's other two steps take 0.1 each.
-    assert rounds(run, "start", "end")[1] == near([(3.0, 3.3 + 1.0)])[0]
-
-
-def test_a_truncated_tree_without_steps_hands_over_none():
-    slow = machine(verify=0.5, glue=0.7)
-    run = decode(Ssd("truncate"), ((1, 0),), tokens=3, lookahead=0, policy=ONE, machine=slow)
-    assert rounds(run, "drafted", "accepted") == [(0, 0)] * 3
-
-
-def test_truncated_tree_hands_over_at_least_one_token():
-    slow = machine(step=2.0, glue=0.5)
-    run = decode(
-        Ssd(on_outcome="truncate"), ((3, 0), (1, 0)), lookahead=3, policy=ONE, machine=slow
-    )
-    # Verify ends at 7; the tree began at 6, its glue ends at 6.5 and its first step at 8.5.
-    assert rounds(run, "start", "end", "drafted")[1] == (*near([(7.0, 9.5)])[0], 1)
 
 
 def test_two_rows_share_a_round_and_a_miss_delays_both():
@@ -174,38 +93,6 @@ def test_random_backup_costs_its_seconds_and_is_never_accepted():
 def test_oracle_always_hits():
     run = decode(Ssd(), ((3, 7), (0, 99), (2, 31), (1, 0)), lookahead=3, policy=Oracle())
     assert list(run.rounds.hit) == [None, True, True, True]
-
-
-def test_link_and_lookup_delay_every_round():
-    slow = machine(link=Link(latency=0.125), serve=0.05)
-    run = decode(Ssd(), ((3, 0), (3, 0)), lookahead=3, policy=ONE, machine=slow)
-    assert rounds(run, "start", "end") == near([(0.0, 1.9), (1.9, 3.2)])
-
-
-def test_link_bandwidth_carries_probabilities_only_where_the_rule_needs_them():
-    from ssdsim.acceptance.base import Sampling
-
-    link = Link(latency=1.0, bandwidth=1000.0, vocabulary=500)
-    assert link.exchange(3, Sampling()) == 2 + 3 * 8 / 1000
-    assert link.exchange(3, Sampling(temperature=1.0)) == 2 + 3 * 1008 / 1000
-    assert link.exchange(3, Sampling(temperature=1.0, coupling="gumbel")) == 2 + 3 * 8 / 1000
-
-
-def test_busy_neighbours_slow_each_other():
-    # Alone: verify 1, tree 0.6. Together the target runs at 1/2 and the draft at 1/3 of its speed:
-    # the tree takes 1.8, meanwhile 0.9 of the verify are done, and 0.1 is left to do alone.
-    slow = machine(slowdown=Slowdown(target=2.0, draft=3.0))
-    run = decode(Ssd(), ((3, 0), (3, 0)), lookahead=3, policy=ONE, machine=slow)
-    assert spans(run, "prespeculate")[0] == near([(0.6, 2.4, 12, 3)])[0]
-    assert rounds(run, "start", "end")[0] == near([(0.0, 2.5)])[0]
-
-
-def test_a_pruned_tree_gives_its_bandwidth_back():
-    # From 1.5 both are busy. The target needs 1 * 2 = 2: the verify ends at 3.5, when the draft has
-    # done 2 / 2 = 1.0 of 1.6. The step in flight ends at 1.1, alone: 0.1 later.
-    slow = machine(step=0.5, glue=0.1, slowdown=Slowdown(target=2.0, draft=2.0))
-    run = decode(Ssd(on_outcome="prune"), ((3, 9), (1, 0)), lookahead=3, policy=ONE, machine=slow)
-    assert rounds(run, "start", "end") == near([(0.0, 3.5), (3.5, 3.6 + 1.5 + 2.0)])
 
 
 def test_prefill_runs_side_by_side_on_two_devices_and_in_turn_on_one():
@@ -260,61 +147,3 @@ def test_speculation_without_lookahead_is_autoregressive():
         for method in (Speculative(), Autoregressive())
     ]
     assert same[0] == same[1]
-
-
-def test_every_piece_of_work_begins_a_message_later():
-    run = decode(Autoregressive(), ((0, 0),) * 2, machine=machine(dispatch=0.1))
-    assert spans(run, "verify") == near([(0.1, 1.1, 1, 1), (1.2, 2.2, 1, 1)])
-    run = decode(
-        Ssd(),
-        ((3, 0), (1, 5)),
-        lookahead=3,
-        policy=ONE,
-        machine=machine(glue=0.1, dispatch=0.1),
-    )
-    assert spans(run, "speculate") == near([(0.1, 0.7, 3, 3)])
-    # The tree is asked for with the verify; its steps are asked for when the glue pass is done.
-    assert [row[:2] for row in spans(run, "prespeculate")] == near([(0.8, 1.6), (1.9, 2.7)])
-    assert [row[:2] for row in spans(run, "verify")] == near([(0.8, 1.8), (1.9, 2.9)])
-
-
-def test_nobody_is_slowed_by_a_message_on_its_way():
-    shared = machine(glue=0.1, dispatch=0.1, slowdown=Slowdown(target=2.0))
-    run = decode(Ssd(), ((3, 0), (1, 5)), lookahead=3, policy=ONE, machine=shared)
-    # Beside the tree, from .8 to 1.6, half as much is done: .4 of the verify; the rest is alone.
-    assert next(row[:2] for row in spans(run, "verify")) == pytest.approx((0.8, 2.2))
-
-
-def test_drawing_takes_a_part_a_pass_and_a_part_a_distribution():
-    drawn = Drawings(gumbel=Drawing(target=0.1, target_token=0.05, draft=0.01, draft_token=0.02))
-    run = decode(
-        Ssd(),
-        ((3, 0), (1, 5)),
-        lookahead=3,
-        policy=ONE,
-        machine=machine(glue=0.1, sampling=drawn),
-        sampling=Sampling(1.0, "gumbel"),
-    )
-    assert spans(run, "speculate") == near([(0, 3 * 0.23, 3, 3)])
-    tree = 0.1 + 0.01 + 4 * 0.02 + 3 * (0.2 + 0.01 + 4 * 0.02)
-    assert next(row[:2] for row in spans(run, "prespeculate")) == pytest.approx((0.69, 0.69 + tree))
-    assert next(row[:2] for row in spans(run, "verify")) == pytest.approx((0.69, 0.69 + 1.3))
-
-
-def test_padded_verifies_all_have_the_largest_shape():
-    size = {"tokens": [1, 9], "context": [0, 99], "seconds": [[1.0, 2.0], [9.0, 10.0]]}
-    target = Table({"verify": size, "prefill": {"seconds": 0.0}})
-    seconds = [
-        [end - start for start, end, *_ in spans(run, "verify")]
-        for padding in (0, 33)
-        for run in [
-            decode(
-                Autoregressive(),
-                ((0, 0),) * 2,
-                machine=replace(machine(), target=target, padding=padding),
-            )
-        ]
-    ]
-    # The prompt's 8 tokens, 2 to come and the pass's own are 11: one unit of padding.
-    assert seconds[0] == pytest.approx([1 + 8 / 99, 1 + 9 / 99])
-    assert seconds[1] == pytest.approx([1 + 33 / 99] * 2)

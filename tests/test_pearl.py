@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from scripted import decode, machine, rounds
+from scripted import decode, machine, near, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.base import Sampling
@@ -19,15 +19,6 @@ from ssdsim.workload import Workload
 REFERENCE = Path(__file__).parent / "reference"
 NANO = pd.read_csv(REFERENCE / "nano_pearl_h200.csv", comment="#")
 WINDOWS = {"Qwen2.5-1.5B-Instruct": 8, "Qwen2.5-3B-Instruct": 5}
-
-
-def near(rows):
-    return [tuple(pytest.approx(value, abs=1e-9) for value in row) for row in rows]
-
-
-def spans(run, kind):
-    chosen = run.spans[run.spans.kind == kind]
-    return list(chosen[["start", "end", "tokens", "used"]].itertuples(index=False, name=None))
 
 
 def test_pre_verify_then_post_verify():

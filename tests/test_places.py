@@ -13,8 +13,9 @@ from real_commands import SSD, Threads, run
 from ssdreal.channel.crew import Processes
 from ssdreal.channel.device_pages import DevicePages
 from ssdreal.channel.pages import Pages, Place
+from ssdreal.places import Partition, Places
 from ssdreal.serving.draft_server import DraftServer
-from ssdreal.topology import Cpu, OneGpu, OneGpuTwoProcesses, Partition, Places, TwoGpus, topology
+from ssdreal.topology import Cpu, OneGpu, OneGpuTwoProcesses, TwoGpus, topology
 from ssdsim import load_run
 from ssdsim.errors import ConfigError
 

@@ -7,7 +7,7 @@ import shapes
 import torch
 from transformers import AutoModelForCausalLM
 
-from ssdreal.models import catalog
+from ssdreal.models import catalog, loading
 from ssdreal.models.configs import NAMES, read_config
 from ssdreal.models.model import chain_mask
 from ssdreal.models.shapes import random_weights, shape_file, transformers_config
@@ -63,7 +63,7 @@ def test_weights_are_the_same_every_time(tmp_path):
     assert not torch.equal(first(key), first(other))
     assert first("layers.0.self_attn.q_proj.bias") is None
     assert first("norm.weight").unique().tolist() == [1.0]
-    found, same = (logits(catalog.load(path)) for _ in range(2))
+    found, same = (logits(loading.load(path)) for _ in range(2))
     assert torch.equal(found, same)
 
 
@@ -82,7 +82,7 @@ def test_logits_are_finite_at_every_depth(name, tmp_path):
     narrow = {key: config[key] // 32 for key in ("hidden_size", "intermediate_size")}
     path = tmp_path / "narrow.json"
     path.write_text(json.dumps(config | narrow | {"head_dim": 8, "vocab_size": 500}))
-    model = catalog.load(str(path))
+    model = loading.load(str(path))
     assert len(model.layers) == config["num_hidden_layers"]
     found = logits(model)
     assert found.isfinite().all()
@@ -91,9 +91,9 @@ def test_logits_are_finite_at_every_depth(name, tmp_path):
 
 
 def test_biases_and_norms_of_heads_are_there_where_the_kind_has_them(tmp_path):
-    qwen2 = catalog.load(shapes.write(tmp_path, "qwen2", model_type="qwen2"))
+    qwen2 = loading.load(shapes.write(tmp_path, "qwen2", model_type="qwen2"))
     assert qwen2.layers[0].inward_bias is not None
-    qwen3 = catalog.load(shapes.write(tmp_path, "qwen3", model_type="qwen3"))
+    qwen3 = loading.load(shapes.write(tmp_path, "qwen3", model_type="qwen3"))
     assert qwen3.layers[0].query_norm is not None
     assert all(logits(model).isfinite().all() for model in (qwen2, qwen3))
 
@@ -103,7 +103,7 @@ def test_a_gpu_without_room_is_named_before_any_weight_is_drawn(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (80 << 30, 81 << 30))
     right = "model='llama31_70b': needs about 134568 MB of cuda:0, 81920 MB are free there"
     with pytest.raises(ConfigError, match=right):
-        catalog.load("llama31_70b", device="cuda:0")
+        loading.load("llama31_70b", device="cuda:0")
 
 
 def test_a_config_says_what_is_needed(tmp_path):

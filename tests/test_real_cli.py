@@ -107,8 +107,8 @@ assert not heavy, heavy
 def test_the_light_tokenizer_is_transformers_own():
     from transformers import AutoTokenizer
 
-    from ssdreal.models.catalog import encode_prompt, tokenizer
     from ssdreal.models.converted import converted_folder
+    from ssdreal.models.tokenizers import encode_prompt, tokenizer
     from ssdreal.workload import read_prompts
 
     light, theirs = (

@@ -7,8 +7,8 @@ so that what depends on times is deterministic as well.
 """
 
 import pytest
-import yaml
 from hydra import compose, initialize
+from knobs import main_keys
 from real_commands import PROMPTS, SSD, Inline, at_work
 from variants import other_values
 
@@ -16,7 +16,7 @@ from ssdreal.cli import Measuring
 from ssdreal.config import GROUPS
 from ssdreal.workload import Workload
 from ssdsim.errors import ConfigError
-from ssdsim.plugins import CONF, options, plugins
+from ssdsim.plugins import options, plugins
 
 WARM = (*SSD, "temperature=1")
 SLOW = (*WARM, "pair.draft=tiny_trimmed_draft")  # with more misses
@@ -137,13 +137,8 @@ MAIN = {
 }
 
 
-def main_keys():
-    content = yaml.safe_load((CONF / "real.yaml").read_text())
-    chosen = [name for entry in content["defaults"] if isinstance(entry, dict) for name in entry]
-    yield from (name for name in chosen if not name.startswith("override "))
-    for key in set(content) - {"defaults", "hydra"}:
-        inner = content[key]
-        yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) else [key]
+def own_keys():
+    yield from main_keys("real.yaml")
     yield from (f"workload.{field.name}" for field in options(Workload))
     yield from ("pair.target", "pair.draft", "pair.tp")
 
@@ -159,7 +154,7 @@ def test_every_option_has_a_case():
     found = set(knobs())
     assert PLUGINS.keys() | REFUSED.keys() <= found
     assert all(name.startswith("method=") for name in found - PLUGINS.keys() - REFUSED.keys())
-    assert set(main_keys()) == MAIN.keys()
+    assert set(own_keys()) == MAIN.keys()
 
 
 @pytest.fixture(scope="module")

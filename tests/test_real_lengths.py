@@ -9,8 +9,8 @@ from inline_crew import decode, outputs
 from test_invariants import all_holds
 from test_lossless import GREEDY, GUMBEL, MODELS, K, alone, prompts
 
-from ssdreal.execution import Setup
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.twin import twin
 from ssdreal.workload import Workload
 from ssdsim.acceptance.iid import Iid

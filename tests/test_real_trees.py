@@ -11,8 +11,8 @@ from test_invariants import all_holds
 from test_lossless import GREEDY, GUMBEL, MODELS, prompts, written
 
 from ssdreal.channel.messages import Verify
-from ssdreal.execution import Setup
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim.backups.random import Random
 from ssdsim.lengths.concurrency import Concurrency

@@ -5,10 +5,10 @@ from functools import cache
 import pytest
 from inline_crew import decode, outputs
 
-from ssdreal.execution import Setup
-from ssdreal.models.catalog import load
+from ssdreal.models.loading import load
 from ssdreal.record import Spoken, record
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.recorded import Recorded

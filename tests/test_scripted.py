@@ -9,9 +9,10 @@ from inline_crew import Faults, decode
 from scripted import Scripted, machine
 from test_invariants import all_holds
 
-from ssdreal.execution import Setup
 from ssdreal.script import prompts
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
+from ssdreal.twin import twin
 from ssdreal.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.hazard import Hazard, HazardTable
@@ -29,7 +30,6 @@ from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
-from ssdsim.simulation import Setup as SimulatedSetup
 from ssdsim.workload import Workload as SimulatedWorkload
 
 DECIDED = ["seq", "round", "drafted", "speculator", "hit", "accepted", "predicted", "rank"]
@@ -67,23 +67,10 @@ def asked(method, acceptance=HAZARD, batch=1, **more):
 
 def simulated(setup):
     """Return the same run, simulated."""
-    workload = setup.workload
-    twin = SimulatedSetup(
-        method=setup.method,
-        acceptance=setup.acceptance,
-        machine=machine(),
-        workload=SimulatedWorkload(
-            workload.prompts, workload.prompt_tokens, workload.output_tokens
-        ),
-        policy=setup.policy,
-        backup=setup.backup,
-        lookahead=setup.lookahead,
-        batch=setup.batch,
-        sampling=setup.decoding,
-        seed=setup.seed,
-        length=setup.length,
-    )
-    return simulate(twin)
+    real = setup.workload
+    workload = SimulatedWorkload(real.prompts, real.prompt_tokens, real.output_tokens)
+    same = twin(setup, setup.acceptance, machine())
+    return simulate(replace(same, workload=workload, seed=setup.seed))
 
 
 def decided(run):

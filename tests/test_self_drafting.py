@@ -14,20 +14,17 @@ from inline_crew import Faults, decode, outputs
 from real_commands import TINY, Threads, refused, run
 from test_invariants import all_holds
 from test_lossless import GREEDY, GUMBEL, MODELS, alone, deterministic, many, prompts, written
-from test_record import PROMPTS as RECORDED
-from test_record import replayed
 
 from ssdreal.channel.messages import Prefill, Speculate
 from ssdreal.channel.remote import WorkerLost
-from ssdreal.execution import Setup
-from ssdreal.models import catalog
+from ssdreal.models import loading
 from ssdreal.models.catalog import describe
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.record import Spoken, record
 from ssdreal.self_drafting import check_layers, chosen_for, left_out
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload
 from ssdsim import config as simulated
 from ssdsim import load_run
@@ -157,7 +154,7 @@ def read(model, text=(3, 1, 4, 1, 5)):
 def test_what_is_left_out_adds_nothing(dtype):
     """A sublayer whose last product has no weight adds zeros: the same, bit for bit."""
     model = MODELS("tiny_target", dtype)
-    whole = catalog._stored
+    whole = loading.stored
 
     def silenced(*arguments):
         config, weights, ids = whole(*arguments)
@@ -168,8 +165,8 @@ def test_what_is_left_out_adds_nothing(dtype):
         return config, weights, ids
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "_stored", silenced)
-        zeros = catalog.load("tiny_target", dtype)
+        patch.setattr(loading, "stored", silenced)
+        zeros = loading.load("tiny_target", dtype)
     fewer = model.without(Sublayers(attention=(1,), mlp=(0,)))
     assert np.array_equal(read(fewer), read(zeros))
     assert not np.array_equal(read(fewer), read(model))
@@ -190,65 +187,6 @@ def test_the_targets_entries_are_what_it_left_there():
     values = (reader.cache.values != before[1]).any(dim=4).any(dim=2)
     # The last token's, junk behind the other text, and nothing in the layer without attention.
     assert keys.nonzero().tolist() == values.nonzero().tolist() == [[0, 0, 4], [0, 1, 3]]
-
-
-# What is recorded of it
-
-
-SETTINGS = {"workload": Workload(3, 48), "seed": 7}
-
-
-def agreeing(run, directory, decoding, lookahead):
-    """Return the share of a run's rounds that its replay has too."""
-    ours = replayed(directory, decoding, method=SelfSpeculative(), lookahead=lookahead).rounds
-    key = ["seq", "round", "drafted", "accepted", "token"]
-    same = run.rounds[key].merge(ours[key])
-    return len(same) / len(run.rounds), ours
-
-
-@pytest.fixture(params=[GREEDY, GUMBEL[0]], ids=["greedy", "gumbel"])
-def sampled(request, tmp_path):
-    """Return a function that gives a method's runs and its traces, recorded either way."""
-    model, decoding = MODELS("tiny_target", "float32"), request.param
-
-    def compared(method, lookahead, draft=left_out):
-        setup = Setup(method, lookahead=lookahead, decoding=decoding, **SETTINGS)
-        real = decode(setup, model, None, RECORDED)[0]
-        texts = [
-            Spoken(at, f"prompt {at}", "test", prompt, text)
-            for at, (prompt, text) in enumerate(zip(RECORDED, outputs(real), strict=True))
-        ]
-        record(tmp_path, model, draft(method), texts, decoding, seed=7)
-        return agreement(real, tmp_path, decoding, lookahead)
-
-    return compared
-
-
-def agreement(real, directory, decoding, lookahead):
-    """Return the share of a run's rounds that are also its replay's."""
-    settings = {"method": SelfSpeculative(), "lookahead": lookahead}
-    replay = replayed(directory, decoding, **settings).rounds
-    key = ["seq", "round", "drafted", "accepted", "token"]
-    assert 0.2 < real.rounds.accepted.mean() < 0.9 * lookahead
-    return len(real.rounds[key].merge(replay[key])) / max(len(real.rounds), len(replay))
-
-
-@pytest.mark.parametrize("method", [LAST_LAYER, MIXED, FIRST_LAYER], ids=["last", "mixed", "first"])
-def test_its_replay_gives_the_rounds_of_lookahead_1(method, sampled):
-    assert sampled(method, 1) == 1
-
-
-def test_so_it_does_for_any_lookahead_where_no_entries_come_from_what_is_changed(sampled):
-    assert sampled(LAST_LAYER, 4) == 1  # entries of the first layer are made of tokens alone
-
-
-def test_elsewhere_the_drafts_own_entries_differ_from_the_targets(sampled):
-    assert min(sampled(method, 4) for method in (MIXED, FIRST_LAYER)) < 1
-
-
-def test_reading_all_of_the_text_itself_it_would_be_another_draft(sampled):
-    alone = lambda method: MODELS("tiny_target", "float32").without(left_out(method))  # noqa: E731
-    assert sampled(MIXED, 1, alone) < 1
 
 
 # One process

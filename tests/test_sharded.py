@@ -1,29 +1,26 @@
 """A target sharded over several devices."""
 
-import os
-import signal
 import threading
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from inline_crew import decode, outputs
-from real_commands import PROMPTS, TINY, refused
+from real_commands import PROMPTS
 
 from ssdreal.channel.followers import Followers
-from ssdreal.channel.messages import Begin, Failed, Ready, Stamp
-from ssdreal.channel.process import Hiring, WorkerProcess
-from ssdreal.execution import Setup
+from ssdreal.channel.process import Hiring
 from ssdreal.models import sharded
-from ssdreal.models.catalog import describe, encode_prompt, load, shards
+from ssdreal.models.catalog import describe
+from ssdreal.models.loading import load
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sharded import ShardedModel
 from ssdreal.models.shares import Share
 from ssdreal.models.sublayers import Sublayers
+from ssdreal.models.tokenizers import encode_prompt
+from ssdreal.places import Place
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Cpu, Place, Sharding, TwoGpus, topology
+from ssdreal.setup import Setup
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
@@ -156,103 +153,6 @@ def test_a_rank_reads_no_other_s_weights(folder, monkeypatch):
     assert isinstance(model, ShardedModel)
 
 
-# Where ranks run
-
-
-@pytest.fixture
-def cores(monkeypatch):
-    def have(count):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
-
-    return have
-
-
-def test_cores_for_ranks(cores):
-    cores(2)
-    two = Cpu(Sharding(2))
-    own, taken = two.places("own"), two.places("target")
-    assert own.target == taken.target == Place("cpu", (0,), others=(Place("cpu", (1,)),))
-    assert (own.draft, taken.draft) == (Place("cpu", (1,)), Place("cpu", (0,)))
-    assert (own.target.name, own.target.count) == ("core 0+1", 2)
-    (device,) = own.devices("own")  # the draft has no core of its own
-    assert (device["count"], device["lanes"]) == (2, ["target", "draft"])
-    assert two.spread() == taken
-    cores(4)
-    own = Cpu(Sharding(2)).places("own")
-    assert [device["count"] for device in own.devices("own")] == [2, 1]
-    assert own.draft == Place("cpu", (2,))
-    assert Cpu(Sharding(2)).spread() is None
-    three = Cpu(Sharding(2, lambda ranks: ranks == 3)).spread()
-    assert three.target.name == "core 0+1+2"
-
-
-def test_gpus_for_ranks(cores, monkeypatch):
-    cores(16)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
-    places = topology("auto", sharding=Sharding(4)).places("own")
-    assert [rank.device for rank in places.target.ranks] == [f"cuda:{n}" for n in range(4)]
-    assert [rank.cores for rank in places.target.ranks] == [(0,), (1,), (2,), (3,)]
-    target, draft = places.devices("own")
-    assert (target["name"], target["count"]) == ("cuda:0+1+2+3", 4)
-    assert (draft["name"], draft["count"]) == ("cuda:4", 1)
-    four = topology("two_gpus", sharding=Sharding(4))
-    (device,) = four.places("target").devices("target")
-    assert (device["count"], device["lanes"]) == (4, ["target", "draft"])
-    assert four.spread() is None
-    both = TwoGpus(Sharding(1, lambda ranks: ranks == 2)).spread()
-    assert (both.target.name, both.draft.name) == ("cuda:0+1", "cuda:0")
-    assert TwoGpus().spread() is None
-
-
-def test_what_can_be_sharded():
-    assert shards("tiny_target", 2)
-    assert not shards("tiny_target", 4)
-    assert shards("smollm2_135m", 3)
-    whole, half = describe("tiny_target", "float32"), describe("tiny_target", "float32", 2)
-    assert 2 * half.bytes == whole.bytes + 4 * 64 * 32  # both have the embedding
-    assert (whole.kv_heads, half.kv_heads) == (2, 1)
-
-
-REFUSED = {
-    "none": (("pair.tp=0",), "", "pair.tp=0: needs a number >= 1"),
-    "no number": (("pair.tp=two",), "", "pair.tp='two'"),
-    "cores": (("pair.tp=3",), "", "pair.tp=3: needs a core for each rank, there are 2"),
-    "heads": (
-        ("pair.tp=2", "pair.target=smollm2_135m", "pair.draft=smollm2_135m_draft"),
-        "",
-        "pair.tp=2: must divide what smollm2_135m has: 9 heads, 3 key-value heads",
-    ),
-    "one GPU": (
-        ("pair.tp=2", "topology=one_gpu"),
-        "0",
-        "pair.tp=2: needs topology=two_gpus and 3 GPU, there are 1",
-    ),
-    "auto": (
-        ("pair.tp=2", "topology=auto"),
-        "0,1",
-        "pair.tp=2: needs topology=two_gpus and 3 GPU, there are 2",
-    ),
-    "trees": (
-        ("pair.tp=2", "method=speculative", "tree=widths", "lookahead=3"),
-        "",
-        "tree='widths': needs tree=chain with pair.tp=2: a sharded target verifies chains",
-    ),
-    "GPUs": (
-        ("pair.tp=4", "topology=two_gpus"),
-        "0,1",
-        "topology='two_gpus': with pair.tp=4 needs 5 GPU, there are 2",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_settings_that_are_refused(name, cores, capsys, monkeypatch, tmp_path):
-    arguments, gpus, words = REFUSED[name]
-    cores(2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
-    assert refused(capsys, tmp_path / "out", *TINY, *arguments).startswith(words)
-
-
 # Ranks that are processes; the first of them is this one
 
 
@@ -357,88 +257,3 @@ def _lead(model, prompt, mine, other):
     cache = model.cache(1, text.shape[1])
     scores = model.forward(cache, text, place, place, chain_mask(place, len(text[0])), len(text[0]))
     return abs(float(scores[0, -1, mine[at]] - scores[0, -1, other[at]]))
-
-
-# Ranks that are lost
-
-
-@pytest.fixture
-def worker():
-    """Return a started worker, and its followers once it is ready."""
-    processes = []
-
-    def start(hiring):
-        process = WorkerProcess(hiring)
-        processes.append(process)
-        process.start()
-        (channel,) = process.channels
-        (first,) = channel.wire.receive()
-        return channel, first, children(channel.process.pid)
-
-    yield start
-    for process in processes:
-        process.close()
-
-
-def children(pid):
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            state, parent = (path / "stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue  # it has just ended
-        if state != "Z" and int(parent) == pid:
-            found.append(int(path.name))
-    return found
-
-
-def gone(pid, seconds=5):
-    deadline = time.monotonic() + seconds
-    while Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
-        assert time.monotonic() < deadline, pid
-        time.sleep(0.02)
-
-
-def _state(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
-
-
-def test_a_rank_killed_in_mid_pass_is_reported_and_none_is_left(worker):
-    channel, first, (follower,) = worker(TARGET)
-    assert first == Ready(64, None)
-    os.kill(follower, signal.SIGSTOP)
-    channel.send(Begin(Stamp(1, 1), 1, 2, 64, 1, 1, 4, Decoding(), 0))  # which now waits for it
-    time.sleep(0.3)
-    os.kill(follower, signal.SIGKILL)
-    killed = "its process was killed (SIGKILL, as happens when memory runs out)"
-    assert channel.wire.receive() == [Failed(None, f"rank 1 of 2: {killed}")]
-    gone(channel.process.pid)
-    gone(follower)
-
-
-@pytest.mark.slow
-def test_followers_end_with_a_first_rank_that_is_killed(worker):
-    channel, _, (follower,) = worker(TARGET)
-    os.kill(channel.process.pid, signal.SIGKILL)
-    gone(follower)
-
-
-@pytest.mark.slow
-def test_followers_end_with_a_first_rank_that_is_let_go(worker):
-    channel, _, (follower,) = worker(TARGET)
-    channel.hang_up()
-    gone(follower)
-    gone(channel.process.pid)
-    assert channel.process.exitcode == 0
-
-
-@pytest.mark.slow
-def test_a_rank_that_cannot_begin_says_why(worker):
-    nowhere = replace(TARGET, others=(Place("cuda:7", ()),))
-    channel, first, _ = worker(nowhere)
-    assert isinstance(first, Failed)
-    assert first.reason.startswith("rank 1 of 2: ")
-    gone(channel.process.pid)

@@ -31,8 +31,8 @@ from test_lossless import (
 )
 
 from ssdreal.channel.process import Hiring, _server
-from ssdreal.execution import Setup
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
 from ssdreal.static.target_server import StaticSelfServer
@@ -232,7 +232,7 @@ def test_where_a_model_is_says_which_server_it_gets(role, device, passes, kinds,
         asked.append((name, dtype, device, target))
         return MODELS("tiny_target", "float32")
 
-    monkeypatch.setattr("ssdreal.models.catalog.load", load)
+    monkeypatch.setattr("ssdreal.models.loading.load", load)
     server = _server(Hiring(role, "name", "tiny", "float32", device, passes=passes))
     assert asked == [("name", "float32", device, "tiny")]
     assert type(server) is kinds[role == "draft"]

@@ -8,9 +8,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from ssdreal.places import Partition
 from ssdreal.static import cuda
 from ssdreal.static.cuda import Half, enter, nearest, split
-from ssdreal.topology import Partition
 
 GPU = torch.device("cuda", 1)
 

@@ -10,7 +10,8 @@ from inline_crew import decode
 from test_lossless import GREEDY, POLICIES, K, prompts
 from test_static import DIRECT, NAMES, THREE, pair, turn
 
-from ssdreal.channel.messages import Begin, Line, Speculate, Stamp
+from ssdreal.channel.messages import Begin, Speculate
+from ssdreal.channel.parts import Line, Stamp
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.growth import STEPS
 from ssdreal.static.server import CAPTURES

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_crew import HERE, InlineCrew, tasks
 
-from ssdreal.execution import Execution, Setup
-from ssdreal.models.catalog import load
+from ssdreal.execution import Execution
+from ssdreal.models.loading import load
+from ssdreal.setup import Setup
 from ssdreal.static.stopwatch import Stopwatch
 from ssdreal.workload import Workload
 from ssdsim.methods.speculative import Speculative

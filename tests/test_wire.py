@@ -10,19 +10,14 @@ from hypothesis import strategies as st
 from ssdreal.channel import wire
 from ssdreal.channel.messages import (
     Begin,
-    Block,
     Branches,
-    Candidates,
-    Chain,
     Chains,
     Done,
     Failed,
     Forks,
     Grow,
-    Line,
     Paces,
     Ready,
-    Stamp,
     Stop,
     Verified,
     Verify,
@@ -30,9 +25,10 @@ from ssdreal.channel.messages import (
     encoded,
 )
 from ssdreal.channel.pages import Pages, Place
+from ssdreal.channel.parts import Block, Candidates, Chain, Line, Stamp
 from ssdreal.channel.wire import Wire
+from ssdreal.places import kept_on
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import kept_on
 from ssdsim.lengths.base import Stopping
 
 STAMP = Stamp(1, 2, ((0, 3, 300),))

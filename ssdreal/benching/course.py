@@ -12,8 +12,8 @@ from ssdreal.benching.peers import Generated, Peer, generate
 from ssdreal.benching.search import Search, describe, search_speculative, search_ssd
 from ssdreal.benching.stand import Contender, Measured, Stand
 from ssdreal.benching.visits import around, visits
-from ssdreal.execution import Setup
 from ssdreal.profiling.visits import Tour
+from ssdreal.setup import Setup
 from ssdsim.calibration.plan import Visit
 from ssdsim.calibration.timings import Timing
 from ssdsim.methods.autoregressive import Autoregressive

@@ -11,8 +11,8 @@ from ssdreal.benching.recording import record_texts
 from ssdreal.benching.search import BUDGETS, LOOKAHEADS, Options, describe
 from ssdreal.benching.service import ServiceTimes, service_times
 from ssdreal.benching.stand import Contender
-from ssdreal.execution import CHUNK
 from ssdreal.profiling.texts import spoken
+from ssdreal.setup import CHUNK
 from ssdsim.calibration.fit import Calibration, Fit
 from ssdsim.calibration.machine import machine
 from ssdsim.machine import Machine

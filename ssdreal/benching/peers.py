@@ -11,7 +11,7 @@ from functools import cache
 from time import perf_counter
 from typing import Any
 
-from ssdreal.models.catalog import huggingface
+from ssdreal.models.checkpoints import huggingface
 from ssdreal.models.configs import TINY
 from ssdreal.models.draft_format import is_draft, read_draft
 from ssdreal.models.folders import CONFIGS, find_folder, read_json

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from ssdreal.benching.stand import Contender, Stand
-from ssdreal.execution import Setup
-from ssdreal.topology import Places
+from ssdreal.places import Places
+from ssdreal.setup import Setup
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram

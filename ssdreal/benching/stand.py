@@ -7,9 +7,10 @@ from functools import partial
 
 from ssdreal.channel.crew import Crew
 from ssdreal.channel.messages import Done, Verified
-from ssdreal.execution import Setup, Task
+from ssdreal.places import Places
+from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting
-from ssdreal.topology import Places
+from ssdreal.workload import Task
 from ssdsim.errors import RunError
 from ssdsim.trace import Run
 

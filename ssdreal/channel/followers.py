@@ -202,8 +202,8 @@ def follow(
 def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     import torch
 
-    from ssdreal.models.catalog import load
     from ssdreal.models.follower import Follower
+    from ssdreal.models.loading import load
     from ssdreal.models.ranks import join, meeting_point
 
     place = hiring.others[share.rank - 1]

@@ -11,65 +11,21 @@ code it takes: msgspec's is a fifth of pickle's.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from ssdreal.channel.pages import Pages, Place
+from ssdreal.channel.pages import Pages
+from ssdreal.channel.parts import Block, Candidates, Chain, Given, Line, Stamp
 from ssdreal.models.sublayers import Sublayers
+from ssdreal.places import Partition
 from ssdreal.serving.sampling import Decoding
-from ssdreal.topology import Partition
 from ssdsim.lengths.base import Stopping
-
-Role = Literal["target", "draft"]
-
-
-class Part(Struct, frozen=True, array_like=True):
-    """A part of messages."""
 
 
 class Message(Struct, frozen=True, array_like=True, tag=True):
     """What tells its kind."""
-
-
-class Line(Part, frozen=True):
-    """A sequence as the workers see it.
-
-    Attributes
-    ----------
-    seq, round
-        Which one, and its rounds ended so far.
-    slot
-        Its place in the workers' caches.
-    tokens
-        Prompt and committed token ids; the last of them is in no cache yet.
-
-    """
-
-    seq: int
-    round: int
-    slot: int
-    tokens: tuple[int, ...]
-
-
-class Stamp(Part, frozen=True):
-    """Which command of which run, and for each row (sequence, round, committed length)."""
-
-    run: int
-    number: int
-    rows: tuple[tuple[int, int, int], ...] = ()
-
-
-class Block(Part, frozen=True):
-    """Drafted tokens to verify; `place` is None where the drafter was sure of every token.
-
-    `parents` says what each follows, -1 for the text. Empty: it follows the one before.
-    """
-
-    tokens: tuple[int, ...]
-    place: Place | None = None
-    parents: tuple[int, ...] = ()
 
 
 class Begin(Message, frozen=True):
@@ -113,25 +69,6 @@ class Begin(Message, frozen=True):
     skipped: Sublayers | None = None
     tree: dict[str, Any] | None = None
     partition: Partition | None = None
-
-
-class Given(Part, frozen=True):
-    """What a GPU gave a model for a run.
-
-    Attributes
-    ----------
-    model
-        The GPU's own name.
-    multiprocessors
-        Those that its kernels run on.
-    whole
-        Why it has all of them where it was to keep to a part; empty: it was not, or does.
-
-    """
-
-    model: str
-    multiprocessors: int
-    whole: str = ""
 
 
 class Paces(Message, frozen=True):
@@ -186,18 +123,6 @@ class Speculate(Message, frozen=True):
     nodes: int | None = None
 
 
-class Chain(Part, frozen=True):
-    """Drafted tokens with the draft's probability of each, and where all probabilities lie.
-
-    `parents` is as in `Block`.
-    """
-
-    tokens: tuple[int, ...]
-    confidences: tuple[float, ...]
-    place: Place | None = None
-    parents: tuple[int, ...] = ()
-
-
 class Chains(Message, frozen=True):
     """A chain a row."""
 
@@ -214,13 +139,6 @@ class Fork(Message, frozen=True):
     lines: tuple[Line, ...]
     blocks: tuple[tuple[int, ...], ...]
     parents: tuple[tuple[int, ...], ...] = ()
-
-
-class Candidates(Part, frozen=True):
-    """Ranked candidates after every node, the tokens sent there left out: ids, probabilities."""
-
-    ids: tuple[tuple[int, ...], ...]
-    beliefs: tuple[tuple[float, ...], ...]
 
 
 class Forks(Message, frozen=True):

@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 from ssdreal.channel.followers import Followers
 from ssdreal.channel.lifetime import GRACE, end_with_the_parent, give_way, last_words
-from ssdreal.channel.messages import Command, Failed, Role, Stop
+from ssdreal.channel.messages import Command, Failed, Stop
+from ssdreal.channel.parts import Role
 from ssdreal.channel.wire import Wire
-from ssdreal.topology import Place
+from ssdreal.places import Place
 
 TURN = 1e-4
 """Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
@@ -153,7 +154,7 @@ def _server(hiring: Hiring) -> Any:
     """Load the model and return its server. Torch is loaded here, never in the run's process."""
     import torch
 
-    from ssdreal.models.catalog import load
+    from ssdreal.models.loading import load
 
     torch.set_num_threads(1)
     share = _share(hiring)

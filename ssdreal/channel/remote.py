@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
-from ssdreal.channel.messages import Command, Done, Failed, Line, Role, Stamp, Stop
+from ssdreal.channel.messages import Command, Done, Failed, Stop
+from ssdreal.channel.parts import Line, Role, Stamp
 from ssdsim.errors import RunError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssdreal.benching.peers import Peer, generate
 from ssdreal.config import Pair, read_pair
-from ssdreal.models.catalog import encode_prompt
+from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.workload import DEFAULT, read_prompts
 
 PROMPTS, TOKENS = 6, 96

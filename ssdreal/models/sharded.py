@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, attention, mlp, normed
-from ssdreal.models.model import Model, Weights
+from ssdreal.models.layers import Weights
+from ssdreal.models.model import Model
 from ssdreal.models.ranks import gathered
 from ssdreal.models.recording import Capture, Recording, Shape, Work, packed
 from ssdreal.models.shares import Share

@@ -6,10 +6,10 @@ from hydra import compose, initialize
 from hydra.errors import HydraException
 
 from ssdreal.config import register, request_from
-from ssdreal.execution import Setup, Task
 from ssdreal.profiling.split import Part
+from ssdreal.setup import Setup
 from ssdreal.twin import twin
-from ssdreal.workload import Workload
+from ssdreal.workload import Task, Workload
 from ssdsim.backups.random import Random
 from ssdsim.calibration.prediction import Profile
 from ssdsim.errors import ConfigError, require

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from numpy.random import default_rng
 
-from ssdreal.execution import Task
 from ssdreal.profiling.configurations import Configuration
 from ssdreal.sitting import ATTEMPTS, Sitting
 from ssdreal.topology import Topology
+from ssdreal.workload import Task
 from ssdsim.errors import RunError
 from ssdsim.trace import Run
 

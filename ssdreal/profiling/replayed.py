@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ssdreal.execution import Task
 from ssdreal.profiling.configurations import Configuration
 from ssdreal.profiling.texts import Names, Told, read_by_both, spoken
+from ssdreal.workload import Task
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import read_trace, write_trace
 from ssdsim.agreement import Agreement, compare_rounds

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdreal.execution import Setup, Task
 from ssdreal.record import Spoken, trace_rows
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import Setup
 from ssdreal.sitting import Sitting
 from ssdreal.topology import Topology
-from ssdreal.workload import Workload
+from ssdreal.workload import Task, Workload
 from ssdsim.errors import RunError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.trace import Run
@@ -141,7 +141,7 @@ def rows_of(names: Names, told: Told, grid: Sequence[tuple[float, int]]) -> list
 def _models(names: Names) -> "tuple[Model, Model]":
     import torch
 
-    from ssdreal.models.catalog import load
+    from ssdreal.models.loading import load
 
     torch.set_num_threads(1)
     target, draft, dtype = names

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ssdreal.execution import CHUNK, Setup, Task
+from ssdreal.places import Places
 from ssdreal.serving.sampling import Decoding
+from ssdreal.setup import CHUNK, Setup
 from ssdreal.sitting import Sitting
-from ssdreal.topology import Places, Topology
-from ssdreal.workload import Prompt, Workload
+from ssdreal.topology import Topology
+from ssdreal.workload import Prompt, Task, Workload
 from ssdsim.calibration.plan import Visit
 from ssdsim.calibration.timings import Timing, timings
 from ssdsim.errors import RunError

@@ -6,20 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdreal.channel.messages import (
-    Begin,
-    Branches,
-    Candidates,
-    Chain,
-    Chains,
-    Fork,
-    Forks,
-    Grow,
-    Line,
-    Paces,
-    Speculate,
-)
+from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow, Paces, Speculate
 from ssdreal.channel.pages import CHAINS, Place
+from ssdreal.channel.parts import Candidates, Chain, Line
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.sampling import Logits, Where
 from ssdreal.serving.sapling import Grove, Sapling, grow

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from ssdreal.channel.messages import Chain, Grow, Line
+from ssdreal.channel.messages import Grow
 from ssdreal.channel.pages import Place
+from ssdreal.channel.parts import Chain, Line
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits, Where

@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ssdreal.channel.messages import (
-    Begin,
-    Clock,
-    Command,
-    Done,
-    Given,
-    Paces,
-    Ready,
-    Role,
-    Stop,
-    Times,
-)
+from ssdreal.channel.messages import Begin, Clock, Command, Done, Paces, Ready, Stop, Times
 from ssdreal.channel.pages import OpenPages, Pages
+from ssdreal.channel.parts import Given, Role
 from ssdreal.models.model import Model
 from ssdreal.serving.reader import Reader
 from ssdsim.building import build

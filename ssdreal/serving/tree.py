@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from ssdreal.channel.messages import Branches, Chain, Grow, Line, Stop
+from ssdreal.channel.messages import Branches, Grow, Stop
 from ssdreal.channel.pages import Place
+from ssdreal.channel.parts import Chain, Line
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits

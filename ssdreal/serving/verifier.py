@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ssdreal.channel.messages import Block
+from ssdreal.channel.parts import Block
 from ssdreal.serving.sampling import Ints, Logits, Sampler
 from ssdsim.outcomes import children
 from ssdsim.ranking import best

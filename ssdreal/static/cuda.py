@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import cuda
 
-from ssdreal.channel.messages import Given, Role
-from ssdreal.topology import Partition
+from ssdreal.channel.parts import Given, Role
+from ssdreal.places import Partition
 
 PRIORITY: dict[Role, int] = {"target": -1, "draft": 0}
 """Of streams that share all multiprocessors; the lower goes first. Everything waits for a verify,

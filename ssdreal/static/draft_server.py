@@ -14,18 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssdreal.channel.messages import (
-    Begin,
-    Branches,
-    Candidates,
-    Chains,
-    Fork,
-    Forks,
-    Grow,
-    Paces,
-    Speculate,
-)
+from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow, Paces, Speculate
 from ssdreal.channel.pages import CHAINS
+from ssdreal.channel.parts import Candidates
 from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing
 from ssdreal.serving.server import median_seconds
 from ssdreal.serving.tree import Tree

@@ -8,37 +8,8 @@ from ssdreal.serving.sampling import Decoding
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.noise import fused_uniforms
 from ssdreal.static.sampler import best, held_back, probabilities, samples, softmax, top
+from ssdreal.static.scores import Scores
 from ssdsim.noise import ROLES
-
-
-class Scores:
-    """What ranks tokens on the device; draft and target share it.
-
-    Parameters
-    ----------
-    decoding
-        How tokens are sampled.
-    rows
-        Noise of the positions that passes meet; None where the coupling has no use for it.
-
-    """
-
-    def __init__(self, decoding: Decoding, rows: GumbelRows | None, device: torch.device) -> None:
-        self.decoding, self.rows = decoding, rows
-        # As a tensor: to divide by a number is to multiply with its reciprocal on a GPU.
-        self.temperature = torch.tensor(decoding.temperature, device=device)
-        self.probabilities = fused(probabilities, device)
-
-    def of(self, logits: Tensor, positions: Tensor) -> Tensor:
-        """Return the scores of tokens at positions (slots, N), (slots, N, columns) float32."""
-        if self.rows is None:
-            return logits
-        scores = (
-            torch.log(self.probabilities(logits, self.decoding)).float()
-            if self.decoding.truncates
-            else logits / self.temperature
-        )
-        return scores + self.rows.of(positions)
 
 
 class DeviceDrafter:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ssdreal.channel.messages import Begin, Paces, Verified, Verify
-from ssdreal.channel.messages import Block as Chain
+from ssdreal.channel.parts import Block as Chain
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.serving.server import median_seconds
 from ssdreal.serving.target_server import TargetServer

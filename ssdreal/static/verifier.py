@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ssdreal.models.fused import fused
 from ssdreal.serving.sampling import Decoding
-from ssdreal.static.drafter import Scores
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.noise import fused_uniforms
 from ssdreal.static.sampler import best, probabilities, samples
+from ssdreal.static.scores import Scores
 from ssdsim.noise import ROLES
 
 

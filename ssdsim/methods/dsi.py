@@ -9,14 +9,14 @@ everything starts again from the corrected text.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 from simpy import Event, Process
 
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Speculation
-from ssdsim.protocol import Row, Target
+from ssdsim.protocol import Row, StoppableDraft, StoppableTarget
 from ssdsim.session import Session, Wait
 
 
@@ -70,10 +70,11 @@ class _Chain:
 
     def __init__(self, session: Session, rows: Sequence[Row]) -> None:
         self.session, self.rows = session, rows
+        self.draft = cast("StoppableDraft", session.draft)
         self.asked = {row.seq: row.context for row in rows}
         self.waiting: deque[list[Speculation]] = deque()
-        self.running: deque[tuple[Target, list[Speculation], Event]] = deque()
-        self.free = list(session.servers)
+        self.running: deque[tuple[StoppableTarget, list[Speculation], Event]] = deque()
+        self.free = cast("list[StoppableTarget]", list(session.servers))
         self.over = False
         self.news = session.env.event()
 
@@ -85,13 +86,13 @@ class _Chain:
         self.over = True
         for server, _, _ in self.running:
             server.cancel()
-        self.session.draft.cancel(self.rows)
+        self.draft.cancel(self.rows)
 
     def _draft(self) -> Wait:
         """Draft window after window, each with a task behind it."""
         window = _window(self.session, self.rows)
         while (length := min(window, self._missing())) > 0:
-            yield self.session.draft.run_on(self.rows, length)
+            yield self.draft.run_on(self.rows, length)
             if self.over:
                 return
             self._ask()
@@ -127,7 +128,7 @@ class _Chain:
         end = row.context + len(row.ahead)
         length, start = max(end - self.asked[row.seq], 0), self.asked[row.seq] - row.context
         self.asked[row.seq] += length + 1
-        return self.session.draft.ahead(row, length, start)
+        return self.draft.ahead(row, length, start)
 
     def _serve(self) -> None:
         while self.waiting and self.free:

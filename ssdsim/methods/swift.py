@@ -12,14 +12,14 @@ lucky one may mislead.
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from numpy.random import Generator, Philox
 
 from ssdsim.acceptance.losing import LosingText
 from ssdsim.errors import require
 from ssdsim.methods.self_speculative import SelfSpeculative
-from ssdsim.protocol import Row
+from ssdsim.protocol import Row, SearchingDraft
 from ssdsim.session import Session, Wait
 from ssdsim.streams import stream
 
@@ -78,7 +78,7 @@ class Swift(SelfSpeculative):
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
-        draft, target = session.draft, session.target
+        draft, target = cast("SearchingDraft", session.draft), session.target
         search = Search(self, stream(session.seed, "search"))
         while rows := (yield from session.admit()):
             search.follow(rows)

@@ -13,9 +13,10 @@ from typing import Any
 
 from simpy import Event
 
-from ssdreal.drafted import Drafted, Text, ahead_of
-from ssdreal.speculation_cache import RealTree
-from ssdreal.workers import RealDraft, RealTarget
+from ssdreal.lanes.draft import RealDraft
+from ssdreal.lanes.drafted import Drafted, Text, ahead_of
+from ssdreal.lanes.speculation_cache import RealTree
+from ssdreal.lanes.target import RealTarget
 from ssdsim.acceptance.base import Source
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
 from ssdsim.protocol import Row

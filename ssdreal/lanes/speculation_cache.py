@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 from simpy import Event
 
-from ssdreal.channel.messages import Chain, Done, Grow
+from ssdreal.channel.messages import Done, Grow
 from ssdreal.channel.pages import TREES
-from ssdreal.drafted import Drafted, drafted_from, lines_of
+from ssdreal.channel.parts import Chain
+from ssdreal.lanes.drafted import Drafted, drafted_from, lines_of
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.protocol import Row
 
 if TYPE_CHECKING:
-    from ssdreal.workers import RealDraft
+    from ssdreal.lanes.draft import RealDraft
 
 
 class RealTree:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from simpy import Event
 
-from ssdreal.channel.messages import Chain, Line
 from ssdreal.channel.pages import Place
+from ssdreal.channel.parts import Chain, Line
 from ssdsim.outcomes import Speculation, Speculator, chain
 from ssdsim.protocol import Row
 from ssdsim.trace import Span

@@ -1,0 +1,97 @@
+"""What target and draft have in common: a remote worker to ask, and spans to write down."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from simpy import Event
+
+from ssdreal.channel.messages import Clock, Done, Prefill
+from ssdreal.channel.remote import Remote
+from ssdreal.clock import WallClock
+from ssdreal.lanes.drafted import (
+    lines_of,
+)
+from ssdsim.protocol import Row
+from ssdsim.trace import Recorder, Span
+
+
+@dataclass(eq=False)
+class Worker:
+    """What both have in common: a remote to ask, and spans to write down.
+
+    A worker is asked first, and what there is to write down is written while it works.
+
+    Attributes
+    ----------
+    lane, device
+        As spans name them.
+    paces
+        What its passes take: of each kind (tokens, seconds).
+    closed
+        Spans written down, with the numbers of the commands that they began and ended with.
+
+    """
+
+    env: WallClock
+    remote: Remote
+    recorder: Recorder
+    lane: str
+    device: str
+    paces: Mapping[str, Sequence[tuple[int, float]]]
+    closed: list[tuple[Span, int, int]] = field(default_factory=list, init=False)
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts, all but the last token of each."""
+        span = self.open("prefill", rows, self.recorder.verifies)
+        span.tokens = sum(row.record.prompt_tokens for row in rows)
+        return self.env.process(self._prefilled(span, self.remote.ask(Prefill, lines_of(rows))))
+
+    def open(self, kind: str, rows: Sequence[Row], number: int, branches: int = 0) -> Span:
+        """Begin a span; `number` is the lock-step round for a batch, else the row's own."""
+        alone = len(rows) == 1
+        return Span(
+            lane=self.lane,
+            device=self.device,
+            kind=kind,
+            seq=rows[0].seq if alone else -1,
+            seqs=None if alone else [row.seq for row in rows],
+            round=rows[0].round if alone else number,
+            start=self.env.now,
+            end=self.env.now,
+            batch=len(rows),
+            branches=branches,
+        )
+
+    def close(self, span: Span, done: Done, tokens: int, since: Done | None = None) -> None:
+        """Write a span down with the times that its worker took; it may begin with another work."""
+        since = since or done
+        span.start, span.end = self.env.seconds(since.start), self.env.seconds(done.end)
+        span.tokens = tokens
+        self.recorder.spans.append(span)
+        self.closed.append((span, since.stamp.number, done.stamp.number))
+
+    def clock(self) -> Event:
+        """Ask when everything ran by the device's own clock, and correct the spans' times."""
+        return self.env.process(self._clocked(self.remote.ask(Clock)))
+
+    def _prefilled(self, span: Span, answer: Event) -> Generator[Event, Any, None]:
+        done = yield answer
+        if done is not None:
+            self.close(span, done, span.tokens)
+
+    def _clocked(self, answer: Event) -> Generator[Event, Any, None]:
+        done = yield answer
+        times = {} if done is None else {number: (b, e) for number, b, e in done.value.commands}
+        for span, first, last in self.closed:
+            if first in times and last in times:
+                span.start = self.env.seconds(times[first][0])
+                span.end = self.env.seconds(times[last][1])
+
+    def pace(self, work: str, tokens: int) -> float:
+        """Return the seconds that a pass over so many tokens took while warming up."""
+        if work not in self.paces:
+            return 0.0  # the worker was lost before it could measure
+        measured = np.array(self.paces[work])
+        return float(np.interp(tokens, measured[:, 0], measured[:, 1]))

@@ -1,0 +1,95 @@
+"""The target as a method sees it, at work in a process of its own."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simpy import Event
+
+from ssdreal.channel.messages import Verify
+from ssdreal.channel.parts import Block
+from ssdreal.lanes.base import Worker
+from ssdreal.lanes.drafted import Drafted, Text, lines_of, rank_in
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.protocol import Row
+from ssdsim.trace import Span
+from ssdsim.trees.base import TokenTree
+from ssdsim.trees.chain import Chain
+
+
+@dataclass(eq=False)
+class RealTarget(Worker):
+    """The target.
+
+    Attributes
+    ----------
+    prompts
+        Token ids of every sequence's prompt.
+    ends
+        Token ids that end a sequence.
+    tree
+        What it verifies.
+    free
+        Slots that no row has.
+
+    """
+
+    prompts: Sequence[Sequence[int]] = ()
+    ends: frozenset[int] = frozenset()
+    tree: TokenTree = field(default_factory=Chain)
+    free: list[int] = field(default_factory=list)
+    verified: Span | None = None
+
+    def admit(self, row: Row) -> None:
+        """Give the row its prompt and a slot."""
+        self.free.sort()
+        row.text = Text(self.free.pop(0))
+        row.tokens = list(self.prompts[row.seq])
+        row.context = row.record.prompt_tokens = len(row.tokens)
+        row.ends = self.ends
+
+    def undrafted(self, row: Row) -> Speculation:
+        """Return an empty speculation."""
+        row.text.ids = ()
+        return Drafted((), "none")
+
+    def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Verify a speculation a row in one pass; the value is a list of outcomes."""
+        trees = not isinstance(self.tree, Chain)
+        blocks = tuple(
+            Block(s.tokens, getattr(s, "place", None), s.parents if trees else ())
+            for s in speculations
+        )
+        answer = self.remote.ask(Verify, lines_of(rows), blocks=blocks)
+        span = self.open("verify", rows, self.recorder.verifies)
+        span.tokens = len(rows) + sum(len(block.tokens) for block in blocks)
+        self.recorder.verifies += 1
+        return self.env.process(self._outcomes(rows, span, answer))
+
+    def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
+        """Return the tokens that the row keeps, up to the first that ends it."""
+        node, bonus = row.text.outcome
+        ids = (*(speculation.tokens[at - 1] for at in speculation.way(node)), bonus)[:delivered]
+        last = next((at for at, token in enumerate(ids) if token in row.ends), len(ids))
+        ids = ids[: last + 1]
+        if self.verified is not None:
+            self.verified.used += len(ids)
+        if len(ids) == row.left or ids[-1] in row.ends:
+            self.free.append(row.text.slot)
+        return ids
+
+    def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds that a verify of these rows is expected to take."""
+        return self.pace("verify", len(rows) * (self.tree.nodes(lookahead) + 1))
+
+    def _outcomes(
+        self, rows: Sequence[Row], span: Span, answer: Event
+    ) -> Generator[Event, Any, list[Outcome]]:
+        done = yield answer
+        self.close(span, done, span.tokens)
+        self.verified = span
+        for row, outcome in zip(rows, done.value.outcomes, strict=True):
+            row.text.outcome = outcome
+            if row.text.fork is not None:
+                yield row.text.fork  # a bonus token is named by its rank among the candidates
+        return [Outcome(row.text.outcome[0], rank_in(row.text)) for row in rows]

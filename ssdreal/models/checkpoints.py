@@ -1,0 +1,118 @@
+"""Checkpoints: a model's weights by name, from wherever they are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssdreal.models.catalog import describe
+from ssdreal.models.configs import TINY, read_config
+from ssdreal.models.converted import weights_folder
+from ssdreal.models.draft_format import is_draft, read_draft
+from ssdreal.models.folders import find_folder, first_line, read_json
+from ssdsim.errors import ConfigError, require
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def huggingface(name: str, dtype: str) -> Any:
+    """Return the same model as transformers runs it.
+
+    Raises
+    ------
+    ConfigError
+        It is a draft without an embedding of its own, or its weights cannot be read.
+
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    describe(name, dtype)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    if name in TINY:
+        from ssdreal.models.tiny import tiny_weights
+
+        tiny = LlamaForCausalLM(LlamaConfig(**read_config(name)))
+        tiny.load_state_dict(tiny_weights(name))
+        return tiny.to(getattr(torch, dtype)).train(False)
+    require(
+        not is_draft(read_config(name)), "model", name, "has no embedding of its own to run with"
+    )
+    folder = weights_folder(name)
+    model: Any
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"model={name!r}: {first_line(error)}") from error
+    return model.train(False)
+
+
+def stored(
+    name: str, dtype: str, target: str | None
+) -> "tuple[Any, dict[str, Tensor], Tensor | None]":
+    """Return the transformers config, weights by name, and the ids of the head's rows."""
+    if is_draft(config := read_config(name)):
+        require(target is not None, "model", name, "needs the target whose embedding it shares")
+        return _stored_draft(name, config, str(target), dtype)
+    whole = huggingface(name, dtype)
+    weights, ids = whole.state_dict(), None
+    if name in TINY:
+        from ssdreal.models.tiny import tiny_ids
+
+        ids = tiny_ids(name)
+        weights["lm_head.weight"] = weights["lm_head.weight"][slice(None) if ids is None else ids]
+    return whole.config, weights, ids
+
+
+def sliced(name: str, dtype: str) -> "tuple[Any, dict[str, Any], None]":
+    """Return what `stored` does, of files that can be read in part without reading more."""
+    from transformers import AutoConfig
+
+    require(not is_draft(read_config(name)), "model", name, "has no embedding of its own to shard")
+    files = [] if name in TINY else sorted(weights_folder(name).glob("*.safetensors"))
+    if not files:
+        return *stored(name, dtype, None)[:2], None
+    slices = {key: part for file in files for key, part in _slices(file)}
+    if "lm_head.weight" not in slices:  # it is tied
+        slices["lm_head.weight"] = slices["model.embed_tokens.weight"]
+    return AutoConfig.from_pretrained(weights_folder(name)), slices, None
+
+
+def _slices(file: Path) -> "list[tuple[str, Any]]":
+    from safetensors import safe_open
+
+    tensors: Any = safe_open(file, "pt")
+    return [(key, tensors.get_slice(key)) for key in tensors.keys()]  # noqa: SIM118 - no mapping
+
+
+def _stored_draft(
+    name: str, config: dict[str, Any], target: str, dtype: str
+) -> "tuple[Any, dict[str, Tensor], Tensor]":
+    from transformers import LlamaConfig
+
+    weights, ids = read_draft(find_folder(name))
+    embedding = _embedding(target, dtype)
+    wanted = (config["vocab_size"], config["hidden_size"])
+    right = f"must share the embedding of {target}, of shape {wanted}"
+    require(tuple(embedding.shape) == wanted, "model", name, right)
+    weights["embed_tokens.weight"] = embedding
+    return LlamaConfig(**config), weights, ids
+
+
+def _embedding(target: str, dtype: str) -> "Tensor":
+    """Return a model's input embedding, reading no other weight where its files allow that."""
+    if target in TINY:
+        from ssdreal.models.tiny import tiny_weights
+
+        return tiny_weights(target)["model.embed_tokens.weight"]
+    from safetensors import safe_open
+
+    folder, key = weights_folder(target), "model.embed_tokens.weight"
+    index = folder / "model.safetensors.index.json"
+    file = read_json(index)["weight_map"][key] if index.is_file() else "model.safetensors"
+    if not (folder / file).is_file():
+        weights: dict[str, Tensor] = huggingface(target, dtype).state_dict()
+        return weights[key]
+    with safe_open(folder / file, "pt") as tensors:
+        embedding: Tensor = tensors.get_tensor(key)
+        return embedding

@@ -1,0 +1,55 @@
+"""Tokenizers by name, prompts as their tokens, and the tokens that end a text."""
+
+from functools import cache
+from typing import Any
+
+from ssdreal.models.configs import NAMES, TINY, read_config
+from ssdreal.models.converted import weights_folder
+from ssdreal.models.folders import CONFIGS, find_folder, first_line, read_json
+from ssdsim.errors import ConfigError
+
+
+@cache
+def tokenizer(name: str) -> Any:
+    """Return a target's tokenizer, which the draft of a pair shares.
+
+    Raises
+    ------
+    ConfigError
+        The model has none.
+
+    """
+    if name in TINY:
+        from ssdreal.models.tiny import TinyTokenizer
+
+        return TinyTokenizer()
+    if name == "smollm2_135m":
+        from ssdreal.models.coder import Coder
+
+        return Coder(weights_folder(name))
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(weights_folder(name))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"model={name!r}: must have a tokenizer: {first_line(error)}") from error
+
+
+def end_ids(name: str) -> set[int]:
+    """Return the tokens that end a text; there may be none."""
+    settings = read_config(name)
+    if name not in NAMES:
+        path = find_folder(name, CONFIGS) / "generation_config.json"
+        settings |= read_json(path) if path.is_file() else {}
+    end = settings.get("eos_token_id")
+    return set(end if isinstance(end, list) else [] if end is None else [end])
+
+
+def encode_prompt(name: str, text: str) -> list[int]:
+    """Return the tokens of a user's turn and the start of the answer; of the text, without chat."""
+    coder = tokenizer(name)
+    if not coder.chat_template:
+        return list(coder.encode(text))
+    turn = [{"role": "user", "content": text}]
+    tokens = coder.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
+    return list(tokens)

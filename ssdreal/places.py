@@ -1,0 +1,148 @@
+"""Places: the device and the cores of the host that a model has."""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+
+class Partition(NamedTuple):
+    """A part of a GPU that is cut in two: some multiprocessors, which are nobody else's.
+
+    Attributes
+    ----------
+    cut
+        Share of the multiprocessors on the first side.
+    first
+        Whether it is that side.
+
+    """
+
+    cut: float
+    first: bool
+
+    @property
+    def name(self) -> str:
+        """Its share of the multiprocessors, as asked for."""
+        return f"{100 * (self.cut if self.first else 1 - self.cut):g}%"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one model runs.
+
+    Attributes
+    ----------
+    device
+        As torch names it.
+    cores
+        Cores of the host that its process, or its thread of one, runs on, with a thread each.
+    partitions
+        Of a GPU that is cut in two those that the model has, both if it has all of the GPU; empty
+        where none is cut.
+    others
+        Where a sharded model's other ranks run; it is the first rank that a run talks to.
+
+    """
+
+    device: str
+    cores: tuple[int, ...]
+    partitions: tuple[Partition, ...] = ()
+    others: tuple["Place", ...] = ()
+
+    @property
+    def ranks(self) -> tuple["Place", ...]:
+        """Where each rank runs."""
+        return replace(self, others=()), *self.others
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The device of each rank."""
+        return tuple(rank.device for rank in self.ranks)
+
+    @property
+    def name(self) -> str:
+        """What spans call it."""
+        if self.device == "cpu":
+            cores = (core for rank in self.ranks for core in rank.cores)
+            return f"core {'+'.join(map(str, cores))}"
+        numbers = "+".join(device.removeprefix("cuda:") for device in self.devices)
+        return " ".join([f"cuda:{numbers}", "+".join(p.name for p in self.partitions)]).rstrip()
+
+    @property
+    def count(self) -> int:
+        """Devices in use: cores where the host computes, else GPUs or the parts of one."""
+        if self.device == "cpu":
+            return sum(len(rank.cores) for rank in self.ranks)
+        return max(len(self.partitions), len(self.ranks))
+
+    @property
+    def partition(self) -> Partition | None:
+        """The part of a GPU that the model must keep to; None: it has all of its device."""
+        return self.partitions[0] if len(self.partitions) == 1 else None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the two models of a run are.
+
+    Attributes
+    ----------
+    together
+        Whether they share a process, a thread and a stream each. Two processes on one GPU only
+        take turns, unless a service shares it out.
+
+    """
+
+    target: Place
+    draft: Place
+    together: bool = False
+
+    @property
+    def device_pages(self) -> bool:
+        """Whether the draft's probabilities stay in the memory of its device."""
+        return self.draft.device != "cpu"
+
+    def devices(self, draft_on: str | None) -> list[dict[str, Any]]:
+        """Describe the devices in use, as `run.json` lists them."""
+        alone = draft_on is None
+        shared = not alone and self._device(self.draft) in map(self._device, self.target.ranks)
+        found = [_describe(self.target, ["target", "draft"] if shared else ["target"])]
+        return found if shared or alone else [*found, _describe(self.draft, ["draft"])]
+
+    @staticmethod
+    def _device(place: Place) -> Place:
+        return place if place.device == "cpu" else replace(place, cores=())
+
+
+def _describe(place: Place, lanes: list[str]) -> dict[str, Any]:
+    return {
+        "name": place.name,
+        "lanes": lanes,
+        "count": place.count,
+        "busy_watts": None,
+        "idle_watts": None,
+    }
+
+
+def sharded(ranks: Sequence[Place]) -> Place:
+    """Return one place for all ranks of a model."""
+    return replace(ranks[0], others=tuple(ranks[1:]))
+
+
+@contextmanager
+def kept_on(cores: Collection[int]) -> Iterator[None]:
+    """Keep this process on these cores meanwhile; empty: wherever it is.
+
+    A message costs least between processes of one core, since no other core has to wake up.
+    """
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
