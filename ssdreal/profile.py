@@ -134,6 +134,7 @@ def _write(
     shared = asked.shares_devices()
     info = provenance() | {
         "pair": asked.section,
+        "models": [asked.models.target, asked.models.draft],
         "dtype": asked.dtype,
         "split": asked.share,
         "padding": CHUNK,
@@ -184,8 +185,8 @@ def _notes(asked: Order) -> list[str]:
 
 
 def _called(asked: Order) -> str:
-    models = asked.models
-    called = asked.pair or f"{Path(models.target).stem}, {Path(models.draft).stem}"
+    both = (asked.models.target, asked.models.draft)
+    called = asked.pair or ", ".join(Path(name).name.removesuffix(".json") for name in both)
     return f"{called} (scripted: random weights)" if asked.script else called
 
 
