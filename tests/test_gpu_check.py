@@ -24,7 +24,7 @@ from ssdreal.gpu_checking.ceilings import ceilings
 from ssdreal.gpu_checking.course import PACKED, STATE, TOO_LATE, Course, Done, Part
 from ssdreal.gpu_checking.parts import Subject, Wanted, parts
 from ssdreal.gpu_checking.peer import peers
-from ssdreal.gpu_checking.verdict import judged, save
+from ssdreal.gpu_checking.verdict import judged
 from ssdreal.models.configs import parameters_of, read_config
 from ssdreal.profiling.order import orders
 from ssdreal.topology import OneGpu
@@ -197,7 +197,7 @@ HOST = Wanted(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "decoding"), [(Wanted(Path("out")), 14), (HOST, 6)], ids=["gpu", "host"]
+    ("wanted", "decoding"), [(Wanted(Path("out")), 13), (HOST, 6)], ids=["gpu", "host"]
 )
 def test_every_part_asks_for_what_there_is(wanted, decoding, monkeypatch):
     """No part can fail on a GPU machine by a word that its command does not know."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssdreal.gpu_checking.course import Part
+from ssdsim.plugins import ROOT
 
-TESTS = "tests/test_on_gpu.py"
+TESTS = str(ROOT / "tests" / "test_on_gpu.py")
 
 
 @dataclass(frozen=True)
