@@ -15,10 +15,9 @@ from rich.console import Console
 
 from ssdreal.gpu_checking.course import Course, Done, Part
 from ssdreal.gpu_checking.parts import Wanted, parts
-from ssdreal.gpu_checking.verdict import judged, table
+from ssdreal.gpu_checking.verdict import judged, save, summary, table
 from ssdsim.console import ending, speak_as
 from ssdsim.errors import require
-from ssdsim.plugins import TRACES
 
 MINUTES = 9.0
 MOST_LINES = 12
@@ -29,14 +28,19 @@ MOST_LINES = 12
 class Asked:
     """What the command line asks for."""
 
-    folder: Path
-    minutes: float
-    only: tuple[str, ...]
+    wanted: Wanted
+    minutes: float = MINUTES
+    only: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where everything goes."""
+        return self.wanted.folder
 
     @property
     def parts(self) -> list[Part]:
         """The parts wanted, in order."""
-        every = parts(Wanted(self.folder))
+        every = parts(self.wanted)
         known = [part.name for part in every]
         for name in self.only:
             require(name in known, "--parts", name, f"must be among {', '.join(known)}")
@@ -60,7 +64,7 @@ def asked(arguments: list[str] | None = None) -> Asked:
     parser.add_argument("--parts", nargs="*", default=(), help="some of them; all by default")
     given = parser.parse_args(arguments)
     require(given.minutes > 0, "--minutes", given.minutes, "needs a number > 0")
-    return Asked(given.out.resolve(), given.minutes, tuple(given.parts))
+    return Asked(Wanted(given.out.resolve()), given.minutes, tuple(given.parts))
 
 
 def check(question: Asked, console: Console) -> int:
@@ -73,12 +77,18 @@ def check(question: Asked, console: Console) -> int:
             console.print(_line(question.folder, part, done), highlight=False, markup=False)
             wrong += done is not None and done.code != 0
     finally:
-        found = judged(question.folder)
-        if found:
-            console.print(table(found))
-        profiles = [TRACES / name for name in Wanted(question.folder).profiles]
-        console.print(f"all that is small: {course.pack([p for p in profiles if p.is_dir()])}")
+        _judge(question, console)
+        console.print(f"all that is small: {course.pack()}", soft_wrap=True)
     return wrong
+
+
+def _judge(question: Asked, console: Console) -> None:
+    """Say what the runs so far come to."""
+    found = judged(question.folder)
+    if found:
+        save(question.folder, found)
+        console.print(table(found))
+        console.print(summary(found))
 
 
 def _line(folder: Path, part: Part, done: Done | None) -> str:

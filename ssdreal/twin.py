@@ -23,7 +23,7 @@ def twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSet
         method=setup.method,
         acceptance=acceptance,
         machine=machine,
-        workload=Workload(workload.prompts, 0, workload.output_tokens),
+        workload=Workload(workload.prompts, workload.prompt_tokens, workload.output_tokens),
         policy=setup.policy,
         backup=setup.backup,
         lookahead=setup.lookahead,
@@ -31,4 +31,5 @@ def twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSet
         sampling=setup.decoding,
         length=setup.length,
         tree=setup.tree,
+        seed=setup.seed,
     )

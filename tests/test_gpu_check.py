@@ -1,24 +1,33 @@
 """The check of a GPU machine: parts that are run once, stopped in time, and come back in a file."""
 
+import inspect
 import json
 import sys
 import tarfile
+from importlib import import_module
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from time import sleep
 
 import pytest
+from hydra import compose, initialize
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
+from shapes import DRAFT, TARGET
 from timelines import autoregressive, played, run_of, span
 
 from ssdreal import gpu_check
-from ssdreal.config import Pair
+from ssdreal.checks import check_pair, check_room
+from ssdreal.config import Pair, register, request_from
 from ssdreal.gpu_checking.ceilings import ceilings
 from ssdreal.gpu_checking.course import PACKED, STATE, TOO_LATE, Course, Done, Part
-from ssdreal.gpu_checking.parts import Wanted, parts
+from ssdreal.gpu_checking.parts import Subject, Wanted, parts
 from ssdreal.gpu_checking.peer import peers
 from ssdreal.gpu_checking.verdict import judged
 from ssdreal.models.configs import parameters_of, read_config
+from ssdreal.profiling.order import orders
+from ssdreal.topology import OneGpu
 from ssdsim.errors import ConfigError
 from ssdsim.metrics import measure
 from ssdsim.trace import SCHEMA, Recorder
@@ -97,6 +106,14 @@ def test_everything_comes_back_in_one_file(tmp_path):
             assert sorted(archive.getnames()) == [STATE, "said.log"]
 
 
+def test_what_is_drawn_from_the_rest_stays_behind(tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("run.json", "spans.parquet", "timeline.json", "timeline.png"):
+        (tmp_path / "run" / name).touch()
+    with tarfile.open(Course(tmp_path, 60).pack()) as archive:
+        assert sorted(archive.getnames()) == ["run", "run/run.json", "run/spans.parquet"]
+
+
 def test_ceilings_are_rates_of_the_device():
     found = ceilings("cpu", copied=1 << 24, side=128)
     assert found["name"] == "cpu"
@@ -142,6 +159,71 @@ def test_all_parts_have_names_of_their_own_and_fit_into_three_calls():
     assert sum(part.seconds for part in found) < 3 * 540
 
 
+def jobs(words):
+    """Return the overrides of every job of a sweep, as Hydra's sweeper makes them of words."""
+    parsed = OverridesParser.create().parse_overrides(words)
+    choices = [
+        [
+            f"{one.get_key_element()}={value}"
+            for value in (
+                one.sweep_string_iterator() if one.is_sweep_override() else [one.get_value_string()]
+            )
+        ]
+        for one in parsed
+    ]
+    return list(product(*choices))
+
+
+def request(words):
+    """Return what a command line of `python -m ssdreal` asks for, checked as far as it is there."""
+    with initialize(version_base="1.3", config_path=None):
+        config = compose("real", list(words))
+    found = request_from(config, [word.partition("=")[0] for word in words])
+    check_room(found, check_pair(found.pair, found.dtype))
+    return found
+
+
+HOST = Wanted(
+    Path("out"),
+    topology="cpu",
+    scripted=(Subject("shapes", (TARGET, DRAFT), "iid", lookahead=2),),
+    real=Subject("tiny"),
+    splits=(),
+    prompts=2,
+    tokens=16,
+    dtype="float32",
+    quick=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "decoding"), [(Wanted(Path("out")), 13), (HOST, 6)], ids=["gpu", "host"]
+)
+def test_every_part_asks_for_what_there_is(wanted, decoding, monkeypatch):
+    """No part can fail on a GPU machine by a word that its command does not know."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0" if wanted.topology == "one_gpu" else "")
+    register()
+    asked = []
+    for part in parts(wanted):
+        python, m, module, *words = part.command
+        assert (python, m) == (sys.executable, "-m")
+        if module == "ssdreal":
+            assert words.pop(0) == "--multirun"
+            asked += [request(job) for job in jobs(words)]
+        elif module == "ssdreal.profile":
+            for order in orders(words):
+                assert order.where()
+                assert order.folder == wanted.folder / part.name
+                assert order.script is not None
+        elif module == "pytest":
+            assert Path(words[-1]).is_file()
+        else:
+            inspect.signature(import_module(module).main).bind(*words)
+    assert len(asked) == decoding
+    splits = [one.topology.split for one in asked if isinstance(one.topology, OneGpu)]
+    assert {*splits} == ({None, *wanted.splits} if splits else set())
+
+
 def test_runs_are_held_against_the_memory_s_bound(tmp_path):
     run = saved(autoregressive(64), tmp_path / "runs" / "0", method="autoregressive")
     _, products = parameters_of(read_config("tiny_target"))
@@ -172,7 +254,8 @@ def test_a_run_that_was_cut_short_is_not_judged(tmp_path):
 def saved(run, folder, **info):
     """Save a run as a check makes them."""
     models = {"target": "tiny_target", "draft": "tiny_draft"}
-    config = {"pair": models, "dtype": "bfloat16", "batch": 1}
+    config = {"pair": models, "dtype": "bfloat16", "batch": 1, "split": None, "passes": "graph"}
+    config |= info.pop("config", {})
     run.info |= {"schema": SCHEMA, "source": "real", "complete": True, "config": config} | info
     run.info["metrics"] = measure(run.tables, [])
     run.save_small(folder)

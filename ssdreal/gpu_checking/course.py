@@ -13,6 +13,9 @@ from time import monotonic
 from typing import Any
 
 STATE, PACKED = "checks.json", "gpu_check.tar.gz"
+DRAWN = {"timeline.json", "timeline.png"}
+"""Of a run: they follow from its tables."""
+
 TOO_LATE = 124
 """What a command that ran out of time ends with, as `timeout` has it."""
 
@@ -84,16 +87,14 @@ class Course:
             else:
                 yield part, self._run(part)
 
-    def pack(self, others: Sequence[Path] = ()) -> Path:
-        """Put this folder and others into one archive, and return it."""
+    def pack(self) -> Path:
+        """Put this folder into one archive, without what is drawn from the rest, and return it."""
         path = self.folder / PACKED
         path.unlink(missing_ok=True)
         with tarfile.open(path, "w:gz") as archive:
             for file in sorted(self.folder.iterdir()):
                 if file != path:
-                    archive.add(file, file.name)
-            for folder in others:
-                archive.add(folder, folder.name)
+                    archive.add(file, file.name, filter=_kept)
         return path
 
     def _run(self, part: Part) -> Done:
@@ -109,6 +110,10 @@ class Course:
     def _kept(self) -> dict[str, Any]:
         path = self.folder / STATE
         return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if Path(member.name).name in DRAWN else member
 
 
 def _ended(command: Sequence[str], log: Any, seconds: float) -> int:

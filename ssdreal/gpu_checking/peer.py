@@ -1,7 +1,7 @@
 """The same pair as transformers runs it on a GPU.
 
-`python -m ssdreal.gpu_checking.peer PAIR FILE` writes tokens/s of greedy decoding, alone and with
-the draft as its assistant.
+`python -m ssdreal.gpu_checking.peer PAIR DTYPE DEVICE FILE` writes tokens/s of greedy decoding,
+alone and with the draft as its assistant.
 """
 
 import json
@@ -44,14 +44,14 @@ def peers(
     return found
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(name: str, dtype: str, device: str, file: str) -> None:
     """Measure, and write it down."""
-    pair = read_pair(arguments[0])
+    pair = read_pair(name)
     texts = [prompt.text for prompt in read_prompts(str(DEFAULT), PROMPTS)]
     prompts = [encode_prompt(pair.target, text) for text in texts]
-    found = peers(pair, "bfloat16", "cuda:0", prompts, TOKENS)
-    Path(arguments[1]).write_text(json.dumps(found, indent=2) + "\n")
+    found = peers(pair, dtype, device, prompts, TOKENS)
+    Path(file).write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -95,9 +95,9 @@ def spoken(run: Run, tasks: Sequence[Task]) -> list[Spoken]:
 
 
 def read_by_both(
-    names: Names, told: Sequence[Told], grid: Sequence[tuple[float, int]]
+    names: Names, told: Sequence[Told], grid: Sequence[tuple[float, int]], device: str = "cpu"
 ) -> list[dict[str, Any]]:
-    """Return the rows of a trace of all these texts, read on two cores at once.
+    """Return the rows of a trace of all these texts, read on two cores at once, or on one GPU.
 
     Raises
     ------
@@ -110,7 +110,9 @@ def read_by_both(
 
     try:
         with parallel_config(backend="loky", inner_max_num_threads=1):
-            found = Parallel(n_jobs=2)(delayed(rows_of)(names, one, grid) for one in told)
+            jobs = 2 if device == "cpu" else 1
+            read = delayed(rows_of)
+            found = Parallel(n_jobs=jobs)(read(names, one, grid, device) for one in told)
     except TerminatedWorkerError as error:
         raise RunError("a process that read the texts was lost") from error
     return [row for rows in found for row in rows]
@@ -131,18 +133,20 @@ def _short(values: Sequence[float]) -> list[float]:
     return short
 
 
-def rows_of(names: Names, told: Told, grid: Sequence[tuple[float, int]]) -> list[dict[str, Any]]:
+def rows_of(
+    names: Names, told: Told, grid: Sequence[tuple[float, int]], device: str = "cpu"
+) -> list[dict[str, Any]]:
     """Return the rows of these texts; the models stay loaded for the next."""
-    models = _models(names)
+    models = _models(names, device)
     return list(trace_rows(*models, told.texts, told.decoding, told.seed, grid))
 
 
 @cache
-def _models(names: Names) -> "tuple[Model, Model]":
+def _models(names: Names, device: str) -> "tuple[Model, Model]":
     import torch
 
     from ssdreal.models.loading import load
 
     torch.set_num_threads(1)
     target, draft, dtype = names
-    return load(target, dtype), load(draft, dtype, target=target)
+    return load(target, dtype, device), load(draft, dtype, device, target=target)

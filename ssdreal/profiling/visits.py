@@ -1,9 +1,10 @@
 """Calibration runs on real models: one visit after the other, in random order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssdreal.places import Places
+from ssdreal.profiling.told import Script
 from ssdreal.serving.sampling import Decoding
 from ssdreal.setup import CHUNK, Setup
 from ssdreal.sitting import Sitting
@@ -34,6 +35,8 @@ class Tour:
         Prompts to decode.
     tokens
         To decode of each.
+    script
+        What tells the outcomes of a pair without weights; None: they are its own.
 
     """
 
@@ -42,6 +45,7 @@ class Tour:
     short: Sequence[Task]
     long: Sequence[Task]
     tokens: int
+    script: Script | None = None
 
     def pieces(self, visit: Visit, number: int) -> list[Timing]:
         """Make a visit; return what every piece of work in it took.
@@ -52,9 +56,9 @@ class Tour:
             A worker was lost on the way.
 
         """
-        tasks = list(self._tasks(visit, number))
+        tasks = self.tasks(visit, number)
         places = self._places(visit)
-        running = self.sitting.execution(self._setup(visit, number, tasks), places, tasks)
+        running = self.sitting.execution(self.setup(visit, number), places, tasks)
         running.run()
         if running.lost:
             raise RunError(f"the draft was lost: {running.lost}")
@@ -66,26 +70,29 @@ class Tour:
         spread = self.topology.spread()
         return spread is not None and spread.target.count > 1
 
-    def _places(self, visit: Visit) -> Places:
-        spread = self.topology.spread() if visit.spread else None
-        return spread or self.topology.places(visit.method.draft_on)
-
-    def _setup(self, visit: Visit, number: int, tasks: Sequence[Task]) -> Setup:
+    def setup(self, visit: Visit, number: int) -> Setup:
+        """Return what a visit asks for."""
+        decoding = DECODINGS[visit.coupling]
         return Setup(
             visit.method,
-            Workload(prompts=len(tasks), output_tokens=self.tokens),
+            Workload(prompts=PROMPTS * visit.batch, output_tokens=self.tokens),
             policy=visit.policy,
             lookahead=visit.lookahead,
             batch=visit.batch,
-            decoding=DECODINGS[visit.coupling],
+            decoding=decoding,
             seed=number,
+            acceptance=None if self.script is None else self.script.at(decoding),
         )
 
-    def _tasks(self, visit: Visit, number: int) -> Iterator[Task]:
+    def tasks(self, visit: Visit, number: int) -> list[Task]:
         """Take turns through the prompts, so that no visit has texts of its own."""
         there = self.long if visit.long else self.short
-        for at in range(PROMPTS * visit.batch):
-            yield there[(PROMPTS * number + at) % len(there)]
+        first = PROMPTS * number
+        return [there[(first + at) % len(there)] for at in range(PROMPTS * visit.batch)]
+
+    def _places(self, visit: Visit) -> Places:
+        spread = self.topology.spread() if visit.spread else None
+        return spread or self.topology.places(visit.method.draft_on)
 
 
 def joined(prompts: Sequence[Prompt], least: int) -> list[Prompt]:
