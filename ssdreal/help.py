@@ -12,7 +12,7 @@ Decode with real models: draft and target at work in processes of their own, los
   python -m ssdreal.profile, ssdreal.validate       measure for ssdsim; test its predictions
 """
 MAIN = (
-    ("method=NAME", "how to decode; with policy=, backup= and length= listed below"),
+    ("method=NAME", "how to decode; with policy=, backup=, length= and tree= listed below"),
     ("lookahead=K", "tokens drafted a round; fewer, if length= says so"),
     ("policy.budget=N", "outcomes to prepare a row, whichever the policy: 12 unless told"),
     ("batch=B", "sequences decoded at a time"),
@@ -30,7 +30,11 @@ MAIN = (
     ),
     ("pair.tp=N", "devices that the target is sharded over: N GPUs beside the draft's, or N cores"),
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
-    ("topology=NAME", "cpu (a core each), one_gpu, two_gpus; auto: the most that there is"),
+    (
+        "topology=NAME",
+        "cpu (a core each), one_gpu, one_gpu_two_processes, two_gpus; auto: most devices there are",
+    ),
+    ("split=S", "share of one_gpu's multiprocessors for the target, the draft has the others"),
     ("passes=NAME", "graph or eager: how a GPU is told to compute them"),
     ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
     (

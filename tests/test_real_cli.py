@@ -58,6 +58,7 @@ def test_help_lists_every_option():
         "pair",
         "dtype",
         "topology",
+        "split",
         "passes",
         "prompts",
         "texts",
