@@ -10,6 +10,7 @@ Decode with real models: draft and target at work in processes of their own, los
   python -m ssdreal -m method=autoregressive,speculative,ssd
                                                     several runs in one sitting, ranked
   python -m ssdreal.profile, ssdreal.validate       measure for ssdsim; test its predictions
+  python -m ssdreal.gpu_check --out DIR             all that a GPU should be asked, in parts
 """
 MAIN = (
     ("method=NAME", "how to decode; with policy=, backup=, length= and tree= listed below"),
@@ -32,7 +33,7 @@ MAIN = (
     ("dtype=NAME", "bfloat16 or float32, of weights and caches"),
     (
         "topology=NAME",
-        "cpu (a core each), one_gpu, one_gpu_two_processes, two_gpus; auto: most devices there are",
+        "cpu (a core each), one_gpu, one_gpu_two_processes, two_gpus; auto: the most GPUs",
     ),
     ("split=S", "share of one_gpu's multiprocessors for the target, the draft has the others"),
     ("passes=NAME", "graph or eager: how a GPU is told to compute them"),
