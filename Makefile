@@ -14,10 +14,10 @@ real: .venv/real
 
 # A thread each: tests run side by side already, and threads that wait for each other would spin.
 test: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not gpu"
 
 slow: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "slow and not gpu"
 
 lint: .venv/dev
 	$(BIN)/ruff check .
