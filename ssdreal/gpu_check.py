@@ -2,9 +2,10 @@
 
 `python -m ssdreal.gpu_check --out DIR` runs the lossless tests on the GPU, measures its ceilings,
 decodes with real and with scripted pairs (AR, SD, SSD; graphs and eager; several splits), compares
-with transformers, and measures profiles for ssdsim. Each part is a command of its own with a log in
-DIR. Parts that have been done are not done again, so the same command goes on where it stopped; all
-that is small is put into one archive in DIR.
+with transformers, measures profiles for ssdsim, and holds scripted runs against what ssdsim says of
+them. Each part is a command of its own with a log in DIR. Parts that have been done are not done
+again, so the same command goes on where it stopped; what the runs come to is in DIR/verdict.json,
+and all that is small is put into one archive in DIR.
 """
 
 import argparse

@@ -205,4 +205,5 @@ def _gpus() -> int:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([part for part in visible.split(",") if part.strip() not in {"", "-1"}])
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    there = list(Path("/dev").glob("nvidia[0-9]*"))  # some containers have these alone
+    return len(there or list(Path("/proc/driver/nvidia/gpus").glob("*")))

@@ -129,10 +129,14 @@ def _measured_with(folder: Path) -> tuple[Pair, str, float | None]:
     """Return the pair, its type, and how a GPU was split when a profile was measured."""
     try:
         info = json.loads((folder / INFO).read_text())
-        found = read_pair(info["pair"]), str(info["dtype"]), info.get("split")
+        scripted = "acceptance" in info
+        pair = Pair(*info["models"]) if "models" in info else read_pair(info["pair"])
+        found = pair, str(info["dtype"]), info.get("split")
     except (OSError, ValueError, KeyError) as error:
         right = f"needs a folder of traces/ that python -m ssdreal.profile has written ({error})"
         raise ConfigError(f"--profile={folder.name}: {right}") from error
+    right = "needs a pair with weights, whose own texts tell what is accepted"
+    require(not scripted, "--profile", folder.name, right)
     return found
 
 

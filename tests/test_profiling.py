@@ -291,6 +291,11 @@ def test_a_scripted_pair_s_profile_simulates_it(tmp_path, monkeypatch, capsys):
     assert {piece.coupling for piece in found.calibration.pieces} == {"greedy", "maximal", "gumbel"}
     assert found.machine.target.seconds("verify", 1, 3, 140) > 0
 
+    monkeypatch.setattr(validate, "TRACES", tmp_path)
+    with pytest.raises(SystemExit):
+        validate.main(["--profile", "shapes"])
+    assert "--profile='shapes': needs a pair with weights" in capsys.readouterr().err
+
     monkeypatch.setattr("ssdsim.plugins.TRACES", tmp_path)
     out = tmp_path / "run"
     assert run("profile=shapes", "lookahead=2", "acceptance.alpha=1", f"out={out}") == 0

@@ -111,7 +111,7 @@ def parts(wanted: Wanted) -> list[Part]:
     rates = _module("gpu_checking.ceilings", wanted.device, _file(wanted, "ceilings"))
     found = [
         Part("ceilings", rates, 30),
-        Part("lossless", [sys.executable, "-m", "pytest", "-m", "gpu", TESTS], 120),
+        Part("lossless", [sys.executable, "-m", "pytest", *_selected(wanted), TESTS], 120),
         *_decoded(wanted, first, seconds=70),
         *_shared(wanted, first),
         *_decoded(wanted, wanted.real, seconds=45),
@@ -165,6 +165,10 @@ def _profile(wanted: Wanted, pair: Subject, split: float | None) -> Part:
 def _peer(wanted: Wanted) -> list[str]:
     named = (wanted.real.name, wanted.dtype, wanted.device)
     return _module("gpu_checking.peer", *named, _file(wanted, "peer"))
+
+
+def _selected(wanted: Wanted) -> tuple[str, str]:
+    return ("-k", "cpu and not default_pair") if wanted.device == "cpu" else ("-m", "gpu")
 
 
 def _file(wanted: Wanted, name: str) -> Path:
