@@ -55,6 +55,7 @@ def close(metrics, expected, share):
     assert abs(measured - expected) < 3 * width / 1.96
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", table("leviathan_table1.csv"), ids=lambda row: row["speedup"])
 def test_leviathan_table_1(row):
     setup = Setup(
@@ -68,6 +69,7 @@ def test_leviathan_table_1(row):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "row",
     table("leviathan_table4.csv"),
@@ -122,6 +124,7 @@ def test_waiting_form_at_100000_rounds(step):
     close(long_run(setup, 420_000), expected, 0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [2, 4, 8])
 @pytest.mark.parametrize("backup", [Jit(), Random(seconds=0.1)], ids=["jit", "random"])
 def test_corollary_16_at_100000_rounds(batch, backup):

@@ -31,6 +31,7 @@ def now_more_now_less(text, length):
     return text.ahead(length * (len(text.history) % 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speculate", [ahead, now_more_now_less])
 @pytest.mark.parametrize(
     ("sampling", "length"),

@@ -103,6 +103,7 @@ def compiled(device, backend):
     device.kernels = PLAIN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_it_compiles_whole_once_for_each_shape_and_for_all_layers(backend):
     _, device = both("tiny_target")

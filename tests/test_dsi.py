@@ -82,6 +82,7 @@ def published(alpha, k, c, most=4000):
 GRID = [(0.3, 5, 0.1), (0.6, 2, 0.2), (0.8, 1, 0.2), (0.8, 5, 0.1), (0.9, 5, 0.2), (0.95, 4, 0.05)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("alpha", "k", "c"), GRID)
 def test_closed_form_and_the_published_estimates_bracket(alpha, k, c):
     enough = ceil(1 / (k * c) - 1e-9)

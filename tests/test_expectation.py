@@ -266,6 +266,7 @@ def designs(draw):
     )
 
 
+@pytest.mark.slow
 @given(design=designs())
 @settings(max_examples=80, deadline=None, derandomize=True)
 def test_expectation_against_the_played_process(design):

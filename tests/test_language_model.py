@@ -66,6 +66,7 @@ def texts(sampling, length, speculate, count=5000):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampling", "length", "speculate"),
     [

@@ -46,6 +46,7 @@ def where_dropped_tokens_decide_what_is_cached():
 CASES["what is cached depends on what is dropped"] = where_dropped_tokens_decide_what_is_cached()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_law_holds(name):
     assert min(p_values(CASES[name]).values()) > FINE
@@ -174,6 +175,7 @@ def noise_of_dropped_tokens(monkeypatch):
     monkeypatch.setattr(Drafter, "_sampled", reused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "name"),
     [

@@ -19,6 +19,7 @@ def test_there_are_notebooks():
     assert len(NOTEBOOKS) >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs_and_draws_what_it_drew(name):
     notebook = nbformat.read(ANALYSIS / name, 4)
