@@ -9,6 +9,7 @@ from ssdsim.plugins import plugins
 EVERY = sorted(plugins("method"))
 
 
+@pytest.mark.slow
 def ranked(printed):
     """Return the methods in the order of the table at the end."""
     lines = printed.partition("sweep:")[2].splitlines()

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 # The draft
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone", "hosting")
 @pytest.mark.parametrize("decoding", [(), GUMBEL], ids=["greedy", "gumbel"])
 @pytest.mark.parametrize(

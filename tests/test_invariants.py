@@ -199,6 +199,7 @@ def test_same_seed_same_tables(method, seed):
     assert first["rounds"] != other["rounds"]
 
 
+@pytest.mark.slow
 def test_streams_are_apart():
     # More jitter, other policies and other backups leave what the models say alone.
     setup = Setup(Speculative(), Iid(), machine(), Workload(4, 4, 200), lookahead=4, batch=2)

@@ -66,6 +66,7 @@ def test_every_option_has_a_case():
         assert changed == {field.name for field in fields(model)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["ssd", "speculative"])
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("model", MODELS)

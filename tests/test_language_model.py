@@ -86,6 +86,7 @@ def test_the_output_has_the_targets_distribution(sampling, length, speculate):
     assert goodness(outputs, expected(sampling.temperature)) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constant", [1.0, 0.4])
 def test_what_follows_a_round_has_it_too_however_the_round_ended(constant):
     p = process(SMALL.logits()[0], 1.0)

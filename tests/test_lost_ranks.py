@@ -53,6 +53,7 @@ def gone(pid, seconds=5):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def _state(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

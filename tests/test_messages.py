@@ -161,6 +161,7 @@ def survives(setup, pair, texts, faults):
     return run, True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoding", DECODINGS[:2], ids=["greedy", "gumbel"])
 @pytest.mark.parametrize("dies", DEATHS)
 def test_a_run_survives_its_draft(decoding, dies):

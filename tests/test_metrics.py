@@ -145,6 +145,7 @@ def chain_of_rounds(random, rounds, stay):
     return [played(s, e, a, hit=h) for s, e, a, h in zip(*columns, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stay", [0.5, 0.8])
 def test_the_intervals_cover_the_truth_in_95_of_100_runs(stay):
     truth = {

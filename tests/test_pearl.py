@@ -73,6 +73,7 @@ def closed_form(alpha, window):
     return 1 / (1 - alpha) / (1 + alpha / (1 - alpha**window))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 5, 8])
 @pytest.mark.parametrize(("alpha", "tokens"), [(0.3, 2000), (0.7, 6000), (0.9, 16000)])
 def test_closed_form_within_one_percent(alpha, tokens, window):

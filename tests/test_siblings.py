@@ -44,6 +44,7 @@ def law():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tree", TREES, ids=str)
 def test_sampled_siblings_write_what_the_target_would(tree):
     assert goodness(texts(tree), law()) > 0.001
