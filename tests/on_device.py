@@ -7,8 +7,8 @@ from ssdreal.static import drafter, verifier
 from ssdreal.static.capture import Lane
 from ssdreal.static.draft_server import without
 from ssdreal.static.gumbel_rows import GumbelRows
-from ssdreal.static.sampler import samples as device_samples
-from ssdreal.static.sampler import top as device_top
+from ssdreal.static.rules import samples as device_samples
+from ssdreal.static.rules import top as device_top
 
 HOST = torch.device("cpu")
 

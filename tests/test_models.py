@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ssdreal.models import catalog, checkpoints, configs, converted, folders, loading, tokenizers
+from ssdreal.models import catalog, checkpoints, configs, converted, loading, tokenizers
 from ssdreal.models.model import chain_mask
 from ssdreal.models.tiny import VOCABULARY, tiny_config, tiny_weights
 from ssdsim.errors import ConfigError
@@ -269,51 +269,3 @@ WINDOWS = [
 @pytest.mark.parametrize(("fields", "context"), WINDOWS)
 def test_the_context_ends_where_a_sliding_window_would_begin_to_slide(fields, context, tmp_path):
     assert catalog.describe(write_config(tmp_path, **fields)).context == context
-
-
-def written(_source: Path, folder: Path) -> None:
-    (folder / "config.json").write_text("{}")
-
-
-def test_the_unpacked_target_is_kept_once(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(converted, "_convert", written)
-    folder = converted.converted_folder.__wrapped__()
-    assert folder.parent == tmp_path / "ssdreal"
-    assert [path.name for path in folder.iterdir()] == ["config.json"]
-    monkeypatch.setattr(converted, "_convert", None)  # not again
-    assert converted.converted_folder.__wrapped__() == folder
-    assert list(folder.parent.iterdir()) == [folder]
-
-
-def test_who_unpacks_second_takes_the_first_one_s(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(converted, "_convert", written)
-    first = converted.converted_folder.__wrapped__()
-    first.rename(tmp_path / "elsewhere")
-
-    def meanwhile(source: Path, folder: Path) -> None:
-        written(source, folder)
-        (tmp_path / "elsewhere").rename(first)
-
-    monkeypatch.setattr(converted, "_convert", meanwhile)
-    assert converted.converted_folder.__wrapped__() == first
-    assert list(first.parent.iterdir()) == [first]
-
-
-def test_where_nothing_can_be_kept_the_unpacked_target_lasts_as_long_as_the_process(
-    monkeypatch, tmp_path
-):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(converted, "_convert", written)
-    registered = []
-    monkeypatch.setattr("atexit.register", lambda *call, **_: registered.append(call[1]))
-    folder = converted.converted_folder.__wrapped__()
-    assert (folder / "config.json").is_file()
-    assert registered == [folder]
-
-
-def test_hub_files_leave_out_other_formats():
-    assert "*.safetensors" in folders.FILES
-    assert not any("bin" in pattern or "gguf" in pattern for pattern in folders.FILES)

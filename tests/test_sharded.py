@@ -8,19 +8,19 @@ import torch
 from inline_crew import decode, outputs
 from real_commands import PROMPTS
 
-from ssdreal.channel.followers import Followers
 from ssdreal.channel.process import Hiring
-from ssdreal.models import sharded
 from ssdreal.models.catalog import describe
 from ssdreal.models.loading import load
 from ssdreal.models.model import chain_mask
-from ssdreal.models.sharded import ShardedModel
-from ssdreal.models.shares import Share
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.places import Place
 from ssdreal.serving.sampling import Decoding
 from ssdreal.setup import Setup
+from ssdreal.sharding import model as sharded
+from ssdreal.sharding.model import ShardedModel
+from ssdreal.sharding.processes import Followers
+from ssdreal.sharding.shares import Share
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative

@@ -1,5 +1,8 @@
 """Spans' times by a device's own clock, with a device that runs late, drifts, and is read once."""
 
+from functools import partial
+from time import perf_counter_ns
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,25 +11,39 @@ from inline_crew import HERE, InlineCrew, tasks
 from ssdreal.execution import Execution
 from ssdreal.models.loading import load
 from ssdreal.setup import Setup
+from ssdreal.static.draft_server import StaticDraftServer
+from ssdreal.static.server import CAPTURES, StaticServer
 from ssdreal.static.stopwatch import Stopwatch
+from ssdreal.static.target_server import StaticSelfServer
 from ssdreal.workload import Workload
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 
+BEGAN = perf_counter_ns()
 LAG = 1_000_000  # nanoseconds that the device is behind with its queue
 
 
 class Device:
     """A queue with a clock of its own, which starts anywhere and runs at another rate."""
 
+    now = 0
+
     def __init__(self, rate=1.0, origin=77.0):
-        self.rate, self.origin, self.now, self.waits = rate, origin, 0, 0
+        self.rate, self.origin, self.waits = rate, origin, 0
 
     def event(self):
         return Event(self)
 
     def clock(self):
         return self.now
+
+
+class Live(Device):
+    """A device that works while the host does."""
+
+    @property
+    def now(self):
+        return perf_counter_ns() - BEGAN
 
 
 class Event:
@@ -81,7 +98,6 @@ class Delayed:
 
     def timing(self, number):
         from contextlib import contextmanager
-        from time import perf_counter_ns
 
         @contextmanager
         def timed():
@@ -129,3 +145,22 @@ def test_a_host_s_own_times_stay():
     running.run()
     for span in running.recorder.spans:
         assert 0 <= span.start <= span.end <= running.ended
+
+
+@pytest.mark.parametrize("method", [Speculative(), Ssd()], ids=["speculative", "ssd"])
+def test_static_servers_mark_their_commands_in_the_device_s_queue(method, monkeypatch):
+    device = Live(rate=1.001)
+    monkeypatch.setattr(StaticServer, "event", property(lambda _: device.event))
+    setup = Setup(method, Workload(prompts=2, output_tokens=12), lookahead=2)
+    models = load("tiny_target", "float32"), load("tiny_draft", "float32")
+    kinds = StaticSelfServer, StaticDraftServer
+    eager = [partial(kind, capturing=CAPTURES["eager"]) for kind in kinds]
+    crew = InlineCrew(*models, servers=eager)
+    running = Execution(setup, lambda: crew, HERE, tasks([[1, 2, 3], [4, 5]]))
+    running.run()
+    asked = {role: channel.server.watch.marks for role, channel in crew.channels.items()}
+    assert all(len(marks) > 3 for marks in asked.values())
+    spans = running.result().spans  # cut short at the run's end
+    assert (spans.start <= spans.end).all()
+    assert spans.start.min() > -1e-3
+    assert spans.end.max() <= running.ended

@@ -17,12 +17,12 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, Literal
 
-from ssdreal.channel.followers import Followers
 from ssdreal.channel.lifetime import GRACE, end_with_the_parent, give_way, last_words
 from ssdreal.channel.messages import Command, Failed, Stop
 from ssdreal.channel.parts import Role
 from ssdreal.channel.wire import Wire
 from ssdreal.places import Place
+from ssdreal.sharding.processes import Followers
 
 TURN = 1e-4
 """Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
@@ -189,7 +189,7 @@ def _share(hiring: Hiring) -> Any:
     """Return the first rank's share of a sharded model, else None."""
     if not hiring.others:
         return None
-    from ssdreal.models.shares import Share
+    from ssdreal.sharding.shares import Share
 
     return Share(0, 1 + len(hiring.others))
 

@@ -1,6 +1,5 @@
 """Models by name, ready to run."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ssdreal.models.catalog import Description, describe
@@ -14,8 +13,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from ssdreal.models.layers import Weights
     from ssdreal.models.model import Model
-    from ssdreal.models.shares import Share
+    from ssdreal.sharding.shares import Share
 
 MANY_BYTES = 1 << 24  # more than a core keeps close by: reading them again takes memory's time
 
@@ -53,52 +53,53 @@ def load(
     import torch
 
     from ssdreal.models.memory import use_huge_pages
-    from ssdreal.models.model import Model
 
     described = describe(name, dtype, share.ranks if share else 1)
     _check_device(device)
     if shape_file(name):
         _check_room(described, device)
         config, ids = transformers_config(read_config(name)), None
-        weight = _cut(random_weights(config, getattr(torch, dtype), device), share)
+        weights = random_weights(config, getattr(torch, dtype), device)
     else:
         whole = share is None
         config, tensors, ids = stored(name, dtype, target) if whole else sliced(name, dtype)
-        weight = _placed(tensors, getattr(torch, dtype), device, share)
+        weights = _named(tensors)
+    weights = _placed(weights, share, device, getattr(torch, dtype))
     rotation = _rotation(config, described.context).to(device)
-    model: Model
-    if share is None:
-        model = Model(config, weight, rotation, None if ids is None else ids.to(device))
-    else:
-        from ssdreal.models.sharded import ShardedModel
-
-        model = ShardedModel(config, weight, rotation, share)
+    model = _built(config, weights, rotation, None if ids is None else ids.to(device), share)
     if described.bytes > MANY_BYTES:
         use_huge_pages()
     return model
 
 
-def _cut(
-    weights: "Callable[[str], Tensor | None]", share: "Share | None"
-) -> "Callable[[str], Tensor | None]":
-    """Return what gives a share's part of weights that are made whole."""
+def _built(
+    config: Any,
+    weights: "Weights",
+    rotation: "Tensor",
+    ids: "Tensor | None",
+    share: "Share | None",
+) -> "Model":
+    from ssdreal.models.model import Model
+
     if share is None:
-        return weights
+        return Model(config, weights, rotation, ids)
+    from ssdreal.sharding.model import ShardedModel
 
-    def weight(key: str) -> "Tensor | None":
-        found = weights(key)
-        return None if found is None else share.cut(key, found)
+    return ShardedModel(config, weights, rotation, share)
 
-    return weight
+
+def _named(tensors: "dict[str, Any]") -> "Weights":
+    """Return what gives stored weights by name, with or without the prefix of their files."""
+    return lambda key: tensors.get(key, tensors.get(f"model.{key}"))
 
 
 def _placed(
-    tensors: "dict[str, Any]", dtype: "torch.dtype", device: str, share: "Share | None"
-) -> "Callable[[str], Tensor | None]":
-    """Return what gives weights by name as a model wants them, cut before they are moved."""
+    weights: "Weights", share: "Share | None", device: str, dtype: "torch.dtype"
+) -> "Weights":
+    """Return what gives weights as a model wants them: a share is cut before it is moved."""
 
     def weight(key: str) -> "Tensor | None":
-        found = tensors.get(key, tensors.get(f"model.{key}"))
+        found = weights(key)
         if found is not None and share is not None:
             found = share.cut(key, found)
         return None if found is None else found.to(device=device, dtype=dtype)

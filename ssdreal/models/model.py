@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Pass, compiled, doubled, normed
-from ssdreal.models.device import HIDDEN, PLAIN, Around, Kernels, kernels
+from ssdreal.models.device import HIDDEN, PLAIN, Around, kernels
 from ssdreal.models.layers import Weights, read_layer, there
 from ssdreal.models.linear import FEW, Weight, linear, packed
-from ssdreal.models.recording import Capture
+from ssdreal.models.replay import Capture
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.ways import Layout, Ways, layout, seen
 
@@ -161,10 +161,21 @@ class Model:
             (slots, N, head rows) float32.
 
         """
+        compute = self._packed if self.kernels is None else self._by_kernels
+        return compute(cache, tokens, positions, at, mask, extent, logits)
+
+    def _packed(
+        self,
+        cache: Cache,
+        tokens: Tensor,
+        positions: Tensor,
+        at: Tensor,
+        mask: Tensor | Ways,
+        extent: int,
+        logits: bool,
+    ) -> Tensor | None:
+        """Do what `forward` does on a host, whose kernels have weights packed for them."""
         width = tokens.shape[1]
-        if self.kernels is not None:
-            parts = self.kernels if logits else PLAIN
-            return self._by_kernels(parts, cache, tokens, positions, at, mask, extent, logits)
         rows = mask.found if isinstance(mask, Ways) else _padded(mask, (*tokens.shape, extent))
         block = [tokens, positions, at, rows]
         tokens, positions, at, rows = block if tokens.numel() <= self.few else _widened(block)
@@ -190,7 +201,6 @@ class Model:
 
     def _by_kernels(
         self,
-        parts: Kernels,
         cache: Cache,
         tokens: Tensor,
         positions: Tensor,
@@ -204,6 +214,7 @@ class Model:
         A tree's tokens share the cache's own layout here: sums are grouped otherwise than a
         chain's, so near ties may be decided otherwise.
         """
+        parts = self.kernels if self.kernels is not None and logits else PLAIN
         rows = seen(mask, at, extent) if isinstance(mask, Ways) else mask
         assert rows.shape == (*tokens.shape, extent), "the mask must say what each token sees"
         block = [part.to(self.device) for part in (tokens, positions, at, rows)]

@@ -1,6 +1,6 @@
 """How a pass over static buffers becomes something that can be replayed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -10,11 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Work = Callable[[], None]
-"""What a pass does: it reads and writes buffers that stay where they are."""
-
-Capture = Callable[[Work], Work]
-"""Makes work replayable. It may carry the work out, as often as it likes, before it returns."""
+from ssdreal.models.replay import Capture, Work
 
 
 def directly(work: Work) -> Work:

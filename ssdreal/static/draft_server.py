@@ -17,11 +17,12 @@ from torch import Tensor
 from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow, Paces, Speculate
 from ssdreal.channel.pages import CHAINS
 from ssdreal.channel.parts import Candidates
+from ssdreal.models.replay import Work
 from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing
 from ssdreal.serving.server import median_seconds
 from ssdreal.serving.tree import Tree
 from ssdreal.static import growth
-from ssdreal.static.capture import Output, Work
+from ssdreal.static.capture import Output
 from ssdreal.static.drafter import DeviceDrafter
 from ssdreal.static.growth import STEPS
 from ssdreal.static.passes import Block

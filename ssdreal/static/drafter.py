@@ -3,41 +3,17 @@
 import torch
 from torch import Tensor
 
-from ssdreal.models.fused import fused
 from ssdreal.serving.sampling import Decoding
-from ssdreal.static.gumbel_rows import GumbelRows
-from ssdreal.static.noise import fused_uniforms
-from ssdreal.static.sampler import best, held_back, probabilities, samples, softmax, top
-from ssdreal.static.scores import Scores
+from ssdreal.static.rules import best, held_back, probabilities, samples, softmax, top
+from ssdreal.static.sampler import DeviceSampler
 from ssdsim.noise import ROLES
 
 
-class DeviceDrafter:
+class DeviceDrafter(DeviceSampler):
     """Chooses tokens from a draft's logits, and ranks candidates.
 
-    Parameters
-    ----------
-    decoding, seed
-        Of the run.
-    ids
-        The token ids that columns of logits stand for, ascending; None: all of them.
-    rows
-        See `Scores`.
-
+    `ids` are those of its own logits.
     """
-
-    def __init__(
-        self,
-        decoding: Decoding,
-        seed: int,
-        ids: Tensor | None,
-        rows: GumbelRows | None,
-        device: torch.device,
-    ) -> None:
-        self.decoding, self.seed, self.ids = decoding, seed, ids
-        self.scores = Scores(decoding, rows, device)
-        self.uniforms, self.drawn = fused_uniforms(decoding, seed, device), fused(drawn, device)
-        self.chosen, self.ranked = fused(chosen, device), fused(ranked, device)
 
     def choose(
         self, logits: Tensor, sequences: Tensor, positions: Tensor, step: Tensor
@@ -61,10 +37,10 @@ class DeviceDrafter:
 
         """
         if not self.decoding.needs_probabilities:
-            columns, sure = self.chosen(self.scores.of(logits, positions))
+            columns, sure = self.fused(chosen)(self.scores(logits, positions))
             return self.named(columns), sure, None
         luck = self.uniforms(self.seed, sequences, positions, ROLES["propose"], step)
-        columns, sure, sends = self.drawn(logits, luck, self.decoding)
+        columns, sure, sends = self.fused(drawn)(logits, luck, self.decoding)
         return self.named(columns), sure, sends
 
     def candidates(self, logits: Tensor, positions: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -78,8 +54,8 @@ class DeviceDrafter:
             1 .. columns.
 
         """
-        scores = self.scores.of(logits, positions)
-        columns, beliefs = self.ranked(scores, logits, count, self.decoding)
+        scores = self.scores(logits, positions)
+        columns, beliefs = self.fused(ranked)(scores, logits, count, self.decoding)
         return self.named(columns), beliefs
 
     def named(self, columns: Tensor) -> Tensor:

@@ -1,112 +1,54 @@
-"""The rules of sampling in tensors: `ssdsim.verification` and `ssdsim.ranking` on any device.
+"""What draft and target share on the device: the run's settings, its noise, what ranks tokens."""
 
-What decides tokens is float64 where the host's is, summed in the same blocks, so that both come to
-the same tokens but for the last places of their sums.
-"""
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from ssdreal.serving.drafter import BLOCK
+from ssdreal.models.fused import fused
 from ssdreal.serving.sampling import Decoding
-
-LOWER = 0xFFFFFFFF
-
-
-def best(scores: Tensor) -> Tensor:
-    """Return the columns of the best scores over the last axis, ties to the lower one."""
-    return scores.argmax(-1)
+from ssdreal.static.gumbel_rows import GumbelRows
+from ssdreal.static.noise import fused_uniforms
+from ssdreal.static.rules import probabilities
 
 
-def top(scores: Tensor, count: int) -> Tensor:
-    """Return the columns of the `count` best scores over the last axis, ties to the lower one.
-
-    Sorted are numbers of 64 bits that no two columns share: a score's, in the order of floats, and
-    the column's own below them.
+class DeviceSampler:
+    """A `ssdreal.serving.sampling.Sampler` in tensors.
 
     Parameters
     ----------
-    scores
-        (..., columns), without NaN; compared as float32.
-    count
-        1 .. columns.
+    decoding, seed
+        Of the run.
+    ids
+        The token ids that columns of the draft stand for, ascending; None: all of them.
+    rows
+        Noise of the positions that passes meet; None where the coupling has no use for it.
+    device
+        Of all tensors.
 
     """
-    scores = scores.float() + 0.0  # zeros have a sign, too
-    bits = scores.view(torch.int32).long()
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    columns = LOWER - torch.arange(scores.shape[-1], device=scores.device)
-    found = torch.topk((ordered << 32) | columns, count, dim=-1).values
-    return LOWER - (found & LOWER)
 
+    def __init__(
+        self,
+        decoding: Decoding,
+        seed: int,
+        ids: Tensor | None,
+        rows: GumbelRows | None,
+        device: torch.device,
+    ) -> None:
+        self.decoding, self.seed, self.ids, self.rows = decoding, seed, ids, rows
+        # As a tensor: to divide by a number is to multiply with its reciprocal on a GPU.
+        self.temperature = torch.tensor(decoding.temperature, device=device)
+        self.fused = lru_cache(maxsize=None)(lambda function: fused(function, device))
+        self.uniforms = fused_uniforms(decoding, seed, device)
 
-def softmax(scores: Tensor) -> Tensor:
-    """Return probabilities ∝ exp(score) over the last axis, in the scores' type."""
-    weights = torch.exp(scores - scores.amax(-1, keepdim=True))
-    return weights / weights.sum(-1, keepdim=True)
-
-
-def probabilities(logits: Tensor, decoding: Decoding) -> Tensor:
-    """Return what tokens are sampled from, float64; see `ssdsim.verification.process`.
-
-    Parameters
-    ----------
-    logits
-        (..., columns).
-    decoding
-        Temperature over 0, top_k, top_p.
-
-    """
-    p = softmax(logits.double() / decoding.temperature)
-    columns = p.shape[-1]
-    if not decoding.truncates:
-        return p
-    everything = not 0 < decoding.top_k < columns
-    order = top(p, columns if everything else decoding.top_k)
-    kept = p.gather(-1, order)
-    kept = kept / (p if everything else kept).sum(-1, keepdim=True)
-    kept = torch.where(kept.cumsum(-1) - kept >= decoding.top_p, 0.0, kept)
-    truncated = torch.zeros_like(p).scatter(-1, order, kept)
-    return truncated / truncated.sum(-1, keepdim=True)
-
-
-def samples(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Return a column of each row with chances ∝ its weights; see `ssdreal.serving.drafter`.
-
-    Parameters
-    ----------
-    weights
-        (..., columns), 0 or more.
-    uniforms
-        (...), in (0, 1).
-
-    """
-    columns = weights.shape[-1]
-    size = BLOCK if columns % BLOCK == 0 else columns
-    blocks = weights.reshape(*weights.shape[:-1], -1, size)
-    edges = blocks.sum(-1, dtype=torch.float64).cumsum(-1)
-    aim = uniforms * edges[..., -1]
-    block = _first_over(edges, aim)
-    before = torch.where(block > 0, _at(edges, (block - 1).clamp(min=0)), 0.0)
-    index = block[..., None, None].expand(*block.shape, 1, size)
-    inner = blocks.gather(-2, index)[..., 0, :].double().cumsum(-1)
-    return block * size + _first_over(inner, aim - before)
-
-
-def held_back(q: Tensor, decoding: Decoding) -> Tensor:
-    """Return numbers ∝ q' of Saguaro sampling; see `ssdsim.verification.saguaro`."""
-    if decoding.saguaro_constant == 1:
-        return q
-    best_ones = top(q, min(decoding.saguaro_fanout, q.shape[-1]))
-    return q.scatter(-1, best_ones, q.gather(-1, best_ones) * decoding.saguaro_constant)
-
-
-def _first_over(edges: Tensor, aim: Tensor) -> Tensor:
-    """Return the first place whose running sum is over the aim; at most the last with weight."""
-    over = (edges <= aim[..., None]).sum(-1)
-    last = (edges < edges[..., -1:]).sum(-1)
-    return torch.minimum(over, last)
-
-
-def _at(table: Tensor, index: Tensor) -> Tensor:
-    return table.gather(-1, index[..., None])[..., 0]
+    def scores(self, logits: Tensor, positions: Tensor) -> Tensor:
+        """Return the scores of tokens at positions (slots, N), (slots, N, columns) float32."""
+        if self.rows is None:
+            return logits
+        scores = (
+            torch.log(self.fused(probabilities)(logits, self.decoding)).float()
+            if self.decoding.truncates
+            else logits / self.temperature
+        )
+        return scores + self.rows.of(positions)

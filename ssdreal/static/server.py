@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ssdreal.channel.messages import Begin, Clock, Paces, Prefill, Times
 from ssdreal.models.model import Model
+from ssdreal.models.replay import Capture
 from ssdreal.serving.server import Server
-from ssdreal.static.capture import Capture, Lane, directly
+from ssdreal.static.capture import Lane, directly
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.passes import StaticReader
 from ssdreal.static.stopwatch import Stopwatch

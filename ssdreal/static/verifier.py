@@ -5,12 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssdreal.models.fused import fused
-from ssdreal.serving.sampling import Decoding
-from ssdreal.static.gumbel_rows import GumbelRows
-from ssdreal.static.noise import fused_uniforms
-from ssdreal.static.sampler import best, probabilities, samples
-from ssdreal.static.scores import Scores
+from ssdreal.static.rules import best, probabilities, samples
+from ssdreal.static.sampler import DeviceSampler
 from ssdsim.noise import ROLES
 
 
@@ -36,39 +32,15 @@ class Drafted(NamedTuple):
     weights: Tensor
 
 
-class DeviceVerifier:
+class DeviceVerifier(DeviceSampler):
     """Verifies against a target's logits.
 
-    Parameters
-    ----------
-    decoding, seed
-        Of the run.
-    ids
-        The token ids that columns of a draft's weights stand for, ascending; None: all of them.
-    rows
-        See `Scores`.
-
+    `ids` are those of a draft's weights.
     """
-
-    def __init__(
-        self,
-        decoding: Decoding,
-        seed: int,
-        ids: Tensor | None,
-        rows: GumbelRows | None,
-        device: torch.device,
-    ) -> None:
-        self.decoding, self.seed, self.ids = decoding, seed, ids
-        self.scores = Scores(decoding, rows, device)
-        self.uniforms, self.probabilities = (
-            fused_uniforms(decoding, seed, device),
-            fused(probabilities, device),
-        )
-        self.tested, self.settled = fused(tested, device), fused(settled, device)
 
     def own(self, logits: Tensor, positions: Tensor) -> Tensor:
         """Return the target's own tokens at positions (slots, N), where no chance is left."""
-        return best(self.scores.of(logits, positions))
+        return best(self.scores(logits, positions))
 
     def verify(
         self, logits: Tensor, sequences: Tensor, positions: Tensor, drafted: Drafted
@@ -90,14 +62,14 @@ class DeviceVerifier:
             How many tokens are accepted, and the token that follows them, (slots,) each.
 
         """
-        p = self.probabilities(logits, self.decoding)
+        p = self.fused(probabilities)(logits, self.decoding)
         luck = self.uniforms(self.seed, sequences, positions[:, :-1], ROLES["accept"])
-        accepted = self.tested(p, drafted, luck, self.ids)
+        accepted = self.fused(tested)(p, drafted, luck, self.ids)
         rejected = accepted < drafted.lengths
         role = torch.where(rejected, ROLES["residual"], ROLES["bonus"])
         at = positions.gather(1, accepted[:, None])[:, 0]
         luck = self.uniforms(self.seed, sequences[:, 0], at, role)
-        return accepted, self.settled(p, drafted, accepted, luck, self.ids)
+        return accepted, self.fused(settled)(p, drafted, accepted, luck, self.ids)
 
 
 def tested(p: Tensor, drafted: Drafted, luck: Tensor, ids: Tensor | None) -> Tensor:

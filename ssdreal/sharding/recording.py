@@ -1,7 +1,7 @@
 """Passes of a sharded model that are captured once; the first rank sends their inputs each time."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,10 +10,6 @@ import torch
 from torch import Tensor
 
 from ssdreal.models.sublayers import Sublayers
-
-Work = Callable[[], None]
-Capture = Callable[[Work], Work]
-"""Makes work over static buffers replayable."""
 
 
 class Shape(NamedTuple):

@@ -19,11 +19,12 @@ from ssdreal.models.cache import Cache
 from ssdreal.models.decoder import Layer, Pass, attention, mlp, normed
 from ssdreal.models.layers import Weights
 from ssdreal.models.model import Model
-from ssdreal.models.ranks import gathered
-from ssdreal.models.recording import Capture, Recording, Shape, Work, packed
-from ssdreal.models.shares import Share
+from ssdreal.models.replay import Capture, Work
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.ways import Ways
+from ssdreal.sharding.ranks import gathered
+from ssdreal.sharding.recording import Recording, Shape, packed
+from ssdreal.sharding.shares import Share
 
 
 class ShardedModel(Model):
@@ -41,9 +42,8 @@ class ShardedModel(Model):
     Attributes
     ----------
     tell
-        Called with what the other ranks have to do: the name of a method of
-        `ssdreal.models.follower.Follower`, and its arguments. The first rank has one that lets them
-        know.
+        Called with what the other ranks have to do: the name of a method of a `Follower`
+        (`ssdreal.sharding.follower`), and its arguments. The first rank has one that tells them.
     skipped
         The sublayers that are left out; None: none ever are.
 

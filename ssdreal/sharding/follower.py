@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ssdreal.models.cache import Cache
 from ssdreal.models.model import Model
-from ssdreal.models.recording import Capture, Shape, Work, unpacked
-from ssdreal.models.sharded import ShardedModel
+from ssdreal.models.replay import Capture, Work
+from ssdreal.sharding.model import ShardedModel
+from ssdreal.sharding.recording import Shape, unpacked
 
 
 class Follower:

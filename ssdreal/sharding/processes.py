@@ -22,7 +22,7 @@ from ssdreal.channel.lifetime import GRACE, end_with_the_parent, fate, give_way,
 
 if TYPE_CHECKING:
     from ssdreal.channel.process import Hiring
-    from ssdreal.models.shares import Share
+    from ssdreal.sharding.shares import Share
 
 MOMENT = 0.1
 """Seconds in which the ranks that follow a lost one into its end are heard, too."""
@@ -61,7 +61,7 @@ class _Follower:
 class Followers(AbstractContextManager["Followers"]):
     """All ranks but the first; nobody where a model is not sharded.
 
-    Within the context, this process is the first rank of a group (`ssdreal.models.ranks.join`).
+    Within the context, this process is the first rank of a group (`ssdreal.sharding.ranks.join`).
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Followers(AbstractContextManager["Followers"]):
         self.watch = threading.Thread(target=self._watch, daemon=True)
 
     def tell(self, order: str, *arguments: Any) -> None:
-        """Let all of them do something: a method of `ssdreal.models.follower.Follower`."""
+        """Let all of them do something: a method of `ssdreal.sharding.follower.Follower`."""
         data = pickle.dumps((order, arguments), protocol=pickle.HIGHEST_PROTOCOL)
         try:
             for follower in self.all:
@@ -118,8 +118,8 @@ class Followers(AbstractContextManager["Followers"]):
         _leave()
 
     def _start(self) -> None:
-        from ssdreal.models.ranks import join, meeting_point
-        from ssdreal.models.shares import Share
+        from ssdreal.sharding.ranks import join, meeting_point
+        from ssdreal.sharding.shares import Share
 
         ranks = 1 + len(self.hiring.others)
         store = meeting_point(ranks)
@@ -202,9 +202,9 @@ def follow(
 def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     import torch
 
-    from ssdreal.models.follower import Follower
     from ssdreal.models.loading import load
-    from ssdreal.models.ranks import join, meeting_point
+    from ssdreal.sharding.follower import Follower
+    from ssdreal.sharding.ranks import join, meeting_point
 
     place = hiring.others[share.rank - 1]
     if place.cores:

@@ -1,0 +1,1 @@
+"""A target that is sharded over several devices."""
