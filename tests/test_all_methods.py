@@ -9,13 +9,13 @@ from ssdsim.plugins import plugins
 EVERY = sorted(plugins("method"))
 
 
-@pytest.mark.slow
 def ranked(printed):
     """Return the methods in the order of the table at the end."""
     lines = printed.partition("sweep:")[2].splitlines()
     return [line.split()[0] for line in lines if line[1:].split(" ")[0] in EVERY]
 
 
+@pytest.mark.slow
 def test_a_sweep_ranks_all_methods(capsys, tmp_path):
     assert run("-m", "method=glob(*)", *TINY, f"out={tmp_path}") == 0
     runs = [load_run(tmp_path / str(number)) for number in range(len(EVERY))]

@@ -199,7 +199,6 @@ def test_same_seed_same_tables(method, seed):
     assert first["rounds"] != other["rounds"]
 
 
-@pytest.mark.slow
 def test_streams_are_apart():
     # More jitter, other policies and other backups leave what the models say alone.
     setup = Setup(Speculative(), Iid(), machine(), Workload(4, 4, 200), lookahead=4, batch=2)
@@ -209,6 +208,7 @@ def test_streams_are_apart():
     assert (frames[0].to_numpy() == frames[1].to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
     for sampling in (Sampling(0.0), Sampling(1.0, "gumbel")):
         outputs = set()

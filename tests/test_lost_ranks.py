@@ -53,7 +53,6 @@ def gone(pid, seconds=5):
         time.sleep(0.02)
 
 
-@pytest.mark.slow
 def _state(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -61,6 +60,7 @@ def _state(pid):
         return "Z"
 
 
+@pytest.mark.slow
 def test_a_rank_killed_in_mid_pass_is_reported_and_none_is_left(worker):
     channel, first, (follower,) = worker(TARGET)
     assert first == Ready(64, None)
@@ -86,7 +86,7 @@ def test_followers_end_with_a_first_rank_that_is_let_go(worker):
     channel, _, (follower,) = worker(TARGET)
     channel.hang_up()
     gone(follower)
-    gone(channel.process.pid)
+    channel.process.join(5)  # its last thread may outlive the one that ends it
     assert channel.process.exitcode == 0
 
 
