@@ -10,6 +10,7 @@ from real_commands import PROMPTS
 
 from ssdreal.channel.process import Hiring
 from ssdreal.models.catalog import describe
+from ssdreal.models.device import PLAIN
 from ssdreal.models.loading import load
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
@@ -174,6 +175,12 @@ def pair():
 def test_a_sharded_target_has_the_whole_one_s_logits(pair):
     target, _, whole = pair
     torch.testing.assert_close(logits(target), logits(whole), rtol=0, atol=STATED)
+
+
+def test_a_share_never_computes_layers_whole(monkeypatch):
+    monkeypatch.setattr("ssdreal.models.model.kernels", lambda _: PLAIN)  # as on a GPU
+    assert load("tiny_target", "float32").kernels is PLAIN
+    assert load("tiny_target", "float32", share=Share(0, 2)).kernels is None
 
 
 def test_a_slot_alone_is_the_same_on_all_ranks(pair):

@@ -161,8 +161,10 @@ PLAIN = Kernels(begun, through, ended)
 """For prompts: each has a length of its own, for which nothing should be compiled."""
 
 
-def kernels(device: torch.device) -> Kernels:
-    """Return the parts of a pass as this device computes them best."""
+def kernels(device: torch.device) -> Kernels | None:
+    """Return the parts of a pass as this device computes them best; None: it is a host."""
+    if device.type == "cpu":
+        return None
     return Kernels(fused(begun, device), fused(through, device), fused(ended, device))
 
 

@@ -1,7 +1,7 @@
 """A decoder of the Llama kind over prepacked weights: one lean forward pass."""
 
 from copy import copy
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -40,6 +40,17 @@ def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
     """
     at = torch.as_tensor(at)
     return torch.arange(extent, device=at.device) <= at[..., None]
+
+
+class Asked(NamedTuple):
+    """What a pass is asked for; see `Model.forward`."""
+
+    tokens: Tensor
+    positions: Tensor
+    at: Tensor
+    mask: Tensor | Ways
+    extent: int
+    logits: bool
 
 
 class Model:
@@ -100,7 +111,7 @@ class Model:
         lacking = any(isinstance(part, Weight) and part.narrow is None for part in parts)
         self.few = 0 if lacking else FEW
         self.decode = compiled()
-        self.kernels = None if self.device.type == "cpu" else kernels(self.device)
+        self.kernels = kernels(self.device)
 
     @property
     def device(self) -> torch.device:
@@ -162,22 +173,14 @@ class Model:
 
         """
         compute = self._packed if self.kernels is None else self._by_kernels
-        return compute(cache, tokens, positions, at, mask, extent, logits)
+        return compute(cache, Asked(tokens, positions, at, mask, extent, logits))
 
-    def _packed(
-        self,
-        cache: Cache,
-        tokens: Tensor,
-        positions: Tensor,
-        at: Tensor,
-        mask: Tensor | Ways,
-        extent: int,
-        logits: bool,
-    ) -> Tensor | None:
-        """Do what `forward` does on a host, whose kernels have weights packed for them."""
+    def _packed(self, cache: Cache, asked: Asked) -> Tensor | None:
+        """Do what `forward` does operation by operation, with weights packed where a host is."""
+        tokens, positions, at, mask, extent, logits = asked
         width = tokens.shape[1]
         rows = mask.found if isinstance(mask, Ways) else _padded(mask, (*tokens.shape, extent))
-        block = [tokens, positions, at, rows]
+        block = [part.to(self.device) for part in (tokens, positions, at, rows)]
         tokens, positions, at, rows = block if tokens.numel() <= self.few else _widened(block)
         laid = None
         if isinstance(mask, Ways):
@@ -199,21 +202,13 @@ class Model:
         """
         return linear(normed(hidden, self.norm, self.epsilon), self.head, None)
 
-    def _by_kernels(
-        self,
-        cache: Cache,
-        tokens: Tensor,
-        positions: Tensor,
-        at: Tensor,
-        mask: Tensor | Ways,
-        extent: int,
-        logits: bool,
-    ) -> Tensor | None:
+    def _by_kernels(self, cache: Cache, asked: Asked) -> Tensor | None:
         """Do what `forward` does where operations are few because they are compiled together.
 
         A tree's tokens share the cache's own layout here: sums are grouped otherwise than a
         chain's, so near ties may be decided otherwise.
         """
+        tokens, positions, at, mask, extent, logits = asked
         parts = self.kernels if self.kernels is not None and logits else PLAIN
         rows = seen(mask, at, extent) if isinstance(mask, Ways) else mask
         assert rows.shape == (*tokens.shape, extent), "the mask must say what each token sees"

@@ -51,7 +51,8 @@ class ShardedModel(Model):
 
     def __init__(self, config: Any, weights: Weights, rotation: Tensor, share: Share) -> None:
         super().__init__(share.config(config), weights, rotation)
-        self.decode = decode
+        # Layers that are compiled whole would not wait for the other ranks' parts.
+        self.decode, self.kernels = decode, None
         self.tell: Callable[..., None] = lambda *_: None
         self.skipped: Sublayers | None = None
         self.recording = Recording()
