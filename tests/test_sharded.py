@@ -20,8 +20,10 @@ from ssdreal.serving.sampling import Decoding
 from ssdreal.setup import Setup
 from ssdreal.sharding import model as sharded
 from ssdreal.sharding.model import ShardedModel
-from ssdreal.sharding.processes import Followers
+from ssdreal.sharding.processes import Followers, _capture
 from ssdreal.sharding.shares import Share
+from ssdreal.static.capture import directly
+from ssdreal.static.server import CAPTURES
 from ssdreal.workload import Workload, read_prompts
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
@@ -181,6 +183,18 @@ def test_a_share_never_computes_layers_whole(monkeypatch):
     monkeypatch.setattr("ssdreal.models.model.kernels", lambda _: PLAIN)  # as on a GPU
     assert load("tiny_target", "float32").kernels is PLAIN
     assert load("tiny_target", "float32", share=Share(0, 2)).kernels is None
+
+
+@pytest.mark.parametrize(
+    ("device", "passes"), [("cuda", "eager"), ("cuda", "graph"), ("cpu", "graph")]
+)
+def test_all_ranks_capture_as_the_first_one_does(device, passes, monkeypatch):
+    entered = []
+    monkeypatch.setattr("ssdreal.static.cuda.enter", lambda *where: entered.append(where))
+    monkeypatch.setitem(CAPTURES, "graph", lambda: "a graph")
+    found = _capture(torch.device(device), passes)
+    assert found == ("a graph" if (device, passes) == ("cuda", "graph") else directly)
+    assert len(entered) == (device == "cuda")
 
 
 def test_a_slot_alone_is_the_same_on_all_ranks(pair):

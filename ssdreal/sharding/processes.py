@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ssdreal.channel.lifetime import GRACE, end_with_the_parent, fate, give_way, last_words
 
 if TYPE_CHECKING:
-    from ssdreal.channel.process import Hiring
+    from ssdreal.channel.process import Hiring, Passes
     from ssdreal.sharding.shares import Share
 
 MOMENT = 0.1
@@ -212,19 +212,19 @@ def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     torch.set_num_threads(max(1, len(place.cores)))
     join(share, place.device, meeting_point(share.ranks, port))
     model: Any = load(hiring.model, hiring.dtype, place.device, share=share)
-    return Follower(model, _capture(model.device))
+    return Follower(model, _capture(model.device, hiring.passes))
 
 
-def _capture(device: Any) -> Any:
-    """Return how passes are captured on a device: on a host they are not."""
+def _capture(device: Any, passes: "Passes") -> Any:
+    """Return how passes are captured: as the first rank does, or the two would not run as often."""
+    from ssdreal.static.server import CAPTURES
+
     if device.type != "cuda":
-        return lambda work: work
-    from torch.cuda import current_stream, graph_pool_handle
-
-    from ssdreal.static.cuda import cuda_capture, enter
+        return CAPTURES["eager"]()
+    from ssdreal.static.cuda import enter
 
     enter(device, "target", None)
-    return cuda_capture(current_stream(device), graph_pool_handle())
+    return CAPTURES[passes]()
 
 
 def _leave() -> None:
