@@ -42,7 +42,7 @@ gpu-kit: .venv/real
 	$(BIN)/python -m pip freeze | grep -E "^($(KIT))==" > .whl/wanted
 	$(BIN)/python -m pip download $(FETCH) $(GPU_MACHINE) -d .whl -r .whl/wanted
 	$(BIN)/python -m pip wheel $(FETCH) -w .whl antlr4-python3-runtime==4.9.3
-	file=$$($(BIN)/python -c "from ssdreal.models.converted import gguf; print(gguf())") && \
+	file=$$($(BIN)/python -c "from ssdreal.models.gguf_weights import gguf; print(gguf())") && \
 	split -b 15000000 -d "$$file" .gguf/part. && \
 	(cd "$$(dirname "$$file")" && sha256sum "$$(basename "$$file")") > .gguf/sum
 	@rm .whl/wanted

@@ -4,19 +4,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ssdsim.analytic import expect
-    from ssdsim.simulation import Setup, Simulation, simulate
-    from ssdsim.trace import Run, load_run
+    from ssdsim.engine.exact_expectation import expect
+    from ssdsim.engine.simulation import Setup, Simulation, simulate
+    from ssdsim.run.trace import Run, load_run
 
 __all__ = ["Run", "Setup", "Simulation", "expect", "load_run", "simulate"]
 
 _HOMES = {
-    "Run": "ssdsim.trace",
-    "load_run": "ssdsim.trace",
-    "Setup": "ssdsim.simulation",
-    "Simulation": "ssdsim.simulation",
-    "simulate": "ssdsim.simulation",
-    "expect": "ssdsim.analytic",
+    "Run": "ssdsim.run.trace",
+    "load_run": "ssdsim.run.trace",
+    "Setup": "ssdsim.engine.simulation",
+    "Simulation": "ssdsim.engine.simulation",
+    "simulate": "ssdsim.engine.simulation",
+    "expect": "ssdsim.engine.exact_expectation",
 }
 
 

@@ -1,6 +1,6 @@
 """`python -m ssdsim`."""
 
-from ssdsim.entry import enter
+from ssdsim.command.entry import enter
 
 if __name__ == "__main__":
     enter("ssdsim")

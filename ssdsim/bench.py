@@ -11,13 +11,13 @@ from dataclasses import replace
 import simpy
 
 from ssdsim.acceptance.iid import Iid
-from ssdsim.analytic import expect
+from ssdsim.engine.exact_expectation import expect
+from ssdsim.engine.simulation import Setup, Simulation
+from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
-from ssdsim.machine import Machine
+from ssdsim.latency.machine import Machine
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
-from ssdsim.simulation import Setup, Simulation
-from ssdsim.workload import Workload
 
 REPEATS = 7
 TIMEOUTS = 200_000

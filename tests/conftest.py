@@ -40,7 +40,7 @@ def damaged_trace(exact_trace, tmp_path):
 @pytest.fixture(scope="module")
 def registered():
     """Let Hydra know the options of a simulated run."""
-    from ssdsim.config import register
+    from ssdsim.command.config import register
 
     register()
 
@@ -61,7 +61,7 @@ def nothing_left():
 @pytest.fixture
 def alone(monkeypatch):
     """Do without baselines."""
-    monkeypatch.setattr("ssdreal.baselines.compare", lambda *_: {})
+    monkeypatch.setattr("ssdreal.executor.baselines.compare", lambda *_: {})
 
 
 @pytest.fixture(params=["apart", "together"])
@@ -79,7 +79,7 @@ def together(monkeypatch):
 
 def put_together(monkeypatch):
     """Let the host's topology be as one GPU's: a process with a thread for each model."""
-    from ssdreal.topology import Cpu
+    from ssdreal.places.topology import Cpu
 
     apart = Cpu.places
     monkeypatch.setattr(

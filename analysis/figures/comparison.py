@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ssdsim.calibration.causes import CAUSES
+from ssdsim.calibration.error_causes import CAUSES
 
 BAND = 0.05
 KINDS = {"ar": "AR", "sd": "SD", "ssd": "SSD"}

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 
 from ssdsim import load_run, simulate
 from ssdsim.calibration.prediction import Profile
-from ssdsim.calibration.remeasured import setup_of, with_own_durations, with_own_outcomes
-from ssdsim.trace import Run
+from ssdsim.calibration.resimulation import setup_of, with_own_durations, with_own_outcomes
+from ssdsim.run.trace import Run
 
 COLOURS = {"verify": "#4c72b0", "speculate": "#dd8452", "prespeculate": "#55a868"}
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import init_reductions
 
-from ssdreal.channel.pages import Pages, Place
+from ssdreal.channel.probability_pages import Pages, Place
 
 _here: "WeakValueDictionary[int, Tensor]" = WeakValueDictionary()
 _numbers = count()

@@ -16,10 +16,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from ssdreal.channel.pages import Pages
-from ssdreal.channel.parts import Block, Candidates, Chain, Given, Line, Stamp
+from ssdreal.channel.message_parts import Block, Candidates, Chain, Given, Line, Stamp
+from ssdreal.channel.probability_pages import Pages
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.places import Partition
+from ssdreal.places.places import Partition
 from ssdreal.serving.sampling import Decoding
 from ssdsim.lengths.base import Stopping
 
@@ -48,7 +48,8 @@ class Begin(Message, frozen=True):
     skipped
         What the target leaves out where it drafts for itself; None where it does not.
     tree
-        The token tree that is drafted, as `ssdsim.results.describe` writes it down; None: chains.
+        The token tree that is drafted, as `ssdsim.run.results.describe` writes it down; None: a
+        chain.
     partition
         The part of a GPU to keep to; None: all of the device.
 

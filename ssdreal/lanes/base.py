@@ -8,13 +8,13 @@ import numpy as np
 from simpy import Event
 
 from ssdreal.channel.messages import Clock, Done, Prefill
-from ssdreal.channel.remote import Remote
-from ssdreal.clock import WallClock
-from ssdreal.lanes.drafted import (
+from ssdreal.lanes.speculations import (
     lines_of,
 )
-from ssdsim.protocol import Row
-from ssdsim.trace import Recorder, Span
+from ssdreal.lanes.wall_clock import WallClock
+from ssdreal.workers.remote import Remote
+from ssdsim.decoding.protocol import Row
+from ssdsim.run.trace import Recorder, Span
 
 
 @dataclass(eq=False)

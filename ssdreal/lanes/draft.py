@@ -8,12 +8,19 @@ from simpy import Event
 
 from ssdreal.channel.messages import Done, Fork, Speculate
 from ssdreal.lanes.base import Worker
-from ssdreal.lanes.drafted import Drafted, ahead_of, drafted_from, lines_ahead, lines_of, take_up
 from ssdreal.lanes.speculation_cache import RealTree
+from ssdreal.lanes.speculations import (
+    Drafted,
+    ahead_of,
+    drafted_from,
+    lines_ahead,
+    lines_of,
+    take_up,
+)
+from ssdsim.decoding.protocol import Row
 from ssdsim.lengths.base import Control, Stopping
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
-from ssdsim.protocol import Row
-from ssdsim.trace import Span
+from ssdsim.run.trace import Span
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 

@@ -14,13 +14,13 @@ from typing import Any
 from simpy import Event
 
 from ssdreal.lanes.draft import RealDraft
-from ssdreal.lanes.drafted import Drafted, Text, ahead_of
 from ssdreal.lanes.speculation_cache import RealTree
+from ssdreal.lanes.speculations import Drafted, Text, ahead_of
 from ssdreal.lanes.target import RealTarget
 from ssdsim.acceptance.base import Source
+from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
-from ssdsim.protocol import Row
-from ssdsim.trace import Span
+from ssdsim.run.trace import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

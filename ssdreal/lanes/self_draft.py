@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from simpy import Event
 
 from ssdreal.lanes.draft import RealDraft
-from ssdsim.protocol import Row
+from ssdsim.decoding.protocol import Row
 
 
 @dataclass(eq=False)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from simpy import Event
 
+from ssdreal.channel.message_parts import Chain
 from ssdreal.channel.messages import Done, Grow
-from ssdreal.channel.pages import TREES
-from ssdreal.channel.parts import Chain
-from ssdreal.lanes.drafted import Drafted, drafted_from, lines_of
+from ssdreal.channel.probability_pages import TREES
+from ssdreal.lanes.speculations import Drafted, drafted_from, lines_of
+from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.protocol import Row
 
 if TYPE_CHECKING:
     from ssdreal.lanes.draft import RealDraft

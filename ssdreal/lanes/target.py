@@ -6,13 +6,13 @@ from typing import Any
 
 from simpy import Event
 
+from ssdreal.channel.message_parts import Block
 from ssdreal.channel.messages import Verify
-from ssdreal.channel.parts import Block
 from ssdreal.lanes.base import Worker
-from ssdreal.lanes.drafted import Drafted, Text, lines_of, rank_in
+from ssdreal.lanes.speculations import Drafted, Text, lines_of, rank_in
+from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.protocol import Row
-from ssdsim.trace import Span
+from ssdsim.run.trace import Span
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from ssdreal.models.catalog import describe
 from ssdreal.models.configs import TINY, read_config
-from ssdreal.models.converted import weights_folder
 from ssdreal.models.draft_format import is_draft, read_draft
 from ssdreal.models.folders import find_folder, first_line, read_json
+from ssdreal.models.gguf_weights import weights_folder
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:

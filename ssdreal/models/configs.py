@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ssdreal.models.converted import gguf
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
-from ssdreal.models.shapes import shape_file
+from ssdreal.models.gguf_weights import gguf
+from ssdreal.models.random_weights import shape_file
 from ssdsim.errors import require
 
 TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")

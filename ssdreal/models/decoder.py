@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.linear import Weight, linear
-from ssdreal.models.ways import Layout, along, keys_along, rejoined, values_along
+from ssdreal.models.tree_paths import Layout, along, keys_along, rejoined, values_along
 
 
 class Layer(NamedTuple):

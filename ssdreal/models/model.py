@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.cache import Cache
+from ssdreal.models.captured_work import Capture
 from ssdreal.models.decoder import Pass, compiled, doubled, normed
-from ssdreal.models.device import HIDDEN, PLAIN, Around, kernels
+from ssdreal.models.device_layers import HIDDEN, PLAIN, Around, kernels
 from ssdreal.models.layers import Weights, read_layer, there
 from ssdreal.models.linear import FEW, Weight, linear, packed
-from ssdreal.models.replay import Capture
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.models.ways import Layout, Ways, layout, seen
+from ssdreal.models.tree_paths import Layout, Ways, layout, seen
 
 # oneDNN sums single rows, and odd ends of sums, in another order than the rest. It is faster at
 # four rows than at fewer, too.

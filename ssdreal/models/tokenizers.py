@@ -4,8 +4,8 @@ from functools import cache
 from typing import Any
 
 from ssdreal.models.configs import NAMES, TINY, read_config
-from ssdreal.models.converted import weights_folder
 from ssdreal.models.folders import CONFIGS, find_folder, first_line, read_json
+from ssdreal.models.gguf_weights import weights_folder
 from ssdsim.errors import ConfigError
 
 
@@ -24,7 +24,7 @@ def tokenizer(name: str) -> Any:
 
         return TinyTokenizer()
     if name == "smollm2_135m":
-        from ssdreal.models.coder import Coder
+        from ssdreal.models.tokenizer_files import Coder
 
         return Coder(weights_folder(name))
     from transformers import AutoTokenizer

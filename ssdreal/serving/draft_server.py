@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssdreal.channel.message_parts import Candidates, Chain, Line
 from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow, Paces, Speculate
-from ssdreal.channel.pages import CHAINS, Place
-from ssdreal.channel.parts import Candidates, Chain, Line
+from ssdreal.channel.probability_pages import CHAINS, Place
+from ssdreal.serving.branches import Tree
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.sampling import Logits, Where
-from ssdreal.serving.sapling import Grove, Sapling, grow
 from ssdreal.serving.server import Server, median_seconds
-from ssdreal.serving.tree import Tree
+from ssdreal.serving.token_tree import Grove, Sapling, grow
 from ssdsim.outcomes import chain as chain_of
 from ssdsim.outcomes import children, depths
 from ssdsim.trees.base import TokenTree

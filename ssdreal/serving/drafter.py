@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdreal.serving.sampling import Ints, Logits, Sampler, Where
-from ssdsim.ranking import best, top
-from ssdsim.verification import Array
+from ssdsim.sampling.ranking import best, top
+from ssdsim.sampling.verification import Array
 
 BLOCK = 64
 
@@ -121,7 +121,7 @@ class Drafter(Sampler):
         return _softmax(logits / np.float32(self.decoding.temperature))
 
     def _held_back(self, q: Logits) -> Logits:
-        """Return numbers ∝ q' of Saguaro sampling (`ssdsim.verification.saguaro`)."""
+        """Return numbers ∝ q' of Saguaro sampling (`ssdsim.sampling.verification.saguaro`)."""
         decoding = self.decoding
         if decoding.saguaro_constant == 1:
             return q
@@ -140,7 +140,7 @@ class Drafter(Sampler):
 
 
 def samples(weights: Logits, uniforms: Array) -> NDArray[np.intp]:
-    """Return a column of each row, with chances ∝ its weights; see `ssdsim.verification.sample`.
+    """Return a column of each row, with chances ∝ its weights (`verification.sample` of ssdsim).
 
     Sums are float64. First a row's block is picked, then the column in it: that needs no running
     sum over the whole row.

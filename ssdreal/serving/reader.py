@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssdreal.models.model import Model, chain_mask
-from ssdreal.models.ways import Ways, ways_of
+from ssdreal.models.tree_paths import Ways, ways_of
 from ssdreal.serving.sampling import Logits
 from ssdsim.outcomes import depths
 

@@ -1,7 +1,7 @@
 """How tokens are sampled from real logits: what draft and target share.
 
-The rules are ssdsim's (`ssdsim.verification`); here they meet vocabularies of fifty thousand ids.
-A draft may know a part of the vocabulary only: row r of its logits stands for token `ids[r]`, ids
+The rules are ssdsim's (`ssdsim.sampling.verification`); here they meet vocabularies of fifty
+thousand ids. A draft may know a part of the vocabulary only: row r of its logits stands for token `ids[r]`, ids
 ascending.
 """
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ssdsim.acceptance.base import Sampling
 from ssdsim.errors import require
-from ssdsim.noise import Noise
-from ssdsim.verification import Array, perturb, process
+from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.verification import Array, perturb, process
 
 Logits = NDArray[np.float32]
 Ints = NDArray[np.int64]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from ssdreal.channel.message_parts import Given, Role
 from ssdreal.channel.messages import Begin, Clock, Command, Done, Paces, Ready, Stop, Times
-from ssdreal.channel.pages import OpenPages, Pages
-from ssdreal.channel.parts import Given, Role
+from ssdreal.channel.probability_pages import OpenPages, Pages
 from ssdreal.models.model import Model
 from ssdreal.serving.reader import Reader
-from ssdsim.building import build
+from ssdsim.options.building import build
 from ssdsim.trees.base import TokenTree
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Server:
         """Run on a stream of the lane's own from here on, if the model is on a GPU."""
         if self.model.device.type != "cuda":
             return None
-        from ssdreal.static.cuda import enter
+        from ssdreal.places.cuda import enter
 
         return enter(self.model.device, self.role, command.partition)
 

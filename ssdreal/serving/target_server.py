@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ssdreal.channel.message_parts import Block
 from ssdreal.channel.messages import Begin, Paces, Score, Scores, Verified, Verify
-from ssdreal.channel.parts import Block
 from ssdreal.serving.sampling import Ints
 from ssdreal.serving.server import Server, median_seconds
 from ssdreal.serving.verifier import Drafts, Verifier

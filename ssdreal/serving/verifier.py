@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ssdreal.channel.parts import Block
+from ssdreal.channel.message_parts import Block
 from ssdreal.serving.sampling import Ints, Logits, Sampler
 from ssdsim.outcomes import children
-from ssdsim.ranking import best
-from ssdsim.verification import Array, certain, sample, verify_maximal, verify_siblings
+from ssdsim.sampling.ranking import best
+from ssdsim.sampling.verification import Array, certain, sample, verify_maximal, verify_siblings
 
 
 class Verifier(Sampler):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssdreal.models.cache import Cache
+from ssdreal.models.captured_work import Capture, Work
 from ssdreal.models.model import Model
-from ssdreal.models.replay import Capture, Work
+from ssdreal.sharding.captured_passes import Shape, unpacked
 from ssdreal.sharding.model import ShardedModel
-from ssdreal.sharding.recording import Shape, unpacked
 
 
 class Follower:

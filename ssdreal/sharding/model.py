@@ -16,15 +16,15 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ssdreal.models.cache import Cache
+from ssdreal.models.captured_work import Capture, Work
 from ssdreal.models.decoder import Layer, Pass, attention, mlp, normed
 from ssdreal.models.layers import Weights
 from ssdreal.models.model import Model
-from ssdreal.models.replay import Capture, Work
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.models.ways import Ways
+from ssdreal.models.tree_paths import Ways
+from ssdreal.sharding.captured_passes import Recording, Shape, packed
 from ssdreal.sharding.ranks import gathered
-from ssdreal.sharding.recording import Recording, Shape, packed
-from ssdreal.sharding.shares import Share
+from ssdreal.sharding.weight_shares import Share
 
 
 class ShardedModel(Model):

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-from ssdreal.sharding.shares import Share
+from ssdreal.sharding.weight_shares import Share
 
 PATIENCE = timedelta(seconds=120)
 """How long a rank waits for the others before it fails."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssdreal.models.replay import Capture, Work
+from ssdreal.models.captured_work import Capture, Work
 
 
 def directly(work: Work) -> Work:

@@ -14,20 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ssdreal.channel.message_parts import Candidates
 from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow, Paces, Speculate
-from ssdreal.channel.pages import CHAINS
-from ssdreal.channel.parts import Candidates
-from ssdreal.models.replay import Work
+from ssdreal.channel.probability_pages import CHAINS
+from ssdreal.models.captured_work import Work
+from ssdreal.serving.branches import Tree
 from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing
 from ssdreal.serving.server import median_seconds
-from ssdreal.serving.tree import Tree
-from ssdreal.static import growth
+from ssdreal.static import chain_steps
+from ssdreal.static.branches import StaticTree
 from ssdreal.static.capture import Output
+from ssdreal.static.chain_steps import STEPS
 from ssdreal.static.drafter import DeviceDrafter
-from ssdreal.static.growth import STEPS
 from ssdreal.static.passes import Block
 from ssdreal.static.server import StaticServer, tensor_of
-from ssdreal.static.tree import StaticTree
 
 
 class StaticDraftServer(StaticServer, DraftServer):
@@ -46,14 +46,14 @@ class StaticDraftServer(StaticServer, DraftServer):
         self.choosing = DeviceDrafter(decoding, command.seed, ids, self.rows, device)
         # After a verify two tokens are new where all were accepted, else one.
         widths = sorted({min(2, most), most})
-        self.chains = growth.Chains(self.reader, self.choosing, widths, pages)
+        self.chains = chain_steps.Chains(self.reader, self.choosing, widths, pages)
         columns = self.reader.logits.tensor.shape[-1]
         count = min(command.candidates + 1, columns)
         self.ranking = Output(self.lane, (2, command.slots, most, count))
         self.glue = Block(self.reader, most, self._rank)
         fewer = {few for few in WARM_UP_BRANCHES if few < command.branches}
         self.growths = [
-            growth.Branches(self.reader, self.choosing, width, pages)
+            chain_steps.Branches(self.reader, self.choosing, width, pages)
             for width in sorted(fewer | {command.branches})
         ]
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from ssdreal.serving.sampling import Decoding
-from ssdreal.static.rules import best, held_back, probabilities, samples, softmax, top
 from ssdreal.static.sampler import DeviceSampler
-from ssdsim.noise import ROLES
+from ssdreal.static.sampling_rules import best, held_back, probabilities, samples, softmax, top
+from ssdsim.sampling.noise import ROLES
 
 
 class DeviceDrafter(DeviceSampler):

@@ -1,4 +1,4 @@
-"""`ssdsim.noise` in tensors: the same numbers at the same addresses, on any device.
+"""`ssdsim.sampling.noise` in tensors: the same numbers at the same addresses, on any device.
 
 Philox multiplies unsigned 64-bit words. Devices have signed ones, which wrap alike; the upper half
 of a product is put together from 32-bit halves.
@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssdreal.models.fused import fused
+from ssdreal.models.compiled_functions import fused
 from ssdreal.serving.sampling import Decoding
-from ssdsim.noise import ROLES
+from ssdsim.sampling.noise import ROLES
 
 WORDS = 4  # that a counter value gives
 ROUNDS = 10
@@ -26,14 +26,14 @@ Words = tuple[Tensor, Tensor, Tensor, Tensor]
 def uniforms(
     seed: int, sequences: Tensor, positions: Tensor, role: Tensor | int, sibling: Tensor | int = 0
 ) -> Tensor:
-    """Return the number in (0, 1) of each address; see `ssdsim.noise.Noise.uniform`.
+    """Return the number in (0, 1) of each address; see `ssdsim.sampling.noise.Noise.uniform`.
 
     Parameters
     ----------
     seed
         Of the run.
     sequences, positions, role, sibling
-        int64, broadcast together; roles by their numbers in `ssdsim.noise.ROLES`.
+        int64, broadcast together; roles by their numbers in `ssdsim.sampling.noise.ROLES`.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssdreal.models.model import Model, chain_mask
-from ssdreal.models.ways import Ways
+from ssdreal.models.tree_paths import Ways
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits
 from ssdreal.static.capture import Inputs, Lane, Output

@@ -5,11 +5,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ssdreal.models.fused import fused
+from ssdreal.models.compiled_functions import fused
 from ssdreal.serving.sampling import Decoding
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.noise import fused_uniforms
-from ssdreal.static.rules import probabilities
+from ssdreal.static.sampling_rules import probabilities
 
 
 class DeviceSampler:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ssdreal.channel.messages import Begin, Clock, Paces, Prefill, Times
+from ssdreal.models.captured_work import Capture
 from ssdreal.models.model import Model
-from ssdreal.models.replay import Capture
 from ssdreal.serving.server import Server
 from ssdreal.static.capture import Lane, directly
+from ssdreal.static.device_clock import Stopwatch
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.passes import StaticReader
-from ssdreal.static.stopwatch import Stopwatch
 
 
 class StaticServer(Server):
@@ -94,7 +94,7 @@ class StaticServer(Server):
 
 def graphs() -> Capture:
     """Return what captures CUDA graphs on this thread's stream."""
-    from ssdreal.static.cuda import cuda_capture
+    from ssdreal.places.cuda import cuda_capture
 
     return cuda_capture(torch.cuda.current_stream(), torch.cuda.graph_pool_handle())
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from ssdreal.channel.message_parts import Block as Chain
 from ssdreal.channel.messages import Begin, Paces, Verified, Verify
-from ssdreal.channel.parts import Block as Chain
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.serving.server import median_seconds
 from ssdreal.serving.target_server import TargetServer

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssdreal.static.rules import best, probabilities, samples
 from ssdreal.static.sampler import DeviceSampler
-from ssdsim.noise import ROLES
+from ssdreal.static.sampling_rules import best, probabilities, samples
+from ssdsim.sampling.noise import ROLES
 
 
 class Drafted(NamedTuple):
@@ -45,7 +45,7 @@ class DeviceVerifier(DeviceSampler):
     def verify(
         self, logits: Tensor, sequences: Tensor, positions: Tensor, drafted: Drafted
     ) -> tuple[Tensor, Tensor]:
-        """Verify a chain a slot by the rule of `ssdsim.verification.verify_maximal`.
+        """Verify a chain a slot by the rule of `ssdsim.sampling.verification.verify_maximal`.
 
         Parameters
         ----------

@@ -6,8 +6,8 @@ from typing import ClassVar
 from numpy.random import Generator
 
 from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.by_position import Difficulty, PositionalSource
 from ssdsim.acceptance.iid import Iid
-from ssdsim.acceptance.positional import Difficulty, PositionalSource
 from ssdsim.errors import require
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from numpy.random import Generator
 
 from ssdsim.acceptance.base import Sampling
-from ssdsim.acceptance.positional import Curve, Difficulty, PositionalSource, power_curve
+from ssdsim.acceptance.by_position import Curve, Difficulty, PositionalSource, power_curve
 from ssdsim.errors import require
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from ssdsim.acceptance.base import Sampling
-from ssdsim.acceptance.pair import Pair, PairText
-from ssdsim.acceptance.position import holds_back, position_row
+from ssdsim.acceptance.logit_tables import Pair, PairText
 from ssdsim.acceptance.trace_file import write_trace
+from ssdsim.acceptance.trace_row import holds_back, position_row
 from ssdsim.errors import require
-from ssdsim.noise import Noise
-from ssdsim.verification import Array
+from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.verification import Array
 
 _MOST_LOGITS = 10**7
 

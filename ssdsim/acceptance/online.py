@@ -6,8 +6,8 @@ from functools import lru_cache
 from numpy.random import Generator, Philox
 
 from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.by_position import Difficulty, PositionalSource, PositionalText
 from ssdsim.acceptance.iid import Iid
-from ssdsim.acceptance.positional import Difficulty, PositionalSource, PositionalText
 from ssdsim.errors import require
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from numpy.random import Generator
 
 from ssdsim.backups.base import Speculating
-from ssdsim.backups.between import Choice, Choosing
-from ssdsim.protocol import Row
+from ssdsim.backups.choice import Choice, Choosing
+from ssdsim.decoding.protocol import Row
 from ssdsim.theory import critical_batch
 
 if TYPE_CHECKING:
-    from ssdsim.session import Session
+    from ssdsim.decoding.session import Session
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from numpy.random import Generator
 from simpy import Event
 
-from ssdsim.protocol import Row
+from ssdsim.decoding.protocol import Row
 
 if TYPE_CHECKING:
-    from ssdsim.session import Session
+    from ssdsim.decoding.session import Session
 
 
 @dataclass(frozen=True)

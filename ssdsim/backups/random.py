@@ -8,11 +8,11 @@ from numpy.random import Generator
 from simpy import Event
 
 from ssdsim.backups.base import Speculating
+from ssdsim.decoding.protocol import Row
 from ssdsim.errors import require
-from ssdsim.protocol import Row
 
 if TYPE_CHECKING:
-    from ssdsim.session import Session
+    from ssdsim.decoding.session import Session
 
 
 @dataclass(frozen=True)

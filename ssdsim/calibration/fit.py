@@ -19,7 +19,7 @@ from ssdsim.calibration.observations import (
 )
 from ssdsim.calibration.timings import Timing, cells
 from ssdsim.errors import require
-from ssdsim.verification import Array
+from ssdsim.sampling.verification import Array
 
 LANES = ("target", "draft")
 REWEIGHTED = 5

@@ -30,7 +30,8 @@ class Unknown(NamedTuple):
         a coupling, for what drawing takes; or "link".
     what
         A pass, with `rows` and `size` (its tokens or branches); or a part of the model: "fill",
-        "prefill", "prefill_token", "cached", "dispatch", or a field of `ssdsim.machine.Drawing`.
+        "prefill", "prefill_token", "cached", "dispatch", or a field of
+        `ssdsim.latency.machine.Drawing`.
     devices
         That the target is spread over.
 

@@ -16,13 +16,13 @@ from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.acceptance.trace_file import INFO, read_trace
 from ssdsim.calibration.fit import LANES, Calibration
-from ssdsim.calibration.machine import machine
+from ssdsim.calibration.fitted_machine import machine
 from ssdsim.calibration.profile_file import TIMINGS
 from ssdsim.calibration.timings import from_table
+from ssdsim.engine.simulation import Setup, simulate
 from ssdsim.errors import ConfigError
-from ssdsim.machine import Machine
-from ssdsim.simulation import Setup, simulate
-from ssdsim.trace import Run
+from ssdsim.latency.machine import Machine
+from ssdsim.run.trace import Run
 
 REPLICATES = 40
 COVERED = 0.9

@@ -9,8 +9,8 @@ import numpy as np
 import yaml
 
 from ssdsim.calibration.fit import Calibration, Fit
-from ssdsim.calibration.machine import machine
-from ssdsim.results import describe
+from ssdsim.calibration.fitted_machine import machine
+from ssdsim.run.results import describe
 
 FILE = "profile.yaml"
 TIMINGS = "timings.parquet"

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ssdsim.acceptance.base import sampling_of
-from ssdsim.trace import Run
+from ssdsim.run.trace import Run
 
 FIRST_ROUNDS = 3
 """Rounds of a run that do not count: caches are cold, the clock may be low."""
@@ -103,7 +103,7 @@ def timings(
     visit
         Its number among the runs of a calibration.
     padding
-        As `ssdsim.machine.Machine` has it.
+        As `ssdsim.latency.machine.Machine` has it.
     skip
         First rounds that do not count.
 

@@ -12,10 +12,10 @@ from typing import ClassVar, Literal
 
 from simpy import Environment, Event, Process
 
+from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
-from ssdsim.protocol import Row
-from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from typing import ClassVar, Protocol, runtime_checkable
 
 from ssdsim.acceptance.base import Sampling, Source
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.latency.base import Latency
-from ssdsim.machine import Machine
-from ssdsim.session import Session, Wait
+from ssdsim.latency.machine import Machine
 
 
 @runtime_checkable

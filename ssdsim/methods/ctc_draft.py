@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
 from ssdsim.acceptance.base import Sampling, Source
+from ssdsim.decoding.protocol import Row, SelfDrafting
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
 from ssdsim.latency.constant import Constant
-from ssdsim.machine import Machine
+from ssdsim.latency.machine import Machine
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation, chain
-from ssdsim.protocol import Row, SelfDrafting
-from ssdsim.session import Session, Wait
-from ssdsim.streams import blocks, stream
+from ssdsim.sampling.streams import blocks, stream
 
 Coin = Callable[[float], bool]
 """Falls on its head with this chance."""

@@ -13,11 +13,11 @@ from typing import ClassVar, Literal, cast
 
 from simpy import Event, Process
 
+from ssdsim.decoding.protocol import Row, StoppableDraft, StoppableTarget
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Speculation
-from ssdsim.protocol import Row, StoppableDraft, StoppableTarget
-from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, cast
 
 from ssdsim.acceptance.base import Sampling, Source
-from ssdsim.acceptance.position import is_deterministic
+from ssdsim.acceptance.trace_row import is_deterministic
+from ssdsim.decoding.protocol import Row, SelfDrafting
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation, chain
-from ssdsim.protocol import Row, SelfDrafting
-from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)

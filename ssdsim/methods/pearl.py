@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.methods.base import Method
-from ssdsim.protocol import Row
-from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)

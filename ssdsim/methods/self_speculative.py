@@ -10,8 +10,8 @@ from typing import Literal
 
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
+from ssdsim.latency.machine import Machine
 from ssdsim.latency.skipped import Skipped
-from ssdsim.machine import Machine
 from ssdsim.methods.speculative import Speculative
 
 

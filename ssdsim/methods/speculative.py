@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.methods.base import Method
-from ssdsim.session import Session, Wait
 
 
 @dataclass(frozen=True)

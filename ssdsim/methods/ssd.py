@@ -7,12 +7,12 @@ predicted outcome. If the real outcome is among them, the next speculation is th
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ssdsim.decoding.protocol import Row, Tree
+from ssdsim.decoding.session import Session, Wait
+from ssdsim.decoding.shared_cache import prespeculate
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.protocol import Row, Tree
-from ssdsim.session import Session, Wait
-from ssdsim.split import prespeculate
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from typing import ClassVar, cast
 
 from numpy.random import Generator, Philox
 
-from ssdsim.acceptance.losing import LosingText
+from ssdsim.acceptance.weaker_draft import LosingText
+from ssdsim.decoding.protocol import Row, SearchingDraft
+from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.self_speculative import SelfSpeculative
-from ssdsim.protocol import Row, SearchingDraft
-from ssdsim.session import Session, Wait
-from ssdsim.streams import stream
+from ssdsim.sampling.streams import stream
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""What real decoding reaches on this machine, beside transformers, and what ssdsim says of it.
+
+`python -m ssdreal.bench` runs everything alternating on the same prompts and cores, and prints:
+what a core can stream and what the target's pass streams; tokens/s of AR, SD and SSD, each at its
+best settings, of the target on both cores, and of transformers; the share of a round outside model
+passes; and ssdsim's prediction from service times and acceptance that are measured in the same run.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from ssdreal.bench.contenders import Stand
+from ssdreal.bench.helper_process import Helper
+from ssdreal.bench.measurements import Course
+from ssdreal.bench.memory_bandwidth import BYTES, Ceiling, ceiling
+from ssdreal.bench.predictions import Forecast
+from ssdreal.bench.results import Results, collect
+from ssdreal.bench.tables import tables
+from ssdreal.bench.transformers_peer import weight_bytes
+from ssdreal.command.config import Pair, read_pair
+from ssdreal.command.help import PAIRS
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.sitting import Sitting
+from ssdreal.executor.workload import DEFAULT, Task, Workload, read_prompts
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
+from ssdreal.places.topology import Cpu
+from ssdreal.profile.calibration_runs import DECODINGS, Tour
+from ssdsim.command.console import ending, speak_as
+from ssdsim.errors import require
+from ssdsim.methods.autoregressive import Autoregressive
+
+CALIBRATION_PROMPTS = 3
+DRAFTS = 16
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asks for."""
+
+    pair: str
+    dtype: str
+    prompts: int
+    tokens: int
+    repeats: int
+    few: int
+    few_tokens: int
+    decodings: tuple[str, ...]
+    quick: bool
+    out: Path | None
+
+
+def plan(arguments: list[str] | None = None) -> Plan:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ssdreal.bench", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--pair", choices=PAIRS, default="smollm2")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--prompts", type=int, default=12)
+    parser.add_argument("--tokens", type=int, default=96, help="decoded for each prompt")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--few", type=int, default=4, help="prompts to look for settings on")
+    parser.add_argument("--few-tokens", type=int, default=64, help="of each of them")
+    parser.add_argument("--sampled", action="store_true", help="temperature 1 as well")
+    parser.add_argument("--quick", action="store_true", help="a look, in about a minute")
+    parser.add_argument("--out", type=Path, help="a JSON file for all numbers")
+    given = parser.parse_args(arguments)
+    if given.quick:
+        given.prompts, given.tokens, given.repeats = 2, 24, 1
+        given.few, given.few_tokens = 1, 16
+    return Plan(
+        given.pair,
+        given.dtype,
+        given.prompts,
+        given.tokens,
+        given.repeats,
+        min(given.few, given.prompts),
+        min(given.few_tokens, given.tokens),
+        tuple(DECODINGS) if given.sampled else ("greedy",),
+        given.quick,
+        given.out,
+    )
+
+
+def measure(asked: Plan, console: Console) -> Iterator[Results]:
+    """Measure everything; yield the results of one way of decoding after the other."""
+    pair, cpu = read_pair(asked.pair), Cpu()
+    tasks = _tasks(pair, asked.prompts + CALIBRATION_PROMPTS, asked.tokens)
+    _say(console, "what a core can stream")
+    found = ceiling(cpu.cores, BYTES // 16, 0.1) if asked.quick else ceiling(cpu.cores)
+    with ExitStack() as exits:
+        sitting = exits.enter_context(closing(Sitting(pair, asked.dtype)))
+        helper = exits.enter_context(Helper(cpu.cores[:1]))
+        size = helper.call(weight_bytes, pair.target, asked.dtype)
+        for name in asked.decodings:
+            course = _course(asked, sitting, helper, tasks, name, console)
+            yield _results(course, asked, name, found, size)
+
+
+def _results(course: Course, asked: Plan, name: str, found: Ceiling, size: int) -> Results:
+    course.choose()
+    if name == "greedy":
+        course.choose_peers(read_pair(asked.pair), asked.dtype)
+    course.alternate(asked.repeats)
+    course.probe()
+    course.say("recording, and simulating")
+    with TemporaryDirectory(prefix="ssdreal-bench-") as folder:
+        return collect(course, Forecast(course, SEED, Path(folder)), name, found, size)
+
+
+def _course(
+    asked: Plan, sitting: Sitting, helper: Helper, tasks: list[Task], name: str, console: Console
+) -> Course:
+    stand = Stand(sitting, tasks[: asked.prompts])
+    return Course(
+        stand=stand,
+        tour=_tour(asked, sitting, tasks[asked.prompts :]),
+        few=stand.first(asked.few),
+        base=Setup(
+            Autoregressive(),
+            workload=Workload(output_tokens=asked.tokens),
+            decoding=DECODINGS[name],
+            seed=SEED,
+        ),
+        few_tokens=asked.few_tokens,
+        helper=helper,
+        say=lambda text: _say(console, f"{name}: {text}"),
+        quick=asked.quick,
+    )
+
+
+def _tour(asked: Plan, sitting: Sitting, tasks: list[Task]) -> Tour:
+    """Return calibration runs over these prompts, and over all of them as a single long one."""
+    text = [token for task in tasks for token in task.tokens]
+    room = _room(sitting.pair, asked.few_tokens)
+    return Tour(sitting, Cpu(), tasks, [Task("long", "long", text[:room])], asked.few_tokens)
+
+
+def _room(pair: Pair, tokens: int) -> int:
+    """Return the most tokens of a prompt that leave room for so many, and drafts behind them."""
+    return describe(pair.target).context - tokens - DRAFTS
+
+
+def _tasks(pair: Pair, count: int, tokens: int) -> list[Task]:
+    """Return the first prompts that leave room for so many tokens."""
+    room = _room(pair, tokens)
+    there = len(DEFAULT.read_text(encoding="utf-8").splitlines())
+    prompts = read_prompts(None, there)
+    tasks = [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]
+    fitting = [task for task in tasks if len(task.tokens) <= room]
+    require(count <= len(fitting), "prompts", count, f"{len(fitting)} of the project's own fit")
+    return fitting[:count]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(f"[dim]{text} ...[/dim]", highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and write down."""
+    speak_as("ssdreal.bench")
+    with ending():
+        _run(plan(arguments), Console(width=110))
+
+
+def _run(asked: Plan, console: Console) -> None:
+    if asked.out:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.touch()  # better an error now than after ten minutes
+    found = []
+    for results in measure(asked, Console(stderr=True)):
+        found.append(results.plain())
+        for table in tables(results):
+            console.print(table)
+            console.print()
+        if asked.out:
+            asked.out.write_text(json.dumps(found, indent=1) + "\n")
+            console.print(f"all numbers: {asked.out}")
+
+
+if __name__ == "__main__":
+    main()

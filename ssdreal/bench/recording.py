@@ -1,0 +1,26 @@
+"""Recording in a helper process, which keeps every text that it has read."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from ssdreal.models.catalog import describe
+from ssdreal.profile.acceptance_recording import Spoken
+from ssdreal.profile.sampled_texts import Names, Told, rows_of
+from ssdreal.serving.sampling import Decoding
+from ssdsim.acceptance.trace_file import write_trace
+
+
+def record_texts(
+    directory: str, names: Names, texts: Sequence[Spoken], decoding: Decoding, seed: int
+) -> None:
+    """Write the acceptance trace of texts; see `ssdreal.profile.acceptance_recording.record`."""
+    rows = [row for text in texts for row in _rows(names, text, decoding, seed)]
+    prompts = {text.name: text.prompt for text in texts}
+    vocabulary = describe(names[0]).vocabulary
+    write_trace(directory, rows, grid=(), vocabulary=vocabulary, prompts=prompts)
+
+
+@cache
+def _rows(names: Names, text: Spoken, decoding: Decoding, seed: int) -> list[dict[str, Any]]:
+    return rows_of(names, Told(decoding, seed, (text,)), ())

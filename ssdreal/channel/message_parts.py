@@ -1,0 +1,90 @@
+"""What messages consist of: rows, blocks, chains as both sides write them down."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ssdreal.channel.probability_pages import Place
+
+Role = Literal["target", "draft"]
+
+
+class Part(Struct, frozen=True, array_like=True):
+    """A part of messages."""
+
+
+class Line(Part, frozen=True):
+    """A sequence as the workers see it.
+
+    Attributes
+    ----------
+    seq, round
+        Which one, and its rounds ended so far.
+    slot
+        Its place in the workers' caches.
+    tokens
+        Prompt and committed token ids; the last of them is in no cache yet.
+
+    """
+
+    seq: int
+    round: int
+    slot: int
+    tokens: tuple[int, ...]
+
+
+class Stamp(Part, frozen=True):
+    """Which command of which run, and for each row (sequence, round, committed length)."""
+
+    run: int
+    number: int
+    rows: tuple[tuple[int, int, int], ...] = ()
+
+
+class Block(Part, frozen=True):
+    """Drafted tokens to verify; `place` is None where the drafter was sure of every token.
+
+    `parents` says what each follows, -1 for the text. Empty: it follows the one before.
+    """
+
+    tokens: tuple[int, ...]
+    place: Place | None = None
+    parents: tuple[int, ...] = ()
+
+
+class Chain(Part, frozen=True):
+    """Drafted tokens with the draft's probability of each, and where all probabilities lie.
+
+    `parents` is as in `Block`.
+    """
+
+    tokens: tuple[int, ...]
+    confidences: tuple[float, ...]
+    place: Place | None = None
+    parents: tuple[int, ...] = ()
+
+
+class Candidates(Part, frozen=True):
+    """Ranked candidates after every node, the tokens sent there left out: ids, probabilities."""
+
+    ids: tuple[tuple[int, ...], ...]
+    beliefs: tuple[tuple[float, ...], ...]
+
+
+class Given(Part, frozen=True):
+    """What a GPU gave a model for a run.
+
+    Attributes
+    ----------
+    model
+        The GPU's own name.
+    multiprocessors
+        Those that its kernels run on.
+    whole
+        Why it has all of them where it was to keep to a part; empty: it was not, or does.
+
+    """
+
+    model: str
+    multiprocessors: int
+    whole: str = ""

@@ -1,0 +1,146 @@
+"""`python -m ssdreal`: what the command runs is real."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from omegaconf import DictConfig
+
+from ssdreal.command.config import Request, read_pair, register, request_from
+from ssdreal.executor.execution import Execution
+from ssdreal.executor.preflight import check_pair, check_room, context
+from ssdreal.executor.scripted import prompts
+from ssdreal.executor.sitting import Sitting
+from ssdreal.executor.workload import Task, read_prompts
+from ssdreal.models.tokenizers import encode_prompt, end_ids, tokenizer
+from ssdsim.command import program
+from ssdsim.errors import require
+from ssdsim.run.trace import Run
+from ssdsim.run.trace import Sequence as SequenceRecord
+
+SCRIPTED = "weights are random: times are measured, tokens and what is accepted are scripted"
+
+
+@dataclass
+class Job:
+    """A real run and the runs that it is compared with."""
+
+    request: Request
+    sitting: Sitting
+    tasks: list[Task]
+
+    @property
+    def prompts(self) -> int:
+        """Sequences to decode."""
+        return self.request.setup.workload.prompts
+
+    def start(self, retired: Callable[[SequenceRecord], None]) -> Execution:
+        """Return the run, not begun yet."""
+        setup = self.request.setup
+        places = self.request.topology.places(setup.method.draft_on)
+        return self.sitting.execution(setup, places, self.tasks, retired)
+
+    def compare(self, run: Run) -> dict[str, Run]:
+        """Measure the baselines."""
+        from ssdreal.executor.baselines import compare
+
+        request = self.request
+        return compare(run, request.setup, self.sitting, request.topology, self.tasks)
+
+    def title(self, config: dict[str, Any]) -> str:
+        """Say which models ran where."""
+        pair, chosen = self.request.pair, config["choices"]
+        named = pair == read_pair(chosen["pair"])
+        settings = {"pair": chosen["pair"] if named else f"{pair.target}, {pair.draft}"}
+        if self.request.setup.acceptance:
+            settings["acceptance"] = chosen["acceptance"]
+        settings |= {name: config[name] for name in ("dtype", "batch", "temperature")}
+        return " ".join(f"{name}={value}" for name, value in settings.items())
+
+    def epilogue(self, run: Run) -> str:
+        """Say what is scripted, if the draft was lost or a GPU not split; return texts if asked."""
+        lines = []
+        if run.info["source"] == "scripted":
+            lines.append(SCRIPTED)
+        if lost := run.info["draft_lost"]:
+            lines.append(f"the draft was lost ({lost}): decoded without drafts from there on")
+        lines += sorted({given["whole"] for given in _given(run) if given["whole"]})
+        if self.request.texts:
+            decode = tokenizer(self.request.pair.target).decode
+            for sequence in run.tables["sequences"].to_pylist():
+                text = decode(sequence["output"] or [])
+                lines.append(f"\n--- {sequence['prompt']} ---\n{text}")
+        return "\n".join(lines)
+
+
+def _given(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield what a GPU gave each lane."""
+    for device in run.info["devices"]:
+        yield from device.get("given", {}).values()
+
+
+class Measuring:
+    """The program of `python -m ssdreal`."""
+
+    name: ClassVar[str] = "ssdreal"
+    config: ClassVar[str] = "real"
+
+    def __init__(self) -> None:
+        self.sitting: Sitting | None = None
+
+    def register(self) -> None:
+        """Fill Hydra's groups."""
+        register()
+
+    def prepare(
+        self,
+        config: DictConfig,
+        choices: dict[str, Any],
+        overridden: list[str],
+    ) -> Job:
+        """Turn a config into checked settings, and prompts into tokens."""
+        right = "runs side by side would slow each other down; real ones need hydra/launcher=basic"
+        launcher = choices.get("hydra/launcher", "basic")
+        require(launcher != "joblib", "hydra/launcher", launcher, right)
+        request = request_from(config, overridden)
+        loaded, models = self._holds(request), check_pair(request.pair, request.dtype)
+        check_room(request, models, loaded=loaded)  # before a tokenizer is loaded
+        tasks = _tasks(request, models[0].vocabulary)
+        check_room(request, models, tasks, loaded)
+        return Job(request, self._sitting(request, context(models)), tasks)
+
+    def close(self) -> None:
+        """End the worker processes."""
+        if self.sitting is not None:
+            self.sitting.close()
+
+    def _holds(self, request: Request) -> bool:
+        """Whether the models that are wanted are in memory already."""
+        return self._fits(request) and self.sitting is not None and self.sitting.at_work
+
+    def _fits(self, request: Request) -> bool:
+        sitting, wanted = self.sitting, (request.pair, request.dtype, request.passes)
+        return sitting is not None and (sitting.pair, sitting.dtype, sitting.passes) == wanted
+
+    def _sitting(self, request: Request, context: int) -> Sitting:
+        """Return the sitting; the runs of a sweep share one as long as they want its models."""
+        if self.sitting is None or not self._fits(request):
+            self.close()
+            ends = frozenset() if request.setup.acceptance else end_ids(request.pair.target)
+            models = request.pair, request.dtype, frozenset(ends), context
+            self.sitting = Sitting(*models, passes=request.passes)
+        return self.sitting
+
+
+def _tasks(request: Request, vocabulary: int) -> list[Task]:
+    """Return the prompts as tokens."""
+    if request.setup.acceptance:
+        return prompts(request.setup, vocabulary)
+    found = read_prompts(request.prompts, request.setup.workload.prompts)
+    target = request.pair.target
+    return [Task(p.name, p.kind, encode_prompt(target, p.text)) for p in found]
+
+
+def main() -> None:
+    """Run the command line."""
+    program.main(Measuring())

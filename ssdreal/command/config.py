@@ -1,0 +1,225 @@
+"""From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from ssdreal.command.help import SCRIPTED
+from ssdreal.executor.scripted import check, is_scripted, rules
+from ssdreal.executor.self_drafting import chosen_for
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.workload import Workload
+from ssdreal.models.catalog import shards
+from ssdreal.places.topology import Cpu, Sharding, Topology, topology
+from ssdreal.serving.sampling import Decoding
+from ssdreal.workers.process import Passes
+from ssdsim.acceptance.base import Acceptance
+from ssdsim.acceptance.trace_row import holds_back
+from ssdsim.command.applicable import Rule, method_rules, refuse
+from ssdsim.command.config import (
+    emptied,
+    plain_config,
+    read_profile,
+    register_plugins,
+    sampling_from,
+)
+from ssdsim.errors import ConfigError, require
+from ssdsim.options.building import build, check_keys, completed, make
+from ssdsim.options.plugins import CONF, profile_files
+from ssdsim.policies.oracle import Oracle
+from ssdsim.trees.chain import Chain
+
+GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
+PLAIN = ("lookahead", "batch", "seed")
+SAMPLED = ("temperature", "coupling", "top_k", "top_p")
+OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", "out")
+KEYS = {
+    "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
+    "saguaro": ("constant", "fanout"),
+    "pair": ("target", "draft", "tp"),
+}
+BEST = "this tree has the draft's best candidates, no samples"
+SECONDS = "a real backup takes the time that it takes"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models.
+
+    Attributes
+    ----------
+    target, draft
+        Their names: see `ssdreal.workers.loading.load`.
+    tp
+        Devices that the target is sharded over.
+
+    """
+
+    target: str
+    draft: str
+    tp: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.tp >= 1, "pair.tp", self.tp, "needs a number >= 1")
+
+
+@dataclass(frozen=True)
+class Alone(Pair):
+    """A target that drafts for itself."""
+
+    draft: str = field(default="itself", init=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a command line asks for.
+
+    Attributes
+    ----------
+    setup
+        How to decode what.
+    pair, dtype, topology
+        With which models, in which type, on which devices.
+    passes
+        How GPUs compute passes.
+    prompts
+        File of prompts; None: the project's own.
+    texts
+        Whether the generated texts are wanted.
+
+    """
+
+    setup: Setup
+    pair: Pair
+    topology: Topology
+    dtype: str = "bfloat16"
+    passes: Passes = "graph"
+    prompts: str | None = None
+    texts: bool = False
+
+
+def read_pair(name: str) -> Pair:
+    """Return a pair by its name in `conf/pair`."""
+    return Pair(**_content(CONF / "pair" / f"{name}.yaml"))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return dict(content)
+
+
+def register() -> None:
+    """Fill Hydra's groups."""
+    store = emptied(("workload", "pair", "acceptance"))
+    register_plugins(GROUPS)
+    workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
+    store.store(group="workload", name="real", node=completed(Workload, workload))
+    for path in (CONF / "pair").glob("*.yaml"):
+        overrides = [{"override /acceptance": profile} for profile in _published(path.stem)]
+        node = {"defaults": overrides, "pair": {"tp": Pair.tp, **_content(path)}}
+        store.store(group="pair", name=path.stem, node=node, package="_global_")
+    for name, path in profile_files().items():
+        _register_acceptance(name, path)
+    store.store(name="real", node=OmegaConf.load(CONF / "real.yaml"))
+
+
+def _published(pair: str) -> list[str]:
+    return [SCRIPTED[pair]] if pair in SCRIPTED else []
+
+
+def _register_acceptance(name: str, path: Path) -> None:
+    """Store what a profile says of acceptance as an option; a malformed one is left out."""
+    with suppress(ConfigError):
+        content = read_profile(name, path).get("acceptance")
+        if isinstance(content, dict):
+            node = completed(Acceptance, content)
+            ConfigStore.instance().store(group="acceptance", name=name, node=node)
+
+
+def request_from(config: DictConfig, overridden: list[str]) -> Request:
+    """Turn Hydra's config into a `Request`.
+
+    Parameters
+    ----------
+    config
+        Composed and still with interpolations.
+    overridden
+        Keys that the user set; those that would change nothing are refused.
+
+    Raises
+    ------
+    ConfigError
+        A value is not possible, or a key has no meaning beside the other choices.
+
+    """
+    plain = {"acceptance": None, **plain_config(config)}  # there is none by default
+    for name, keys in KEYS.items():
+        check_keys(plain[name] if name else plain, keys, f"{name}." if name else "")
+    setup = _setup(plain)
+    hints = get_type_hints(Request)
+    values = {
+        name: build(hints[name], plain[name], name)
+        for name in ("pair", "dtype", "passes", "prompts", "texts")
+    }
+    if setup.skipped is not None:
+        values["pair"] = Alone(values["pair"].target, tp=values["pair"].tp)
+    pair = values["pair"]
+    sharding = Sharding(pair.tp, partial(shards, pair.target))
+    where = topology(str(plain["topology"]), plain["split"], sharding)
+    check(setup, is_scripted(pair.target, pair.draft))
+    refuse(_rules(setup, where), overridden)
+    return Request(setup, topology=where, **values)
+
+
+def _setup(plain: dict[str, Any]) -> Setup:
+    hints = get_type_hints(Setup)
+    chosen = [name for name in (*GROUPS, "workload") if name in hints]
+    values = {name: build(hints[name], plain[name], name) for name in chosen}
+    values["method"] = chosen_for(values["method"], str(plain["pair"]["target"]))
+    values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
+    values |= {name: plain[name] for name in PLAIN}
+    setup: Setup = make(Setup, values, "")
+    _check_seconds(setup.backup, "backup")
+    right = "needs a run whose outcomes are known beforehand; a real one's are not"
+    known = setup.acceptance is not None or not isinstance(setup.policy, Oracle)
+    require(known, "policy", "oracle", right)
+    right = "needs chances known beforehand; a real run has only its draft's confidences"
+    head = setup.length.needs == "chances"
+    require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)
+    holds_back(setup.decoding)
+    sampled = setup.tree.sampled and not isinstance(setup.tree, Chain)
+    right = "needs coupling=maximal and a temperature > 0: else all siblings are the same"
+    drawn = setup.decoding.needs_probabilities or not sampled
+    require(drawn, "tree.children", getattr(setup.tree, "children", None), right)
+    return setup
+
+
+def _check_seconds(backup: Any, path: str) -> None:
+    """Refuse seconds of a backup, or of one inside it."""
+    for each in fields(backup):
+        value, option = getattr(backup, each.name), f"{path}.{each.name}"
+        if each.name == "seconds" and value:
+            raise ConfigError(f"{option}={value}: has no effect, {SECONDS}")
+        if is_dataclass(value):
+            _check_seconds(value, option)
+
+
+def _rules(setup: Setup, where: Topology) -> Iterator[Rule]:
+    yield from method_rules(setup)
+    yield "passes", not isinstance(where, Cpu), "both models run on the host, which has no graphs"
+    yield from rules(setup)
+    yield "backup.seconds", False, SECONDS
+    yield "method.kept", False, "a real draft takes the time that it takes"
+    yield "pair.draft", setup.skipped is None, "the target drafts for itself"
+    decoding, drafts = setup.decoding, bool(setup.method.uses)
+    yield "saguaro", drafts, "the method drafts nothing"
+    yield "saguaro", setup.tree.sampled, BEST
+    for option in ("coupling", "saguaro", "top_k", "top_p"):
+        yield option, not decoding.greedy, "decoding is greedy at temperature=0"
+    yield "saguaro.fanout", decoding.saguaro_constant < 1, "saguaro.constant=1 turns it off"

@@ -1,0 +1,263 @@
+"""Make a draft for a target: `python -m ssdreal.distill --help`."""
+
+import argparse
+import math
+import shlex
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssdsim.command.console import progress
+from ssdsim.errors import ConfigError, require
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ssdreal.distill.draft import Draft
+    from ssdreal.distill.evaluation import Scores
+    from ssdreal.distill.hidden_states import Sample
+    from ssdreal.distill.training_text import Text
+
+CHECKPOINT = 120.0  # seconds between exports of the draft in training
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; `parser` explains the fields."""
+
+    target: str
+    layers: int
+    vocabulary: int
+    start: Path | None
+    text: Path | None
+    sequences: int
+    distinct: int
+    held: int
+    tokens: int
+    minutes: float
+    rate: float
+    batch: int
+    out: Path
+    cache: Path | None
+    device: str
+    seed: int
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    made = argparse.ArgumentParser(
+        prog="python -m ssdreal.distill",
+        description="Train a small draft to imitate a target, measure it on held-out text, and "
+        "write it as a folder: config.json, model.safetensors and a card.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = made.add_argument
+    add("--target", default="smollm2_135m", help="name, folder or Hub id of a Llama-like model")
+    add("--layers", type=int, default=7, help="decoder layers of the draft")
+    add("--vocabulary", type=int, default=8192, help="rows of the head, if not warm-started")
+    add("--start", type=Path, help="folder of a draft to start from; else the target's layers")
+    add("--text", type=Path, help="npz of text the target wrote; else it writes some now")
+    add("--sequences", type=int, default=400, help="how many it writes then")
+    add("--distinct", type=int, default=1_000_000, help="tokens of text to train on, at most")
+    add("--held", type=int, default=40, help="sequences held out to measure on")
+    add("--tokens", type=int, default=3_000_000, help="token passes to train for")
+    add("--minutes", type=float, default=math.inf, help="train no longer than this")
+    add("--rate", type=float, default=1e-3, help="peak learning rate")
+    add("--batch", type=int, default=8, help="sequences a step")
+    add("--out", type=Path, required=True, help="folder to write the draft to")
+    add("--cache", type=Path, help="folder to keep the target's states in for another run")
+    add("--device", default="cpu", help="cpu or cuda")
+    add("--seed", type=int, default=0, help="of the text's split, order and sampling")
+    return made
+
+
+def checked(options: Options) -> Options:
+    """Refuse what cannot work before anything is loaded."""
+    for name in ("layers", "vocabulary", "sequences", "distinct", "held", "tokens", "batch"):
+        require(getattr(options, name) > 0, f"--{name}", getattr(options, name), "at least 1")
+    for name in ("minutes", "rate"):
+        require(getattr(options, name) > 0, f"--{name}", getattr(options, name), "more than 0")
+    right = "names a file; name a folder to write to"
+    require(not options.out.is_file(), "--out", str(options.out), right)
+    apart = options.start is None or options.start.resolve() != options.out.resolve()
+    require(apart, "--out", str(options.out), "is where --start lies; name another folder")
+    return options
+
+
+def load_target(options: Options) -> Any:
+    """Load the target in bfloat16, frozen."""
+    import torch
+
+    from ssdreal.models.checkpoints import huggingface
+
+    right = "cpu, or cuda where torch sees a GPU"
+    there = options.device == "cpu" or (options.device == "cuda" and torch.cuda.is_available())
+    require(there, "--device", options.device, right)
+    target = huggingface(options.target, "bfloat16")
+    return target.to(options.device).eval().requires_grad_(requires_grad=False)
+
+
+def load_text(options: Options, target: Any) -> "Text":
+    """Read the text, or let the target write it."""
+    from ssdreal.distill.generate import generate
+    from ssdreal.distill.training_text import read_text
+    from ssdreal.models.tokenizers import tokenizer
+
+    if options.text is not None:
+        return read_text(options.text)
+    return generate(target, tokenizer(options.target), options.sequences, options.seed)
+
+
+def load_draft(folder: Path) -> "tuple[dict[str, Tensor], Tensor]":
+    """Read a draft's weights in float32, and the token ids of its head's rows, ascending."""
+    from ssdreal.models.draft_format import read_draft
+
+    try:
+        return read_draft(folder)
+    except (KeyError, OSError) as error:
+        right = "name the folder of a draft that this command wrote"
+        raise ConfigError(f"--start={str(folder)!r}: {right} ({error})") from error
+
+
+def load_start(options: Options, target: Any, text: "Text", train: list[int]) -> "Draft":
+    """Build the draft to train, from another draft or from the target."""
+    from ssdreal.distill.draft import build, frequent
+
+    if options.start is not None:
+        weights, ids = load_draft(options.start)
+        return build(target, options.layers, ids, weights)
+    ids = frequent(text, train, options.vocabulary, target.config.vocab_size)
+    return build(target, options.layers, ids, None)
+
+
+@dataclass
+class Watch:
+    """Shows and logs the training, and exports the draft every few minutes."""
+
+    options: Options
+    target: Any
+    draft: "Draft"
+    bar: Any
+    task: Any
+    saved: float = 0.0
+    mean: float | None = None
+
+    def __call__(self, step: int, tokens: int, loss: float) -> None:
+        """Take note of a step: its number, the token passes so far, its loss."""
+        self.mean = loss if self.mean is None else 0.98 * self.mean + 0.02 * loss
+        done = f"{tokens:,} token passes, loss {self.mean:.3f}"
+        self.bar.update(self.task, completed=tokens, description=f"training: {done}")
+        if time.monotonic() - self.saved > CHECKPOINT:
+            self.saved = time.monotonic()
+            export(self.options, self.target, self.draft)
+            with (self.options.out / "training.log").open("a") as log:
+                log.write(f"{time.strftime('%H:%M:%S')} step {step}: {done}\n")
+
+
+def export(options: Options, target: Any, draft: "Draft") -> int:
+    """Write the draft; return the bytes of its weights."""
+    from ssdreal.distill.export import draft_config, write_draft
+
+    config = draft_config(target, options.layers, len(draft.vocab_ids))
+    return write_draft(options.out, config, draft.weights(), draft.vocab_ids)
+
+
+def cached(
+    options: Options, folder: Path, target: Any, text: "Text", train: list[int], held: list[int]
+) -> "tuple[list[Path], list[Sample]]":
+    """Compute the target's states: return the files to train on, and what is held out."""
+    from ssdreal.distill.hidden_states import fill, read, same_origin
+
+    same_origin(folder, options.target, text, options.seed, len(held))
+    with progress() as bar:
+        task = bar.add_task("target's states", total=len(train) + len(held))
+        held_paths = fill(folder, "held", target, text, held, lambda n: bar.advance(task, n))
+        paths = fill(folder, "train", target, text, train, lambda n: bar.advance(task, n))
+    return paths, [sample for path in held_paths for sample in read(path, text)]
+
+
+def trained(options: Options, target: Any, text: "Text", draft: "Draft", paths: list[Path]) -> int:
+    """Train the draft and return the token passes made."""
+    from ssdreal.distill.training import Plan, sample_batches, train
+
+    wanted = ("tokens", "minutes", "rate", "batch", "seed")
+    plan = Plan(**{name: getattr(options, name) for name in wanted})
+    rows = head_of(target)[draft.vocab_ids.long()]
+    with progress() as bar:
+        task = bar.add_task("training", total=options.tokens)
+        watch = Watch(options, target, draft, bar, task, saved=time.monotonic())
+        return train(draft, rows, sample_batches(paths, text, plan), plan, watch)
+
+
+def head_of(target: Any) -> "Tensor":
+    """Return the target's head, [vocabulary, hidden]."""
+    head: Tensor = target.get_output_embeddings().weight.detach()
+    return head
+
+
+def measured(
+    options: Options, target: Any, draft: "Draft", held: "list[Sample]"
+) -> "dict[str, list[Scores]]":
+    """Score the draft as trained, as written, and the one it started from, on the same text."""
+    from ssdreal.distill.draft import build
+    from ssdreal.distill.evaluation import score_all
+
+    found = {"trained": score_all(draft, head_of(target), held)}
+    folders = {"written": options.out} | ({"start": options.start} if options.start else {})
+    for name, folder in folders.items():
+        weights, ids = load_draft(folder)
+        other = build(target, None, ids, weights)
+        found[name] = score_all(other, head_of(target), held)
+    return found
+
+
+def run(options: Options, command: str) -> None:
+    """Do all of it."""
+    import torch
+
+    from ssdreal.distill.card import Story, card
+    from ssdreal.distill.export import write_atomically
+    from ssdreal.distill.training_text import fitting, kinds, split
+    from ssdreal.models.tokenizers import tokenizer
+
+    torch.manual_seed(options.seed)
+    target = load_target(options)
+    text = load_text(options, target)
+    train, held = split(text, options.held, options.seed)
+    train = fitting(text, train, options.distinct)
+    guessed = kinds(text, held, tokenizer(options.target))
+    draft = load_start(options, target, text, train)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.cache or Path(scratch)
+        paths, samples = cached(options, folder, target, text, train, held)
+        seen = trained(options, target, text, draft, paths)
+    story = Story(
+        command=command,
+        target=options.target,
+        layers=options.layers,
+        distinct=sum(len(text[i]) for i in train),
+        seen=seen,
+        bytes=export(options, target, draft),
+        scores=measured(options, target, draft, samples),
+        kinds=guessed,
+    )
+    write_atomically(options.out / "README.md", card(story))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = checked(Options(**vars(parser().parse_args(given))))
+        run(options, shlex.join(["python", "-m", "ssdreal.distill", *given]))
+    except ConfigError as error:
+        print(f"ssdreal: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One run on real models, and several in a sitting."""

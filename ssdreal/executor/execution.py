@@ -1,0 +1,284 @@
+"""One run on real models: from plain settings to a `Run`."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+from msgspec.structs import asdict
+from simpy import Event
+
+from ssdreal.channel.message_parts import Role
+from ssdreal.channel.messages import Begin, Paces
+from ssdreal.channel.probability_pages import Pages
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.workload import Task
+from ssdreal.lanes.draft import RealDraft
+from ssdreal.lanes.scripted import ScriptedDraft, ScriptedTarget
+from ssdreal.lanes.self_draft import SelfDraft
+from ssdreal.lanes.target import RealTarget
+from ssdreal.lanes.wall_clock import WallClock
+from ssdreal.places.places import Places, kept_on
+from ssdreal.workers.crew import Crew
+from ssdreal.workers.remote import Remote
+from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Session
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.policies.base import Budget, Predictor
+from ssdsim.run.results import describe, result
+from ssdsim.run.trace import Recorder, Run
+from ssdsim.run.trace import Sequence as SequenceRecord
+from ssdsim.sampling.streams import stream
+from ssdsim.trees.chain import Chain
+
+
+class Execution:
+    """A run that can be asked for its results at any time, also when it was interrupted.
+
+    Its workers are hired when it begins, so that there are results, if empty ones, before any
+    model is loaded.
+
+    Attributes
+    ----------
+    crew
+        Its workers, from its beginning on.
+    pages
+        Their shared memory, while they decode; None where probabilities are not needed.
+    lanes
+        Target and draft, as the method sees them.
+    readied
+        What each worker said when it was ready.
+    lost
+        Why the draft was lost on the way; None if it was not.
+
+    """
+
+    crew: Crew
+    pages: Pages | None
+    lanes: tuple[RealTarget, RealDraft]
+
+    def __init__(
+        self,
+        setup: Setup,
+        hire: Callable[[], Crew],
+        places: Places,
+        tasks: Sequence[Task],
+        ends: frozenset[int] = frozenset(),
+        retired: Callable[[SequenceRecord], None] = lambda _: None,
+    ) -> None:
+        self.setup, self.hire, self.places, self.tasks = setup, hire, places, tasks
+        self.ends, self.retired = ends, retired
+        self.complete = False
+        self.ended: float | None = None
+        self.env = WallClock()
+        self.recorder = Recorder()
+        self.readied: dict[Role, Paces] = {}
+        self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
+
+    @property
+    def lost(self) -> str | None:
+        """Why the draft was lost on the way; None if it was not."""
+        hired = hasattr(self, "crew") and self.setup.method.draft_on
+        return self.drafter.lost if hired else None
+
+    @property
+    def drafter(self) -> Remote:
+        """Who drafts: where it does so for itself, the target."""
+        return self.crew.draft if self.setup.skipped is None else self.crew.target
+
+    @property
+    def workers(self) -> list[Remote]:
+        """The target, and who drafts if that is another."""
+        return list(dict.fromkeys((self.crew.target, self.drafter)))
+
+    @contextmanager
+    def ready(self) -> Iterator[Session]:
+        """Get the workers ready for this run, and begin its time; the value is its session.
+
+        Raises
+        ------
+        WorkerLost
+            The target is gone.
+
+        """
+        self.crew = self.hire()
+        self.env.wait = self.crew.wait
+        for remote in self.workers:
+            remote.attach(self.env)
+        pages = self._pages()
+        here = kept_on({*self.places.target.cores, *self.places.draft.cores})
+        with here, pages.made() if pages else nullcontext() as self.pages:
+            session: Any = self.env.run(self.env.process(self._prepared()))
+            self.env.restart()
+            yield session
+
+    def run(self) -> None:
+        """Get the workers ready, and decode everything.
+
+        Raises
+        ------
+        WorkerLost
+            The target is gone.
+
+        """
+        with self.ready() as session:
+            self.env.run(self.env.process(self.setup.method.decode(session)))
+            self.ended, self.complete = self.env.now, True
+            for lane in self.lanes:
+                self.env.run(lane.clock())
+
+    def result(self) -> Run:
+        """Return what there is so far."""
+        if self.ended is None:
+            self.env.tick()
+        now = self.env.now if self.ended is None else self.ended
+        draft_on = self.setup.method.draft_on
+        devices = self._devices(draft_on)
+        kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
+        run = result(self.setup, self.recorder, now, devices, kind, self.complete)
+        run.info["draft_lost"] = self.lost
+        return run
+
+    def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:
+        """Describe the devices in use, and what a GPU gave each lane."""
+        return [
+            {**device, "given": given} if given else device
+            for device in self.places.devices(draft_on)
+            for given in [self._given(device["lanes"])]
+        ]
+
+    def _given(self, lanes: Sequence[Role]) -> dict[str, Any]:
+        given = {lane: self.readied[lane].given for lane in lanes if lane in self.readied}
+        return {lane: asdict(of) for lane, of in given.items() if of is not None}
+
+    def _prepared(self) -> Generator[Event, Any, Session]:
+        """Let the workers get ready; return the session."""
+        for side_by_side in self._turns():
+            beginnings = {
+                remote: remote.ask(Begin, **self._begin(remote.role)) for remote in side_by_side
+            }
+            for remote, beginning in beginnings.items():
+                done = yield beginning
+                self.readied[remote.role] = done.value if done else Paces({})
+            self.pages = self._found(self.pages)
+        return self._session()
+
+    def _turns(self) -> list[list[Remote]]:
+        """Return who gets ready when: side by side on the host, on devices first who drafts.
+
+        Pages in a device's memory are the draft's worker's to make; a process captures one graph
+        at a time; and what passes take is then measured alone.
+        """
+        if not self.places.device_pages:
+            return [self.workers]
+        return [[remote] for remote in reversed(self.workers)]
+
+    def _found(self, pages: Pages | None) -> Pages | None:
+        """Return the pages as the target finds them; None if whoever makes them is lost."""
+        if pages is None or not pages.device:
+            return pages
+        handle = self.readied[self.drafter.role].handle
+        return replace(pages, handle=handle) if handle else None
+
+    def _session(self) -> Session:
+        setup, crew, recorder = self.setup, self.crew, self.recorder
+        paces = [self.readied[remote.role].kinds for remote in (crew.target, self.drafter)]
+        name = self.places.target.name, self.places.draft.name
+        as_target, as_draft = self._kinds(crew.ready["target"].rows)
+        target = as_target(self.env, crew.target, recorder, "target", name[0], paces[0])
+        target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
+        target.free = list(range(setup.slots))
+        draft = as_draft(self.env, self.drafter, recorder, "draft", name[1], paces[1])
+        draft.most = setup.branches()[0]
+        draft.length = setup.control.start(setup.lookahead)
+        self.lanes = target, draft
+        target.tree = draft.asked = setup.tree
+        predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
+        return Session(
+            env=self.env,
+            target=target,
+            draft=draft,
+            policy=_WhileItLasts(predictor, self.drafter),
+            backup=setup.backup.start(stream(setup.seed, "backup")),
+            draft_on=setup.method.draft_on,
+            lookahead=setup.lookahead,
+            slots=setup.slots,
+            waiting=self.waiting,
+            recorder=recorder,
+            retired=self.retired,
+            length=draft.length,
+            round_seconds=setup.method.round_seconds,
+        )
+
+    def _kinds(self, vocabulary: int) -> tuple[Callable[..., RealTarget], Callable[..., RealDraft]]:
+        """Return what makes target and draft as a method sees them."""
+        if source := self.setup.source():
+            scripted = partial(ScriptedTarget, source=source, vocabulary=vocabulary)
+            return scripted, partial(ScriptedDraft, vocabulary=source.vocabulary or vocabulary)
+        draft = RealDraft if self.setup.skipped is None else SelfDraft
+        return RealTarget, partial(draft, vocabulary=vocabulary)
+
+    def _begin(self, role: Role) -> dict[str, Any]:
+        setup, place = self.setup, getattr(self.places, role)
+        branches, candidates = setup.branches()
+        return {
+            "slots": setup.slots,
+            "width": setup.pass_width,
+            "capacity": setup.capacity(role, max(len(task.tokens) for task in self.tasks)),
+            "branches": branches,
+            "lookahead": setup.drafted,
+            "candidates": candidates,
+            "decoding": setup.decoding,
+            "seed": setup.seed,
+            "cores": place.cores,
+            "partition": place.partition,
+            "pages": self.pages,
+            "draft_ids": self.crew.ready[self.drafter.role].ids if self.pages else None,
+            "skipped": setup.skipped,
+            "tree": None if isinstance(setup.tree, Chain) else describe(setup.tree),
+        }
+
+    def _pages(self) -> Pages | None:
+        setup = self.setup
+        if not setup.shown:
+            return None
+        branches, _ = setup.branches()
+        rows = self.crew.ready[self.drafter.role].rows
+        pages = Pages(setup.slots, branches, setup.shown, rows)
+        if not self.places.device_pages:
+            return pages
+        return replace(pages, device=self.places.draft.device, apart=not self.places.together)
+
+    def _row(self, seq: int, task: Task) -> Row:
+        record = SequenceRecord(
+            seq=seq,
+            prompt=task.name,
+            kind=task.kind,
+            prompt_tokens=len(task.tokens),
+            output=None,
+            tokens=0,
+            arrival=0.0,
+        )
+        self.recorder.sequences.append(record)
+        return Row(record, self.setup.workload.output_tokens, len(task.tokens), ready=0.0)
+
+
+@dataclass
+class _WhileItLasts:
+    """A policy that predicts nothing any more once the draft is lost."""
+
+    policy: Predictor
+    draft: Remote
+
+    @property
+    def budget(self) -> Budget:
+        return 0 if self.draft.lost else self.policy.budget
+
+    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        if self.draft.lost:
+            return frozenset()
+        return self.policy.predict(speculation, budget)
+
+    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
+        self.policy.observe(speculation, outcome)

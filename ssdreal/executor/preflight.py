@@ -1,0 +1,162 @@
+"""What is checked before any weights are read, so that no run dies half way."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssdreal.channel.message_parts import Role
+from ssdreal.channel.probability_pages import TREES
+from ssdreal.command.config import Alone, Pair, Request
+from ssdreal.executor.self_drafting import check_layers
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.workload import Task
+from ssdreal.models.catalog import BYTES, Description, describe
+from ssdreal.models.random_weights import shape_file
+from ssdsim.errors import ConfigError, require
+from ssdsim.trees.chain import Chain
+
+PROCESS_BYTES = 600 << 20
+"""What Python and torch take in a worker, before any weights."""
+
+Models = tuple[Description, ...]
+"""Target and draft; the target alone where it drafts for itself."""
+
+
+def check_pair(pair: Pair, dtype: str) -> Models:
+    """Return what is known of target and draft.
+
+    Raises
+    ------
+    ConfigError
+        A model is unknown or alone has weights, the target cannot be sharded so, or the two do not
+        share a vocabulary.
+
+    """
+    target = _described("pair.target", pair.target, dtype, pair.tp)
+    if isinstance(pair, Alone):
+        return (target,)
+    draft = _described("pair.draft", pair.draft, dtype)
+    alike = bool(shape_file(pair.target)) == bool(shape_file(pair.draft))
+    right = "needs weights or none as the target does: with random ones its tokens mean nothing"
+    require(alike, "pair.draft", pair.draft, right)
+    right = f"needs the target's vocabulary of {target.vocabulary}, has {draft.vocabulary}"
+    require(target.vocabulary == draft.vocabulary, "pair.draft", pair.draft, right)
+    return target, draft
+
+
+def _described(option: str, name: str, dtype: str, ranks: int = 1) -> Description:
+    try:
+        return describe(name, dtype, ranks)
+    except ConfigError as error:
+        raise ConfigError(re.sub("^model=", f"{option}=", str(error))) from error
+
+
+def check_room(
+    request: Request, models: Models, tasks: Sequence[Task] = (), loaded: bool = False
+) -> None:
+    """Refuse prompts, outputs and batches that do not fit context or memory.
+
+    Parameters
+    ----------
+    request, models
+        What is asked for, and of which models.
+    tasks
+        The prompts. Before they are known, what is impossible with any can be refused already.
+    loaded
+        Whether the models are in memory.
+
+    Raises
+    ------
+    ConfigError
+        Naming the prompt or the option that is too large.
+
+    """
+    setup = request.setup
+    check_layers(setup.skipped, models[0])
+    _check_context(setup, context(models), tasks)
+    chains = isinstance(setup.tree, Chain) or request.pair.tp == 1
+    right = f"needs tree=chain with pair.tp={request.pair.tp}: a sharded target verifies chains"
+    require(chains, "tree", type(setup.tree).__name__.lower(), right)
+    rows, widest = models[-1].rows, setup.tree.most_children(setup.drafted)
+    right = f"needs at most the {rows} tokens that the draft knows"
+    require(widest <= rows, "tree: children of a node", widest, right)
+    setup.branches()  # the policy may not fit the lookahead
+    if request.topology.places(None).target.device == "cpu":
+        _check_memory(request, models, tasks, loaded)
+
+
+def context(models: Models) -> int:
+    """Return the positions that all models can handle."""
+    return min(model.context for model in models)
+
+
+def reach(lookahead: int) -> int:
+    """Return how many positions behind a sequence's last token passes may still look at.
+
+    K drafted tokens are verified there; a tree, or the junk that fills up a row of a pass, begins
+    behind those and takes K more.
+    """
+    return 2 * max(lookahead, 1)
+
+
+def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
+    behind, nodes = reach(setup.lookahead), setup.tree.nodes(setup.drafted)
+    asked = setup.workload.output_tokens
+    right = f"needs 2 K + 2 <= the models' context of {context}"
+    require(behind + 2 <= context, "lookahead", setup.lookahead, right)
+    right = f"has {nodes} nodes, the models' context of {context} has room for {context - 2}"
+    require(nodes + 2 <= context, "tree", type(setup.tree).__name__.lower(), right)
+    behind = max(behind, nodes)
+    room = context - behind - 1
+    right = f"the models' context of {context} has room for {room}"
+    require(asked <= room, "workload.output_tokens", asked, right)
+    for task in tasks:
+        length = len(task.tokens)
+        right = f"has {length} tokens, the models' context is {context}"
+        require(0 < length < context, "prompts", task.name, right)
+        room = context - behind - length
+        right = f"beside the {length} tokens of prompt {task.name!r} the context has room for "
+        require(asked <= room, "workload.output_tokens", asked, f"{right}{max(room, 0)}")
+
+
+def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:
+    setup, free = request.setup, _free_memory()
+    roles: tuple[Role, Role] = ("target", "draft")
+    parts = list(zip(roles, (request.pair.tp, 1), models, strict=False))
+    weights = 0 if loaded else sum(n * (model.bytes + PROCESS_BYTES) for _, n, model in parts)
+    pair = ", ".join(model.name for model in models)
+    require(weights <= free, "pair", pair, _memory(weights, free))
+    longest = max((len(task.tokens) for task in tasks), default=1)
+    needed = weights + _pages(setup, models[-1])
+    for role, n, model in parts:
+        entry = n * 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
+        needed += setup.slots * setup.capacity(role, longest) * entry
+    require(needed <= free, "batch", setup.batch, _memory(needed, free))
+
+
+def _memory(needed: int, free: int) -> str:
+    return f"needs about {needed >> 20} MB of memory, {free >> 20} MB are free"
+
+
+def _pages(setup: Setup, draft: Description) -> int:
+    """Return the bytes of the shared probabilities."""
+    return 4 * (TREES + 1) * setup.slots * setup.branches()[0] * setup.shown * draft.rows
+
+
+def _free_memory() -> int:
+    """Return the bytes that processes may still take, on this machine and in this container."""
+    info = Path("/proc/meminfo")
+    if not info.is_file():
+        return 1 << 62
+    lines = dict(line.split(":") for line in info.read_text().splitlines())
+    return min(int(lines["MemAvailable"].split()[0]) * 1024, _left_in_container())
+
+
+def _left_in_container(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return what a control group's limit leaves; what only caches files can be taken back."""
+    try:
+        limit, used = (int((root / f"memory.{name}").read_text()) for name in ("max", "current"))
+        statistics = dict(line.split() for line in (root / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # there is no limit, or it says "max"
+        return 1 << 62
+    return limit - used + int(statistics.get("inactive_file", 0))

@@ -1,0 +1,57 @@
+"""The same pair as transformers runs it on a GPU.
+
+`python -m ssdreal.gpu_check.transformers_peer PAIR DTYPE DEVICE FILE` writes tokens/s of greedy
+decoding, alone and with the draft as its assistant.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ssdreal.bench.transformers_peer import Peer, generate
+from ssdreal.command.config import Pair, read_pair
+from ssdreal.executor.workload import DEFAULT, read_prompts
+from ssdreal.models.tokenizers import encode_prompt
+
+PROMPTS, TOKENS = 6, 96
+WARM_UP = 8
+
+
+def peers(
+    pair: Pair, dtype: str, device: str, prompts: Sequence[Sequence[int]], tokens: int
+) -> dict[str, float]:
+    """Return tokens/s without prefill of each way in which transformers decodes.
+
+    Parameters
+    ----------
+    pair, dtype, device
+        The models, their type, and where they run.
+    prompts
+        Token ids.
+    tokens
+        New ones of each.
+
+    """
+    alone = Peer(pair.target, pair.draft, dtype, device=device)
+    ways = {"eager": alone, "static": replace(alone, static=True)}
+    ways |= {f"assisted_{K}": replace(alone, drafted=K) for K in (2, 4)}
+    found = {}
+    for name, way in ways.items():
+        generate(way, prompts[:1], WARM_UP)
+        found[name] = round(generate(way, prompts, tokens).tokens_per_s, 2)
+    return found
+
+
+def main(name: str, dtype: str, device: str, file: str) -> None:
+    """Measure, and write it down."""
+    pair = read_pair(name)
+    texts = [prompt.text for prompt in read_prompts(str(DEFAULT), PROMPTS)]
+    prompts = [encode_prompt(pair.target, text) for text in texts]
+    found = peers(pair, dtype, device, prompts, TOKENS)
+    Path(file).write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,174 @@
+"""A decoder's arithmetic for devices that launch a kernel an operation, and so want few of them.
+
+A layer of a small model is a handful of products and what lies between; compiled, that is one
+kernel between two products. Nothing is complex here, and only the cache's memory itself is
+written to, which compilers handle best. A sum is left to whoever normalises it next.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ssdreal.models.compiled_functions import compiled_by, fused
+from ssdreal.models.decoder import Layer
+
+HIDDEN = -1e30
+"""A score that must not count: its exponential is 0, and a row of nothing else is finite."""
+
+
+class Around(NamedTuple):
+    """What all layers of a pass have in common.
+
+    Attributes
+    ----------
+    slots, at
+        (slots, 1) and (slots, N): which of the cache's slots, and entries, receive the tokens.
+    cosines, sines
+        (slots, N, 1, head_dim / 2) float32.
+    mask
+        (slots, 1, N, 1, extent) bool: which entries each token sees.
+    first
+        The first of the cache's slots that the pass is over.
+    heads
+        Query heads.
+    epsilon
+        Of the norms.
+
+    """
+
+    slots: Tensor
+    at: Tensor
+    cosines: Tensor
+    sines: Tensor
+    mask: Tensor
+    first: int
+    heads: int
+    epsilon: float
+
+
+class Kernels(NamedTuple):
+    """The parts of a pass."""
+
+    begun: Callable[..., tuple[Tensor, Tensor, Tensor]]
+    through: Callable[..., tuple[Tensor, Tensor]]
+    ended: Callable[..., Tensor]
+
+
+def begun(
+    tokens: Tensor, positions: Tensor, embedding: Tensor, rotation: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the tokens' embeddings, and the cosines and sines of their positions.
+
+    Parameters
+    ----------
+    tokens, positions
+        (slots, N). A position beyond the last is junk's.
+    rotation
+        (context, head_dim / 2, 2): cosine and sine by position and pair.
+
+    """
+    turn = rotation[positions.clamp(max=len(rotation) - 1)][:, :, None]
+    return functional.embedding(tokens, embedding), turn[..., 0], turn[..., 1]
+
+
+def through(
+    hidden: Tensor, more: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around
+) -> tuple[Tensor, Tensor]:
+    """Take a layer: the residual stream, and what is still to be added to it, before and after.
+
+    Parameters
+    ----------
+    hidden, more
+        (slots, N, hidden).
+    keys, values
+        The layer's part of the cache, all slots of it: see `Cache`. Written to; a compiler that
+        got them as one tensor would copy all of it on each occasion.
+    layer
+        Its weights, none of them packed.
+    here
+        What layers have in common.
+
+    """
+    if layer.attends:
+        hidden = hidden + more
+        x = _normed(hidden, layer.before_attention, here.epsilon)
+        more = _attention(x, keys, values, layer, here)
+    if layer.feeds:
+        hidden = hidden + more
+        x = _normed(hidden, layer.before_mlp, here.epsilon)
+        gate, up = functional.linear(x, layer.gate_up.wide, layer.gate_up_bias).chunk(2, -1)
+        more = functional.linear(functional.silu(gate) * up, layer.down.wide, layer.down_bias)
+    return hidden, more
+
+
+def ended(hidden: Tensor, more: Tensor, norm: Tensor, head: Tensor, epsilon: float) -> Tensor:
+    """Return the logits, float32."""
+    return functional.linear(_normed(hidden + more, norm, epsilon), head).float()
+
+
+def _normed(x: Tensor, doubled: Tensor, epsilon: float) -> Tensor:
+    size = x.shape[-1]
+    return functional.rms_norm(x, [size], doubled[:size], epsilon)
+
+
+def _attention(x: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around) -> Tensor:
+    slots, width = x.shape[:2]
+    kv_heads, head_dim = keys.shape[1:3]
+    queries, own_keys, own_values = _sides(x, layer, here, kv_heads, head_dim)
+    keys[here.slots, :, :, here.at] = own_keys.to(keys.dtype)
+    values[here.slots, :, here.at] = own_values.to(values.dtype)
+    extent, mine = here.mask.shape[-1], slice(here.first, here.first + slots)
+    seen_keys = keys[mine].flatten(0, 1)[:, :, :extent]
+    seen_values = values[mine].flatten(0, 1)[:, :extent]
+    group = here.heads // kv_heads
+    rows = queries.to(keys.dtype).view(slots, width, kv_heads, group, head_dim).transpose(1, 2)
+    scores = torch.bmm(rows.reshape(slots * kv_heads, width * group, head_dim), seen_keys)
+    scores = scores.view(slots, kv_heads, width, group, extent).masked_fill(~here.mask, HIDDEN)
+    weights = scores.softmax(-1).view(slots * kv_heads, width * group, extent)
+    gathered = torch.bmm(weights, seen_values).view(slots, kv_heads, width, group * head_dim)
+    gathered = gathered.transpose(1, 2).reshape(slots, width, here.heads * head_dim)
+    return functional.linear(gathered.to(x.dtype), layer.outward.wide, layer.outward_bias)
+
+
+def _sides(
+    x: Tensor, layer: Layer, here: Around, kv_heads: int, head_dim: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values, (slots, N, heads, head_dim); queries are scaled."""
+    mixed = functional.linear(x, layer.inward.wide, layer.inward_bias)
+    mixed = mixed.view(*x.shape[:2], here.heads + 2 * kv_heads, head_dim)
+    queries, keys, values = torch.split(mixed, [here.heads, kv_heads, kv_heads], dim=2)
+    if layer.query_norm is not None and layer.key_norm is not None:
+        queries = _normed(queries, layer.query_norm, here.epsilon)
+        keys = _normed(keys, layer.key_norm, here.epsilon)
+    return _turned(queries, here) * head_dim**-0.5, _turned(keys, here), values
+
+
+def _turned(heads: Tensor, here: Around) -> Tensor:
+    """Return heads with the two coordinates of each pair, which lie side by side, rotated."""
+    pairs = heads.float().view(*heads.shape[:-1], -1, 2)
+    left, right = pairs[..., 0], pairs[..., 1]
+    turned = (
+        left * here.cosines - right * here.sines,
+        left * here.sines + right * here.cosines,
+    )
+    return torch.stack(turned, dim=-1).flatten(-2)
+
+
+PLAIN = Kernels(begun, through, ended)
+"""For prompts: each has a length of its own, for which nothing should be compiled."""
+
+
+def kernels(device: torch.device) -> Kernels | None:
+    """Return the parts of a pass as this device computes them best; None: it is a host."""
+    if device.type == "cpu":
+        return None
+    return Kernels(fused(begun, device), fused(through, device), fused(ended, device))
+
+
+def kernels_by(backend: str) -> Kernels:
+    """Return them as one of torch's compilers makes them."""
+    parts: Any = (compiled_by(backend, part) for part in (begun, through, ended))
+    return Kernels(*parts)

@@ -1,0 +1,1 @@
+"""Which device, part of a device, and core each model has."""

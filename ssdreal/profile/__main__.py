@@ -1,0 +1,220 @@
+"""Measure this machine and a pair of models, so that ssdsim can predict them.
+
+`python -m ssdreal.profile` makes calibration runs in random order, lets the target speak at several
+temperatures, lets both models read what it said, and writes `traces/NAME/`: every timing, the
+acceptance trace, and a profile that `python -m ssdsim profile=NAME` takes. With `--split 0.5 0.6`
+there is one for each way to share one GPU's multiprocessors out: NAME_split50, NAME_split60.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from numpy.random import default_rng
+from rich.console import Console
+
+from ssdreal.command.config import Request
+from ssdreal.executor.preflight import check_pair, check_room
+from ssdreal.executor.scripted import check as check_script
+from ssdreal.executor.setup import CHUNK
+from ssdreal.executor.sitting import Sitting
+from ssdreal.executor.workload import Prompt, Task
+from ssdreal.models.catalog import describe
+from ssdreal.models.tokenizers import encode_prompt
+from ssdreal.places.topology import Topology
+from ssdreal.profile.calibration_runs import Tour, joined
+from ssdreal.profile.options import Order, orders
+from ssdreal.profile.sampled_texts import Speaker, Told, decodings, read_by_both, shortened
+from ssdreal.profile.scripted_pair import PROMPTS, SHORT, random_tasks
+from ssdsim.acceptance.recorded import Recorded
+from ssdsim.acceptance.trace_file import INFO, write_trace
+from ssdsim.calibration.calibration_runs import shuffled
+from ssdsim.calibration.fit import Calibration
+from ssdsim.calibration.profile_file import TIMINGS, write_profile
+from ssdsim.calibration.timings import Timing, to_table
+from ssdsim.command.console import ending, progress, speak_as
+from ssdsim.engine.workload import Workload
+from ssdsim.options.plugins import TRACES
+from ssdsim.run.results import describe as described
+from ssdsim.run.results import provenance
+
+SEED = 0
+LONG = 1800
+"""Characters of a long prompt: some 450 tokens."""
+
+
+def measure(asked: Sequence[Order], console: Console) -> None:
+    """Measure everything, and write it down.
+
+    Parameters
+    ----------
+    asked
+        Orders that differ in name and share alone: they have the texts and what both models make
+        of them in common.
+    console
+        Where to say how far it is.
+
+    Raises
+    ------
+    ConfigError
+        Something that was asked for cannot be.
+    RunError
+        A worker was lost.
+
+    """
+    first, wheres = asked[0], [one.where() for one in asked]
+    short, long = _prompts(first)
+    with closing(Sitting(first.models, first.dtype)) as sitting:
+        made = short, long or short, first.visit_tokens, first.script
+        tours = [Tour(sitting, where, *made) for where in wheres]
+        for one, tour in zip(asked, tours, strict=True):
+            _check(one, tour)
+        for one in asked:
+            one.folder.mkdir(parents=True, exist_ok=True)
+        pieces = [_visited(one, tour) for one, tour in zip(asked, tours, strict=True)]
+        told = [] if first.script else _told(first, sitting, wheres[0], short)
+    rows = _read(first, told, wheres[0].places(None).target.device, console)
+    for one, found in zip(asked, pieces, strict=True):
+        _write(one, short, found, rows)
+
+
+def _prompts(asked: Order) -> tuple[list[Task], list[Task]]:
+    """Return short prompts and long ones, made ready."""
+    if asked.script:
+        return random_tasks(asked.models, asked.room)
+    prompts = asked.split.read(asked.prompts)
+    return _tasks(asked, prompts), _tasks(asked, joined(prompts, LONG))
+
+
+def _check(asked: Order, tour: Tour) -> None:
+    """Refuse what does not fit the models, or the memory of a host."""
+    models = check_pair(asked.models, asked.dtype)
+    for number, visit in enumerate(asked.visits(tour)):
+        setup = tour.setup(visit, number)
+        request = Request(setup, asked.models, tour.topology, asked.dtype)
+        check_script(setup, scripted=asked.script is not None)
+        check_room(request, models, tour.tasks(visit, number))
+
+
+def _read(
+    asked: Order, told: Sequence[Told], device: str, console: Console
+) -> list[dict[str, Any]]:
+    """Return what both models make of the texts, if there are any."""
+    if not told:
+        return []
+    _say(console, "both models read the texts")
+    names = (asked.models.target, asked.models.draft, asked.dtype)
+    return [shortened(row) for row in read_by_both(names, told, asked.split.saguaro, device)]
+
+
+def _visited(asked: Order, tour: Tour) -> list[Timing]:
+    found: list[Timing] = []
+    rounds = shuffled(asked.visits(tour), asked.repeats, default_rng(SEED))
+    with progress(shown=True) as bar:
+        task = bar.add_task(f"calibration runs of {asked.name}", total=len(rounds))
+        for number, visit in enumerate(rounds):
+            found += tour.pieces(visit, number)
+            pq.write_table(to_table(found), asked.folder / TIMINGS, compression="zstd")
+            bar.advance(task)
+    return found
+
+
+def _told(asked: Order, sitting: Sitting, where: Topology, tasks: Sequence[Task]) -> list[Told]:
+    speaker = Speaker(sitting, where, tasks, asked.tokens, SEED)
+    ways = list(decodings(asked.split.temperatures))
+    with progress(shown=True) as bar:
+        return [speaker.told(way) for way in bar.track(ways, description="the target speaks")]
+
+
+def _write(
+    asked: Order, tasks: Sequence[Task], pieces: Sequence[Timing], rows: list[dict[str, Any]]
+) -> None:
+    shared = asked.shares_devices()
+    info = provenance() | {
+        "pair": asked.section,
+        "models": [asked.models.target, asked.models.draft],
+        "dtype": asked.dtype,
+        "split": asked.share,
+        "padding": CHUNK,
+        "shared": shared,
+    }
+    told = _scripted(asked, info) if asked.script else _recorded(asked, tasks, rows, info)
+    calibration = Calibration(pieces, CHUNK, shared)
+    write_profile(asked.folder, calibration, {"pair": asked.section, **told}, _notes(asked))
+
+
+def _scripted(asked: Order, info: dict[str, Any]) -> dict[str, Any]:
+    """Write down how it was measured; return a profile's sections of a script."""
+    assert asked.script is not None
+    source = asked.script.name
+    (asked.folder / INFO).write_text(json.dumps({**info, "acceptance": source}, indent=1) + "\n")
+    return {"acceptance": source, "workload": described(Workload(PROMPTS, SHORT, asked.tokens))}
+
+
+def _recorded(
+    asked: Order, tasks: Sequence[Task], rows: list[dict[str, Any]], info: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the acceptance trace; return a profile's sections of it."""
+    write_trace(
+        asked.folder,
+        rows,
+        grid=asked.split.saguaro,
+        vocabulary=describe(asked.models.target).vocabulary,
+        prompts={task.name: task.tokens for task in tasks},
+        info=info,
+    )
+    return {
+        "acceptance": described(Recorded(".")),
+        "workload": described(Workload(len(tasks), 0, asked.tokens)),
+    }
+
+
+def _notes(asked: Order) -> list[str]:
+    made = provenance()
+    machine = made["machine"]
+    return [
+        f"Measured by python -m ssdreal.profile on {made['created_at'][:10]}:",
+        f"pair={_called(asked)},",
+        f"{asked.dtype}, topology={asked.topology}, split={asked.share or 'null'};",
+        f"{machine['model']}, {machine['cores']} cores.",
+        "Tables hold medians in seconds of a model that works alone, as fitted to all runs at once",
+        "(ssdsim/calibration); every single timing is in timings.parquet.",
+    ]
+
+
+def _called(asked: Order) -> str:
+    both = (asked.models.target, asked.models.draft)
+    called = asked.pair or ", ".join(Path(name).name.removesuffix(".json") for name in both)
+    return f"{called} (scripted: random weights)" if asked.script else called
+
+
+def _tasks(asked: Order, prompts: Sequence[Prompt]) -> list[Task]:
+    """Return the prompts that leave room for their texts, as tokens."""
+    tasks = [Task(p.name, p.kind, encode_prompt(asked.models.target, p.text)) for p in prompts]
+    return [task for task in tasks if len(task.tokens) <= asked.room]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(f"[dim]{text} ...[/dim]", highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and say where it is."""
+    speak_as("ssdreal.profile")
+    with ending(f"interrupted; the timings so far are in traces/NAME/{TIMINGS}"):
+        asked = orders(arguments)
+        measure(asked, Console(stderr=True))
+        for one in asked:
+            print(f"written to {one.folder}; {_used(one)}")
+
+
+def _used(asked: Order) -> str:
+    simulated = f"python -m ssdsim profile={asked.name} simulates it"
+    return simulated if asked.out == TRACES else f"moved to traces, {simulated}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Calibration runs on real models: one visit after the other, in random order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssdreal.executor.setup import CHUNK, Setup
+from ssdreal.executor.sitting import Sitting
+from ssdreal.executor.workload import Prompt, Task, Workload
+from ssdreal.places.places import Places
+from ssdreal.places.topology import Topology
+from ssdreal.profile.scripted_pair import Script
+from ssdreal.serving.sampling import Decoding
+from ssdsim.calibration.calibration_runs import Visit
+from ssdsim.calibration.timings import Timing, timings
+from ssdsim.errors import RunError
+
+DECODINGS = {
+    "greedy": Decoding(),
+    "maximal": Decoding(temperature=1.0),
+    "gumbel": Decoding(temperature=1.0, coupling="gumbel"),
+}
+PROMPTS = 2
+"""Of a visit, for each of its rows: the second round of them has seen a retirement."""
+
+
+@dataclass(frozen=True)
+class Tour:
+    """Makes calibration runs.
+
+    Attributes
+    ----------
+    sitting, topology
+        The models, and where they may run.
+    short, long
+        Prompts to decode.
+    tokens
+        To decode of each.
+    script
+        What tells the outcomes of a pair without weights; None: they are its own.
+
+    """
+
+    sitting: Sitting
+    topology: Topology
+    short: Sequence[Task]
+    long: Sequence[Task]
+    tokens: int
+    script: Script | None = None
+
+    def pieces(self, visit: Visit, number: int) -> list[Timing]:
+        """Make a visit; return what every piece of work in it took.
+
+        Raises
+        ------
+        RunError
+            A worker was lost on the way.
+
+        """
+        tasks = self.tasks(visit, number)
+        places = self._places(visit)
+        running = self.sitting.execution(self.setup(visit, number), places, tasks)
+        running.run()
+        if running.lost:
+            raise RunError(f"the draft was lost: {running.lost}")
+        return timings(running.result(), number, padding=CHUNK)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether there is more than one device for both models together."""
+        spread = self.topology.spread()
+        return spread is not None and spread.target.count > 1
+
+    def setup(self, visit: Visit, number: int) -> Setup:
+        """Return what a visit asks for."""
+        decoding = DECODINGS[visit.coupling]
+        return Setup(
+            visit.method,
+            Workload(prompts=PROMPTS * visit.batch, output_tokens=self.tokens),
+            policy=visit.policy,
+            lookahead=visit.lookahead,
+            batch=visit.batch,
+            decoding=decoding,
+            seed=number,
+            acceptance=None if self.script is None else self.script.at(decoding),
+        )
+
+    def tasks(self, visit: Visit, number: int) -> list[Task]:
+        """Take turns through the prompts, so that no visit has texts of its own."""
+        there = self.long if visit.long else self.short
+        first = PROMPTS * number
+        return [there[(first + at) % len(there)] for at in range(PROMPTS * visit.batch)]
+
+    def _places(self, visit: Visit) -> Places:
+        spread = self.topology.spread() if visit.spread else None
+        return spread or self.topology.places(visit.method.draft_on)
+
+
+def joined(prompts: Sequence[Prompt], least: int) -> list[Prompt]:
+    """Return prompts put together in order until each has at least so many characters."""
+    found: list[Prompt] = []
+    part: list[Prompt] = []
+    for prompt in prompts:
+        part.append(prompt)
+        if sum(len(p.text) for p in part) >= least:
+            name, text = "+".join(p.name for p in part), "\n\n".join(p.text for p in part)
+            found.append(Prompt(name, "long", text))
+            part = []
+    return found

@@ -1,0 +1,1 @@
+"""`python -m ssdreal.validate`: predict configurations, measure them, explain the errors."""

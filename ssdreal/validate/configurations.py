@@ -1,0 +1,121 @@
+"""Runs by name, as the command line would write them, made ready for real models and for ssdsim."""
+
+from dataclasses import dataclass, replace
+
+from hydra import compose, initialize
+from hydra.errors import HydraException
+
+from ssdreal.command.config import register, request_from
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.workload import Task, Workload
+from ssdreal.profile.split import Part
+from ssdsim.backups.random import Random
+from ssdsim.calibration.prediction import Profile
+from ssdsim.engine.simulation import Setup as SimulatedSetup
+from ssdsim.errors import ConfigError, require
+from ssdsim.lengths.fixed import Fixed
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.ssd import Ssd
+from ssdsim.policies.base import StaticPolicy
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A run to predict and to measure.
+
+    Attributes
+    ----------
+    part, name
+        Which side of the split it is on, and what it is called there.
+    overrides
+        As typed after `python -m ssdreal`.
+    setup
+        What they mean.
+    baseline
+        Whether others are compared with it.
+
+    """
+
+    part: str
+    name: str
+    overrides: str
+    setup: Setup
+    baseline: bool
+
+    @property
+    def title(self) -> str:
+        """Part and name."""
+        return f"{self.part}/{self.name}"
+
+    @property
+    def group(self) -> str:
+        """What it has in common with those that it is ranked against."""
+        decoding = self.setup.decoding
+        coupling = "" if decoding.greedy else f" {decoding.coupling}"
+        return f"{self.part} T={decoding.temperature:g}{coupling}"
+
+    def simulated(self, profile: Profile) -> SimulatedSetup:
+        """Return the same for ssdsim, with a profile's outcomes and times."""
+        return twin(self.setup, profile.acceptance, profile.machine)
+
+    def repeat(self, number: int) -> Setup:
+        """Return the setup of a repeat: where tokens are drawn, each has noise of its own."""
+        return replace(self.setup, seed=number)
+
+    @property
+    def rounds_follow(self) -> bool:
+        """Whether a replay must give the measured rounds: nothing is drawn, nothing is learnt."""
+        setup = self.setup
+        if setup.decoding.needs_probabilities or isinstance(setup.method, Autoregressive):
+            return False
+        if not isinstance(setup.length, Fixed):
+            return False
+        if not isinstance(setup.method, Ssd):
+            return True
+        timed = setup.method.on_outcome == "truncate"
+        drawn = isinstance(setup.backup, Random)
+        return isinstance(setup.policy, StaticPolicy) and not (timed or drawn)
+
+
+def configurations(
+    parts: dict[str, Part], baselines: list[str], tasks: dict[str, list[Task]], tokens: int
+) -> list[Configuration]:
+    """Return the runs of all parts.
+
+    Parameters
+    ----------
+    parts, baselines
+        Of a split.
+    tasks
+        The prompts of each part.
+    tokens
+        To decode of each.
+
+    Raises
+    ------
+    ConfigError
+        An override cannot be; the message names part and configuration.
+
+    """
+    register()
+    found = []
+    with initialize(version_base="1.3", config_path=None):
+        for part, of in parts.items():
+            workload = Workload(prompts=len(tasks[part]), output_tokens=tokens)
+            for name, overrides in of.configurations.items():
+                setup = replace(_setup(f"{part}/{name}", overrides), workload=workload)
+                found.append(Configuration(part, name, overrides, setup, name in baselines))
+    return found
+
+
+def _setup(title: str, overrides: str) -> Setup:
+    words = overrides.split()
+    try:
+        config = compose("real", words)
+        setup = request_from(config, [word.partition("=")[0] for word in words]).setup
+    except (HydraException, ConfigError) as error:
+        raise ConfigError(f"{title}: {error}") from error
+    right = "cannot be predicted, what a profile knows is another draft"
+    require(setup.skipped is None, f"{title}: method", "self_speculative", right)
+    return setup

@@ -1,0 +1,74 @@
+"""Whether ssdsim, given what both models make of the measured texts, has the measured rounds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ssdreal.executor.workload import Task
+from ssdreal.profile.sampled_texts import Names, Told, read_by_both, spoken
+from ssdreal.validate.configurations import Configuration
+from ssdsim.acceptance.recorded import Recorded
+from ssdsim.acceptance.trace_file import read_trace, write_trace
+from ssdsim.calibration.agreement import Agreement, compare_rounds
+from ssdsim.calibration.prediction import Profile
+from ssdsim.engine.simulation import simulate
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.run.trace import Run
+
+
+@dataclass(frozen=True)
+class Replays:
+    """Replays measured runs from texts that the target generated alone.
+
+    Attributes
+    ----------
+    names, vocabulary
+        The models, and how many token ids they have.
+    tasks
+        Prompts of each part.
+    runs
+        The first run of each configuration.
+    folder
+        For acceptance traces of these very texts; nothing is predicted from them.
+
+    """
+
+    names: Names
+    vocabulary: int
+    tasks: Mapping[str, Sequence[Task]]
+    runs: Mapping[str, Run]
+    folder: Path
+
+    def record(self, wanted: Sequence[Configuration]) -> None:
+        """Let both models read what AR said in every part and way of decoding."""
+        for part in dict.fromkeys(one.part for one in wanted):
+            alone = [one for one in wanted if one.part == part and _is_source(one)]
+            told = [
+                Told(one.setup.decoding, 0, spoken(self.runs[one.title], self.tasks[part]))
+                for one in alone
+            ]
+            write_trace(
+                self.folder / part,
+                read_by_both(self.names, told, ()),
+                grid=(),
+                vocabulary=self.vocabulary,
+                prompts={task.name: task.tokens for task in self.tasks[part]},
+            )
+
+    def agreements(
+        self, wanted: Sequence[Configuration], profile: Profile
+    ) -> Iterator[tuple[Configuration, Agreement]]:
+        """Yield how far each configuration's replay has the measured rounds, where it must."""
+        spoken_in = {one.group for one in wanted if _is_source(one)}
+        for one in wanted:
+            if one.rounds_follow and one.group in spoken_in:
+                path = self.folder / one.part
+                setup = replace(one.simulated(profile), acceptance=Recorded(str(path)))
+                replayed = simulate(setup)
+                yield one, compare_rounds(self.runs[one.title], replayed, read_trace(path))
+
+
+def _is_source(one: Configuration) -> bool:
+    """Whether a configuration's texts are the target's own."""
+    plain = isinstance(one.setup.method, Autoregressive) and one.setup.batch == 1
+    return plain and not one.setup.decoding.needs_probabilities

@@ -1,0 +1,143 @@
+"""Models by name, ready to run."""
+
+from typing import TYPE_CHECKING, Any
+
+from ssdreal.models.catalog import Description, describe
+from ssdreal.models.checkpoints import sliced, stored
+from ssdreal.models.configs import read_config
+from ssdreal.models.folders import first_line
+from ssdreal.models.random_weights import random_weights, shape_file, transformers_config
+from ssdsim.errors import ConfigError, require
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ssdreal.models.layers import Weights
+    from ssdreal.models.model import Model
+    from ssdreal.sharding.weight_shares import Share
+
+MANY_BYTES = 1 << 24  # more than a core keeps close by: reading them again takes memory's time
+
+
+def load(
+    name: str,
+    dtype: str = "bfloat16",
+    device: str = "cpu",
+    target: str | None = None,
+    share: "Share | None" = None,
+) -> "Model":
+    """Return a model ready to run.
+
+    Parameters
+    ----------
+    name
+        One of `NAMES`, a folder in Hugging Face's or the draft's format, a Hub id, or a shape
+        (see `shape_file`), which gets random weights.
+    dtype
+        Of weights, cache and whatever passes between operations: "bfloat16" or "float32".
+    device
+        As torch names it.
+    target
+        The model whose embedding a draft without one shares.
+    share
+        Which part of the model, a target, is wanted; None: all of it. No other rank's weights are
+        read where the files allow that.
+
+    Raises
+    ------
+    ConfigError
+        Model, type or device cannot be had.
+
+    """
+    import torch
+
+    from ssdreal.models.huge_pages import use_huge_pages
+
+    described = describe(name, dtype, share.ranks if share else 1)
+    _check_device(device)
+    if shape_file(name):
+        _check_room(described, device)
+        config, ids = transformers_config(read_config(name)), None
+        weights = random_weights(config, getattr(torch, dtype), device)
+    else:
+        whole = share is None
+        config, tensors, ids = stored(name, dtype, target) if whole else sliced(name, dtype)
+        weights = _named(tensors)
+    weights = _placed(weights, share, device, getattr(torch, dtype))
+    rotation = _rotation(config, described.context).to(device)
+    model = _built(config, weights, rotation, None if ids is None else ids.to(device), share)
+    if described.bytes > MANY_BYTES:
+        use_huge_pages()
+    return model
+
+
+def _built(
+    config: Any,
+    weights: "Weights",
+    rotation: "Tensor",
+    ids: "Tensor | None",
+    share: "Share | None",
+) -> "Model":
+    from ssdreal.models.model import Model
+
+    if share is None:
+        return Model(config, weights, rotation, ids)
+    from ssdreal.sharding.model import ShardedModel
+
+    return ShardedModel(config, weights, rotation, share)
+
+
+def _named(tensors: "dict[str, Any]") -> "Weights":
+    """Return what gives stored weights by name, with or without the prefix of their files."""
+    return lambda key: tensors.get(key, tensors.get(f"model.{key}"))
+
+
+def _placed(
+    weights: "Weights", share: "Share | None", device: str, dtype: "torch.dtype"
+) -> "Weights":
+    """Return what gives weights as a model wants them: a share is cut before it is moved."""
+
+    def weight(key: str) -> "Tensor | None":
+        found = weights(key)
+        if found is not None and share is not None:
+            found = share.cut(key, found)
+        return None if found is None else found.to(device=device, dtype=dtype)
+
+    return weight
+
+
+def _check_room(described: Description, device: str) -> None:
+    """Refuse weights that a GPU has no room for; a host's room was looked at before."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return
+    free, _ = torch.cuda.mem_get_info(device)
+    needed = described.device_bytes
+    right = f"needs about {needed >> 20} MB of {device}, {free >> 20} MB are free there"
+    require(needed <= free, "model", described.name, right)
+
+
+def _rotation(config: Any, context: int) -> "Tensor":
+    """Return cosine and sine by position and pair, (context, head_dim / 2) complex64.
+
+    They are transformers' own, so that whatever the config says of scaling holds here too.
+    """
+    import torch
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    positions = torch.arange(context)[None]
+    cosines, sines = LlamaRotaryEmbedding(config)(torch.zeros(1), positions)
+    return torch.complex(cosines, sines)[0].chunk(2, -1)[0].contiguous()
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ConfigError(f"device={device!r}: {first_line(error)}") from error
+    there = kind == "cpu" or (kind == "cuda" and torch.cuda.is_available())
+    require(there, "device", device, "must be cpu, or cuda where there is a GPU")

@@ -1,0 +1,294 @@
+"""Worker processes: how they are started, what they do all day, and how they end."""
+
+import atexit
+import gc
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, Literal
+
+from ssdreal.channel.message_parts import Role
+from ssdreal.channel.messages import Command, Failed, Stop
+from ssdreal.channel.wire import Wire
+from ssdreal.places.places import Place
+from ssdreal.workers.lifetime import GRACE, end_with_the_parent, give_way, last_words
+from ssdreal.workers.sharded_processes import Followers
+
+TURN = 1e-4
+"""Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
+as long as a round."""
+
+Passes = Literal["graph", "eager"]
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Hiring:
+    """What a worker has to know before it starts.
+
+    Attributes
+    ----------
+    role
+        "target" or "draft".
+    model, target
+        Names of its model, and of the target whose embedding a draft may share.
+    dtype, device
+        Of the weights.
+    together
+        Whether the other worker is to be in the same process.
+    passes
+        How a GPU is told to compute passes: as a graph each, or operation by operation.
+    others
+        Where a sharded target's other ranks run.
+
+    """
+
+    role: Role
+    model: str
+    target: str
+    dtype: str
+    device: str
+    together: bool = False
+    passes: Passes = "graph"
+    others: tuple[Place, ...] = ()
+
+
+class Mailbox:
+    """A worker's end of its channel: commands in order, and stops out of turn."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.waiting: deque[Command] = deque()
+        self.stops: dict[tuple[int, int], Stop] = {}
+
+    def next(self) -> Command:
+        """Wait for the next command.
+
+        Raises
+        ------
+        EOFError
+            The run's process is gone.
+
+        """
+        while not self.waiting:
+            self._take()
+        return self.waiting.popleft()
+
+    def stop(self, run: int, tree: int) -> Stop | None:
+        """Return the stop that has come for this tree, without waiting."""
+        while self.wire.has_more():
+            self._take()
+        return self.stops.pop((run, tree), None)
+
+    def _take(self) -> None:
+        for message in self.wire.receive():
+            if isinstance(message, Stop):
+                self.stops[message.run, message.tree] = message
+            else:
+                self.waiting.append(message)
+
+
+def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
+    """Be a worker, or several with a thread each, until the run's process hangs up or is gone.
+
+    What a thread needs of its own (cores, a number of threads, a stream) it sets up when a run
+    begins. One that cannot load its model, or fails, says so, and the others go on.
+    """
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
+    give_way()
+    loaded: list[tuple[Wire, Any, ExitStack]] = []
+    for connection, hiring in seats:  # one by one: transformers does not import in two threads
+        wire = Wire(connection)
+        with _last_words(wire), ExitStack() as ranks:
+            followers = ranks.enter_context(Followers(hiring, partial(_report, wire)))
+            server = _server(hiring)
+            followers.lead(server)
+            loaded.append((wire, server, ranks.pop_all()))
+    gc.freeze()  # a collection would walk all that torch has made, in the middle of a round
+    if len(loaded) == 1:
+        _serve(*loaded[0])
+        return
+    sys.setswitchinterval(TURN)
+    threads = [threading.Thread(target=partial(_serve, *one)) for one in loaded]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _serve(wire: Wire, server: Any, ranks: ExitStack) -> None:
+    """Answer commands until the run's process hangs up."""
+    mailbox = Mailbox(wire)
+    server.stop = mailbox.stop
+    with _last_words(wire), ranks:
+        wire.send(server.ready())
+        while True:
+            done = server.answer(mailbox.next())
+            if done is not None:
+                wire.send(done)
+
+
+@contextmanager
+def _last_words(wire: Wire) -> Iterator[None]:
+    """Let the run hear of whatever ends this, and close the channel then."""
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - whatever it is
+        if not isinstance(error, EOFError | BrokenPipeError | ConnectionResetError):
+            _report(wire, last_words(error))
+        wire.connection.close()
+
+
+def _server(hiring: Hiring) -> Any:
+    """Load the model and return its server. Torch is loaded here, never in the run's process."""
+    import torch
+
+    from ssdreal.workers.loading import load
+
+    torch.set_num_threads(1)
+    share = _share(hiring)
+    model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target, share=share)
+    return _on_the_host(hiring, model) if hiring.device == "cpu" else _static(hiring, model)
+
+
+def _static(hiring: Hiring, model: Any) -> Any:
+    from ssdreal.static.server import CAPTURES
+
+    capturing = CAPTURES[hiring.passes]
+    if hiring.role == "draft":
+        from ssdreal.static.draft_server import StaticDraftServer
+
+        return StaticDraftServer(model, capturing)
+    from ssdreal.static.target_server import StaticSelfServer
+
+    return StaticSelfServer(model, capturing)
+
+
+def _on_the_host(hiring: Hiring, model: Any) -> Any:
+    if hiring.role == "draft":
+        from ssdreal.serving.draft_server import DraftServer
+
+        return DraftServer(model)
+    from ssdreal.serving.self_server import SelfServer
+
+    return SelfServer(model)
+
+
+def _share(hiring: Hiring) -> Any:
+    """Return the first rank's share of a sharded model, else None."""
+    if not hiring.others:
+        return None
+    from ssdreal.sharding.weight_shares import Share
+
+    return Share(0, 1 + len(hiring.others))
+
+
+def _report(wire: Wire, reason: str) -> None:
+    with suppress(Exception):  # nobody is there to hear it, or no memory is left to say it
+        wire.send(Failed(None, reason))
+
+
+class PipeChannel:
+    """The run's end of a pipe to a worker.
+
+    Attributes
+    ----------
+    process
+        The one at its other end.
+
+    """
+
+    process: BaseProcess
+
+    def __init__(self) -> None:
+        self.connection, self.theirs = get_context("spawn").Pipe()
+        self.wire = Wire(self.connection)
+
+    def send(self, message: Command | Stop) -> None:
+        """Send a message."""
+        self.wire.send(message)
+
+    def hang_up(self) -> None:
+        """Let the worker end at its own pace."""
+        self.connection.close()
+
+
+class WorkerProcess:
+    """A process with a worker, or with several, from `start` to `close`.
+
+    Attributes
+    ----------
+    channels
+        One to each of them.
+
+    """
+
+    def __init__(self, *hirings: Hiring) -> None:
+        self.channels = [PipeChannel() for _ in hirings]
+        self.process: BaseProcess = get_context("spawn").Process(
+            target=work,
+            args=[(one.theirs, hiring) for one, hiring in zip(self.channels, hirings, strict=True)],
+            name=f"ssdreal {' and '.join(hiring.role for hiring in hirings)}",
+            daemon=not any(hiring.others for hiring in hirings),  # a daemon may start none
+        )
+
+    def start(self) -> None:
+        """Start the process."""
+        # Read when torch is imported; no pool of threads may spin beside the worker.
+        os.environ["OMP_NUM_THREADS"] = "1"
+        atexit.register(self.close)  # should everything else go wrong
+        resource_tracker.ensure_running()  # which is started with it and would lift the block
+        with _interrupts_held_back():
+            self.process.start()
+        for channel in self.channels:
+            channel.process = self.process
+            channel.theirs.close()  # so that the process's end closes the pipe
+
+    def hang_up(self) -> None:
+        """Let the process end at its own pace."""
+        for channel in self.channels:
+            channel.hang_up()
+
+    def close(self, grace: float = GRACE) -> None:
+        """End the process, if it does not do so within so many seconds by force."""
+        self.hang_up()
+        if self.process.pid is not None:
+            self.process.join(max(grace, 0.0))
+            self.process.kill()
+            self.process.join()
+        atexit.unregister(self.close)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let interrupts wait until the end.
+
+    A process that is started meanwhile never hears of any: Ctrl-C goes to all processes of a
+    terminal, and is the run's to handle.
+    """
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:  # where another thread takes the signal
+        came.append(number)
+
+    handlers = {interrupt: signal.signal(interrupt, note) for interrupt in INTERRUPTS}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for interrupt, handler in handlers.items():
+            signal.signal(interrupt, handler)
+        for number in came:
+            signal.raise_signal(number)

@@ -1,0 +1,248 @@
+"""Acceptance by position: the mechanism behind `iid` and `hazard`.
+
+A text is easy or hard at each round. That decides the chance of a rejection at each drafted
+position and how surprising the bonus token is; a bonus token outside the draft's top few makes
+the next round hard. Misses then come at hard places, whoever drafts and whatever was predicted.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, count, pairwise
+
+import numpy as np
+from numpy.random import Generator, Philox
+
+from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.streams import blocks
+from ssdsim.trees.base import TokenTree, landing, parents_of
+
+Curve = Callable[[int], float]
+"""P(bonus outside the draft's top F), for F = 0, 1, ...; 1 at F = 0, never rising."""
+
+MOST_RANKS = 1024
+"""Ranks told apart; a bonus token beyond them has rank -1."""
+
+EASY, HARD = 0, 1
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """What an easy (or a hard) round is like.
+
+    Attributes
+    ----------
+    reject
+        P(rejected at position j | accepted before it), j = 0, 1, ...; the last value holds on.
+    miss
+        P(bonus outside the draft's top F).
+
+    """
+
+    reject: Sequence[float]
+    miss: Curve
+
+    def accepted_below(self, lookahead: int, first: int = 0) -> list[float]:
+        """Return P(accepted <= k | the first `first` are) for k = first..K-1."""
+        hazards = [self.reject[min(j, len(self.reject) - 1)] for j in range(first, lookahead)]
+        alive = accumulate((1 - h for h in hazards), lambda a, b: a * b)
+        return [1 - a for a in alive]
+
+    def rank_below(self) -> list[float]:
+        """Return P(rank < F) for F = 1..MOST_RANKS."""
+        return [1 - self.miss(F) for F in range(1, MOST_RANKS + 1)]
+
+
+@dataclass
+class PositionalSource:
+    """Texts whose rounds are easy or hard.
+
+    Attributes
+    ----------
+    easy, hard
+        What such rounds are like.
+    reference_fanout
+        A bonus token of at least this rank makes the next round hard.
+    rng
+        Where every text's own stream comes from.
+
+    """
+
+    easy: Difficulty
+    hard: Difficulty
+    reference_fanout: int
+    rng: Generator
+    vocabulary: None = None
+
+    def __post_init__(self) -> None:
+        self.key = int(self.rng.integers(2**63))
+        self.ranks = [state.rank_below() for state in (self.easy, self.hard)]
+        self.accepted = lru_cache(maxsize=None)(self._accepted)
+        self.chances = lru_cache(maxsize=None)(self._chances)
+
+    def text(self, seq: int) -> "PositionalText":
+        """Return text `seq`; its draws depend on nothing but the source's key and `seq`."""
+        return PositionalText(self, Generator(Philox(key=[self.key, seq])), Noise(self.key, seq))
+
+    def prompt(self, seq: int) -> tuple[str, str]:
+        """Name the prompt after the sequence."""
+        return str(seq), "synthetic"
+
+    def prompt_tokens(self, seq: int) -> None:
+        """Leave it to the workload."""
+
+    def length(self, seq: int) -> None:
+        """Set no limit."""
+
+    def _accepted(self, state: int, lookahead: int, first: int = 0) -> list[float]:
+        return (self.easy, self.hard)[state].accepted_below(lookahead, first)
+
+    def _chances(self, state: int, depth: int) -> list[float]:
+        """Return the chances that the draft's best candidates, 64 of them, are right at a depth."""
+        difficulty = (self.easy, self.hard)[state]
+        accepted = difficulty.accepted_below(depth + 1, depth)[0]
+        outside = [difficulty.miss(F) for F in range(64)]
+        return [1 - accepted, *(accepted * (more - less) for more, less in pairwise(outside))]
+
+
+class PositionalText:
+    """One text: its difficulty and its own random draws."""
+
+    history: tuple[int, ...] = ()
+
+    def __init__(self, source: PositionalSource, rng: Generator, noise: Noise) -> None:
+        self.source = source
+        self.noise = noise
+        self.draws = blocks(rng.random)
+        self.state = EASY
+        self.drawn: tuple[float, float] | None = None
+        self.rounds = self.done = 0
+
+    def speculate(self, length: int, speculator: Speculator) -> Speculation:
+        """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
+        luck, _ = self._round()
+        accepted = bisect_right(self.source.accepted(self.state, length), luck)
+        return _speculation(length, speculator, accepted, self._rank())
+
+    def ahead(self, length: int) -> Speculation:
+        """Return the chain in flight from its place `done` on: one draw decides where it breaks."""
+        luck, _ = self._round()
+        whole = self.done + length + 1
+        # Tables of rounded lengths: few of them serve all.
+        below = self.source.accepted(self.state, 1 << whole.bit_length())
+        right = bisect_right(below, luck, 0, whole) - self.done
+        if right > length:
+            return _speculation(length, _drafter(length), length, 0, continued=True)
+        rank = self._rank()
+        listed = right == length and rank >= 0  # the draft's own next token is a candidate there
+        return _speculation(length, _drafter(length), right, rank + listed)
+
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
+        """Draw the rank of the text's own token at every level, and see where they lead.
+
+        The j-th token is the draft's best with the chance that a chain's j-th is accepted, else
+        outside the w best with the miss curve's at w - 1: a node of w children holds it with
+        probability 1 - reject[j]·miss(w - 1). Of a token's confidence the draft knows no more than
+        that: a tree that grows by it is the best fixed one (Sequoia; Chen et al. 2024).
+        """
+        paths = tree.grow(depth, lambda path: self.source.chances(self.state, len(path)))
+        truth = landing(paths, self._ranks(depth))
+        return Speculation(parents_of(paths), speculator, truth=truth)
+
+    def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002 - no ids
+        """Accept nothing: a proposal from elsewhere is a guess."""
+        return _speculation(length, "backup", 0, self._rank())
+
+    def guess(self, length: int, seen: int) -> Speculation:
+        """Take a guess after a partly wrong prefix to be right as often as a draft's token is."""
+        luck, _ = self._round()
+        right = bisect_right(self.source.accepted(self.state, length), luck)
+        return _speculation(length, "none", min(right, seen), self._rank())
+
+    def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
+        """Move on: a surprising bonus token makes the next round hard."""
+        assert speculation.truth is not None
+        if speculation.continued:
+            self.done += speculation.length + 1
+            return ()
+        easy = 0 <= self._rank() < self.source.reference_fanout
+        self.state = EASY if easy else HARD
+        self.drawn, self.done = None, 0
+        self.rounds += 1
+        return ()
+
+    def _round(self) -> tuple[float, float]:
+        """Return what decides this round, however often and for whatever length it is asked."""
+        if self.drawn is None:
+            self.drawn = next(self.draws), next(self.draws)
+        return self.drawn
+
+    def _rank(self) -> int:
+        _, luck = self._round()
+        return self._ranked(luck)
+
+    def _ranked(self, luck: float) -> int:
+        rank = bisect_right(self.source.ranks[self.state], luck)
+        return rank if rank < MOST_RANKS else -1
+
+    def _ranks(self, depth: int) -> list[int]:
+        """Return the rank of the text's own token at each of the next `depth` + 1 places.
+
+        As a chain would, up to the first that is not the draft's best; a new one behind each.
+        """
+        ranks: list[int] = []
+        for run in count():
+            luck, surprise = self._luck(run)
+            ranks += [0] * bisect_right(self.source.accepted(self.state, depth, len(ranks)), luck)
+            bonus = self._ranked(surprise)
+            if len(ranks) == depth:
+                return [*ranks, bonus]
+            ranks.append(bonus + 1 if bonus >= 0 else -1)
+        raise AssertionError
+
+    def _luck(self, run: int) -> tuple[float, float]:
+        """Return what decides the chain of this round, or the `run`-th one that follows it."""
+        if run == 0:
+            return self._round()
+        noise = self.noise
+        return (
+            noise.uniform(self.rounds, "accept", run),
+            noise.uniform(self.rounds, "residual", run),
+        )
+
+
+@lru_cache(maxsize=65536)
+def _speculation(
+    length: int, speculator: Speculator, accepted: int, rank: int, *, continued: bool = False
+) -> Speculation:
+    truth = Outcome(accepted, rank)
+    return Speculation(chain(length), speculator, truth=truth, continued=continued)
+
+
+def _drafter(length: int) -> Speculator:
+    return "primary" if length else "none"
+
+
+def power_curve(scale: float, exponent: float) -> Curve:
+    """Return min(1, A·F^-r)."""
+    return lambda F: 1.0 if F == 0 else min(1.0, scale * F**-exponent)
+
+
+def measured_curve(fanouts: Sequence[int], misses: Sequence[float]) -> Curve:
+    """Interpolate a measured miss curve, straight in log F and log P.
+
+    Under its first fan-out the first segment goes on (no curve here was measured at F = 1), and
+    beyond its last one the last value holds.
+    """
+    x, y = np.log(fanouts), np.log(misses)
+    slope = (y[1] - y[0]) / (x[1] - x[0])
+
+    def miss(F: int) -> float:
+        if F == 0:
+            return 1.0
+        below = slope * min(0.0, np.log(F) - x[0])
+        return min(1.0, float(np.exp(np.interp(np.log(F), x, y) + below)))
+
+    return miss

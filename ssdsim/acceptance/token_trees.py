@@ -1,0 +1,155 @@
+"""Token trees over a text, as speculations: over recorded positions, and over tables of logits."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssdsim.errors import require
+from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.sampling.ranking import left, ranked
+from ssdsim.sampling.verification import Array, View, sample, verify_siblings
+from ssdsim.trees.base import Path, Paths, parents_of, sibling, widths_of
+
+if TYPE_CHECKING:
+    from ssdsim.acceptance.logit_tables import PairText
+    from ssdsim.acceptance.trace_replay import Table
+
+
+def replayed(
+    table: "Table",
+    paths: Paths,
+    rows: Mapping[Path, int],
+    speculator: Speculator,
+    truth: Outcome,
+) -> Speculation:
+    """Return a tree over recorded positions.
+
+    Parameters
+    ----------
+    table
+        The positions; one that lists no candidates leaves tokens and confidences unknown.
+    paths
+        The nodes.
+    rows
+        For every node, the root included, the row of what follows it.
+    speculator, truth
+        As in `Speculation`.
+
+    Raises
+    ------
+    ConfigError
+        A node has more children than candidates are listed.
+
+    """
+    parents, width = parents_of(paths), widths_of(paths)
+    if not table.listed[0]:
+        return Speculation(parents, speculator, truth=truth)
+    _check(paths, len(table.listed[0]))
+    places = [(rows[path[:-1]], path[-1]) for path in paths]
+    return Speculation(
+        parents,
+        speculator,
+        tuple(table.listed[row][slot] for row, slot in places),
+        tuple(table.candidates[row][slot] for row, slot in places),
+        tuple(table.candidates[rows[path]][width[path] :] for path in ((), *paths)),
+        truth,
+    )
+
+
+class Nodes:
+    """What a pair makes of the nodes of a tree: the children are the draft's best candidates.
+
+    A node is looked at when it is asked for.
+    """
+
+    def __init__(self, text: "PairText") -> None:
+        self.text = text
+        self.tokens: dict[Path, tuple[int, ...]] = {(): ()}
+        self.seen: dict[Path, tuple[View, View]] = {}
+
+    def after(self, path: Path) -> list[float]:
+        """Return the draft's probabilities of its candidates after a node, best first."""
+        draft = self.views(path)[1]
+        found: list[float] = draft.belief[ranked(draft.scores)].tolist()
+        return found
+
+    def views(self, path: Path) -> tuple[View, View]:
+        """Return what target and draft make of the position after a node."""
+        if path not in self.seen:
+            self.seen[path] = self.text.views(self.way(path))
+        return self.seen[path]
+
+    def way(self, path: Path) -> tuple[int, ...]:
+        """Return the tokens on the way to a node, its own included."""
+        if path not in self.tokens:
+            self.tokens[path] = (*self.way(path[:-1]), self.token(path))
+        return self.tokens[path]
+
+    def token(self, path: Path) -> int:
+        """Return the token of a node."""
+        return int(ranked(self.views(path[:-1])[1].scores)[path[-1]])
+
+    def speculation(self, paths: Paths, speculator: Speculator, truth: Outcome) -> Speculation:
+        """Return the tree as a speculation."""
+        _check(paths, self.text.pair.vocabulary)
+        tokens = tuple(self.way(path)[-1] for path in paths)
+        drafts = [self.views(path[:-1])[1] for path in paths]
+        return Speculation(
+            parents_of(paths),
+            speculator,
+            tokens,
+            tuple(draft.belief.item(token) for draft, token in zip(drafts, tokens, strict=True)),
+            tuple(self._left(path, paths) for path in ((), *paths)),
+            truth,
+        )
+
+    def sent(self, path: Path, paths: Paths) -> list[int]:
+        """Return the tokens of a node's children."""
+        return [self.way((*path, place))[-1] for place in range(widths_of(paths)[path])]
+
+    def _left(self, path: Path, paths: Paths) -> tuple[float, ...]:
+        draft = self.views(path)[1]
+        return tuple(draft.belief[left(draft.scores, self.sent(path, paths))].tolist())
+
+
+class SampledNodes(Nodes):
+    """The same where the children are samples of what the draft sends, and accepted as such."""
+
+    def token(self, path: Path) -> int:
+        """Return the sample at a node."""
+        text, place = self.text, len(path) - 1
+        uniform = text.noise.uniform(len(text.history) + place, "propose", sibling(path))
+        return sample(self.sends(path[:-1]), uniform)
+
+    def sends(self, path: Path) -> Array:
+        """Return what the children of a node are drawn from."""
+        return self.text.pair.sends(self.views(path)[1])
+
+    def landing(self, paths: Paths) -> Outcome:
+        """Try every node's children in turn, from the root on."""
+        path: Path = ()
+        while True:
+            child, bonus = self._tried(path, self.sent(path, paths))
+            if child is None:
+                sent, draft = self.sent(path, paths), self.views(path)[1]
+                rank = int(np.flatnonzero(left(draft.scores, sent) == bonus)[0])
+                return Outcome(((), *paths).index(path), rank)
+            path = (*path, child)
+
+    def _tried(self, path: Path, sent: list[int]) -> tuple[int | None, int]:
+        """Return which child of a node is accepted, None if none is, and the token there."""
+        p, noise = self.views(path)[0].probabilities, self.text.noise
+        at = len(self.text.history) + len(path)
+        if not sent:
+            return None, sample(p, noise.uniform(at, "bonus"))
+        accept = [noise.uniform(at, "accept", sibling) for sibling in range(len(sent))]
+        residual = noise.uniform(at, "residual")
+        return verify_siblings(p, self.sends(path), sent, accept, residual)
+
+
+def _check(paths: Paths, most: int) -> None:
+    """Refuse nodes with more children than the draft has candidates."""
+    widest = max(widths_of(paths).values())
+    right = f"needs at most the {most} candidates that the acceptance source knows of"
+    require(widest <= most, "tree: children of a node", widest, right)

@@ -1,0 +1,277 @@
+"""Replaying recorded positions: which drafts would have been accepted, and what would follow.
+
+Everything that chance decides about a position is drawn once, when its text is opened, by keyed
+noise: whoever drafts over it, in whichever round, block or branch, finds the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssdsim.acceptance.token_trees import replayed
+from ssdsim.errors import require
+from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.verification import Array
+from ssdsim.trees.base import Path, TokenTree, landing
+
+Whole = NDArray[np.int64]
+Node = tuple[int, int, int, float]
+"""What was sent at a node: its row, the token's slot there, its id and the draft's confidence."""
+
+_NEVER = 1 << 62
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one temperature and coupling, those of a text together and in order.
+
+    A slot is a place among a row's M listed candidates; slot M stands for all tokens not listed.
+    M may be 0, where nothing is known of the candidates: speculations then carry none.
+
+    Attributes
+    ----------
+    token, rank
+        x and its rank among the draft's candidates, shape (rows,); -1 where that is not known.
+    a, e
+        P(draft accepted | x) and P(the rejected token outranks x | x), shape (rows,).
+    confidence
+        The draft's probability of x, shape (rows,).
+    ids, q
+        Token and draft probability in every slot, shape (rows, M + 1). Nothing is known of the
+        last slot: its id is -1, and its q that of the worst token listed, an upper bound.
+    sends, excess
+        What the draft samples from, q', and (q' − p)+, shape (rows, M).
+    chance
+        P(accepted) = min(1, p/q') of the token in every slot, shape (rows, M + 1); None where
+        that is not known.
+
+    """
+
+    token: Whole
+    rank: Whole
+    a: Array
+    e: Array
+    confidence: Array
+    ids: Whole
+    q: Array
+    sends: Array
+    excess: Array
+    chance: Array | None = None
+
+    @cached_property
+    def candidates(self) -> list[tuple[float, ...]]:
+        """The draft's probabilities of every row's listed candidates, best first."""
+        return list(map(tuple, self.q[:, :-1].tolist()))
+
+    @cached_property
+    def chances(self) -> list[list[float]]:
+        """P(accepted) in every slot of every row; empty lists where that is not known."""
+        return [] if self.chance is None else self.chance.tolist()
+
+    @cached_property
+    def listed(self) -> list[tuple[int, ...]]:
+        """Their ids."""
+        return list(map(tuple, self.ids[:, :-1].tolist()))
+
+
+@dataclass(frozen=True)
+class RecordedText:
+    """A text: rows `first` .. `first + length - 1` of a table, after the token ids of `prompt`."""
+
+    table: Table
+    name: str
+    kind: str
+    prompt: tuple[int, ...]
+    first: int
+    length: int
+
+
+class ReplayText:
+    """One recorded text with its draws."""
+
+    def __init__(self, text: RecordedText, noise: Noise) -> None:
+        self.table = table = text.table
+        self.at = 0
+        self.length = text.length
+        self.history = list(text.prompt)
+        rows = np.arange(text.first, text.first + text.length)
+        self.tokens: list[int] = table.token[rows].tolist()
+        self.ranks: list[int] = table.rank[rows].tolist()
+        rejected = noise.uniforms(0, rows.size, "accept") >= table.a[rows]
+        outranked = noise.uniforms(0, rows.size, "residual") < table.e[rows]
+        self.ranks_left: list[int] = (table.rank[rows] - outranked).tolist()
+        self.stops = _next(rejected)
+        slots = _sent(table, rows, rejected, outranked, noise.uniforms(0, rows.size, "propose"))
+        self.on = _nodes(table, rows, slots, ~rejected)
+        self.off = _strangers(table, noise, rows.size)
+
+    def speculate(self, length: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue: accept up to the first position drawn as rejected."""
+        accepted = min(self.stops[self.at] - self.at, length)
+        nodes = [self._node(k, accepted) for k in range(length + 1)]
+        if accepted < length:
+            return _speculation(self.table, nodes, speculator, accepted, self._left(accepted))
+        return _speculation(self.table, nodes, speculator, length, self._rank(length))
+
+    def ahead(self, length: int) -> Speculation:
+        """Let the draft go on: a position's next token is decided there, whoever comes to it."""
+        whole = self.speculate(length, "primary" if length else "none")
+        return replace(whole, continued=self.stops[self.at] - self.at > length)
+
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
+        """Let the draft continue by its best candidates: recorded on the text's own way.
+
+        The rank of the text's token decides which child is accepted, at any temperature.
+        """
+        ranks = [self._rank(ahead) for ahead in range(depth + 1)]
+        paths = tree.grow(depth, lambda path: self._candidates(path, ranks))
+        rows = {path: self._row(path, ranks) for path in ((), *paths)}
+        return replayed(self.table, paths, rows, speculator, landing(paths, ranks))
+
+    def propose(self, tokens: Sequence[int], length: int) -> Speculation:
+        """Accept a backup's tokens, at most `length`, while they are the text's.
+
+        That is exact at any temperature: with q = 1 at the proposed token, target and proposal
+        part exactly where the text has another token.
+        """
+        sent = tuple(tokens[:length])
+        length = len(sent)
+        own = self.tokens[self.at : self.at + length]
+        accepted = next((k for k, x in enumerate(own) if x != sent[k]), length)
+        nodes = [self._proposed(k, accepted, token) for k, token in enumerate((*sent, -1))]
+        if accepted == length:
+            return _speculation(self.table, nodes, "backup", length, self._rank(length))
+        rank, slot = self._rank(accepted), nodes[accepted][1]
+        # Up to M tokens that outrank x are listed, so an unlisted one only counts beyond that.
+        outranked = slot < min(rank, len(self.table.listed[0]))
+        return _speculation(self.table, nodes, "backup", accepted, rank - outranked)
+
+    def guess(self, length: int, seen: int) -> Speculation:
+        """Take the target's guesses to be right where the draft was.
+
+        What a target says after a partly wrong prefix is not recorded. That the draft says
+        otherwise than the target marks the places where context decides.
+        """
+        right = min(self.stops[self.at] - self.at, length, seen)
+        return Speculation(chain(length), "none", truth=Outcome(right, -1))
+
+    def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
+        """Grow by the next recorded tokens, which any verified speculation ends in."""
+        assert self.at + delivered <= self.length, "the caller asks for no more than `length`"
+        tokens = tuple(self.tokens[self.at : self.at + delivered])
+        self.history.extend(tokens)
+        self.at += delivered
+        return tokens
+
+    def _rank(self, ahead: int) -> int:
+        at = self.at + ahead
+        return self.ranks[at] if at < self.length else -1
+
+    def _left(self, ahead: int) -> int:
+        return self.ranks_left[self.at + ahead]
+
+    def _node(self, ahead: int, accepted: int) -> Node:
+        """Return the node `ahead`: recorded up to the first rejection, borrowed past it.
+
+        Past the recorded end they are borrowed as well; no token delivered depends on those.
+        """
+        at = self.at + ahead
+        return self.on[at] if ahead <= accepted and at < self.length else self.off[at % self.length]
+
+    def _row(self, path: Path, ranks: Sequence[int]) -> int:
+        """Return the row of the place after `path`: the text's own, or a borrowed one."""
+        at = self.at + len(path)
+        if at < self.length and path == tuple(ranks[: len(path)]):
+            return self.on[at][0]
+        # Which one depends on the whole way there: siblings' futures differ.
+        return self.off[(at + crc32(repr(path).encode())) % self.length][0]
+
+    def _candidates(self, path: Path, ranks: Sequence[int]) -> tuple[float, ...]:
+        candidates = self.table.candidates[self._row(path, ranks)]
+        right = "these rounds tell nothing of the draft's confidences: needs an acceptance trace"
+        require(bool(candidates), "acceptance", "recorded", right)
+        return candidates
+
+    def _proposed(self, ahead: int, accepted: int, token: int) -> Node:
+        """Return the node `ahead` with a backup's token in it (-1: none is sent)."""
+        row = self._node(ahead, accepted)[0]
+        ids = self.table.listed[row]
+        slot = ids.index(token) if token in ids else len(ids)
+        return row, slot, token, self.table.q.item(row, slot)
+
+
+def _speculation(
+    table: Table, nodes: list[Node], speculator: Speculator, accepted: int, rank: int
+) -> Speculation:
+    """Return the chain of all nodes but the last, where nothing is sent."""
+    _, _, tokens, confidences = zip(*nodes, strict=True)
+    candidates = _left(table, nodes)
+    return Speculation(
+        chain(len(nodes) - 1),
+        speculator,
+        tokens[:-1],
+        confidences[:-1] if candidates else (),
+        candidates,
+        Outcome(accepted, rank),
+        chances=tuple(table.chances[row][slot] for row, slot, _, _ in nodes[:-1] if table.chances),
+    )
+
+
+def _left(table: Table, nodes: list[Node]) -> tuple[tuple[float, ...], ...]:
+    """Return the candidates after every node, what was sent left out; () where none is listed."""
+    of = table.candidates
+    if not of[0]:
+        return ()
+    left = [of[row][:slot] + of[row][slot + 1 :] for row, slot, _, _ in nodes[:-1]]
+    return (*left, of[nodes[-1][0]])
+
+
+def _next(rejected: NDArray[np.bool_]) -> list[int]:
+    """Return for every position (and the end) the first rejected one from there on."""
+    at = np.where(rejected, np.arange(rejected.size), _NEVER)
+    following: list[int] = np.minimum.accumulate(at[::-1])[::-1].tolist()
+    return [*following, _NEVER]
+
+
+def _sent(
+    table: Table,
+    rows: Whole,
+    rejected: NDArray[np.bool_],
+    outranked: NDArray[np.bool_],
+    uniform: Array,
+) -> Whole:
+    """Return the slot of what the draft sent: x where accepted, else drawn from (q' − p)+.
+
+    Whether that token outranks x is drawn already, exactly; here only among the listed tokens on
+    that side of x, or none of them if they have no excess.
+    """
+    slots = np.arange(table.excess.shape[1])
+    side = (slots < table.rank[rows, None]) == outranked[:, None]
+    weights = np.cumsum(table.excess[rows] * side, axis=1)
+    drawn = np.sum(weights <= uniform[:, None] * weights[:, -1:], axis=1)
+    return np.where(rejected, drawn, np.minimum(table.rank[rows], slots.size))
+
+
+def _strangers(table: Table, noise: Noise, count: int) -> list[Node]:
+    """Return a node for each position from anywhere in the trace, for the draft's wrong turns.
+
+    What the draft sees after its own error is not recorded; other places stand in for it.
+    """
+    rows = (noise.uniforms(0, count, "bonus") * table.token.size).astype(np.int64)
+    uniform = noise.uniforms(0, count, "propose", sibling=1)
+    slots = np.sum(np.cumsum(table.sends[rows], axis=1) <= uniform[:, None], axis=1)
+    return _nodes(table, rows, slots, np.zeros(count, np.bool_))
+
+
+def _nodes(table: Table, rows: Whole, slots: Whole, own: NDArray[np.bool_]) -> list[Node]:
+    """Return the nodes that send `slots`, or the text's own token x where `own`."""
+    listed = slots < table.excess.shape[1]
+    tokens = np.where(own, table.token[rows], table.ids[rows, slots])
+    confidence = np.where(own & ~listed, table.confidence[rows], table.q[rows, slots])
+    columns = (rows.tolist(), slots.tolist(), tokens.tolist(), confidence.tolist())
+    return list(zip(*columns, strict=True))

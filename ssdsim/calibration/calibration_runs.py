@@ -1,0 +1,113 @@
+"""Which runs a calibration makes, and in which order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from numpy.random import Generator
+
+from ssdsim.calibration.timing_probe import Probe
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.base import Method
+from ssdsim.methods.speculative import Speculative
+from ssdsim.policies.uniform_fanout import UniformFanout
+
+Drawn = Literal["greedy", "maximal", "gumbel"]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One calibration run.
+
+    Attributes
+    ----------
+    method
+        AR, SD on the target's devices, or a `Probe`.
+    lookahead
+        K; 0 for AR.
+    branches
+        Of a row's tree; 0 without one.
+    batch
+        Rows.
+    coupling
+        "greedy", or how tokens are drawn at temperature 1.
+    long
+        Whether the prompts are long ones.
+    spread
+        Whether both models take turns on all devices.
+
+    """
+
+    method: Method
+    lookahead: int = 0
+    branches: int = 0
+    batch: int = 1
+    coupling: Drawn = "greedy"
+    long: bool = False
+    spread: bool = False
+
+    @property
+    def policy(self) -> UniformFanout:
+        """A policy that predicts that many outcomes, as evenly as they can be shared."""
+        nodes = self.lookahead + 1
+        return UniformFanout(budget=max(self.branches, 1), fanout=-(-self.branches // nodes))
+
+
+def plan(
+    lookaheads: Sequence[int], branches: Sequence[int], batch: int, *, spread: bool = False
+) -> list[Visit]:
+    """Return the visits of one round through everything.
+
+    Parameters
+    ----------
+    lookaheads
+        Those to measure chains, verifies and trees at.
+    branches
+        Those to measure trees at, from few to many.
+    batch
+        Rows of the visits that measure batches.
+    spread
+        Whether AR and SD are measured on all devices as well.
+
+    """
+    middle, most = lookaheads[len(lookaheads) // 2], branches[-2]
+    trees = [
+        Visit(Probe(), K, B)
+        for at, B in enumerate(branches)
+        for K in {lookaheads[at % len(lookaheads)], lookaheads[(at + 1) % len(lookaheads)]}
+    ]
+    drawn = [
+        visit
+        for coupling in ("maximal", "gumbel")
+        for visit in (
+            Visit(Autoregressive(), coupling=coupling),
+            Visit(Speculative(), middle, coupling=coupling),
+            Visit(Probe(), middle, most, coupling=coupling),
+        )
+    ]
+    return [
+        Visit(Autoregressive()),
+        Visit(Autoregressive(), long=True),
+        Visit(Autoregressive(), batch=batch),
+        *(Visit(Speculative(), K) for K in lookaheads),
+        Visit(Speculative(), middle, long=True),
+        Visit(Speculative(), middle, batch=batch),
+        *trees,
+        Visit(Probe(), middle, most, long=True),
+        Visit(Probe(), middle, branches[1], batch=batch),
+        *drawn,
+        *(_spread(lookaheads) if spread else []),
+    ]
+
+
+def _spread(lookaheads: Sequence[int]) -> list[Visit]:
+    drafting = [Visit(Speculative(), K, spread=True) for K in lookaheads[:2]]
+    return [Visit(Autoregressive(), spread=True), *drafting]
+
+
+def shuffled(visits: Sequence[Visit], repeats: int, rng: Generator) -> list[Visit]:
+    """Return all visits `repeats` times, in random order within each repeat.
+
+    So a slow hour of the machine falls on everything alike.
+    """
+    return [visits[at] for _ in range(repeats) for at in rng.permutation(len(visits))]

@@ -1,0 +1,1 @@
+"""The command line: composing options, help, sweeps, the console."""

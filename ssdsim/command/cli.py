@@ -1,0 +1,72 @@
+"""`python -m ssdsim`: what the command runs is a simulation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omegaconf import DictConfig
+
+from ssdsim.command import program
+from ssdsim.command.config import register, setup_from
+
+if TYPE_CHECKING:
+    from ssdsim.engine.simulation import Setup, Simulation
+    from ssdsim.run.trace import Run
+    from ssdsim.run.trace import Sequence as SequenceRecord
+
+
+@dataclass(frozen=True)
+class Job:
+    """A simulation and the simulations that it is compared with."""
+
+    setup: "Setup"
+
+    @property
+    def prompts(self) -> int:
+        """Sequences to decode."""
+        return self.setup.workload.prompts
+
+    def start(self, retired: "Callable[[SequenceRecord], None]") -> "Simulation":
+        """Return the simulation, not begun yet."""
+        from ssdsim.engine.simulation import Simulation
+
+        return Simulation(self.setup, retired)
+
+    def compare(self, run: "Run") -> "dict[str, Run]":
+        """Simulate the baselines."""
+        from ssdsim.engine.baselines import compare
+
+        return compare(run, self.setup)
+
+    def title(self, config: dict[str, Any]) -> str:
+        """Say where outcomes and times come from."""
+        settings = {name: config["choices"][name] for name in ("acceptance", "latency")}
+        settings |= {name: config[name] for name in ("batch", "temperature")}
+        return " ".join(f"{name}={value}" for name, value in settings.items())
+
+    def epilogue(self, run: "Run") -> str:  # noqa: ARG002 - a simulation has nothing to add
+        """Add nothing."""
+        return ""
+
+
+class Simulating:
+    """The program of `python -m ssdsim`."""
+
+    name: ClassVar[str] = "ssdsim"
+    config: ClassVar[str] = "config"
+
+    def register(self) -> None:
+        """Fill Hydra's groups."""
+        register()
+
+    def prepare(self, config: DictConfig, choices: dict[str, Any], overridden: list[str]) -> Job:
+        """Turn a config into a simulation's settings."""
+        return Job(setup_from(config, choices, overridden))
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+def main() -> None:
+    """Run the command line."""
+    program.main(Simulating())

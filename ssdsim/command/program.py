@@ -1,0 +1,289 @@
+"""A command: compose the config, run, compare, and write the run directory.
+
+What is run is a `Program`'s business: a simulation, or real models.
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ssdsim.command.console import console, fail, progress, say, speak_as
+from ssdsim.command.hydra_errors import explained
+from ssdsim.command.sweep import FAILED, REFUSED, Sweep, leave_note
+from ssdsim.errors import ConfigError, RunError
+from ssdsim.options.plugins import plugins
+from ssdsim.run.trace import Run
+from ssdsim.run.trace import Sequence as SequenceRecord
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Unwritten(RunError):  # noqa: N818 - that is what is wrong
+    """A run directory could not be written; the message says what should have been in it."""
+
+
+class Runnable(Protocol):
+    """A run that can be asked for its results at any time."""
+
+    def run(self) -> None:
+        """Decode everything."""
+        ...
+
+    def result(self) -> Run:
+        """Return what there is so far."""
+        ...
+
+
+class Job(Protocol):
+    """One configuration made ready."""
+
+    @property
+    def prompts(self) -> int:
+        """Sequences to decode."""
+        ...
+
+    def start(self, retired: Callable[[SequenceRecord], None]) -> Runnable:
+        """Return the run, not begun yet; `retired` is called with every finished sequence."""
+        ...
+
+    def compare(self, run: Run) -> dict[str, Run]:
+        """Run the baselines, enter them into `run`, and return their runs."""
+        ...
+
+    def title(self, config: dict[str, Any]) -> str:
+        """Say what the run and its baselines have in common."""
+        ...
+
+    def epilogue(self, run: Run) -> str:
+        """Return what stands below the table; perhaps nothing."""
+        ...
+
+
+class Program(Protocol):
+    """What a command runs.
+
+    Attributes
+    ----------
+    name
+        As complaints begin.
+    config
+        Name of its main config.
+
+    """
+
+    name: ClassVar[str]
+    config: ClassVar[str]
+
+    def register(self) -> None:
+        """Fill Hydra's groups."""
+        ...
+
+    def prepare(self, config: DictConfig, choices: dict[str, Any], overridden: list[str]) -> Job:
+        """Turn a config into plain objects and check them; see `ssdsim.command.config.setup_from`.
+
+        Raises
+        ------
+        ConfigError
+            A setting is wrong, or would change nothing.
+
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of whatever is held between runs."""
+        ...
+
+
+def main(program: Program) -> None:
+    """Run the command line; bad input ends with one line and exit code 2."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, they are printed below
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it saves what it has
+    speak_as(program.name)
+
+    def job(config: DictConfig) -> None:
+        _run(program, config)
+
+    try:
+        program.register()
+        hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        Sweep.forget_if_nothing_ran()
+        fail(explained(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say(f"{error.filename or 'output'}: cannot be written ({error.strerror})")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)
+    finally:
+        with _undisturbed():
+            program.close()
+
+
+def _run(program: Program, config: DictConfig) -> None:
+    """Carry out one configuration."""
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    out = Path(HydraConfig.get().runtime.output_dir if sweeping else config.out)
+    try:
+        job = _prepared(program, config)
+        run, runs = _carry_out(job, config, out)
+    except ConfigError as error:
+        if not sweeping:
+            fail(str(error))
+        leave_note(out / REFUSED, str(error))
+    except RunError as error:
+        message = str(error) if isinstance(error, Unwritten) else f"{error}{_where(out)}"
+        if not sweeping:
+            say(message)
+            sys.exit(1)
+        leave_note(out / FAILED, message)
+    except KeyboardInterrupt:
+        say(f"interrupted{_where(out)}")
+        sys.exit(130)
+    else:
+        (_show_line if sweeping else _show)(job, run, runs, out)
+
+
+def _where(out: Path) -> str:
+    return f"; what was computed is in {out}" if (out / "run.json").is_file() else ""
+
+
+def _prepared(program: Program, config: DictConfig) -> Job:
+    runtime = HydraConfig.get()
+    overridden = [str(key).lstrip("+~").partition("=")[0] for key in runtime.overrides.task]
+    return program.prepare(config, dict(runtime.runtime.choices), overridden)
+
+
+def _carry_out(job: Job, config: DictConfig, out: Path) -> tuple[Run, dict[str, Run]]:
+    resolved = _resolved(config, out)
+    alone = HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"  # else bars would mix
+    with progress(shown=alone) as bar:
+        task = bar.add_task("decoding", total=job.prompts)
+        running = job.start(retired=lambda _: bar.advance(task))
+        _claim(running, out, resolved)
+        try:
+            running.run()
+        finally:
+            run = _save(running, out, resolved)
+        bar.add_task("comparing with AR and SD", total=None)
+        with _writing(run, out):
+            _draw(run, out)
+        try:
+            runs = job.compare(run)
+        finally:  # what has been compared until then is worth keeping
+            with _undisturbed(), _writing(run, out):
+                run.save_info(out)
+    return run, runs
+
+
+def _claim(running: Runnable, out: Path, resolved: Any) -> None:
+    """Write the run while it is empty: from here on the directory parses, come what may."""
+    try:
+        _save(running, out, resolved)
+    except Unwritten as error:
+        with suppress(OSError):
+            out.rmdir()  # if it is empty
+        if getattr(error.__cause__, "errno", None) == errno.ENOSPC:
+            raise
+        raise ConfigError(f"{error}; choose another directory") from error
+
+
+def _save(running: Runnable, out: Path, resolved: Any) -> Run:
+    with _undisturbed():
+        run = running.result()
+        run.info["config"] = resolved
+        with _writing(run, out):
+            run.save(out)
+    return run
+
+
+@contextmanager
+def _writing(run: Run, out: Path) -> Iterator[None]:
+    """Turn a disk's complaint into one line, and say there what the run came to."""
+    from ssdsim.run.report import headline
+
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        found = f"; decoded at {headline(run.metrics)}" if run.metrics["tokens"] else ""
+        raise Unwritten(f"out={out}: cannot be written ({reason}){found}") from error
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore interrupts: a second Ctrl-C must not tear what the first one lets be written."""
+    handlers = {interrupt: signal.signal(interrupt, signal.SIG_IGN) for interrupt in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for interrupt, handler in handlers.items():
+            signal.signal(interrupt, handler)
+
+
+def _draw(run: Run, out: Path) -> None:
+    from ssdsim.run.picture import timeline_picture
+
+    timeline_picture(run, out / "timeline.png")
+
+
+def _show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:
+    from ssdsim.run.report import comparison
+
+    title = job.title(run.info["config"])
+    console().print(comparison(_columns(run, runs), title=title))
+    if epilogue := job.epilogue(run):
+        console().print(epilogue, soft_wrap=True, highlight=False, markup=False)
+    console().print(f"run directory: {_short(out)}", soft_wrap=True, highlight=False)
+
+
+def _columns(run: Run, runs: dict[str, Run]) -> list[tuple[str, dict[str, Any]]]:
+    """Name what is compared; a run of AR is the AR column, a second one would say nothing."""
+    from ssdsim.run.report import method_of
+
+    method, policy, K = run.info["method"], run.info["policy"], run.info["config"]["lookahead"]
+    columns = {"AR": runs.get("ar")}
+    if sd := runs.get("sd"):
+        columns[f"best SD\nK={sd.info['config']['lookahead']}"] = sd
+    kind: Any = plugins("method")[method]
+    own = method_of(run) + (f", K={K}" if "lookahead" in kind.uses else "")
+    own += f"\n{policy}" if policy else ""
+    columns["AR" if method == "autoregressive" else own] = run
+    return [(label, column.metrics) for label, column in columns.items() if column]
+
+
+def _show_line(job: Job, run: Run, _: dict[str, Run], out: Path) -> None:
+    from ssdsim.run.report import headline
+
+    task = [str(part) for part in HydraConfig.get().overrides.task]
+    named = " ".join(part for part in task if not part.startswith("out="))
+    text = f"#{out.name}  {named}: {headline(run.metrics)}"
+    for part in filter(None, (text, job.epilogue(run))):
+        console().print(part, soft_wrap=True, highlight=False, markup=False)
+
+
+def _short(path: Path) -> Path:
+    """Return the path as it is shortest from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _resolved(config: DictConfig, out: Path) -> dict[str, Any]:
+    choices = HydraConfig.get().runtime.choices
+    groups = {name: choice for name, choice in choices.items() if not name.startswith("hydra/")}
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return {**plain, "out": str(out), "choices": groups}

@@ -1,0 +1,296 @@
+"""What a method may ask of a draft and a target, simulated or real.
+
+Every question is answered by an event whose value is the answer, so a method reads the same on
+both clocks. Rows are the live sequences; rows of a batch become ragged after the first round.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from simpy import Event
+
+from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.run.trace import Sequence as SequenceRecord
+from ssdsim.run.trace import Span
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A live sequence.
+
+    Attributes
+    ----------
+    record
+        Its row of `sequences.parquet`.
+    left
+        Tokens still to deliver.
+    context
+        Prompt and committed tokens, counted.
+    tokens
+        Prompt and committed token ids; empty where there are none.
+    ends
+        Token ids that end the sequence.
+    round
+        Rounds ended so far.
+    ready
+        When it last had nothing in flight, seconds.
+    outcome
+        How the last verify ended.
+    cached
+        The speculation the next verify takes, once known.
+    hit
+        Whether that speculation came from the speculation cache; None: nothing was predicted.
+    predicted
+        Outcomes prepared during the round in flight.
+    work
+        The draft's span that `cached` came from.
+    ahead
+        Where the draft goes on without waiting: for every token that it has drafted past the
+        committed ones, the span that computed it. A rejection begins a new list.
+    text
+        The workers' own view of the sequence.
+    step
+        The training step of the workload that it belongs to.
+
+    """
+
+    record: SequenceRecord
+    left: int
+    context: int
+    ready: float
+    tokens: list[int] = field(default_factory=list)
+    ends: frozenset[int] = frozenset()
+    round: int = 0
+    outcome: Outcome | None = None
+    cached: Speculation | None = None
+    hit: bool | None = None
+    predicted: int = 0
+    work: Span | None = None
+    ahead: list[Span] = field(default_factory=list)
+    text: Any = None
+    step: int = 0
+
+    @property
+    def seq(self) -> int:
+        """The sequence's number."""
+        return self.record.seq
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last token is one that ends the sequence."""
+        return bool(self.tokens) and self.tokens[-1] in self.ends
+
+    def grow(self, ahead: list[Span], span: Span, start: int, length: int) -> None:
+        """Take up `length` tokens from `start` on (counted as `context` is) that `span` drafted.
+
+        `ahead` is what they were to follow. Some may be committed by now; if that list is not the
+        row's any more, the draft has gone wrong before them.
+        """
+        if ahead is not self.ahead:
+            return
+        committed = min(max(self.context - start, 0), length)
+        span.used += committed
+        ahead += [span] * (length - committed)
+
+    def advance(
+        self, delivered: int, ids: Sequence[int], now: float, continued: bool = False
+    ) -> None:
+        """Take up a round's tokens, and have nothing in flight any more.
+
+        `continued` says that the draft, which went on meanwhile, was right about all of them.
+        """
+        record = self.record
+        record.tokens += delivered
+        if record.first_token is None:
+            record.first_token = now
+        if ids:
+            self.tokens.extend(ids)
+            record.output = record.output or []
+            record.output.extend(ids)
+        if self.work is not None:
+            self.work.used += delivered - 1
+        right = self.ahead[: delivered if continued else delivered - 1]
+        for span in right:
+            span.used += 1
+        self.ahead = self.ahead if continued else []
+        del self.ahead[: len(right)]
+        self.left -= delivered
+        self.context += delivered
+        self.round += 1
+        self.ready = now
+        self.cached = self.hit = self.work = None
+
+
+class Target(Protocol):
+    """The target model on its devices."""
+
+    def admit(self, row: Row) -> None:
+        """Take up a new sequence: fill in its prompt, before its prefill."""
+        ...
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts."""
+        ...
+
+    def undrafted(self, row: Row) -> Speculation:
+        """Return an empty speculation, for decoding without a draft."""
+        ...
+
+    def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Verify a speculation a row in one pass; the value is a list of outcomes."""
+        ...
+
+    def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
+        """Keep the first `delivered` tokens of accepted + bonus; return their ids if known.
+
+        Fewer ids come back where one of them ends the sequence: it is the last.
+        """
+        ...
+
+    def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
+        ...
+
+
+class StoppableTarget(Target, Protocol):
+    """A target that leaves a verify unfinished, as simulated ones do."""
+
+    def cancel(self) -> None:
+        """Give up the verify in flight."""
+        ...
+
+
+class SelfDrafting(Target, Protocol):
+    """A target that also says what may follow, as simulated ones do."""
+
+    def guess(self, row: Row, length: int, seen: int) -> Speculation:
+        """Return its guesses in a block of Jacobi iteration; see `acceptance.base.Text.guess`."""
+        ...
+
+    def streamed(self, row: Row, length: int) -> Speculation:
+        """Return what the streams beside its last pass drafted."""
+        ...
+
+    def relax(
+        self, row: Row, hypothesis: Speculation, passes: Callable[[], bool]
+    ) -> tuple[int, int]:
+        """Accept a draft of all that is left; `passes` decides on tokens unlike its own.
+
+        Returns how many tokens pass, and how many of those are unlike its own.
+        """
+        ...
+
+    def used(self, tokens: int) -> None:
+        """Count tokens of the last pass as delivered."""
+        ...
+
+    def verify(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], beside: int = 0
+    ) -> Event:
+        """Verify in a pass that computes `beside` more tokens a row."""
+        ...
+
+
+class Tree(Protocol):
+    """Branches being drafted while the target verifies, one a predicted outcome."""
+
+    def wait(self, winners: Sequence[Row]) -> Event:
+        """Finish every branch."""
+        ...
+
+    def prune(self, winners: Sequence[Row]) -> Event:
+        """Drop all branches but the winning row's; finish those. Without winners, stop."""
+        ...
+
+    def truncate(self, winners: Sequence[Row]) -> Event:
+        """Stop after the step in flight (the first, at least, if there is a winner)."""
+        ...
+
+    def take(self, row: Row) -> Speculation:
+        """Return the speculation of the branch that `row`'s outcome chose."""
+        ...
+
+
+class Draft(Protocol):
+    """The draft model on its device."""
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Number of token ids; None where there are none."""
+        ...
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts."""
+        ...
+
+    def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
+        """Send outcomes to the draft and speculations back; None if it takes no time."""
+        ...
+
+    def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
+        """Draft `lookahead` tokens a row in series; the value is a list of speculations."""
+        ...
+
+    def run_on(self, rows: Sequence[Row], length: int) -> Event:
+        """Draft `length` more tokens a row past all that it has: they end up in `Row.ahead`.
+
+        The value is how many there were: 0 if the draft is lost.
+        """
+        ...
+
+    def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
+        """Return `length` tokens that the draft has past the committed ones and `start` more."""
+        ...
+
+    def continued(self, row: Row, speculation: Speculation) -> bool:
+        """Tell whether nothing that a verified speculation came to parts with what is ahead."""
+        ...
+
+    def adopt(
+        self,
+        rows: Sequence[Row],
+        proposals: Sequence[Sequence[int]],
+        lookahead: int,
+        seconds: float,
+    ) -> Event:
+        """Take a proposal a row that cost `seconds`; the value is a list of speculations."""
+        ...
+
+    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
+        """Find the candidates after every node; the value is the speculations with theirs."""
+        ...
+
+    def prespeculate(
+        self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
+    ) -> Tree:
+        """Start to draft `lookahead` tokens for every predicted outcome."""
+        ...
+
+    def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
+        """Return how many branches a row can be drafted in `seconds`."""
+        ...
+
+    def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds `speculate` is expected to take."""
+        ...
+
+    def step_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the seconds one more token a row is expected to take."""
+        ...
+
+
+class StoppableDraft(Draft, Protocol):
+    """A draft that stops before it has all it was asked for, as simulated ones do."""
+
+    def cancel(self, rows: Sequence[Row]) -> None:
+        """Give up what is being drafted; what these rows have already stays."""
+        ...
+
+
+class SearchingDraft(Draft, Protocol):
+    """A draft whose layers are chosen while it serves, as simulated ones' are."""
+
+    def search(self, row: Row, tokens: int) -> Event:
+        """Run the draft over `tokens` tokens of a row's text at once, to see how good it is."""
+        ...

@@ -1,0 +1,200 @@
+"""What a method works with: its workers, and the live sequences as they come and go."""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Generator as Generating
+from dataclasses import dataclass, field
+from operator import add
+from typing import Any
+
+from simpy import Environment, Event
+
+from ssdsim.backups.base import Speculating
+from ssdsim.decoding.protocol import Draft, Row, Target
+from ssdsim.lengths.base import Control
+from ssdsim.outcomes import Outcome, Round, Speculation
+from ssdsim.policies.base import Predictor
+from ssdsim.run.trace import Recorder
+from ssdsim.run.trace import Sequence as SequenceRecord
+
+Wait = Generating[Event, Any, Any]
+"""A piece of a method: it yields the events it waits for."""
+
+
+@dataclass
+class Session:
+    """One run of one method.
+
+    Attributes
+    ----------
+    env
+        The clock, simulated or real.
+    target, draft
+        The workers.
+    policy
+        Which outcomes to prepare.
+    backup
+        Who drafts after a miss.
+    draft_on
+        Whether the draft has its "own" devices or shares the "target"'s; None: no draft.
+    lookahead
+        K, tokens drafted a round: as many as `length` found right when it began.
+    slots
+        Sequences decoded at a time.
+    waiting
+        Sequences not admitted yet, in order.
+    recorder
+        Where rounds and sequences are written down.
+    retired
+        Called with every finished sequence.
+    assistants
+        More drafts, where several share the speculation cache.
+    seed
+        Of every random stream, for methods that toss coins of their own.
+    length
+        How many tokens to draft; None: K always.
+    round_seconds
+        What a round takes, from what drafting and verifying take.
+    servers
+        All copies of the target, `target` first; it alone by default.
+    rows
+        The live sequences.
+
+    """
+
+    env: Environment
+    target: Target
+    draft: Draft
+    policy: Predictor
+    backup: Speculating
+    draft_on: str | None
+    lookahead: int
+    slots: int
+    waiting: list[Row]
+    recorder: Recorder
+    retired: Callable[[SequenceRecord], None] = lambda _: None
+    assistants: Sequence[Draft] = ()
+    seed: int = 0
+    length: Control | None = None
+    round_seconds: Callable[[float, float], float] = add
+    servers: list[Target] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.servers = self.servers or [self.target]
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """All drafts; the first one drafts alone where nothing is shared."""
+        return [self.draft, *self.assistants]
+
+    def admit(self) -> Wait:
+        """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
+        new = self._next()
+        if new:
+            self.waiting = self.waiting[len(new) :]
+            yield from self._prefill(new)
+            self.rows = [*self.rows, *new]
+        if self.length is not None and self.rows:
+            self.lookahead = self.length.limit(len(self.rows), self._expected)
+        return self.rows
+
+    def exchange(self, rows: Sequence[Row], length: int | None = None) -> Wait:
+        """Let outcomes reach the draft and its speculations the target: K or `length` tokens."""
+        message = self.draft.exchange(rows, self.lookahead if length is None else length)
+        if message is not None:
+            yield message
+
+    def commit(
+        self,
+        speculations: Sequence[Speculation],
+        outcomes: Sequence[Outcome],
+        server: Target | None = None,
+    ) -> None:
+        """End the round of every live row: deliver its tokens, retire it if it was the last.
+
+        `server` verified it; None: the target.
+        """
+        for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
+            self.end(row, speculation, outcome, server)
+            if self.length is not None and speculation.speculator != "none":
+                self.length.observe(speculation, outcome)
+        self.retire()
+
+    def end(
+        self, row: Row, speculation: Speculation, outcome: Outcome, server: Target | None = None
+    ) -> None:
+        """End a row's round with the outcome of its verify by `server`; None: by the target."""
+        row.outcome = outcome
+        whole = speculation.depth(outcome.node) + 1
+        continued = self.draft.continued(row, speculation)
+        ids = (server or self.target).commit(row, speculation, min(whole, row.left))
+        delivered = len(ids) or min(whole, row.left)
+        ranked = delivered == whole and speculation.speculator != "none"
+        known = outcome.rank if ranked else -1
+        self.deliver(row, speculation, delivered, ids, known, continued and delivered == whole)
+
+    def deliver(
+        self,
+        row: Row,
+        speculation: Speculation,
+        delivered: int,
+        ids: Sequence[int] = (),
+        rank: int = -1,
+        continued: bool = False,
+    ) -> None:
+        """End a row's round with so many tokens of `speculation` and what follows it.
+
+        `continued`: the draft went on meanwhile, and was right about all of them.
+        """
+        ended = Round(
+            seq=row.record.seq,
+            round=row.round,
+            drafted=len(speculation.parents),
+            speculator=speculation.speculator,
+            hit=row.hit,
+            accepted=delivered - 1,
+            token=ids[-1] if ids else None,
+            predicted=row.predicted,
+            rank=rank,
+            start=row.ready,
+            end=self.env.now,
+        )
+        self.recorder.rounds.append(ended)
+        row.advance(delivered, ids, self.env.now, continued)
+        if row.ended:
+            row.left = 0
+
+    def retire(self) -> None:
+        """Let go of the rows that have all their tokens; `rows` is a new list if there are any."""
+        finished = [row for row in self.rows if not row.left]
+        for row in finished:
+            row.record.finish = self.env.now
+            row.record.reason = "eos" if row.ended else "length"
+            self.retired(row.record)
+        if finished:
+            self.rows = [row for row in self.rows if row.left]
+
+    def _next(self) -> list[Row]:
+        """Return the waiting sequences that there is a slot for, all of the step under way."""
+        free = self.waiting[: self.slots - len(self.rows)]
+        return [row for row in free if row.step == (self.rows or free)[0].step]
+
+    def _expected(self, lookahead: int) -> float:
+        draft = self.draft.speculate_seconds(self.rows, lookahead) if lookahead else 0.0
+        return self.round_seconds(draft, self.target.verify_seconds(self.rows, lookahead))
+
+    def _prefill(self, rows: list[Row]) -> Wait:
+        for row in rows:
+            row.record.admitted = self.env.now
+            self.target.admit(row)
+        yield from self._compute_prompts(rows)
+        for row in [*self.rows, *rows]:
+            row.ready = self.env.now  # a prefill holds up the whole batch; no round has begun
+
+    def _compute_prompts(self, rows: list[Row]) -> Wait:
+        targets = [server.prefill(rows) for server in self.servers]
+        if self.draft_on == "own":  # side by side
+            targets += [draft.prefill(rows) for draft in self.drafts]
+        yield from targets
+        if self.draft_on == "target":
+            yield self.draft.prefill(rows)

@@ -1,0 +1,160 @@
+"""Lanes: each does one piece of work at a time, alone or slowed by a busy neighbour."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from simpy import Environment, Event
+
+from ssdsim.run.trace import Span
+
+
+class Lane:
+    """A worker's time line on a device of its own.
+
+    Work is given in seconds of running alone. It can be cut short while it runs, since a pass
+    in flight cannot be stopped but the passes planned after it can.
+    """
+
+    def __init__(self, env: Environment, name: str, device: str) -> None:
+        self.env = env
+        self.name = name
+        self.device = device
+        self.span: Span | None = None
+
+    def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
+        """Run `work` seconds, `delay` from now; the event carries `value` when they are done."""
+        span.start += delay
+        self._claim(span)
+        span.end = span.start + work
+        return self.env.timeout(delay + work, value)
+
+    def done(self) -> float:
+        """Return how many seconds of the current work are done."""
+        assert self.span is not None
+        return max(0.0, self.env.now - self.span.start)
+
+    def cut(self, work: float, value: Any = None) -> Event:
+        """Change the current work to `work` seconds in all, not less than what is done.
+
+        Replaces the event that `start` returned.
+        """
+        assert self.span is not None
+        self.span.end = max(self.span.start + work, self.env.now)
+        return self.env.timeout(self.span.end - self.env.now, value)
+
+    def cancel(self) -> None:
+        """Give up the current work, if there is any: its span ends now."""
+        if self.span is not None and self.span.end > self.env.now:
+            self.span.end = max(self.span.start, self.env.now)
+
+    def _claim(self, span: Span) -> None:
+        # A span ends at a sum of floats, so its successor may start an ulp early.
+        busy = self.span is not None and self.span.end > span.start * (1 + 1e-12) + 1e-15
+        assert not busy, f"{self.name} would do two things at once"
+        self.span = span
+
+
+class Contention:
+    """Processor sharing: while several lanes are busy, each runs slower by its own factor."""
+
+    def __init__(self, env: Environment, slowdown: Mapping[str, float]) -> None:
+        self.env = env
+        self.slowdown = slowdown
+        self.busy: dict[str, SharedLane] = {}
+
+    def lane(self, name: str, device: str) -> "SharedLane":
+        """Return a new lane that shares with the others made here."""
+        return SharedLane(self.env, name, device, self)
+
+    def update(self) -> None:
+        """Book the work done so far, then plan every busy lane's end at its new rate."""
+        for lane in self.busy.values():
+            lane.advance()
+        self.busy = {name: lane for name, lane in self.busy.items() if not lane.finished()}
+        for name, lane in self.busy.items():
+            party = name.rstrip("0123456789")  # target1 is a target, draft1 a draft
+            lane.plan(1.0 / self.slowdown[party] if len(self.busy) > 1 else 1.0)
+
+
+class SharedLane(Lane):
+    """A lane whose speed depends on which of its neighbours are busy."""
+
+    def __init__(self, env: Environment, name: str, device: str, contention: Contention) -> None:
+        super().__init__(env, name, device)
+        self.contention = contention
+        self.event = env.event()
+        self.value: Any = None
+        self.work = self.progress = self.since = 0.0
+        self.rate = 1.0
+        self.plans = 0
+
+    def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
+        """Run `work` seconds' worth, `delay` from now; until then nobody is slowed."""
+        span.start += delay
+        self._claim(span)
+        span.end = float("inf")
+        self.progress, self.since = 0.0, span.start
+        return self._run(work, value)
+
+    def done(self) -> float:
+        """Return how much of the current work is done, in seconds of running alone."""
+        running = max(0.0, self.env.now - self.since)
+        return min(self.work, self.progress + running * self.rate)
+
+    def cut(self, work: float, value: Any = None) -> Event:
+        """Change the current work to `work` seconds in all."""
+        assert self.span is not None
+        if self.event.triggered:
+            return self.env.timeout(0.0, value)
+        return self._run(work, value)
+
+    def cancel(self) -> None:
+        """Give up the current work, if there is any: its span ends now."""
+        super().cancel()
+        if self.span is not None and not self.event.triggered:
+            self._run(self.done(), None)
+
+    def advance(self) -> None:
+        """Book the work done at the old rate."""
+        self.progress, self.since = self.done(), self.env.now
+
+    def finished(self) -> bool:
+        """Close the span and fire the event if all work is done."""
+        if self.work - self.progress > 1e-12 * max(1.0, self.work):
+            return False
+        if not self.event.triggered:
+            assert self.span is not None
+            self.span.end = self.env.now
+            self.event.succeed(self.value)
+        return True
+
+    def plan(self, rate: float) -> None:
+        """Wake the contention when the work will be done at `rate`, unless replanned before."""
+        self.rate = rate
+        self.plans += 1
+        plan = self.plans
+        wake = self.env.timeout((self.work - self.progress) / rate)
+        assert wake.callbacks is not None
+        wake.callbacks.append(lambda _: self._wake(plan))
+
+    def _wake(self, plan: int) -> None:
+        if plan == self.plans:
+            self.progress, self.since = self.work, self.env.now
+            self.contention.update()
+
+    def _run(self, work: float, value: Any) -> Event:
+        self.work, self.value, self.event = work, value, self.env.event()
+        delay = self.since - self.env.now
+        if delay > 0:
+            begin = self.env.timeout(delay)
+            assert begin.callbacks is not None
+            event = self.event
+            begin.callbacks.append(lambda _: self._join(event))
+        else:
+            self._join(self.event)
+        return self.event
+
+    def _join(self, event: Event) -> None:
+        if event is self.event:  # else it was given up before it began
+            self.contention.busy[self.name] = self
+            self.contention.update()

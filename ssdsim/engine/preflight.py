@@ -1,0 +1,142 @@
+"""What is checked of a `Setup` before it runs, so that no run dies half way."""
+
+from collections.abc import Iterator
+from math import ceil
+from typing import TYPE_CHECKING, Protocol
+
+from ssdsim.acceptance.base import Source
+from ssdsim.engine.padding import padded, prompt_lengths
+from ssdsim.errors import require
+from ssdsim.latency.base import Latency, Pass
+from ssdsim.lengths.base import Length
+from ssdsim.methods.base import Method
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.sampling.streams import stream
+from ssdsim.trees.base import TokenTree, halving, parents_of
+from ssdsim.trees.chain import Chain
+
+if TYPE_CHECKING:
+    from ssdsim.engine.simulation import Setup
+
+
+class Drafting(Protocol):
+    """What the settings of every run, simulated or real, say about what is drafted."""
+
+    @property
+    def method(self) -> Method:
+        """The decoding method."""
+        ...
+
+    @property
+    def control(self) -> Length:
+        """The length control, where the method has use for one."""
+        ...
+
+    @property
+    def tree(self) -> TokenTree:
+        """The tree."""
+        ...
+
+    @property
+    def lookahead(self) -> int:
+        """Its levels."""
+        ...
+
+
+def check_source(setup: "Setup", source: Source) -> None:
+    """Refuse a source without what method and backup read, or with fewer tokens than asked for."""
+    setup.method.check(setup.sampling, source)
+    if "backup" in setup.method.uses and setup.backup.needs_tokens:
+        right = "needs an acceptance source with token ids (recorded, language_model)"
+        require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
+    check_signal(setup, source)
+    check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
+
+
+def check_lengths(prompts: int, asked: int, source: Source) -> None:
+    """Refuse to decode more tokens of a prompt than the source has."""
+    for seq in range(prompts):
+        most = source.length(seq)
+        right = f"prompt {source.prompt(seq)[0]!r} has only {most} recorded tokens"
+        require(most is None or asked <= most, "workload.output_tokens", asked, right)
+
+
+def check_signal(setup: "Setup", source: Source) -> None:
+    """Refuse a source without what the length control reads of drafted tokens."""
+    needs = setup.control.needs
+    if needs:
+        drafted = source.text(0).speculate(1, "primary")
+        right = f"needs an acceptance source that knows the {needs} of drafted tokens "
+        right += "(recorded from an acceptance trace, language_model)"
+        require(bool(getattr(drafted, needs)), "length", type(setup.length).__name__.lower(), right)
+
+
+def check_tree(setup: "Setup", source: Source) -> None:
+    """Refuse a tree that method, length, lookahead or source cannot draft."""
+    check_shape(setup)
+    if not isinstance(setup.tree, Chain) and setup.lookahead:
+        setup.tree.speculate(source.text(0), setup.lookahead, "primary")
+
+
+def check_shape(setup: Drafting) -> None:
+    """Refuse a tree that method, length or lookahead cannot draft, whatever it is grown from."""
+    tree = setup.tree
+    if isinstance(tree, Chain) or not setup.lookahead:
+        return
+    name, shape = type(setup.method).__name__.lower(), type(tree).__name__.lower()
+    right = f"method={name} drafts chains alone: needs tree=chain"
+    require("tree" in setup.method.uses, "tree", shape, right)
+    length = type(setup.control).__name__.lower()
+    right = f"length={length} ends a chain at a token: needs tree=chain"
+    require(setup.control.needs is None, "tree", shape, right)
+    tree.check(setup.lookahead)
+    setup.control.start(setup.lookahead).within(tree)
+
+
+def check_coverage(setup: "Setup", source: Source) -> None:
+    """Ask for the seconds of the smallest and the largest passes that may come."""
+    prompts, shape = prompt_lengths(setup, source), padded(setup, source)
+    shortest, longest = min(prompts), max(prompts)
+    if shape is not None:
+        setup.machine.target.seconds("verify", *shape)
+    for rows in {1, min(setup.batch, setup.workload.prompts)}:
+        for model, work, tokens in _passes(setup, rows):
+            for context in (shortest, longest + setup.workload.output_tokens):
+                model.seconds(work, rows, tokens, context)
+        for model in _models(setup):
+            for prompt in (shortest, longest):
+                model.seconds("prefill", rows, rows * prompt, 0)
+
+
+def _models(setup: "Setup") -> list[Latency]:
+    target = setup.machine.target
+    return [target] if setup.method.draft_on is None else [target, setup.draft_latency]
+
+
+def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
+    """Name the passes of a round, with the tokens of the full batch."""
+    method, nodes = setup.method, setup.tree.nodes(setup.lookahead)
+    width = rows * method.pass_width(nodes, setup.workload.output_tokens)
+    yield setup.machine.target, "verify", width
+    if "lookahead" not in method.uses or not setup.lookahead or method.draft_on is None:
+        return
+    most = max(setup.tree.passes(setup.lookahead))
+    yield setup.draft_latency, "step", rows
+    if not method.drafts_ahead:
+        yield setup.draft_latency, "fill", rows
+    if most > 1:
+        yield setup.draft_latency, "tree", rows * most
+    if "policy" in method.uses:
+        yield setup.draft_latency, "glue", width
+        most *= ceil(rows * _branches(setup) / method.drafts)
+        yield setup.draft_latency, "tree", most
+
+
+def _branches(setup: "Setup") -> int:
+    """Count the outcomes a row is prepared for; 1 where that depends on the times themselves."""
+    predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "coverage"))
+    if predictor.budget == "verify":
+        return 1
+    parents = parents_of(setup.tree.grow(setup.lookahead, halving))
+    example = Speculation(parents, "primary", truth=Outcome(0, 0))
+    return max(1, len(predictor.predict(example, predictor.budget)))

@@ -1,0 +1,151 @@
+"""The simulated speculation cache while it is being drafted: a glue pass, then K steps."""
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from math import ceil
+from operator import mul
+from typing import TYPE_CHECKING
+
+from simpy import Event
+
+from ssdsim.decoding.protocol import Row
+from ssdsim.outcomes import Speculation
+
+if TYPE_CHECKING:
+    from ssdsim.engine.draft import SimulatedDraft
+
+
+class SimulatedTree:
+    """Branches of at most `length` tokens or levels, one a predicted outcome, drafted together.
+
+    Only the winning branch's contents are ever looked at, so they are drawn when it has won. Where
+    chains may end early, the losing branches are taken to end as the run's chains did so far.
+    """
+
+    def __init__(
+        self, draft: "SimulatedDraft", rows: Sequence[Row], branches: int, length: int
+    ) -> None:
+        self.draft, self.rows = draft, rows
+        self.branches = branches
+        self.length = length
+        self.won: dict[int, Speculation] = {}
+        nodes = [draft.tree.nodes(depth) for depth in range(length + 1)]
+        self.made = [more - less for less, more in pairwise(nodes)]
+        self.computed = draft.tree.passes(length)
+        self.stopping = draft.length.stopping(length)
+        self.early = branches > 0 and self.stopping.early
+        self.ready: Event
+        if not branches:
+            self.ready = draft.lane.env.timeout(0.0)
+            return
+        self.jitter = draft.jitter()
+        # The outcomes are chosen once the glue pass has answered: the steps are a second message.
+        self.glue = draft.glue_seconds(rows) * self.jitter + draft.dispatch
+        # One of them may be as long as can be. What they came to is known when one has won.
+        self.live = [max(1, live) for live in self._live(branches)]
+        number = draft.recorder.verifies - 1
+        self.span = draft.span("prespeculate", rows, number, branches, self._tokens(self.live))
+        self.ready = draft.lane.start(self.span, self._end(), delay=draft.dispatch)
+
+    def wait(self, winners: Sequence[Row]) -> Event:
+        """Finish every branch."""
+        if not self.early:
+            return self.ready
+        self._let_win(winners)
+        return self._go_on(self.rows, self._live(self.branches - len(winners), winners))
+
+    def prune(self, winners: Sequence[Row]) -> Event:
+        """Drop the losing branches at the next step; finish the winning ones."""
+        if not self._running():
+            return self.wait(winners)
+        if not winners:
+            return self._stop_after(self._steps_begun())
+        self._let_win(winners)
+        return self._go_on(winners, self._live(0, winners))
+
+    def truncate(self, winners: Sequence[Row]) -> Event:
+        """Stop after the step in flight: the winners hand over what they have."""
+        if not self._running():
+            return self.wait(winners)
+        least = min(1, self.length) if winners else 0
+        return self._stop_after(max(self._steps_begun(), least))
+
+    def take(self, row: Row) -> Speculation:
+        """Return the winning branch of `row`."""
+        row.work = self.span
+        return self.won.get(row.seq) or self._drafted(row)
+
+    def _let_win(self, winners: Sequence[Row]) -> None:
+        self.won = {row.seq: self._drafted(row) for row in winners}
+
+    def _drafted(self, row: Row) -> Speculation:
+        return self.draft.drafted(row, self.length, "primary", self.stopping)
+
+    def _live(self, losers: int, winners: Sequence[Row] = ()) -> list[int]:
+        """Return how many branches each step has."""
+        lengths = [self.won[row.seq].length for row in winners]
+        shares = map(self.draft.share_beyond, range(self.length))
+        return [
+            sum(length > step for length in lengths) + round(losers * share)
+            for step, share in enumerate(shares)
+        ]
+
+    def _seconds(
+        self, rows: Sequence[Row], live: Sequence[int], first: int = 0
+    ) -> list[tuple[int, float]]:
+        """Return runs of equal steps: how many, and the seconds of each before its jitter."""
+        steps = zip(live, self.computed[first:], strict=False)
+        return [
+            (len(list(same)), self.draft.level_seconds(rows, *of)) for of, same in groupby(steps)
+        ]
+
+    def _tokens(self, live: Sequence[int], first: int = 0) -> int:
+        """Return the tokens that steps from `first` on make, with so many branches each."""
+        return sum(map(mul, live, self.made[first:]))
+
+    def _steps(self) -> list[tuple[int, float]]:
+        """Return runs of equal planned steps: how many, and the seconds of each."""
+        planned = self._seconds(self.rows, self.live)
+        return [(count, step * self.jitter) for count, step in planned]
+
+    def _end(self) -> float:
+        """Return the seconds of work until the last planned step has ended."""
+        return sum((count * step for count, step in self._steps()), self.glue)
+
+    def _running(self) -> bool:
+        return self.branches > 0 and not self.ready.processed
+
+    def _steps_begun(self) -> int:
+        """Count the steps done or in flight; a step that would begin just now has not begun."""
+        if not self._running():
+            return self.length
+        begun, done = 0, self.draft.lane.done() - self.glue
+        for count, step in self._steps():
+            # Clock times are sums: a boundary may seem to lie a little before the verify's end.
+            steps = max(0, ceil(done / step - 1e-9)) if step else count
+            if steps <= count:
+                return begun + steps
+            begun, done = begun + count, done - count * step
+        return begun
+
+    def _stop_after(self, steps: int) -> Event:
+        self.length = steps
+        return self._go_on(self.rows, self.live[:steps])
+
+    def _go_on(self, rows: Sequence[Row], live: Sequence[int]) -> Event:
+        """Replace the steps that have not begun by others, over the branches of `rows`."""
+        running = self._running()
+        begun = self.live[: self._steps_begun()] if running else []
+        first = len(begun)
+        rest = [branches for branches in live[first:] if branches]
+        self.span.tokens = self._tokens(begun) + self._tokens(rest, first)
+        planned, self.live = self._end(), begun
+        steps = self._seconds(rows, rest, first)
+        more = sum(count * step for count, step in steps) * self.jitter
+        if running:
+            return self.draft.lane.cut(self._end() + more)
+        if planned:  # it was over before: then not as late as it was planned
+            self.span.end -= (self.span.end - self.span.start) * (
+                1 - (self._end() + more) / planned
+            )
+        return self.ready

@@ -1,0 +1,170 @@
+"""What simulated workers have in common, and the target: a source says what happens."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from simpy import Event
+
+from ssdsim.acceptance.base import Source
+from ssdsim.decoding.protocol import Row
+from ssdsim.engine.lanes import Lane
+from ssdsim.engine.padding import Shape
+from ssdsim.latency.base import Latency, Pass
+from ssdsim.latency.machine import Drawing
+from ssdsim.lengths.base import Control
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.run.trace import Recorder, Span
+from ssdsim.trees.base import TokenTree
+from ssdsim.trees.chain import Chain
+
+
+@dataclass(eq=False)
+class Worker:
+    """A model on a lane: knows the seconds of its passes and writes down its spans.
+
+    Attributes
+    ----------
+    lane, latency, recorder, jitter
+        Where it works, what its passes take, where that is written down, how it scatters.
+    dispatch, drawing
+        As `ssdsim.latency.machine.Machine` says.
+
+    """
+
+    lane: Lane
+    latency: Latency
+    recorder: Recorder
+    jitter: Callable[[], float]
+    dispatch: float
+    drawing: Drawing
+
+    def __post_init__(self) -> None:
+        self.seconds = lru_cache(maxsize=65536)(self.latency.seconds)
+
+    def expected(self, work: Pass, rows: Sequence[Row], tokens: int) -> float:
+        """Return the expected seconds of one pass over `tokens` tokens of these rows."""
+        batch = len(rows)
+        context = rows[0].context if batch == 1 else sum(row.context for row in rows) // batch
+        return self.seconds(work, batch, tokens, context)
+
+    def span(self, kind: str, rows: Sequence[Row], number: int, branches: int, tokens: int) -> Span:
+        """Open a span now; `number` is the lock-step round for a batch, else the row's own."""
+        row, batch, now = rows[0], len(rows), self.lane.env.now
+        alone = batch == 1
+        span = Span(
+            lane=self.lane.name,
+            device=self.lane.device,
+            kind=kind,
+            seq=row.record.seq if alone else -1,
+            seqs=None if alone else [row.record.seq for row in rows],
+            round=row.round if alone else number,
+            start=now,
+            end=now,
+            batch=batch,
+            branches=branches,
+            tokens=tokens,
+        )
+        self.recorder.spans.append(span)
+        return span
+
+    def prefill(self, rows: Sequence[Row]) -> Event:
+        """Compute the prompts in one pass."""
+        tokens = sum(row.record.prompt_tokens for row in rows)
+        seconds = self.seconds("prefill", len(rows), tokens, 0)
+        if not seconds:
+            return self.lane.env.timeout(0.0)
+        span = self.span("prefill", rows, self.recorder.verifies, 0, tokens)
+        return self.lane.start(span, seconds * self.jitter(), delay=self.dispatch)
+
+
+@dataclass(eq=False)
+class SimulatedTarget(Worker):
+    """The target: what the source says comes true when the verify ends.
+
+    `shape` is that of every verify; None: as its rows are. `tree` is what it will be given, as
+    much of it as `length` leaves.
+    """
+
+    source: Source
+    shape: Shape | None
+    tree: TokenTree = field(default_factory=Chain)
+    length: Control = field(default_factory=lambda: Control(0))
+
+    def admit(self, row: Row) -> None:
+        """Give the row its text and its prompt."""
+        row.text = self.source.text(row.seq)
+        row.tokens = list(row.text.history)
+        if row.tokens:
+            row.context = row.record.prompt_tokens = len(row.tokens)
+
+    def undrafted(self, row: Row) -> Speculation:
+        """Return an empty speculation."""
+        empty: Speculation = row.text.speculate(0, "none")
+        return empty
+
+    def guess(self, row: Row, length: int, seen: int) -> Speculation:
+        """Return its guesses in a block of Jacobi iteration; see `acceptance.base.Text.guess`."""
+        guesses: Speculation = row.text.guess(length, seen)
+        return guesses
+
+    def streamed(self, row: Row, length: int) -> Speculation:
+        """Return what the streams beside its last pass drafted."""
+        drafted: Speculation = row.text.speculate(length, "primary")
+        return drafted
+
+    def verify(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], beside: int = 0
+    ) -> Event:
+        """Verify a speculation a row in one pass; the value is a list of outcomes."""
+        tokens = len(rows) * (1 + beside)
+        for speculation in speculations:
+            tokens += len(speculation.parents)
+        seconds = self._verify_seconds(rows, tokens) * self.jitter()
+        span = self.span("verify", rows, self.recorder.verifies, 0, tokens)
+        self.recorder.verifies += 1
+        truths = [speculation.truth for speculation in speculations]
+        return self.lane.start(span, seconds, truths, self.dispatch)
+
+    def cancel(self) -> None:
+        """Give up the verify in flight."""
+        self.lane.cancel()
+
+    def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
+        """Let the text grow."""
+        self.used(delivered)
+        ids: Sequence[int] = row.text.commit(speculation, delivered)
+        return ids
+
+    def relax(
+        self, row: Row, hypothesis: Speculation, passes: Callable[[], bool]
+    ) -> tuple[int, int]:
+        """Accept a draft of all that is left; `passes` decides on tokens unlike its own."""
+        left, wrong = row.left, 0
+        while (right := min(_true(hypothesis).node, left)) < left and passes():
+            row.text.commit(hypothesis, right + 1)
+            left, wrong = left - right - 1, wrong + 1
+            hypothesis = row.text.speculate(left, "primary")
+        row.text.commit(hypothesis, right)
+        return row.left - left + right, wrong
+
+    def used(self, tokens: int) -> None:
+        """Count tokens of the last pass as delivered."""
+        if self.lane.span is not None:
+            self.lane.span.used += tokens
+
+    def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds a verify of `lookahead` levels a row is expected to take."""
+        nodes = self.length.within(self.tree).nodes(lookahead)
+        return self._verify_seconds(rows, len(rows) * (nodes + 1))
+
+    def _verify_seconds(self, rows: Sequence[Row], tokens: int) -> float:
+        drawn = self.drawing.target + tokens * self.drawing.target_token
+        if self.shape is not None:
+            return self.seconds("verify", *self.shape) + drawn
+        return self.expected("verify", rows, tokens) + drawn
+
+
+def _true(speculation: Speculation) -> Outcome:
+    assert speculation.truth is not None, "a simulation knows how a verification ends"
+    return speculation.truth

@@ -1,0 +1,1 @@
+"""From names and plain data to checked objects: plug-ins, profiles, dataclasses."""

@@ -1,0 +1,152 @@
+"""What a run leaves, simulated or real: its tables, its settings, and where it was made."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from ssdsim.run.metrics import SPEEDUPS, confidence, measure
+from ssdsim.run.trace import SCHEMA, Recorder, Run
+
+PACKAGES = ("ssdsim", "simpy", "numpy", "pyarrow", "torch", "transformers")
+
+
+class Settings(Protocol):
+    """What the settings of every run have."""
+
+    @property
+    def method(self) -> Any:
+        """The decoding method."""
+        ...
+
+    @property
+    def policy(self) -> Any:
+        """The outcome policy."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of all randomness."""
+        ...
+
+
+def result(
+    settings: Settings,
+    recorder: Recorder,
+    now: float,
+    devices: Sequence[dict[str, Any]],
+    source: Literal["sim", "real", "scripted"],
+    complete: bool,
+) -> Run:
+    """Return the run as it stands at time `now`, finished or not.
+
+    Parameters
+    ----------
+    settings
+        What was run.
+    recorder
+        What happened.
+    now
+        Seconds from the run's start.
+    devices
+        As `ssdsim.run.trace.Run` describes them.
+    source
+        Where outcomes and times come from.
+    complete
+        Whether the run came to its end.
+
+    """
+    for record in recorder.sequences:
+        record.reason = record.reason or "cut"
+    tables = recorder.tables(now)
+    method = settings.method
+    info = {
+        "schema": SCHEMA,
+        "source": source,
+        "complete": complete,
+        "method": _name(method),
+        "lossless": method.lossless,
+        "policy": _name(settings.policy) if "policy" in method.uses else None,
+        "config": describe(settings),
+        "seed": settings.seed,
+        **provenance(),
+        "devices": list(devices),
+        "metrics": {
+            **measure(tables, devices),
+            **dict.fromkeys(SPEEDUPS),
+            **({} if method.lossless else {"token_mismatches": recorder.mismatches}),
+            "ci95": confidence(tables),
+        },
+        "baselines": {},
+    }
+    return Run(info, tables)
+
+
+def describe(thing: Any) -> Any:
+    """Turn settings into plain dictionaries for `run.json`."""
+    if is_dataclass(thing):
+        settings = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if f.init}
+        return {"_target_": f"{type(thing).__module__}.{type(thing).__qualname__}", **settings}
+    if isinstance(thing, dict):
+        return {name: describe(value) for name, value in thing.items()}
+    return [describe(value) for value in thing] if isinstance(thing, list | tuple) else thing
+
+
+def _name(plugin: object) -> str:
+    return type(plugin).__module__.rpartition(".")[2]
+
+
+def provenance() -> dict[str, Any]:
+    """Say when this is, with which program, and on which machine."""
+    return {"created_at": datetime.now(UTC).isoformat(timespec="seconds"), **_program()}
+
+
+@cache
+def _program() -> dict[str, Any]:
+    """Say what is running, and where."""
+    import platform
+
+    versions = {name: _version(name) for name in PACKAGES}
+    return {
+        "commit": _commit(),
+        "versions": {"python": platform.python_version(), **versions},
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.machine(),
+            "model": _processor_model(),
+            "cores": os.cpu_count(),
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    """Return a package's version; None where it is not installed (real models' extra)."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor_model() -> str | None:
+    """Return what the processor calls itself, where the system says so."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), None)
+
+
+def _commit() -> str | None:
+    """Return the checkout's commit; None without git, or without a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "rev-parse", "HEAD"]
+    found = subprocess.run(  # noqa: S603 - a fixed command
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None

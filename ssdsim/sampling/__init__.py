@@ -1,0 +1,1 @@
+"""From logits to tokens: verification rules, ranking, keyed noise, random streams."""

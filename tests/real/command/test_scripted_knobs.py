@@ -1,0 +1,75 @@
+"""Every knob of a scripted run works, beyond those of any real one: see test_real_knobs.py."""
+
+import pytest
+from shapes import PAIR
+from test_knobs import traces  # noqa: F401 - a fixture
+from test_real_knobs import decoded, effect  # noqa: F401 - the former is a fixture
+
+from ssdsim.options.plugins import options, plugins
+
+SCRIPT = (*PAIR, "lookahead=4", "workload.prompts=2", "workload.output_tokens=40")
+IID = (*SCRIPT, "acceptance=iid")
+ONLINE = (*SCRIPT, "acceptance=online", "acceptance.group=1")
+MODEL = (*SCRIPT, "acceptance=language_model")
+PUBLISHED = ("pair=llama31_70b_1b", *SCRIPT)
+WARM = (*MODEL, "temperature=1")
+MISSES = {"miss_scale": 0.9, "miss_exponent": 0.1, "miss_table": "[0.9,0.9]"}
+# For each source: where it is used, and a change of each of its options.
+SOURCES = {
+    "iid": (IID, {"alpha": 0.3, **MISSES}),
+    "by_depth": ((*SCRIPT, "acceptance=by_depth"), {"accept": "[0.3]", **MISSES}),
+    "online": (ONLINE, {"alpha": 0.3, "first": 0.1, "rate": 0.9, "group": 2, **MISSES}),
+    "hazard": (PUBLISHED, {"at": "{greedy: {hit_rate: 0.3}}"}),
+    "language_model": (
+        WARM,  # greedy texts of a Markov chain go round in circles
+        {
+            "vocabulary": 9,
+            "sharpness": 0.5,
+            "divergence": 4.0,
+            "order": 2,
+            "prompt_tokens": 9,
+            "seed": 1,
+        },
+    ),
+    "recorded": ((*SCRIPT, "acceptance=recorded"), {"path": "RECORDED", "kinds": "[b]"}),
+}
+MAIN = {
+    "acceptance": (MODEL[:-1], ("acceptance=iid", "acceptance=by_depth")),
+    "workload.prompt_tokens": (IID, ("workload.prompt_tokens=9",)),
+    "lookahead": (IID, ("lookahead=2",)),
+    "temperature": (MODEL, ("temperature=1",)),
+    "coupling": (WARM, ("coupling=gumbel",)),
+    "saguaro.constant": (WARM, ("saguaro.constant=0.1",)),
+    "policy": (IID, ("policy=oracle",)),
+    "pair": (SCRIPT[2:], ("pair=llama31_70b_1b", "pair=qwen3_32b_0.6b")),
+    "seed": (IID, ("seed=1",)),
+}
+
+
+def test_every_source_has_a_case():
+    assert SOURCES.keys() == plugins("acceptance").keys()
+    for name, plugin in plugins("acceptance").items():
+        assert SOURCES[name][1].keys() == {field.name for field in options(plugin)}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(name, option) for name in SOURCES for option in SOURCES[name][1]]
+)
+def test_option_of_a_source(name, option, decoded, traces):  # noqa: F811 - fixtures
+    before, changes = SOURCES[name]
+    if name == "recorded":
+        before = (*before, "workload.prompts=1", f"acceptance.path={traces['OTHER']}")
+    change = f"acceptance.{option}={traces.get(changes[option], changes[option])}"
+    found = effect(decoded, before, change)
+    assert found is True, found
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_main_option(name, decoded):  # noqa: F811 - a fixture
+    before, changes = MAIN[name]
+    if len(changes) == 1:
+        found = effect(decoded, before, changes[0])
+        assert found is True, found
+    else:
+        first, second = (decoded((change, *PAIR, *before)) for change in changes)
+        assert first != second

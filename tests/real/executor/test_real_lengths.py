@@ -1,0 +1,93 @@
+"""Length controls on real models: chains end where the rule says; the text is the target's own."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from inline_crew import decode, outputs
+from test_invariants import all_holds
+from test_lossless import GREEDY, GUMBEL, MODELS, K, alone, prompts
+
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.workload import Workload
+from ssdreal.serving.sampling import Decoding
+from ssdsim.acceptance.iid import Iid
+from ssdsim.latency.machine import Machine
+from ssdsim.lengths.base import Control, Length, Stopping
+from ssdsim.lengths.confidence import Confidence
+from ssdsim.lengths.controller import Controller
+from ssdsim.lengths.goodput import Goodput
+from ssdsim.methods.speculative import Speculative
+from ssdsim.methods.ssd import Ssd
+
+METHODS = [Speculative(), *(Ssd(how) for how in ("wait", "prune", "truncate"))]
+LENGTHS = [Confidence(0.5, least=1), Controller(0.1, step=0.05), Goodput()]
+
+
+def run_of(method, length, decoding=GREEDY, batch=1):
+    setup = Setup(
+        method, Workload(3, 20), lookahead=K, batch=batch, decoding=decoding, seed=3, length=length
+    )
+    target, draft = MODELS("tiny_target", "float32"), MODELS("tiny_draft", "float32")
+    run, _ = decode(setup, target, draft, prompts())
+    all_holds(setup, run)
+    return run
+
+
+@pytest.mark.parametrize("length", LENGTHS, ids=str)
+@pytest.mark.parametrize("decoding", [GREEDY, GUMBEL[0]], ids=["greedy", "gumbel"])
+def test_the_text_is_the_targets_own(length, decoding):
+    for method, batch in product(METHODS, (1, 3)):
+        run = run_of(method, length, decoding, batch)
+        assert outputs(run) == alone("float32", batch, decoding)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_chains_end_by_themselves(method):
+    run = run_of(method, Confidence(0.5, least=1), batch=3)
+    assert run.rounds.drafted.nunique() > 2
+
+
+class Watched(Control):
+    """A fixed floor, and what became of the chains under it."""
+
+    def __init__(self, floor):
+        super().__init__(K)
+        self.floor, self.seen = floor, []
+
+    def stopping(self, limit):
+        return Stopping(limit, floor=self.floor)
+
+    def observe(self, speculation, outcome):
+        self.seen.append(speculation)
+
+
+class Watching(Length):
+    def __init__(self, control):
+        object.__setattr__(self, "control", control)
+
+    def start(self, lookahead):
+        return self.control
+
+
+@pytest.mark.parametrize("method", METHODS[:3], ids=str)
+@pytest.mark.parametrize("decoding", [GREEDY, Decoding(1.0)], ids=["greedy", "maximal"])
+def test_a_chains_last_token_is_the_one_that_ended_it_and_is_verified(method, decoding):
+    free = Watched(0.0)
+    run_of(method, Watching(free), decoding, batch=3)
+    floor = float(np.median([c for chain in free.seen for c in chain.confidences]))
+    control = Watched(floor)
+    run_of(method, Watching(control), decoding, batch=3)
+    assert len({chain.length for chain in control.seen}) > 1
+    for chain in control.seen:
+        assert all(c >= floor for c in chain.confidences[:-1])
+        assert chain.length == K or chain.confidences[-1] < floor
+
+
+def test_the_twin_has_the_same_length():
+    setup = Setup(Speculative(), length=Confidence(0.4))
+    machine = Machine(None, None)
+    assert twin(setup, Iid(), machine).length == Confidence(0.4)
+    assert twin(replace(setup, length=Goodput()), Iid(), machine).length == Goodput()

@@ -1,0 +1,239 @@
+"""Static servers do what host servers do: the same rounds, tokens and answers.
+
+Their passes run as Python here, or as graphs that repeat recorded operations blindly: what a CUDA
+graph does, but for the device.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from graphs import Graphs
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from inline_crew import HOST, Faults, decode, outputs
+from test_device_model import both
+from test_lossless import (
+    AHEAD,
+    GREEDY,
+    GUMBEL,
+    MODELS,
+    POLICIES,
+    SSDS,
+    K,
+    alone,
+    cases,
+    deterministic,
+    many,
+    prompts,
+    sampled,
+)
+
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.workload import Workload
+from ssdreal.serving.sampling import Decoding
+from ssdreal.static.draft_server import StaticDraftServer
+from ssdreal.static.server import CAPTURES
+from ssdreal.static.target_server import StaticSelfServer
+from ssdreal.workers.process import Hiring, _server
+from ssdsim.backups.marginal import Marginal
+from ssdsim.lengths.confidence import Confidence
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.self_speculative import SelfSpeculative
+from ssdsim.methods.speculative import Speculative
+from ssdsim.trees.confident import Confident
+from ssdsim.trees.widths import Widths
+
+MAXIMAL = [
+    Decoding(1.0),
+    Decoding(0.8, saguaro_constant=0.3),
+    Decoding(1.0, saguaro_constant=0.001, saguaro_fanout=1, top_k=12, top_p=0.9),
+]
+METHODS = [Speculative("target"), Speculative("own"), Autoregressive(), *SSDS, *AHEAD]
+THREE, NAMES = (GREEDY, GUMBEL[1], MAXIMAL[0]), ("greedy", "gumbel", "maximal")
+DRAFTS = ("tiny_draft", "tiny_trimmed_draft")
+
+
+KINDS = StaticSelfServer, StaticDraftServer
+DIRECT = [partial(kind, capturing=CAPTURES["eager"]) for kind in KINDS]
+
+
+def closing(captures):
+    """Return servers that may capture nothing once they have begun a run."""
+
+    def serving(kind, capture):
+        class Closing(kind):
+            def begin(self, command):
+                paces = super().begin(command)
+                capture.closed = True
+                return paces
+
+        return partial(Closing, capturing=lambda: capture)
+
+    return [serving(*both) for both in zip(KINDS, captures, strict=True)]
+
+
+TIMES = ("start", "end", "arrival", "admitted", "first_token", "finish")
+
+
+def happened(run):
+    """Return all that a run is but for times, and confidences to what two shapes agree on."""
+    tables = {name: table.to_pydict() for name, table in run.tables.items()}
+    for table in tables.values():
+        for name in list(table):
+            if name in TIMES or name.endswith("_seconds"):
+                del table[name]
+    spans = sorted(zip(*tables.pop("spans").values(), strict=True), key=repr)
+    return _rounded((tables, spans))
+
+
+def _rounded(value):
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_rounded(inner) for inner in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def pair(draft="tiny_draft", dtype="float32"):
+    return MODELS("tiny_target", dtype), MODELS(draft, dtype)
+
+
+def compare(setup, models, servers, texts, **faults):
+    """Decode by both; return the static crew."""
+    right, _ = decode(setup, *models, texts, **faults)
+    found, crew = decode(setup, *models, texts, servers=servers, **faults)
+    assert outputs(found) == outputs(right)
+    assert happened(found) == happened(right)
+    return crew
+
+
+@pytest.fixture(autouse=True)
+def same_paces(monkeypatch):
+    """Let all passes take the same time while warming up: some methods go by it."""
+    for package in ("serving", "static"):
+        for role in ("draft", "target"):
+            monkeypatch.setattr(f"ssdreal.{package}.{role}_server.median_seconds", lambda _: 1e-3)
+
+
+def turn(method, decoding, at):
+    policy = list(POLICIES.values())[at % len(POLICIES)]
+    batch = (1, 3)[at // 2 % 2]
+    return Setup(method, Workload(3, 20), policy, lookahead=K, batch=batch, decoding=decoding)
+
+
+@pytest.mark.parametrize("at", range(len(METHODS)), ids=lambda at: str(METHODS[at]))
+def test_every_method_comes_to_the_same(at):
+    method = METHODS[at]
+    decodings = [GREEDY, GUMBEL[at % 3], *([] if method in AHEAD else [MAXIMAL[at % 3]])]
+    for more, decoding in enumerate(decodings, start=at):
+        compare(turn(method, decoding, more), pair(DRAFTS[more % 2]), DIRECT, prompts())
+
+
+@pytest.mark.parametrize("at", range(3), ids=NAMES)
+def test_so_they_do_as_graphs(at):
+    decoding = (GREEDY, GUMBEL[2], MAXIMAL[1])[at]
+    for more, method in enumerate((Speculative("own"), SSDS[at]), start=2):
+        how = [Graphs(), Graphs()]
+        compare(turn(method, decoding, more), pair(DRAFTS[at % 2]), closing(how), prompts())
+        assert all(graphs.closed and graphs.graphs for graphs in how)
+
+
+@pytest.mark.parametrize("at", range(3), ids=NAMES)
+def test_so_they_do_with_the_arithmetic_of_a_gpu(at):
+    host, device = ([both(name)[of] for name in ("tiny_target", DRAFTS[at % 2])] for of in (0, 1))
+    setup = turn(SSDS[2 * at], THREE[at], 2)
+    right, _ = decode(setup, *host, prompts())
+    found, _ = decode(setup, *device, prompts(), servers=closing([Graphs(), Graphs()]))
+    assert happened(found) == happened(right)
+
+
+@many
+@given(st.one_of(cases(deterministic), cases(deterministic, AHEAD), cases(sampled)))
+def test_so_they_do_in_any_setting_and_whenever_a_stop_comes(case):
+    setup, models, faults = case
+    assume(not isinstance(setup.backup, Marginal))  # goes by the clock
+    texts = prompts(setup.workload.prompts, models.vocabulary)
+    compare(setup, (models.target, models.draft), DIRECT, texts, **faults)
+
+
+@pytest.mark.parametrize(
+    "decoding", [GREEDY, GUMBEL[1], MAXIMAL[0]], ids=["greedy", "gumbel", "maximal"]
+)
+def test_so_they_do_where_chains_end_by_their_confidences(decoding):
+    for method in (Speculative("own"), SSDS[1], SSDS[2]):
+        setup = replace(turn(method, decoding, 2), length=Confidence(threshold=0.4, least=1))
+        crew = compare(setup, pair("tiny_trimmed_draft"), DIRECT, prompts())
+        answers = [answer for _, answer in crew.channels["draft"].log]
+        rows = [row for answer in answers for row in getattr(answer, "rows", ())]
+        lengths = {len(row.tokens) for row in rows if hasattr(row, "tokens")}
+        assert len(lengths & set(range(1, K + 1))) > 1
+
+
+def test_so_they_do_where_messages_are_late_doubled_and_lost():
+    worse = {
+        "target_faults": Faults(double=3, replay=2, slow=4, delay=7),
+        "draft_faults": Faults(double=2, replay=1, delay=3, stop_after=lambda _: 9),
+    }
+    for method in SSDS[::2]:
+        compare(turn(method, GUMBEL[0], 2), pair(), DIRECT, prompts(), **worse)
+    dying = {"draft_faults": Faults(dies_after=9, dies="working")}
+    compare(turn(SSDS[0], MAXIMAL[0], 2), pair(), DIRECT, prompts(), **dying)
+
+
+def test_a_target_that_drafts_for_itself_does_so_too():
+    for decoding in THREE:
+        method = SelfSpeculative(skipped_attention=(1,), skipped_mlp=(1,))
+        compare(turn(method, decoding, 2), (pair()[0], None), DIRECT, prompts())
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, GUMBEL[1]], ids=["greedy", "gumbel"])
+def test_the_text_is_the_target_s_own_in_bfloat16(decoding):
+    # The draft's passes have other shapes than a host's, where few rows have kernels of their own.
+    setup = replace(turn(SSDS[2], decoding, 2), seed=3)
+    run, _ = decode(setup, *pair(dtype="bfloat16"), prompts(), servers=DIRECT)
+    assert outputs(run) == alone("bfloat16", 3, decoding)
+
+
+@pytest.mark.parametrize("at", range(3), ids=NAMES)
+def test_token_trees_grow_as_on_a_host(at):
+    trees = (Widths((2, 2)), Confident(2, 3, 6), Widths((2, 1), "sampled"))
+    decoding = THREE[at]
+    for method, tree in zip((SSDS[at], Speculative()), (trees[at], trees[1]), strict=True):
+        setup = replace(turn(method, decoding, 2), tree=tree, lookahead=3)
+        compare(setup, pair(DRAFTS[at % 2]), DIRECT, prompts())
+
+
+def test_a_difference_would_be_seen():
+    class Wrong(StaticDraftServer):
+        def _rank(self, logits, positions, given):
+            super()._rank(logits, positions + 1, given)
+
+    servers = DIRECT[0], partial(Wrong, capturing=CAPTURES["eager"])
+    with pytest.raises(AssertionError, match="sequences"):
+        compare(turn(SSDS[0], GUMBEL[0], 0), pair(), servers, prompts())
+
+
+@pytest.mark.parametrize("role", ["target", "draft"])
+@pytest.mark.parametrize(
+    ("device", "passes", "kinds"),
+    [
+        ("cpu", "graph", HOST),
+        ("cuda:0", "graph", KINDS),
+        ("cuda:1", "eager", KINDS),
+    ],
+)
+def test_where_a_model_is_says_which_server_it_gets(role, device, passes, kinds, monkeypatch):
+    asked = []
+
+    def load(name, dtype, device, target, share):
+        assert share is None
+        asked.append((name, dtype, device, target))
+        return MODELS("tiny_target", "float32")
+
+    monkeypatch.setattr("ssdreal.workers.loading.load", load)
+    server = _server(Hiring(role, "name", "tiny", "float32", device, passes=passes))
+    assert asked == [("name", "float32", device, "tiny")]
+    assert type(server) is kinds[role == "draft"]
+    assert device == "cpu" or server.capturing is CAPTURES[passes]

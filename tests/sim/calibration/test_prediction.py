@@ -1,0 +1,131 @@
+"""Predictions of a profile whose machine and models are known: right, and as sure as they say."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from planted import calibration_pieces, noisy, planted
+
+from ssdsim import simulate
+from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.language_model import LanguageModel, record
+from ssdsim.acceptance.trace_file import INFO
+from ssdsim.calibration.prediction import Picked, Profile
+from ssdsim.calibration.profile_file import TIMINGS, write_profile
+from ssdsim.calibration.timings import to_table
+from ssdsim.engine.simulation import Setup
+from ssdsim.engine.workload import Workload
+from ssdsim.errors import ConfigError
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.ssd import Ssd
+from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.run.results import describe
+
+PAIR = LanguageModel(vocabulary=12, order=1)
+WARM = Sampling(1.0)
+TOKENS = 40
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    """Return a profile measured on simulated machines that are now faster, now slower."""
+    folder = tmp_path_factory.mktemp("traces") / "planted"
+    record(PAIR, folder, [WARM], sequences=16, tokens=TOKENS)
+    pieces = calibration_pieces(noisy, repeats=3)
+    pq.write_table(to_table(pieces), folder / TIMINGS)
+    info = json.loads((folder / INFO).read_text())
+    (folder / INFO).write_text(json.dumps({**info, "padding": 0}))
+    return Profile(folder)
+
+
+def setup(profile, **more):
+    asked = {
+        "method": Ssd("prune"),
+        "policy": UniformFanout(fanout=2),
+        "lookahead": 3,
+        "sampling": WARM,
+        "workload": Workload(8, 0, TOKENS),
+        **more,
+    }
+    return Setup(acceptance=profile.acceptance, machine=profile.machine, **asked)
+
+
+def measured(asked, number):
+    """Return the tokens/s of the same run on other texts, and the machine in one of its moods."""
+    machine = noisy(np.random.default_rng([7, number]))
+    theirs = replace(asked, acceptance=PAIR, machine=machine, seed=1000 + number)
+    return simulate(theirs).metrics["tokens_per_s"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [Ssd("prune"), Autoregressive()], ids=["ssd", "ar"])
+def test_intervals_hold_as_many_measurements_as_they_say(profile, method):
+    asked = setup(profile, method=method)
+    predicted = profile.predict(asked, "x", replicates=60)
+    low, high = predicted.interval()
+    found = [measured(asked, number) for number in range(60)]
+    inside = np.mean([low <= one <= high for one in found])
+    assert 0.75 <= inside <= 1.0
+    assert predicted.middle() == pytest.approx(np.median(found), rel=0.05)
+
+
+@pytest.mark.slow
+def test_an_interval_half_as_wide_does_not(profile):
+    asked = setup(profile)
+    predicted = profile.predict(asked, "x", replicates=60)
+    middle, (low, high) = predicted.middle(), predicted.interval()
+    found = [measured(asked, number) for number in range(60)]
+    half = [abs(one - middle) <= (high - low) / 8 for one in found]
+    assert np.mean(half) < 0.7
+
+
+def test_predictions_are_seeded_and_states_belong_to_runs(profile):
+    asked = setup(profile)
+    one, same, other = (profile.predict(asked, name, replicates=6) for name in ("x", "x", "y"))
+    assert one == same
+    assert one.draws["tokens_per_s"] != other.draws["tokens_per_s"]  # in other moods
+    assert one.draws["acceptance_length"] == other.draws["acceptance_length"]  # on the same texts
+
+
+def test_what_a_run_has_not_is_nan(profile):
+    predicted = profile.predict(setup(profile, method=Autoregressive()), "x", replicates=3)
+    assert np.isnan(predicted.middle("hit_rate"))
+
+
+def test_picked_texts_are_the_traces_own(profile):
+    asked = setup(profile)
+    names = {text.name for text in profile.acceptance.open(WARM, np.random.default_rng(0)).texts}
+    source = Picked(profile.acceptance, (0.0, 0.0, 0.999)).open(WARM, np.random.default_rng(0))
+    prompts = [source.prompt(seq)[0] for seq in range(3)]
+    assert prompts[0] == prompts[1] != prompts[2]
+    assert set(prompts) <= names
+    assert asked.workload.prompts == 8
+
+
+def test_a_profile_file_is_the_fitted_machine(profile, monkeypatch):
+    import yaml
+
+    from ssdsim.latency.machine import Machine
+    from ssdsim.options.building import build
+
+    sections = {"acceptance": describe(profile.acceptance)}
+    write_profile(profile.folder, profile.calibration, sections, ["A note."])
+    text = (profile.folder / "profile.yaml").read_text()
+    assert text.startswith("# A note.\n")
+    assert "runs" in text.partition("acceptance")[0]
+    assert build(Machine, yaml.safe_load(text)["latency"], "latency") == profile.machine
+    monkeypatch.undo()
+
+
+def test_a_folder_without_timings_is_no_profile(tmp_path):
+    with pytest.raises(ConfigError, match=r"ssdreal\.profile"):
+        _ = Profile(tmp_path).calibration
+
+
+def test_planted_and_fitted_machines_are_close(profile):
+    found, right = profile.machine.target, planted().target
+    assert found.seconds("verify", 1, 3, 60) == pytest.approx(
+        right.seconds("verify", 1, 3, 60), rel=0.03
+    )

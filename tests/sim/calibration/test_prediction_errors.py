@@ -1,0 +1,62 @@
+"""Judging predictions, on numbers that can be checked by eye."""
+
+import math
+
+import pytest
+
+from ssdsim.calibration.prediction_errors import Compared, over, verdict
+
+
+def compared(name, predicted, *measured, low=0.0, high=1000.0, group="a", baseline=False):
+    return Compared(name, group, predicted, low, high, measured, baseline)
+
+
+def test_one_configuration():
+    one = compared("x", 110.0, 98.0, 100.0, 104.0, low=99.0, high=120.0)
+    assert one.middle == 100.0
+    assert one.error == pytest.approx(0.1)
+    assert one.spread == pytest.approx(0.03)
+    assert one.covered == [False, True, True]
+
+
+def test_errors_and_coverage_leave_baselines_out():
+    found = verdict(
+        [
+            compared("ar", 10.0, 100.0, baseline=True, low=1.0, high=2.0),
+            compared("x", 98.0, 100.0),
+            compared("y", 104.0, 100.0, low=101.0),
+        ]
+    )
+    assert (found.configurations, found.measurements) == (2, 2)
+    assert found.median_error == pytest.approx(0.03)
+    assert found.high_error == pytest.approx(0.0395, abs=1e-3)
+    assert found.coverage == 0.5
+
+
+def test_only_pairs_that_differ_by_more_than_their_spread_are_ordered():
+    close = [compared("x", 90.0, 98.0, 102.0), compared("y", 95.0, 97.0, 101.0)]
+    assert verdict(close).pairs == 0
+    apart = [compared("x", 90.0, 100.0), compared("y", 95.0, 80.0), compared("z", 70.0, 60.0)]
+    found = verdict(apart)
+    assert found.pairs == 3
+    assert found.ordered == pytest.approx(2 / 3)
+
+
+def test_groups_are_not_ranked_against_each_other():
+    found = verdict([compared("x", 90.0, 100.0), compared("y", 95.0, 80.0, group="b")])
+    assert found.pairs == 0
+    assert math.isnan(found.ordered)
+    assert found.regret == 0.0
+
+
+def test_regret_is_what_the_predicted_best_loses():
+    found = verdict([compared("x", 90.0, 100.0), compared("y", 95.0, 98.0)])
+    assert found.regret == pytest.approx(0.02)
+
+
+def test_speedups_repeat_by_repeat():
+    base = compared("ar", 50.0, 48.0, 52.0, baseline=True)
+    found = over(compared("x", 75.0, 72.0, 78.0, low=60.0, high=90.0), base)
+    assert found.predicted == 1.5
+    assert found.measured == (1.5, 1.5)
+    assert (found.low, found.high) == (1.2, 1.8)

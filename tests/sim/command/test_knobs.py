@@ -1,0 +1,201 @@
+"""Every option of a plug-in works: changing it changes the run, or is refused.
+
+The options are counted from the dataclasses, so a new one fails here until there is a case for it:
+a setting in which it matters, and a change.
+"""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from knobs import BATCH, IID, LLAMA, PAIR, ROOFLINE, SMALL, WARM, effect
+from variants import other_values
+
+from ssdsim.acceptance.base import Sampling
+from ssdsim.acceptance.language_model import LanguageModel, record
+from ssdsim.options.plugins import GROUPS, options, plugins
+
+pytestmark = pytest.mark.usefixtures("registered")
+
+FAST = "latency.draft.step=0.5"  # a tree takes longer than a verify
+MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
+ADAPTIVE = (*IID, *BATCH, "backup=adaptive", "workload.prompts=9", "workload.output_tokens=40")
+SLOW = (*ADAPTIVE, "backup.length_slow=1.0")  # no gain from the slow one
+WAITING = (*ADAPTIVE, "backup.length_on_hit=9")
+LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "workload.output_tokens=60")
+LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
+LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
+GUESSING = (*WARM, "method=speculative", "length=confidence", "workload.output_tokens=60")
+ADAPTED = (*WARM, "method=speculative", "workload.output_tokens=60")
+PAYING = (*IID, "method=speculative", "workload.output_tokens=60")
+SEARCHED = (*IID, "workload.output_tokens=200", "acceptance.alpha=0.95", "method.match=0.8")
+TRAINED = ("latency=constant", *SMALL, "acceptance.group=1")
+DEPTHS = ("latency=constant", *SMALL)
+DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
+GROWN = (*PAIR, "tree=confident", "lookahead=4")
+
+# For each option: where it matters, and the change. A method's option needs no entry if it
+# matters in one of ANYWHERE.
+ANYWHERE = (IID, (*IID, "batch=3", "workload.prompts=9"), (*IID, *BATCH), ROOFLINE, PAIR)
+PLUGINS = {
+    "method=speculative draft_on": ((*IID, "method=speculative"), "own"),
+    "method=amusd ahead": ((*IID, "method=amusd"), 4),
+    "method=dsi servers": ((*IID, "method=dsi", "lookahead=2"), 2),
+    "method=pearl window": ((*IID, "method=pearl", "lookahead=12"), "adaptive"),
+    "method=ssd on_outcome": ((*IID, FAST), "prune"),
+    "method=ssd redraft": ((*IID, *BATCH), "all"),
+    "policy=fixed_fanout budget": ((*IID, "policy=fixed_fanout"), 3),
+    "policy=fixed_fanout fanout": ((*IID, "policy=fixed_fanout"), "[1,1]"),
+    "policy=geometric_fanout budget": ((*IID, "policy=geometric_fanout"), 3),
+    "policy=geometric_fanout acceptance": ((*IID, "policy=geometric_fanout"), 0.2),
+    "policy=geometric_fanout exponent": ((*IID, "policy=geometric_fanout"), 3.0),
+    "policy=optimal_fanout budget": ((*IID, "policy=optimal_fanout"), 3),
+    "policy=optimal_fanout reject": ((*IID, "policy=optimal_fanout"), "[0.7]"),
+    "policy=optimal_fanout miss_scale": ((*IID, "policy=optimal_fanout"), 2.0),
+    "policy=optimal_fanout miss_exponent": (LONG, 0.01),
+    "policy=optimal_fanout miss_table": ((*IID, "policy=optimal_fanout"), "[0.5,0.1,0.1]"),
+    "policy=oracle budget": ((*IID, "policy=oracle"), 2),
+    "policy=random_outcomes budget": ((*IID, "policy=random_outcomes"), 9),
+    "policy=random_outcomes candidates": ((*IID, "policy=random_outcomes"), 4),
+    "policy=topk_outcomes budget": (IID, "verify"),
+    "policy=topk_outcomes prior": (LEARNING, 400.0),
+    "policy=topk_outcomes ranks": (LEARNING, 1),
+    "policy=uniform_fanout budget": ((*IID, "policy=uniform_fanout"), 3),
+    "policy=uniform_fanout fanout": ((*IID, "policy=uniform_fanout"), 1),
+    "backup=adaptive slow": (ADAPTIVE, "{_target_: random, seconds: 0.01}"),
+    "backup=adaptive fast": (SLOW, "{_target_: random, seconds: 1}"),
+    "backup=adaptive hit_rate": (ADAPTIVE, 0.01),
+    "backup=adaptive length_on_hit": (ADAPTIVE, 400.0),
+    "backup=adaptive length_slow": (ADAPTIVE, 1.0),
+    "backup=adaptive length_fast": (ADAPTIVE, 40.0),
+    "backup=adaptive prior": ((*ADAPTIVE, "backup.length_fast=40"), 1.0),
+    "backup=marginal slow": (ADAPTIVE, "{_target_: random, seconds: 0.01}"),
+    "backup=marginal fast": (SLOW, "{_target_: random, seconds: 0.01}"),
+    "backup=marginal hit_rate": (WAITING, 0.01),
+    "backup=marginal length_on_hit": (ADAPTIVE, 400.0),
+    "backup=marginal length_slow": (ADAPTIVE, 1.0),
+    "backup=marginal length_fast": (ADAPTIVE, 40.0),
+    "backup=marginal prior": ((*ADAPTIVE, "backup.length_fast=40"), 1.0),
+    "backup=ngram longest": (LOOK_UP, 1),
+    "backup=ngram seconds": ((*PAIR, "backup=ngram"), 0.5),
+    "backup=random seconds": ((*IID, "backup=random"), 0.5),
+    "length=confidence threshold": (GUESSING, 0.3),
+    "length=confidence least": (GUESSING, 4),
+    "length=confidence estimate": (GUESSING, "head"),
+    "length=confidence informed": (GUESSING, 0.2),
+    "length=confidence prior": (GUESSING, 300.0),
+    "length=controller threshold": (ADAPTED, 0.2),
+    "length=controller target": (ADAPTED, 0.1),
+    "length=controller step": (ADAPTED, 0.5),
+    "length=controller memory": ((*ADAPTED, "length.step=0.5"), 0.99),
+    "length=controller inertia": ((*ADAPTED, "length.step=0.5"), 0.1),
+    "length=goodput alpha": (PAYING, 0.1),
+    "length=goodput prior": ((*PAYING, "length.alpha=0.99"), 1e6),
+    "length=concurrency peak": (PAYING, 4),
+    "length=concurrency scale": ((*PAYING, "length.peak=64"), 16.0),
+    "acceptance=online alpha": (TRAINED, 0.3),
+    "acceptance=online miss_scale": (TRAINED, 0.9),
+    "acceptance=online miss_exponent": (TRAINED, 0.1),
+    "acceptance=online miss_table": (TRAINED, "[0.9,0.9]"),
+    "acceptance=online first": (TRAINED, 0.1),
+    "acceptance=online rate": (TRAINED, 0.9),
+    "acceptance=online group": (TRAINED, 2),
+    "method=self_speculative kept": (IID, 0.3),
+    "method=self_speculative skipped_attention": (IID, "[1]"),
+    "method=self_speculative skipped_mlp": (IID, "[1]"),
+    "tree=widths widths": ((*IID, "tree=widths"), "[2]"),
+    "tree=widths children": ((*WARM, "tree=widths", "lookahead=3"), "sampled"),
+    "tree=listed paths": ((*IID, "tree=listed", "lookahead=5"), DEEP),
+    "tree=confident beam": (GROWN, 1),
+    "tree=confident children": (GROWN, 2),
+    "tree=confident most": (GROWN, 9),
+    "acceptance=by_depth accept": (DEPTHS, "[0.3]"),
+    "acceptance=by_depth miss_scale": (DEPTHS, 0.9),
+    "acceptance=by_depth miss_exponent": (DEPTHS, 0.1),
+    "acceptance=by_depth miss_table": (DEPTHS, "[0.9,0.9]"),
+    "method=swift kept": (SEARCHED, 0.3),
+    "method=swift loss": (SEARCHED, 0.4),
+    "method=swift match": (SEARCHED, 0.3),
+    "method=swift begin": (SEARCHED, 9),
+    "method=swift window": (SEARCHED, 300),
+    "method=swift guided": (SEARCHED, 1),
+    "method=swift enough": (SEARCHED, 0.5),
+    "method=swift patience": (SEARCHED, 1),
+    "method=swift most": (SEARCHED, 1),
+    "acceptance=hazard at": (LLAMA, "{greedy: {hit_rate: 0.3}}"),
+    "acceptance=iid alpha": (IID, 0.3),
+    "acceptance=iid miss_scale": (IID, 0.9),
+    "acceptance=iid miss_exponent": (IID, 0.1),
+    "acceptance=iid miss_table": (IID, "[0.9,0.9]"),
+    "acceptance=language_model vocabulary": (PAIR, 9),
+    "acceptance=language_model sharpness": (PAIR, 0.5),
+    "acceptance=language_model divergence": (PAIR, 4.0),
+    "acceptance=language_model order": (PAIR, 2),
+    "acceptance=language_model prompt_tokens": (PAIR, 9),
+    "acceptance=language_model seed": (PAIR, 1),
+    "acceptance=recorded path": (("RECORDED",), "OTHER"),
+    "acceptance=recorded kinds": (("RECORDED",), "[b]"),
+}
+REFUSED = {
+    "policy=oracle budget": "policy.budget: has no effect, policy=oracle predicts one outcome",
+    **{
+        f"method=self_speculative {name}": f"method.{name}: has no effect, "
+        "method.kept says what a simulated draft takes"
+        for name in ("skipped_attention", "skipped_mlp")
+    },
+}
+
+
+def knobs():
+    """Yield every option under the name that its case has above."""
+    for group in GROUPS:
+        for name, plugin in plugins(group).items():
+            yield from (f"{group}={name} {field.name}" for field in options(plugin))
+
+
+def test_every_option_has_a_case():
+    found = set(knobs())
+    assert PLUGINS.keys() <= found
+    assert all(name.startswith("method=") for name in found - PLUGINS.keys())
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory):
+    """Record two traces of two texts, one text of kind a and one of kind b."""
+    paths = {"RECORDED": tmp_path_factory.mktemp("one"), "OTHER": tmp_path_factory.mktemp("two")}
+    for seed, path in enumerate(paths.values()):
+        record(LanguageModel(seed=seed), path, [Sampling()], sequences=2, tokens=40)
+        table = pq.read_table(path / "acceptance.parquet")
+        kinds = pa.array(
+            ["a" if name.endswith("0") else "b" for name in table["prompt"].to_pylist()]
+        )
+        at = table.column_names.index("kind")
+        pq.write_table(table.set_column(at, "kind", kinds), path / "acceptance.parquet")
+    return paths
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_option_of_a_plug_in(name, traces):
+    before, value = PLUGINS[name]
+    choice, option = name.split()
+    group = choice.partition("=")[0]
+    if before == ("RECORDED",):
+        before = ("latency=constant", *SMALL, f"acceptance.path={traces['RECORDED']}")
+        value = traces.get(value, value)
+    if not any(part.startswith("profile=") for part in before):
+        before = (choice, *(part for part in before if part != choice))
+    found = effect(before, f"{group}.{option}={value}")
+    assert found == REFUSED.get(name, True)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in knobs() if name.startswith("method=") and name not in PLUGINS]
+)
+def test_option_of_a_method(name):
+    choice, option = name.split()
+    kind = plugins("method")[choice.removeprefix("method=")]
+    (field,) = [field for field in options(kind) if field.name == option]
+    assert any(
+        effect((choice, *before), f"method.{option}={value}") is True
+        for before in ANYWHERE
+        for value in other_values(kind, field)
+    )
