@@ -1,8 +1,8 @@
 """The same models as transformers runs them: `generate`, and assisted generation.
 
 The functions here are for a helper process (`ssdreal.bench.helper_process`), which keeps the
-models. Nothing but the library differs from this project's own runs: weights, type, prompts, number of new
-tokens, one thread on the same core. End-of-sequence is ignored.
+models. Nothing but the library differs from this project's own runs: weights, type, prompts, number
+of new tokens, one thread on the same core. End-of-sequence is ignored.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """How tokens are sampled from real logits: what draft and target share.
 
 The rules are ssdsim's (`ssdsim.sampling.verification`); here they meet vocabularies of fifty
-thousand ids. A draft may know a part of the vocabulary only: row r of its logits stands for token `ids[r]`, ids
-ascending.
+thousand ids. A draft may know a part of the vocabulary only: row r of its
+logits stands for token `ids[r]`, ids ascending.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssdsim import cli
+from ssdsim.command import cli
 
 TINY = ("workload.prompts=4", "workload.output_tokens=24")
 

@@ -14,9 +14,9 @@ from inline_crew import InlineCrew
 # Transformers' own lazy imports fail where two threads come to them at once.
 from transformers import AutoModelForCausalLM, LlamaForCausalLM  # noqa: F401
 
-from ssdreal import cli
-from ssdreal.channel import process
+from ssdreal.command import cli
 from ssdreal.executor.sitting import Sitting
+from ssdreal.workers import process
 from ssdreal.workers.crew import Processes
 from ssdreal.workers.loading import load
 

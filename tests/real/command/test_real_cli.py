@@ -84,7 +84,7 @@ def test_help_may_be_cut_short_by_its_reader(program):
 def test_models_are_no_business_of_the_run_s_process(tmp_path):
     code = """
 import sys
-from ssdreal import cli
+from ssdreal.command import cli
 sys.argv = ["ssdreal", *sys.argv[1:]]
 try:
     cli.main()

@@ -9,9 +9,9 @@ import pytest
 from faults import ENDS, GUMBEL, SERVERS, at_call, raises, tokens, undisturbed
 from real_commands import SSD, TINY, Threads, run
 
-from ssdreal.channel import process
 from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.target_server import TargetServer
+from ssdreal.workers import process
 from ssdsim import load_run
 
 pytestmark = pytest.mark.usefixtures("nothing_left")

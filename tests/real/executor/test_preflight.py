@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from real_commands import Inline, at_work
 
-from ssdreal import checks
 from ssdreal.command.config import Pair, Request
+from ssdreal.executor import preflight
 from ssdreal.executor.baselines import compare
 from ssdreal.executor.preflight import check_pair, check_room, context, reach
 from ssdreal.executor.setup import Setup
@@ -111,7 +111,7 @@ def needed(monkeypatch, asked, loaded=False):
     low, high = 0, 1 << 40
     while low < high:
         middle = (low + high) // 2
-        monkeypatch.setattr(checks, "_free_memory", lambda free=middle: free)
+        monkeypatch.setattr(preflight, "_free_memory", lambda free=middle: free)
         try:
             check_room(asked, (LARGE, LARGE), [task(100)], loaded)
         except ConfigError:
@@ -126,7 +126,7 @@ def test_memory_is_weights_and_caches_and_pages(monkeypatch):
     one = needed(monkeypatch, Request(setup, PAIR, Cpu()))
     four = needed(monkeypatch, Request(replace(setup, batch=4), PAIR, Cpu()))
     assert four - one == 3 * ENTRY * (128 + 128)  # 100 + 20 + 4 entries of either model
-    processes = 2 * checks.PROCESS_BYTES
+    processes = 2 * preflight.PROCESS_BYTES
     assert one == 2 * LARGE.bytes + processes + ENTRY * (128 + 128)
     assert needed(monkeypatch, Request(setup, PAIR, Cpu()), loaded=True) == ENTRY * 256
     warm = replace(setup, decoding=Decoding(temperature=1.0))
@@ -135,7 +135,7 @@ def test_memory_is_weights_and_caches_and_pages(monkeypatch):
 
 
 def test_the_line_names_what_is_too_large(monkeypatch):
-    monkeypatch.setattr(checks, "_free_memory", lambda: 1 << 10)
+    monkeypatch.setattr(preflight, "_free_memory", lambda: 1 << 10)
     with pytest.raises(ConfigError, match=r"pair='tiny_target, tiny_draft': needs about .* MB"):
         check_room(request(), MODELS)
     with pytest.raises(ConfigError, match=r"batch=9: needs about .* MB of memory, 0 MB are free"):
@@ -143,7 +143,7 @@ def test_the_line_names_what_is_too_large(monkeypatch):
 
 
 def test_a_container_may_have_less_memory_than_its_machine(tmp_path):
-    left = checks._left_in_container
+    left = preflight._left_in_container
     assert left(tmp_path) > 1 << 60
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("600\n")

@@ -19,15 +19,15 @@ from ssdreal.channel.messages import Prefill, Speculate
 from ssdreal.executor.self_drafting import check_layers, chosen_for, left_out
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.models import loading
 from ssdreal.models.catalog import describe
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Decoding
+from ssdreal.workers import loading
 from ssdreal.workers.remote import WorkerLost
-from ssdsim import config as simulated
 from ssdsim import load_run
+from ssdsim.command import config as simulated
 from ssdsim.errors import ConfigError
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.lengths.controller import Controller

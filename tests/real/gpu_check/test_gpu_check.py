@@ -17,9 +17,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
 from shapes import DRAFT, TARGET
 
-from ssdreal import gpu_check
 from ssdreal.command.config import Pair, register, request_from
 from ssdreal.executor.preflight import check_pair, check_room
+from ssdreal.gpu_check import __main__ as gpu_check
 from ssdreal.gpu_check.ceilings import ceilings
 from ssdreal.gpu_check.part_runner import PACKED, STATE, TOO_LATE, Course, Done, Part
 from ssdreal.gpu_check.parts import Subject, Wanted, parts

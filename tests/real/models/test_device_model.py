@@ -9,12 +9,12 @@ from test_model import KINDS, SHAPE, tokens_for
 from torch._inductor.utils import run_and_get_code
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ssdreal.models import loading
 from ssdreal.models.compiled_functions import fused
 from ssdreal.models.device_layers import PLAIN, kernels_by
 from ssdreal.models.linear import Weight
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
+from ssdreal.workers import loading
 
 SLOTS, CAPACITY = 3, 48
 

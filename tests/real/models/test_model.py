@@ -5,9 +5,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ssdreal.models import checkpoints, loading, tokenizers
+from ssdreal.models import checkpoints, tokenizers
 from ssdreal.models.decoder import compiled, decode
 from ssdreal.models.model import Model, chain_mask
+from ssdreal.workers import loading
 
 torch.set_num_threads(1)
 

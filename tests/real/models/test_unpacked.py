@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssdreal.models import converted, folders
+from ssdreal.models import folders, gguf_weights
 
 
 def written(_source: Path, folder: Path) -> None:
@@ -11,27 +11,27 @@ def written(_source: Path, folder: Path) -> None:
 
 def test_the_unpacked_target_is_kept_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(converted, "_convert", written)
-    folder = converted.converted_folder.__wrapped__()
+    monkeypatch.setattr(gguf_weights, "_convert", written)
+    folder = gguf_weights.converted_folder.__wrapped__()
     assert folder.parent == tmp_path / "ssdreal"
     assert [path.name for path in folder.iterdir()] == ["config.json"]
-    monkeypatch.setattr(converted, "_convert", None)  # not again
-    assert converted.converted_folder.__wrapped__() == folder
+    monkeypatch.setattr(gguf_weights, "_convert", None)  # not again
+    assert gguf_weights.converted_folder.__wrapped__() == folder
     assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_who_unpacks_second_takes_the_first_one_s(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(converted, "_convert", written)
-    first = converted.converted_folder.__wrapped__()
+    monkeypatch.setattr(gguf_weights, "_convert", written)
+    first = gguf_weights.converted_folder.__wrapped__()
     first.rename(tmp_path / "elsewhere")
 
     def meanwhile(source: Path, folder: Path) -> None:
         written(source, folder)
         (tmp_path / "elsewhere").rename(first)
 
-    monkeypatch.setattr(converted, "_convert", meanwhile)
-    assert converted.converted_folder.__wrapped__() == first
+    monkeypatch.setattr(gguf_weights, "_convert", meanwhile)
+    assert gguf_weights.converted_folder.__wrapped__() == first
     assert list(first.parent.iterdir()) == [first]
 
 
@@ -40,10 +40,10 @@ def test_where_nothing_can_be_kept_the_unpacked_target_lasts_as_long_as_the_proc
 ):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(converted, "_convert", written)
+    monkeypatch.setattr(gguf_weights, "_convert", written)
     registered = []
     monkeypatch.setattr("atexit.register", lambda *call, **_: registered.append(call[1]))
-    folder = converted.converted_folder.__wrapped__()
+    folder = gguf_weights.converted_folder.__wrapped__()
     assert (folder / "config.json").is_file()
     assert registered == [folder]
 

@@ -9,12 +9,13 @@ from commands import refused, run
 from planted import calibration_pieces, planted
 from shapes import DRAFT, TARGET
 
-from ssdreal import profile, validate
 from ssdreal.executor.workload import Prompt
 from ssdreal.places.topology import OneGpu
+from ssdreal.profile import __main__ as profile
 from ssdreal.profile.calibration_runs import Tour, joined
 from ssdreal.profile.sampled_texts import decodings, shortened
 from ssdreal.profile.split import HELD_OUT, read_split
+from ssdreal.validate import __main__ as validate
 from ssdsim import load_run
 from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.calibration.calibration_runs import plan

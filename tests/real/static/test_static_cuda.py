@@ -8,9 +8,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from ssdreal.places import cuda
 from ssdreal.places.cuda import Half, enter, nearest, split
 from ssdreal.places.places import Partition
-from ssdreal.static import cuda
 
 GPU = torch.device("cuda", 1)
 

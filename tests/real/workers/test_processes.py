@@ -12,9 +12,9 @@ import pytest
 from faults import ENDS, GUMBEL, MAXIMAL, SERVERS, raises, tokens, undisturbed, workers
 from real_commands import SSD, run
 
-from ssdreal.channel import process
 from ssdreal.channel.messages import Failed
 from ssdreal.channel.wire import Wire
+from ssdreal.workers import process
 from ssdreal.workers.crew import Processes
 from ssdreal.workers.process import Hiring
 from ssdsim import load_run
@@ -36,7 +36,7 @@ def test_a_worker_s_last_words(end, monkeypatch):
 
 STUB = """
 import sys, time
-from ssdreal.channel import process
+from ssdreal.workers import process
 from ssdreal.channel.messages import Prefill, Ready, Stamp
 
 class Stub:

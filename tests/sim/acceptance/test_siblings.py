@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from chisquare import goodness
 
-from ssdsim.acceptance import grown
+from ssdsim.acceptance import token_trees
 from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.logit_tables import Pair
 from ssdsim.sampling.ranking import ranked
@@ -62,7 +62,7 @@ def test_siblings_that_share_their_accept_noise_do_not(monkeypatch):
     verifiers = {"own": verify_siblings, "shared": shared}
     found = {}
     for name, verifier in verifiers.items():
-        monkeypatch.setattr(grown, "verify_siblings", verifier)
+        monkeypatch.setattr(token_trees, "verify_siblings", verifier)
         firsts = Counter(written(pair.text(seq), TREES[1], 1, 1)[0] for seq in range(12000))
         found[name] = goodness(firsts, dict(enumerate(p)))
     assert found["own"] > 0.001
@@ -73,7 +73,7 @@ def test_the_drafts_best_children_accepted_as_samples_do_not(monkeypatch):
     def best(self, path):
         return int(ranked(self.views(path[:-1])[1].scores)[path[-1]])
 
-    monkeypatch.setattr(grown.SampledNodes, "token", best)
+    monkeypatch.setattr(token_trees.SampledNodes, "token", best)
     assert goodness(texts(TREES[1]), law()) < 1e-6
 
 
@@ -85,7 +85,7 @@ def test_siblings_that_share_what_draws_them_do_not(monkeypatch):
         uniform = text.noise.uniform(len(text.history) + len(path) - 1, "propose", len(path) - 1)
         return sample(self.sends(path[:-1]), uniform)
 
-    monkeypatch.setattr(grown.SampledNodes, "token", same)
+    monkeypatch.setattr(token_trees.SampledNodes, "token", same)
     assert goodness(texts(TREES[1]), law()) < 1e-6
 
 

@@ -19,9 +19,8 @@ from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.speculative import Speculative
 from ssdsim.theory import seconds_per_token
 
-REFERENCE = pd.read_csv(
-    Path(__file__).parents[2] / "support/reference" / "specdecpp.csv", comment="#"
-)
+TABLE = Path(__file__).parents[2] / "support/reference/specdecpp.csv"
+REFERENCE = pd.read_csv(TABLE, comment="#")
 DRAFT, TARGET = 22.7e-3, 110e-3  # the first line of the table says that these are assumed
 PAIR = LanguageModel(vocabulary=16, sharpness=3.0, divergence=1.0)
 WARM = Sampling(1.0)

@@ -9,7 +9,8 @@ from commands import TINY, command, run
 from contract import METRICS, SPEEDUPS
 
 import ssdsim.engine.simulation
-from ssdsim import cli, load_run
+from ssdsim import load_run
+from ssdsim.command import cli
 from ssdsim.methods.ssd import Ssd
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 from commands import TINY, refused, run
 
-from ssdsim import config, load_run
+from ssdsim import load_run
+from ssdsim.command import config
 from ssdsim.options.plugins import CONF, profile_files
 
 LLAMA = "profile=h100x4_llama70b_1b"

@@ -7,7 +7,7 @@ from matplotlib.image import imread
 from rich.console import Console
 from timelines import DEVICES, autoregressive, run_of, span, speculative, ssd
 
-from ssdsim import timeline
+from ssdsim.run import timeline
 from ssdsim.run.metrics import confidence, measure
 from ssdsim.run.picture import timeline_picture
 from ssdsim.run.report import comparison, ranking
