@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssdsim.engine.exact_expectation import expect
-    from ssdsim.engine.simulation import Setup, Simulation, simulate
+    from ssdsim.engine.setup import Setup
+    from ssdsim.engine.simulation import Simulation, simulate
     from ssdsim.run.trace import Run, load_run
 
 __all__ = ["Run", "Setup", "Simulation", "expect", "load_run", "simulate"]
@@ -13,7 +14,7 @@ __all__ = ["Run", "Setup", "Simulation", "expect", "load_run", "simulate"]
 _HOMES = {
     "Run": "ssdsim.run.trace",
     "load_run": "ssdsim.run.trace",
-    "Setup": "ssdsim.engine.simulation",
+    "Setup": "ssdsim.engine.setup",
     "Simulation": "ssdsim.engine.simulation",
     "simulate": "ssdsim.engine.simulation",
     "expect": "ssdsim.engine.exact_expectation",

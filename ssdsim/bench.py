@@ -12,7 +12,8 @@ import simpy
 
 from ssdsim.acceptance.iid import Iid
 from ssdsim.engine.exact_expectation import expect
-from ssdsim.engine.simulation import Setup, Simulation
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import Simulation
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.calibration.prediction import Profile
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
@@ -19,6 +18,7 @@ from ssdsim.latency.machine import Machine
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling
 
 TEMPERATURES = (0.3, 0.7, 1.0, 1.3)
 CONSTANTS = (0.2, 0.4, 0.6, 0.8)

@@ -24,8 +24,8 @@ from ssdreal.bench.predictions import Forecast
 from ssdreal.bench.results import Results, collect
 from ssdreal.bench.tables import tables
 from ssdreal.bench.transformers_peer import weight_bytes
-from ssdreal.command.config import Pair, read_pair
 from ssdreal.command.help import PAIRS
+from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import DEFAULT, Task, Workload, read_prompts

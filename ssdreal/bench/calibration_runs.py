@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ssdreal.bench.contenders import Contender
-from ssdreal.serving.sampling import Decoding
 from ssdsim.calibration.calibration_runs import Drawn, Visit
 from ssdsim.calibration.timing_probe import Probe
 from ssdsim.methods.ssd import Ssd
+from ssdsim.sampling.settings import Decoding
 
 LOOKAHEADS = (1, 3, 6)
 BRANCHES = (4, 12, 24)

@@ -7,7 +7,8 @@ from statistics import mean
 from ssdreal.bench.contenders import Contender
 from ssdreal.executor.simulated_twin import twin
 from ssdsim.acceptance.recorded import Recorded
-from ssdsim.engine.simulation import Setup, simulate
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import simulate
 from ssdsim.latency.machine import Machine, Slowdown
 from ssdsim.run.trace import Run
 

@@ -7,8 +7,8 @@ from typing import Any
 from ssdreal.models.catalog import describe
 from ssdreal.profile.acceptance_recording import Spoken
 from ssdreal.profile.sampled_texts import Names, Told, rows_of
-from ssdreal.serving.sampling import Decoding
 from ssdsim.acceptance.trace_file import write_trace
+from ssdsim.sampling.settings import Decoding
 
 
 def record_texts(

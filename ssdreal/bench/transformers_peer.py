@@ -12,9 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from ssdreal.models.checkpoints import huggingface
-from ssdreal.models.configs import TINY
 from ssdreal.models.draft_format import is_draft, read_draft
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
+from ssdreal.models.names import TINY
 
 NOTHING = -1e4
 """The score of an id that the draft's head leaves out."""

@@ -1,12 +1,8 @@
 """What messages consist of: rows, blocks, chains as both sides write them down."""
 
-from typing import Literal
-
 from msgspec import Struct
 
 from ssdreal.channel.probability_pages import Place
-
-Role = Literal["target", "draft"]
 
 
 class Part(Struct, frozen=True, array_like=True):
@@ -69,22 +65,3 @@ class Candidates(Part, frozen=True):
 
     ids: tuple[tuple[int, ...], ...]
     beliefs: tuple[tuple[float, ...], ...]
-
-
-class Given(Part, frozen=True):
-    """What a GPU gave a model for a run.
-
-    Attributes
-    ----------
-    model
-        The GPU's own name.
-    multiprocessors
-        Those that its kernels run on.
-    whole
-        Why it has all of them where it was to keep to a part; empty: it was not, or does.
-
-    """
-
-    model: str
-    multiprocessors: int
-    whole: str = ""

@@ -16,12 +16,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from ssdreal.channel.message_parts import Block, Candidates, Chain, Given, Line, Stamp
+from ssdreal.channel.message_parts import Block, Candidates, Chain, Line, Stamp
 from ssdreal.channel.probability_pages import Pages
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.places.places import Partition
-from ssdreal.serving.sampling import Decoding
+from ssdreal.places.places import Given, Partition
 from ssdsim.lengths.base import Stopping
+from ssdsim.sampling.settings import Decoding
 
 
 class Message(Struct, frozen=True, array_like=True, tag=True):

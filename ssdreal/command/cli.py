@@ -6,9 +6,11 @@ from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
-from ssdreal.command.config import Request, read_pair, register, request_from
+from ssdreal.command.config import register, request_from
 from ssdreal.executor.execution import Execution
+from ssdreal.executor.pair import read_pair
 from ssdreal.executor.preflight import check_pair, check_room, context
+from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import prompts
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task, read_prompts

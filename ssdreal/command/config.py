@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -11,14 +11,14 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from ssdreal.command.help import SCRIPTED
+from ssdreal.executor.pair import Alone, Pair, pair_content
+from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import check, is_scripted, rules
 from ssdreal.executor.self_drafting import chosen_for
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import shards
 from ssdreal.places.topology import Cpu, Sharding, Topology, topology
-from ssdreal.serving.sampling import Decoding
-from ssdreal.workers.process import Passes
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.trace_row import holds_back
 from ssdsim.command.applicable import Rule, method_rules, refuse
@@ -33,6 +33,7 @@ from ssdsim.errors import ConfigError, require
 from ssdsim.options.building import build, check_keys, completed, make
 from ssdsim.options.plugins import CONF, profile_files
 from ssdsim.policies.oracle import Oracle
+from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.chain import Chain
 
 GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
@@ -48,72 +49,6 @@ BEST = "this tree has the draft's best candidates, no samples"
 SECONDS = "a real backup takes the time that it takes"
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two models.
-
-    Attributes
-    ----------
-    target, draft
-        Their names: see `ssdreal.workers.loading.load`.
-    tp
-        Devices that the target is sharded over.
-
-    """
-
-    target: str
-    draft: str
-    tp: int = 1
-
-    def __post_init__(self) -> None:
-        require(self.tp >= 1, "pair.tp", self.tp, "needs a number >= 1")
-
-
-@dataclass(frozen=True)
-class Alone(Pair):
-    """A target that drafts for itself."""
-
-    draft: str = field(default="itself", init=False)
-
-
-@dataclass(frozen=True)
-class Request:
-    """All that a command line asks for.
-
-    Attributes
-    ----------
-    setup
-        How to decode what.
-    pair, dtype, topology
-        With which models, in which type, on which devices.
-    passes
-        How GPUs compute passes.
-    prompts
-        File of prompts; None: the project's own.
-    texts
-        Whether the generated texts are wanted.
-
-    """
-
-    setup: Setup
-    pair: Pair
-    topology: Topology
-    dtype: str = "bfloat16"
-    passes: Passes = "graph"
-    prompts: str | None = None
-    texts: bool = False
-
-
-def read_pair(name: str) -> Pair:
-    """Return a pair by its name in `conf/pair`."""
-    return Pair(**_content(CONF / "pair" / f"{name}.yaml"))
-
-
-def _content(path: Path) -> dict[str, Any]:
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return dict(content)
-
-
 def register() -> None:
     """Fill Hydra's groups."""
     store = emptied(("workload", "pair", "acceptance"))
@@ -122,7 +57,7 @@ def register() -> None:
     store.store(group="workload", name="real", node=completed(Workload, workload))
     for path in (CONF / "pair").glob("*.yaml"):
         overrides = [{"override /acceptance": profile} for profile in _published(path.stem)]
-        node = {"defaults": overrides, "pair": {"tp": Pair.tp, **_content(path)}}
+        node = {"defaults": overrides, "pair": {"tp": Pair.tp, **pair_content(path)}}
         store.store(group="pair", name=path.stem, node=node, package="_global_")
     for name, path in profile_files().items():
         _register_acceptance(name, path)

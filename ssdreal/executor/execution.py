@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from msgspec.structs import asdict
 from simpy import Event
 
-from ssdreal.channel.message_parts import Role
 from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.probability_pages import Pages
 from ssdreal.executor.setup import Setup
@@ -19,7 +17,7 @@ from ssdreal.lanes.scripted import ScriptedDraft, ScriptedTarget
 from ssdreal.lanes.self_draft import SelfDraft
 from ssdreal.lanes.target import RealTarget
 from ssdreal.lanes.wall_clock import WallClock
-from ssdreal.places.places import Places, kept_on
+from ssdreal.places.places import Places, Role, kept_on
 from ssdreal.workers.crew import Crew
 from ssdreal.workers.remote import Remote
 from ssdsim.decoding.protocol import Row
@@ -150,7 +148,7 @@ class Execution:
 
     def _given(self, lanes: Sequence[Role]) -> dict[str, Any]:
         given = {lane: self.readied[lane].given for lane in lanes if lane in self.readied}
-        return {lane: asdict(of) for lane, of in given.items() if of is not None}
+        return {lane: of._asdict() for lane, of in given.items() if of is not None}
 
     def _prepared(self) -> Generator[Event, Any, Session]:
         """Let the workers get ready; return the session."""

@@ -4,14 +4,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssdreal.channel.message_parts import Role
 from ssdreal.channel.probability_pages import TREES
-from ssdreal.command.config import Alone, Pair, Request
+from ssdreal.executor.pair import Alone, Pair
+from ssdreal.executor.request import Request
 from ssdreal.executor.self_drafting import check_layers
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import BYTES, Description, describe
 from ssdreal.models.random_weights import shape_file
+from ssdreal.places.places import Role
 from ssdsim.errors import ConfigError, require
 from ssdsim.trees.chain import Chain
 

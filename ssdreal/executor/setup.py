@@ -3,12 +3,11 @@
 from dataclasses import dataclass, field
 from math import ceil
 
-from ssdreal.channel.message_parts import Role
 from ssdreal.executor.self_drafting import left_out
 from ssdreal.executor.supported_methods import check_method
 from ssdreal.executor.workload import Workload
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.serving.sampling import Decoding
+from ssdreal.places.places import Role
 from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
@@ -20,6 +19,7 @@ from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Policy, StaticPolicy
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.streams import stream
 from ssdsim.trees.base import TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain

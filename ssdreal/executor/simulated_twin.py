@@ -2,7 +2,7 @@
 
 from ssdreal.executor.setup import Setup
 from ssdsim.acceptance.base import Acceptance
-from ssdsim.engine.simulation import Setup as SimulatedSetup
+from ssdsim.engine.setup import Setup as SimulatedSetup
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.machine import Machine
 

@@ -5,13 +5,13 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ssdreal.command.config import Alone, Pair
 from ssdreal.executor.execution import Execution
+from ssdreal.executor.pair import Alone, Pair
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
 from ssdreal.places.places import Places
 from ssdreal.workers.crew import Crew, Processes
-from ssdreal.workers.process import Hiring, Passes
+from ssdreal.workers.hiring import Hiring, Passes
 from ssdreal.workers.remote import WorkerLost
 from ssdsim.run.trace import Run
 from ssdsim.run.trace import Sequence as SequenceRecord

@@ -1,8 +1,8 @@
 """Which methods real workers can serve, and how they may sample."""
 
-from ssdreal.serving.sampling import Decoding
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
+from ssdsim.sampling.settings import Decoding
 
 
 def check_method(method: Method, decoding: Decoding) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssdreal.bench.transformers_peer import Peer, generate
-from ssdreal.command.config import Pair, read_pair
+from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.workload import DEFAULT, read_prompts
 from ssdreal.models.tokenizers import encode_prompt
 

@@ -1,7 +1,7 @@
 """The real speculation cache while its branches are being drafted by the worker."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from simpy import Event
 
@@ -9,11 +9,46 @@ from ssdreal.channel.message_parts import Chain
 from ssdreal.channel.messages import Done, Grow
 from ssdreal.channel.probability_pages import TREES
 from ssdreal.lanes.speculations import Drafted, drafted_from, lines_of
+from ssdreal.lanes.wall_clock import WallClock
+from ssdreal.workers.remote import Remote
 from ssdsim.decoding.protocol import Row
+from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.run.trace import Recorder, Span
 
-if TYPE_CHECKING:
-    from ssdreal.lanes.draft import RealDraft
+
+class BranchDraft(Protocol):
+    """What a tree needs of the draft that grows it.
+
+    Attributes
+    ----------
+    length
+        When a branch ends before its limit.
+    trees
+        Trees grown so far.
+    forking
+        The answer with the candidates at every node of the speculations under verification.
+
+    """
+
+    env: WallClock
+    remote: Remote
+    recorder: Recorder
+    length: Control
+    trees: int
+    forking: Done | None
+
+    def open(self, kind: str, rows: Sequence[Row], number: int, branches: int = 0) -> Span:
+        """Begin a span."""
+        ...
+
+    def close(self, span: Span, done: Done, tokens: int, since: Done | None = None) -> None:
+        """Write a span down with the times that its worker took."""
+        ...
+
+    def parents(self, blocks: Sequence[Speculation]) -> tuple[tuple[int, ...], ...]:
+        """Return what each drafted token of trees follows; nothing where they are chains."""
+        ...
 
 
 class RealTree:
@@ -21,7 +56,7 @@ class RealTree:
 
     def __init__(
         self,
-        draft: "RealDraft",
+        draft: BranchDraft,
         rows: Sequence[Row],
         predictions: Sequence[frozenset[Outcome]],
         lookahead: int,

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssdreal.models.catalog import describe
-from ssdreal.models.configs import TINY, read_config
+from ssdreal.models.configs import read_config
 from ssdreal.models.draft_format import is_draft, read_draft
 from ssdreal.models.folders import find_folder, first_line, read_json
 from ssdreal.models.gguf_weights import weights_folder
+from ssdreal.models.names import TINY
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:

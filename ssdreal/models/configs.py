@@ -4,11 +4,10 @@ from typing import Any
 
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
 from ssdreal.models.gguf_weights import gguf
+from ssdreal.models.names import TINY
 from ssdreal.models.random_weights import shape_file
 from ssdsim.errors import require
 
-TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")
-NAMES = ("smollm2_135m", "smollm2_135m_draft", *TINY)
 TYPES = ("llama", "mistral", "qwen2", "qwen3")
 ROTARY = ("default", "linear", "llama3", "yarn")
 NEEDED = {

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ssdreal.models.names import NAMES, PACKAGED
 from ssdsim.errors import ConfigError, require
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
-PACKAGED = ("smollm2_135m_draft",)
 CONFIGS = ("config.json", "generation_config.json")
 # What a folder of a model consists of, whichever way its tokenizer is stored.
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
@@ -38,7 +38,7 @@ def find_folder(name: str, files: tuple[str, ...] = FILES) -> Path:
     if not folder.is_dir() and name.count("/") == 1:
         folder = _from_hub(name, files)
     right = "must be a folder with a config.json, a Hugging Face Hub id (ORG/NAME) or one of "
-    require((folder / "config.json").is_file(), "model", name, right + ", ".join(_known()))
+    require((folder / "config.json").is_file(), "model", name, right + ", ".join(NAMES))
     return folder
 
 
@@ -75,9 +75,3 @@ def _from_hub(name: str, files: tuple[str, ...]) -> Path:
             f"model={name!r}: must be a folder, or a Hugging Face Hub id that is cached or can be "
             f"reached ({reason})"
         ) from error
-
-
-def _known() -> tuple[str, ...]:
-    from ssdreal.models.configs import NAMES
-
-    return NAMES

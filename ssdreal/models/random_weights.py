@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from ssdreal.models.folders import PACKAGED
+from ssdreal.models.names import WITH_WEIGHTS
 from ssdsim.options.plugins import CONF
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEED = 20
-WITH_WEIGHTS = ("smollm2_135m", *PACKAGED)  # names in conf/shape whose weights can be had
 
 
 def shape_file(name: str) -> Path | None:

@@ -3,9 +3,10 @@
 from functools import cache
 from typing import Any
 
-from ssdreal.models.configs import NAMES, TINY, read_config
+from ssdreal.models.configs import read_config
 from ssdreal.models.folders import CONFIGS, find_folder, first_line, read_json
 from ssdreal.models.gguf_weights import weights_folder
+from ssdreal.models.names import NAMES, TINY
 from ssdsim.errors import ConfigError
 
 

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import cuda
 
-from ssdreal.channel.message_parts import Given, Role
-from ssdreal.places.places import Partition
+from ssdreal.places.places import Given, Partition, Role
 
 PRIORITY: dict[Role, int] = {"target": -1, "draft": 0}
 """Of streams that share all multiprocessors; the lower goes first. Everything waits for a verify,

@@ -4,7 +4,28 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+Role = Literal["target", "draft"]
+
+
+class Given(NamedTuple):
+    """What a GPU gave a model for a run.
+
+    Attributes
+    ----------
+    model
+        The GPU's own name.
+    multiprocessors
+        Those that its kernels run on.
+    whole
+        Why it has all of them where it was to keep to a part; empty: it was not, or does.
+
+    """
+
+    model: str
+    multiprocessors: int
+    whole: str = ""
 
 
 class Partition(NamedTuple):

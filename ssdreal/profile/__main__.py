@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from numpy.random import default_rng
 from rich.console import Console
 
-from ssdreal.command.config import Request
 from ssdreal.executor.preflight import check_pair, check_room
+from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import check as check_script
 from ssdreal.executor.setup import CHUNK
 from ssdreal.executor.sitting import Sitting

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdreal.serving.sampling import Decoding, Logits
+from ssdreal.serving.sampling import Logits
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import position_row
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import View, view
 
 if TYPE_CHECKING:

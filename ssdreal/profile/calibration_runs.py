@@ -9,10 +9,10 @@ from ssdreal.executor.workload import Prompt, Task, Workload
 from ssdreal.places.places import Places
 from ssdreal.places.topology import Topology
 from ssdreal.profile.scripted_pair import Script
-from ssdreal.serving.sampling import Decoding
 from ssdsim.calibration.calibration_runs import Visit
 from ssdsim.calibration.timings import Timing, timings
 from ssdsim.errors import RunError
+from ssdsim.sampling.settings import Decoding
 
 DECODINGS = {
     "greedy": Decoding(),

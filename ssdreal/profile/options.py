@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ssdreal.command.config import Pair, read_pair
 from ssdreal.command.help import PAIRS, SCRIPTED
+from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import Topology, topology
 from ssdreal.profile.calibration_runs import Tour

@@ -12,10 +12,10 @@ from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task, Workload
 from ssdreal.places.topology import Topology
 from ssdreal.profile.acceptance_recording import Spoken, trace_rows
-from ssdreal.serving.sampling import Decoding
 from ssdsim.errors import RunError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.run.trace import Run
+from ssdsim.sampling.settings import Decoding
 
 if TYPE_CHECKING:
     from ssdreal.models.model import Model

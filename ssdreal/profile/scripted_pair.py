@@ -4,17 +4,18 @@ from dataclasses import dataclass
 
 from numpy.random import default_rng
 
-from ssdreal.command.config import Pair
 from ssdreal.command.help import SCRIPTED
+from ssdreal.executor.pair import Pair
 from ssdreal.executor.scripted import is_scripted
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
-from ssdsim.acceptance.base import Acceptance, Sampling
+from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.iid import Iid
 from ssdsim.command.config import read_profile
 from ssdsim.errors import ConfigError, require
 from ssdsim.options.building import build
 from ssdsim.options.plugins import plugins, profile_files
+from ssdsim.sampling.settings import Sampling
 
 PROMPTS = 8
 """Of each length: as many as a visit takes at the plan's largest batch."""

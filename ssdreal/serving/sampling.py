@@ -6,15 +6,13 @@ logits stands for token `ids[r]`, ids ascending.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.base import Sampling
-from ssdsim.errors import require
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import Array, perturb, process
 
 Logits = NDArray[np.float32]
@@ -23,48 +21,6 @@ Where = tuple[int, int]
 """A token's address: its sequence and its absolute position in it."""
 
 REMEMBERED = 96
-
-
-@dataclass(frozen=True)
-class Decoding(Sampling):
-    """How tokens are sampled from real logits.
-
-    Attributes
-    ----------
-    top_k
-        Keep this many tokens; 0 keeps all.
-    top_p
-        Keep the fewest best tokens that together have this probability; 1 keeps all.
-
-    """
-
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.top_k >= 0, "top_k", self.top_k, "must be 0 (all) or more")
-        require(0 < self.top_p <= 1, "top_p", self.top_p, "must be over 0 and at most 1")
-
-    @property
-    def greedy(self) -> bool:
-        """Whether nothing is left to chance, nor to noise."""
-        return self.temperature == 0
-
-    @property
-    def perturbed(self) -> bool:
-        """Whether both models add the same known noise."""
-        return not self.greedy and self.coupling == "gumbel"
-
-    @property
-    def truncates(self) -> bool:
-        """Whether some tokens are never sampled."""
-        return self.top_k > 0 or self.top_p < 1
-
-    @property
-    def needs_probabilities(self) -> bool:
-        """Whether a verification asks for the probabilities that tokens were drafted with."""
-        return not self.greedy and self.coupling == "maximal"
 
 
 class Sampler:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ssdreal.channel.message_parts import Given, Role
 from ssdreal.channel.messages import Begin, Clock, Command, Done, Paces, Ready, Stop, Times
 from ssdreal.channel.probability_pages import OpenPages, Pages
 from ssdreal.models.model import Model
+from ssdreal.places.places import Given, Role
 from ssdreal.serving.reader import Reader
 from ssdsim.options.building import build
 from ssdsim.trees.base import TokenTree

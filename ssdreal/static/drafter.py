@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from ssdreal.serving.sampling import Decoding
 from ssdreal.static.sampler import DeviceSampler
 from ssdreal.static.sampling_rules import best, held_back, probabilities, samples, softmax, top
 from ssdsim.sampling.noise import ROLES
+from ssdsim.sampling.settings import Decoding
 
 
 class DeviceDrafter(DeviceSampler):

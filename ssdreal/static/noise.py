@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ssdreal.models.compiled_functions import fused
-from ssdreal.serving.sampling import Decoding
 from ssdsim.sampling.noise import ROLES
+from ssdsim.sampling.settings import Decoding
 
 WORDS = 4  # that a counter value gives
 ROUNDS = 10

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ssdreal.models.compiled_functions import fused
-from ssdreal.serving.sampling import Decoding
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.noise import fused_uniforms
 from ssdreal.static.sampling_rules import probabilities
+from ssdsim.sampling.settings import Decoding
 
 
 class DeviceSampler:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ssdreal.serving.drafter import BLOCK
-from ssdreal.serving.sampling import Decoding
+from ssdsim.sampling.settings import Decoding
 
 LOWER = 0xFFFFFFFF
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ssdreal.command.config import Pair, read_pair
+from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe

@@ -12,7 +12,7 @@ from ssdreal.executor.workload import Task, Workload
 from ssdreal.profile.split import Part
 from ssdsim.backups.random import Random
 from ssdsim.calibration.prediction import Profile
-from ssdsim.engine.simulation import Setup as SimulatedSetup
+from ssdsim.engine.setup import Setup as SimulatedSetup
 from ssdsim.errors import ConfigError, require
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive

@@ -6,9 +6,10 @@ from time import monotonic
 from typing import Any, Protocol
 
 from ssdreal.channel.messages import Failed, Ready
+from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.inbox import Inbox, heard
 from ssdreal.workers.lifetime import GRACE
-from ssdreal.workers.process import Hiring, WorkerProcess
+from ssdreal.workers.process import WorkerProcess
 from ssdreal.workers.remote import Remote, WorkerLost
 
 

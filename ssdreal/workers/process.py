@@ -9,18 +9,16 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
-from ssdreal.channel.message_parts import Role
 from ssdreal.channel.messages import Command, Failed, Stop
 from ssdreal.channel.wire import Wire
-from ssdreal.places.places import Place
+from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.lifetime import GRACE, end_with_the_parent, give_way, last_words
 from ssdreal.workers.sharded_processes import Followers
 
@@ -28,40 +26,8 @@ TURN = 1e-4
 """Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
 as long as a round."""
 
-Passes = Literal["graph", "eager"]
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
-
-
-@dataclass(frozen=True)
-class Hiring:
-    """What a worker has to know before it starts.
-
-    Attributes
-    ----------
-    role
-        "target" or "draft".
-    model, target
-        Names of its model, and of the target whose embedding a draft may share.
-    dtype, device
-        Of the weights.
-    together
-        Whether the other worker is to be in the same process.
-    passes
-        How a GPU is told to compute passes: as a graph each, or operation by operation.
-    others
-        Where a sharded target's other ranks run.
-
-    """
-
-    role: Role
-    model: str
-    target: str
-    dtype: str
-    device: str
-    together: bool = False
-    passes: Passes = "graph"
-    others: tuple[Place, ...] = ()
 
 
 class Mailbox:

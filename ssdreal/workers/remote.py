@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
-from ssdreal.channel.message_parts import Line, Role, Stamp
+from ssdreal.channel.message_parts import Line, Stamp
 from ssdreal.channel.messages import Command, Done, Failed, Stop
+from ssdreal.places.places import Role
 from ssdsim.errors import RunError
 
 

@@ -22,7 +22,7 @@ from ssdreal.workers.lifetime import GRACE, end_with_the_parent, fate, give_way,
 
 if TYPE_CHECKING:
     from ssdreal.sharding.weight_shares import Share
-    from ssdreal.workers.process import Hiring, Passes
+    from ssdreal.workers.hiring import Hiring, Passes
 
 MOMENT = 0.1
 """Seconds in which the ranks that follow a lost one into its end are heard, too."""

@@ -1,57 +1,15 @@
 """What every acceptance source answers: what is drafted, and how its verification ends."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from numpy.random import Generator
 
-from ssdsim.errors import require
 from ssdsim.outcomes import Speculation, Speculator
+from ssdsim.sampling.settings import Sampling
 
 if TYPE_CHECKING:
     from ssdsim.trees.base import TokenTree
-
-Coupling = Literal["maximal", "gumbel"]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are sampled and how draft and target share randomness.
-
-    Attributes
-    ----------
-    temperature
-        0 is greedy.
-    coupling
-        `maximal` (Leviathan et al. 2023) or `gumbel` (Daliri, Musco, Suresh 2024); see DESIGN.
-    saguaro_constant, saguaro_fanout
-        Saguaro sampling (SSD, section 4): the draft samples from q' ∝ C·q on its top F tokens
-        and q elsewhere. C = 1 turns it off.
-
-    """
-
-    temperature: float = 0.0
-    coupling: Coupling = "maximal"
-    saguaro_constant: float = 1.0
-    saguaro_fanout: int = 3
-
-    def __post_init__(self) -> None:
-        require(self.temperature >= 0, "temperature", self.temperature, "needs a number >= 0")
-        fine = 0 < self.saguaro_constant <= 1
-        require(fine, "saguaro.constant", self.saguaro_constant, "needs a number in (0, 1]")
-        require(self.saguaro_fanout >= 1, "saguaro.fanout", self.saguaro_fanout, "needs >= 1")
-
-
-def sampling_of(config: Mapping[str, Any]) -> Sampling:
-    """Return how a run sampled, from the settings in its `run.json`.
-
-    A command leaves its options there; a run from Python leaves its `Setup`, with the sampling in
-    a section of its own.
-    """
-    saguaro = {f"saguaro_{name}": value for name, value in config.get("saguaro", {}).items()}
-    said = config.get("sampling") or config.get("decoding") or {**config, **saguaro}
-    return Sampling(**{field.name: said[field.name] for field in fields(Sampling)})
 
 
 class Text(Protocol):

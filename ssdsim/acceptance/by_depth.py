@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from numpy.random import Generator
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.by_position import Difficulty, PositionalSource
 from ssdsim.acceptance.iid import Iid
 from ssdsim.errors import require
+from ssdsim.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from numpy.random import Generator
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.by_position import Curve, Difficulty, PositionalSource, power_curve
 from ssdsim.errors import require
+from ssdsim.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)

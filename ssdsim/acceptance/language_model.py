@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.random import Generator, default_rng
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.logit_tables import Pair, PairText
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import holds_back, position_row
 from ssdsim.errors import require
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import Array
 
 _MOST_LOGITS = 10**7

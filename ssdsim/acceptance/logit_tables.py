@@ -10,13 +10,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.token_trees import Nodes, SampledNodes
 from ssdsim.acceptance.trace_row import holds_back, is_deterministic
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best, left, rank_of, ranked
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import (
     Array,
     View,
@@ -112,6 +112,16 @@ class PairText:
         self.noise = noise
         self.done = 0  # tokens committed of the chain that the draft is at
         self.said: list[int] = []  # by the target, of the next places, in its last pass
+
+    @property
+    def vocabulary(self) -> int:
+        """V, token ids there are."""
+        vocabulary: int = self.pair.vocabulary
+        return vocabulary
+
+    def sends(self, draft: View) -> Array:
+        """Return the distribution that the draft samples from, shape (V,)."""
+        return self.pair.sends(draft)
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Sample a chain from the draft and verify it."""

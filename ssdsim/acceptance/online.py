@@ -5,10 +5,10 @@ from functools import lru_cache
 
 from numpy.random import Generator, Philox
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.by_position import Difficulty, PositionalSource, PositionalText
 from ssdsim.acceptance.iid import Iid
 from ssdsim.errors import require
+from ssdsim.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)

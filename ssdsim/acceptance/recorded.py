@@ -11,13 +11,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.recorded_rounds import is_run, texts_of_run
 from ssdsim.acceptance.trace_file import AcceptanceTrace, read_trace
-from ssdsim.acceptance.trace_replay import RecordedText, ReplayText, Table
+from ssdsim.acceptance.trace_replay import RecordedText, ReplayText
 from ssdsim.acceptance.trace_row import holds_back, is_deterministic
+from ssdsim.acceptance.trace_table import Table
 from ssdsim.errors import require
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import Array, certain
 
 Columns = dict[str, NDArray[Any]]

@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdsim.acceptance.base import Sampling, sampling_of
-from ssdsim.acceptance.trace_replay import RecordedText, Table, Whole
+from ssdsim.acceptance.trace_replay import RecordedText
 from ssdsim.acceptance.trace_row import holds_back
+from ssdsim.acceptance.trace_table import Table, Whole
 from ssdsim.errors import require
+from ssdsim.sampling.settings import Sampling, sampling_of
 
 if TYPE_CHECKING:
     import pandas as pd

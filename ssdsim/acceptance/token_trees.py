@@ -1,23 +1,21 @@
 """Token trees over a text, as speculations: over recorded positions, and over tables of logits."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
+from ssdsim.acceptance.trace_table import Table
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import left, ranked
 from ssdsim.sampling.verification import Array, View, sample, verify_siblings
 from ssdsim.trees.base import Path, Paths, parents_of, sibling, widths_of
 
-if TYPE_CHECKING:
-    from ssdsim.acceptance.logit_tables import PairText
-    from ssdsim.acceptance.trace_replay import Table
-
 
 def replayed(
-    table: "Table",
+    table: Table,
     paths: Paths,
     rows: Mapping[Path, int],
     speculator: Speculator,
@@ -57,13 +55,33 @@ def replayed(
     )
 
 
+class EnumerableText(Protocol):
+    """A text of models whose distributions can all be written down."""
+
+    history: list[int]
+    noise: Noise
+
+    @property
+    def vocabulary(self) -> int:
+        """V, token ids there are."""
+        ...
+
+    def views(self, tokens: Sequence[int]) -> tuple[View, View]:
+        """Return what target and draft make of the position after these tokens."""
+        ...
+
+    def sends(self, draft: View) -> Array:
+        """Return the distribution that the draft samples from, shape (V,)."""
+        ...
+
+
 class Nodes:
     """What a pair makes of the nodes of a tree: the children are the draft's best candidates.
 
     A node is looked at when it is asked for.
     """
 
-    def __init__(self, text: "PairText") -> None:
+    def __init__(self, text: EnumerableText) -> None:
         self.text = text
         self.tokens: dict[Path, tuple[int, ...]] = {(): ()}
         self.seen: dict[Path, tuple[View, View]] = {}
@@ -92,7 +110,7 @@ class Nodes:
 
     def speculation(self, paths: Paths, speculator: Speculator, truth: Outcome) -> Speculation:
         """Return the tree as a speculation."""
-        _check(paths, self.text.pair.vocabulary)
+        _check(paths, self.text.vocabulary)
         tokens = tuple(self.way(path)[-1] for path in paths)
         drafts = [self.views(path[:-1])[1] for path in paths]
         return Speculation(
@@ -124,7 +142,7 @@ class SampledNodes(Nodes):
 
     def sends(self, path: Path) -> Array:
         """Return what the children of a node are drawn from."""
-        return self.text.pair.sends(self.views(path)[1])
+        return self.text.sends(self.views(path)[1])
 
     def landing(self, paths: Paths) -> Outcome:
         """Try every node's children in turn, from the root on."""

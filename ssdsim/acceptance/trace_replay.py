@@ -6,77 +6,23 @@ noise: whoever drafts over it, in whichever round, block or branch, finds the sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssdsim.acceptance.token_trees import replayed
+from ssdsim.acceptance.trace_table import Table, Whole
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.verification import Array
 from ssdsim.trees.base import Path, TokenTree, landing
 
-Whole = NDArray[np.int64]
 Node = tuple[int, int, int, float]
 """What was sent at a node: its row, the token's slot there, its id and the draft's confidence."""
 
 _NEVER = 1 << 62
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of one temperature and coupling, those of a text together and in order.
-
-    A slot is a place among a row's M listed candidates; slot M stands for all tokens not listed.
-    M may be 0, where nothing is known of the candidates: speculations then carry none.
-
-    Attributes
-    ----------
-    token, rank
-        x and its rank among the draft's candidates, shape (rows,); -1 where that is not known.
-    a, e
-        P(draft accepted | x) and P(the rejected token outranks x | x), shape (rows,).
-    confidence
-        The draft's probability of x, shape (rows,).
-    ids, q
-        Token and draft probability in every slot, shape (rows, M + 1). Nothing is known of the
-        last slot: its id is -1, and its q that of the worst token listed, an upper bound.
-    sends, excess
-        What the draft samples from, q', and (q' − p)+, shape (rows, M).
-    chance
-        P(accepted) = min(1, p/q') of the token in every slot, shape (rows, M + 1); None where
-        that is not known.
-
-    """
-
-    token: Whole
-    rank: Whole
-    a: Array
-    e: Array
-    confidence: Array
-    ids: Whole
-    q: Array
-    sends: Array
-    excess: Array
-    chance: Array | None = None
-
-    @cached_property
-    def candidates(self) -> list[tuple[float, ...]]:
-        """The draft's probabilities of every row's listed candidates, best first."""
-        return list(map(tuple, self.q[:, :-1].tolist()))
-
-    @cached_property
-    def chances(self) -> list[list[float]]:
-        """P(accepted) in every slot of every row; empty lists where that is not known."""
-        return [] if self.chance is None else self.chance.tolist()
-
-    @cached_property
-    def listed(self) -> list[tuple[int, ...]]:
-        """Their ids."""
-        return list(map(tuple, self.ids[:, :-1].tolist()))
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.errors import require
 from ssdsim.sampling.ranking import outranks, ranked
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import Array, View, certain, saguaro
 
 

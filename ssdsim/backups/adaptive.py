@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from ssdsim.backups.base import Speculating
 from ssdsim.backups.choice import Choice, Choosing
 from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Speculating
 from ssdsim.theory import critical_batch
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from simpy import Event
 
-from ssdsim.backups.base import Backup, Speculating
+from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
 from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Speculating
 from ssdsim.errors import require
 from ssdsim.outcomes import Round
 

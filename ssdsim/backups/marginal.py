@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from ssdsim.backups.base import Speculating
 from ssdsim.backups.choice import Choice, Choosing
 from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Speculating
 from ssdsim.outcomes import Round
 from ssdsim.theory import ssd_speedup
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from numpy.random import Generator
 from simpy import Event
 
-from ssdsim.backups.base import Speculating
 from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Speculating
 from ssdsim.errors import require
 
 if TYPE_CHECKING:

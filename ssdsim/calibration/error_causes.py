@@ -5,7 +5,8 @@ from statistics import fmean
 
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.resimulation import with_own_durations, with_own_outcomes
-from ssdsim.engine.simulation import Setup, simulate
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import simulate
 from ssdsim.latency.machine import Slowdown
 from ssdsim.run.trace import Run
 

@@ -12,17 +12,18 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.random import Generator, default_rng
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.acceptance.trace_file import INFO, read_trace
 from ssdsim.calibration.fit import LANES, Calibration
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.calibration.profile_file import TIMINGS
 from ssdsim.calibration.timings import from_table
-from ssdsim.engine.simulation import Setup, simulate
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import simulate
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.run.trace import Run
+from ssdsim.sampling.settings import Sampling
 
 REPLICATES = 40
 COVERED = 0.9

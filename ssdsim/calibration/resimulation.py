@@ -8,9 +8,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.base import Acceptance, Sampling, sampling_of
+from ssdsim.acceptance.base import Acceptance
 from ssdsim.calibration.timings import KINDS
-from ssdsim.engine.simulation import Setup
+from ssdsim.engine.setup import Setup
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
@@ -18,6 +18,7 @@ from ssdsim.options.building import build
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.policies.base import Policy
 from ssdsim.run.trace import Run
+from ssdsim.sampling.settings import Sampling, sampling_of
 from ssdsim.trees.base import TokenTree
 
 NEVER = 1 << 20

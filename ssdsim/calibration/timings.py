@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ssdsim.acceptance.base import sampling_of
 from ssdsim.run.trace import Run
+from ssdsim.sampling.settings import sampling_of
 
 FIRST_ROUNDS = 3
 """Rounds of a run that do not count: caches are cold, the clock may be low."""

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
-from ssdsim.acceptance.base import Acceptance, Sampling
+from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.hazard import Hazard
-from ssdsim.engine.simulation import Setup
+from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Drawings
 from ssdsim.latency.roofline import Roofline
@@ -16,6 +16,7 @@ from ssdsim.lengths.base import Length
 from ssdsim.methods.base import Method
 from ssdsim.policies.base import Policy
 from ssdsim.policies.oracle import Oracle
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 from ssdsim.trees.chain import Chain
 

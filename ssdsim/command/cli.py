@@ -10,7 +10,8 @@ from ssdsim.command import program
 from ssdsim.command.config import register, setup_from
 
 if TYPE_CHECKING:
-    from ssdsim.engine.simulation import Setup, Simulation
+    from ssdsim.engine.setup import Setup
+    from ssdsim.engine.simulation import Simulation
     from ssdsim.run.trace import Run
     from ssdsim.run.trace import Sequence as SequenceRecord
 

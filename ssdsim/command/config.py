@@ -10,13 +10,14 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ssdsim.acceptance.base import Acceptance, Sampling
-from ssdsim.engine.simulation import Setup
+from ssdsim.acceptance.base import Acceptance
+from ssdsim.engine.setup import Setup
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError, require
 from ssdsim.latency.machine import Machine
 from ssdsim.options.building import build, check_keys, completed, make
 from ssdsim.options.plugins import CONF, GROUPS, plugins, profile_files
+from ssdsim.sampling.settings import Sampling
 
 SECTIONS = {"acceptance": Acceptance, "latency": Machine, "pair": Any, "workload": Workload}
 """What a profile may hold: for a group the name of an option, or the content of a new one."""

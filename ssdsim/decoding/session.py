@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
 from operator import add
-from typing import Any
+from typing import Any, Protocol
 
 from simpy import Environment, Event
 
-from ssdsim.backups.base import Speculating
 from ssdsim.decoding.protocol import Draft, Row, Target
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Round, Speculation
@@ -18,6 +17,18 @@ from ssdsim.run.trace import Sequence as SequenceRecord
 
 Wait = Generating[Event, Any, Any]
 """A piece of a method: it yields the events it waits for."""
+
+
+class Speculating(Protocol):
+    """A backup at work in one run."""
+
+    def speculate(self, session: "Session", rows: Sequence[Row]) -> Event:
+        """Draft `session.lookahead` tokens for each row; the value is a list of speculations."""
+        ...
+
+    def speculate_seconds(self, session: "Session", rows: Sequence[Row]) -> float:
+        """Return the seconds that this is expected to take."""
+        ...
 
 
 @dataclass

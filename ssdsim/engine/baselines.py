@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from ssdsim.backups.jit import Jit
-from ssdsim.engine.simulation import Setup, simulate
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import simulate
 from ssdsim.errors import ConfigError
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive

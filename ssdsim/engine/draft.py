@@ -7,7 +7,6 @@ from math import inf
 
 from simpy import Event
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.decoding.protocol import Row
 from ssdsim.engine.speculation_cache import SimulatedTree
 from ssdsim.engine.workers import Worker
@@ -17,6 +16,7 @@ from ssdsim.latency.machine import Machine
 from ssdsim.lengths.base import Control, Stopping
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
 from ssdsim.run.trace import Span
+from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.base import TokenTree, grouped
 from ssdsim.trees.chain import Chain
 

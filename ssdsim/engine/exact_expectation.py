@@ -6,7 +6,7 @@ from ssdsim.acceptance.by_position import PositionalSource
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
 from ssdsim.engine.draft import exchange_seconds
-from ssdsim.engine.simulation import Setup
+from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError
 from ssdsim.latency.jitter import NoJitter
 from ssdsim.latency.machine import Slowdown

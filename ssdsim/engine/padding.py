@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ssdsim.acceptance.base import Source
 
 if TYPE_CHECKING:
-    from ssdsim.engine.simulation import Setup
+    from ssdsim.engine.setup import Setup
 
 Shape = tuple[int, int, int]
 """Rows, tokens of all rows together, and tokens in a row's cache."""

@@ -16,7 +16,7 @@ from ssdsim.trees.base import TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
 
 if TYPE_CHECKING:
-    from ssdsim.engine.simulation import Setup
+    from ssdsim.engine.setup import Setup
 
 
 class Drafting(Protocol):

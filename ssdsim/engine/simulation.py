@@ -1,98 +1,29 @@
 """One simulated run: from plain settings to a `Run`."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 import simpy
 
-from ssdsim.acceptance.base import Acceptance, Sampling, Source
-from ssdsim.backups.base import Backup
-from ssdsim.backups.jit import Jit
+from ssdsim.acceptance.base import Source
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session
 from ssdsim.engine.draft import SimulatedDraft, exchange_seconds
 from ssdsim.engine.lanes import Contention, Lane
 from ssdsim.engine.padding import padded
 from ssdsim.engine.preflight import check_coverage, check_source, check_tree
+from ssdsim.engine.setup import Setup
 from ssdsim.engine.workers import SimulatedTarget
-from ssdsim.engine.workload import Workload
-from ssdsim.errors import require
-from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
-from ssdsim.latency.machine import Machine, lanes_of
-from ssdsim.lengths.base import Control, Length
-from ssdsim.lengths.fixed import Fixed
-from ssdsim.methods.base import Method
-from ssdsim.policies.base import Policy
-from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.latency.machine import lanes_of
+from ssdsim.lengths.base import Control
 from ssdsim.run.results import result
 from ssdsim.run.trace import Recorder, Run
 from ssdsim.run.trace import Sequence as SequenceRecord
 from ssdsim.sampling.streams import blocks, stream
-from ssdsim.trees.base import TokenTree
-from ssdsim.trees.chain import Chain
 
 Lanes = Callable[[str, str], Lane]
 """Makes a lane of this name on this device."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Everything a run depends on.
-
-    Attributes
-    ----------
-    method, policy, backup
-        What is simulated.
-    acceptance, machine, workload
-        Where outcomes come from, how long everything takes, and what there is to decode.
-    lookahead
-        K, tokens drafted a round (of a tree: levels).
-    batch
-        Sequences decoded at a time.
-    sampling
-        Temperature, coupling and Saguaro sampling.
-    seed
-        Of every random stream.
-    length
-        How many of these K tokens to draft, and when to stop.
-    tree
-        What is drafted in a round: a chain, or a token tree of `lookahead` levels.
-
-    """
-
-    method: Method
-    acceptance: Acceptance
-    machine: Machine
-    workload: Workload = Workload()
-    policy: Policy = field(default_factory=UniformFanout)
-    backup: Backup = field(default_factory=Jit)
-    lookahead: int = 7
-    batch: int = 1
-    sampling: Sampling = Sampling()
-    seed: int = 0
-    length: Length = field(default_factory=Fixed)
-    tree: TokenTree = field(default_factory=Chain)
-
-    def __post_init__(self) -> None:
-        require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
-        require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
-        require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
-
-    @property
-    def control(self) -> Length:
-        """The length control, where the method has use for one."""
-        return self.length if "length" in self.method.uses else Fixed()
-
-    @property
-    def sent(self) -> Sampling:
-        """How the tokens that the draft sends are sampled: as in greedy decoding, if not at all."""
-        return self.sampling if self.tree.sampled else Sampling()
-
-    @property
-    def draft_latency(self) -> Latency:
-        """Service times of the draft where the method runs it."""
-        return self.method.draft_latency(self.machine)
 
 
 class Simulation:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
+from ssdsim.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from typing import ClassVar, Protocol, runtime_checkable
 
-from ssdsim.acceptance.base import Sampling, Source
+from ssdsim.acceptance.base import Source
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.latency.base import Latency
 from ssdsim.latency.machine import Machine
+from ssdsim.sampling.settings import Sampling
 
 
 @runtime_checkable

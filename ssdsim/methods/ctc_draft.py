@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
-from ssdsim.acceptance.base import Sampling, Source
+from ssdsim.acceptance.base import Source
 from ssdsim.decoding.protocol import Row, SelfDrafting
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
@@ -19,6 +19,7 @@ from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import blocks, stream
 
 Coin = Callable[[float], bool]

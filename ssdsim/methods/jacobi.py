@@ -9,13 +9,14 @@ behind it that had been guessed right after a partly wrong prefix: those are a m
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, cast
 
-from ssdsim.acceptance.base import Sampling, Source
+from ssdsim.acceptance.base import Source
 from ssdsim.acceptance.trace_row import is_deterministic
 from ssdsim.decoding.protocol import Row, SelfDrafting
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.sampling.settings import Sampling
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from scipy.stats import chi2
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.serving.sampling import Decoding
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.methods.self_speculative import SelfSpeculative
@@ -21,6 +20,7 @@ from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import certain, residual
 
 FINE = 1e-3

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.calibration.calibration_runs import plan, shuffled
 from ssdsim.calibration.timings import timings
-from ssdsim.engine.simulation import Setup, simulate
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import simulate
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.latency.machine import Drawing, Drawings, Machine, Slowdown
 from ssdsim.latency.table import Table
+from ssdsim.sampling.settings import Sampling
 
 SAMPLINGS = {
     "greedy": Sampling(),

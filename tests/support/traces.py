@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.random import default_rng
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.errors import ConfigError
+from ssdsim.sampling.settings import Sampling
 
 PAIR = LanguageModel(order=2)
 GRID = ((0.3, 3), (0.7, 1))

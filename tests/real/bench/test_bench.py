@@ -25,7 +25,6 @@ from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.places.places import Place, Places
 from ssdreal.places.topology import Cpu
-from ssdreal.serving.sampling import Decoding
 from ssdreal.workers.loading import load
 from ssdsim import simulate
 from ssdsim.acceptance.iid import Iid
@@ -42,6 +41,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.trace import Recorder, Run
+from ssdsim.sampling.settings import Decoding
 
 SECONDS = {"prefill": 0.0, "step": 1.0, "fill": 0.5, "glue": 1.5, "tree": 2.0}
 SPREAD = {"verify": {"seconds": 6.0}, "prefill": {"seconds": 0.0}}

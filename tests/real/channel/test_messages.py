@@ -17,7 +17,6 @@ from ssdreal.channel.wire import Wire
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.serving.sampling import Decoding
 from ssdreal.workers.process import Mailbox
 from ssdreal.workers.remote import WorkerLost
 from ssdsim import load_run
@@ -28,6 +27,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Decoding
 
 PAIR = random_pair(4)
 TEXTS = prompts(5, PAIR.vocabulary)

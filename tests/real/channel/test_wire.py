@@ -28,8 +28,8 @@ from ssdreal.channel.messages import (
 from ssdreal.channel.probability_pages import Pages, Place
 from ssdreal.channel.wire import Wire
 from ssdreal.places.places import kept_on
-from ssdreal.serving.sampling import Decoding
 from ssdsim.lengths.base import Stopping
+from ssdsim.sampling.settings import Decoding
 
 STAMP = Stamp(1, 2, ((0, 3, 300),))
 LINE = Line(0, 3, 1, tuple(range(49000, 49300)))

@@ -17,11 +17,11 @@ from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload, read_prompts
 from ssdreal.models.tokenizers import tokenizer
 from ssdreal.serving.reader import Reader
-from ssdreal.serving.sampling import Decoding
 from ssdsim.backups.random import Random
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import certain, process, residual, saguaro
 
 # How far a uniform number may be off, as chances differ between passes of different shapes.

@@ -21,7 +21,6 @@ from ssdreal.executor.execution import Execution
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.teacher_forcing import Flips, flips
 from ssdreal.executor.workload import Workload
-from ssdreal.serving.sampling import Decoding
 from ssdreal.workers.loading import load
 from ssdsim.backups.adaptive import Adaptive
 from ssdsim.backups.jit import Jit
@@ -36,6 +35,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.options.plugins import plugins
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import sample, verify_maximal, view
 
 K = 4

@@ -13,7 +13,7 @@ import pytest
 import torch
 from chisquare import goodness
 
-from ssdreal.command.config import read_pair
+from ssdreal.executor.pair import read_pair
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.teacher_forcing import flips
@@ -21,12 +21,12 @@ from ssdreal.executor.workload import Task, Workload
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import _gpus, topology
 from ssdreal.serving.reader import Reader
-from ssdreal.serving.sampling import Decoding
 from ssdreal.workers.loading import load
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import view
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.widths import Widths

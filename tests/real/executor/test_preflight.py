@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 from real_commands import Inline, at_work
 
-from ssdreal.command.config import Pair, Request
 from ssdreal.executor import preflight
 from ssdreal.executor.baselines import compare
+from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair, check_room, context, reach
+from ssdreal.executor.request import Request
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task, Workload
 from ssdreal.models.catalog import Description
 from ssdreal.places.topology import Cpu
-from ssdreal.serving.sampling import Decoding
-from ssdreal.workers.process import Hiring
+from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.remote import Remote
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
@@ -23,6 +23,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.random_outcomes import RandomOutcomes
+from ssdsim.sampling.settings import Decoding
 
 PAIR = Pair("tiny_target", "tiny_draft")
 MODELS = check_pair(PAIR, "bfloat16")

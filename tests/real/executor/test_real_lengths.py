@@ -12,7 +12,6 @@ from test_lossless import GREEDY, GUMBEL, MODELS, K, alone, prompts
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import twin
 from ssdreal.executor.workload import Workload
-from ssdreal.serving.sampling import Decoding
 from ssdsim.acceptance.iid import Iid
 from ssdsim.latency.machine import Machine
 from ssdsim.lengths.base import Control, Length, Stopping
@@ -21,6 +20,7 @@ from ssdsim.lengths.controller import Controller
 from ssdsim.lengths.goodput import Goodput
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.sampling.settings import Decoding
 
 METHODS = [Speculative(), *(Ssd(how) for how in ("wait", "prune", "truncate"))]
 LENGTHS = [Confidence(0.5, least=1), Controller(0.1, step=0.05), Goodput()]

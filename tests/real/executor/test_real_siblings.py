@@ -25,12 +25,12 @@ import ssdreal.serving.verifier
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.workload import Workload
 from ssdreal.serving.drafter import Drafter
-from ssdreal.serving.sampling import Decoding
 from ssdsim.backups.ngram import Ngram
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import children, way
 from ssdsim.sampling.ranking import top
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import residual, verify_siblings
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths

@@ -13,7 +13,6 @@ from test_lossless import GREEDY, GUMBEL, MODELS, prompts, written
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.serving.sampling import Decoding
 from ssdsim.backups.random import Random
 from ssdsim.lengths.concurrency import Concurrency
 from ssdsim.lengths.goodput import Goodput
@@ -23,6 +22,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import depths, way
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import sample
 from ssdsim.trees.base import parents_of
 from ssdsim.trees.chain import Chain

@@ -13,7 +13,6 @@ from ssdreal.executor.scripted import prompts
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import twin
 from ssdreal.executor.workload import Workload
-from ssdreal.serving.sampling import Decoding
 from ssdsim import simulate
 from ssdsim.acceptance.hazard import Hazard, HazardTable
 from ssdsim.acceptance.iid import Iid
@@ -31,6 +30,7 @@ from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
+from ssdsim.sampling.settings import Decoding
 
 DECIDED = ["seq", "round", "drafted", "speculator", "hit", "accepted", "predicted", "rank"]
 LOGGED = HazardTable(

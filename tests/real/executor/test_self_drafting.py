@@ -23,7 +23,6 @@ from ssdreal.models.catalog import describe
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.reader import Reader
-from ssdreal.serving.sampling import Decoding
 from ssdreal.workers import loading
 from ssdreal.workers.remote import WorkerLost
 from ssdsim import load_run
@@ -35,6 +34,7 @@ from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.options.plugins import CONF
+from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths

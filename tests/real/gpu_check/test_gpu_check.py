@@ -17,7 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
 from shapes import DRAFT, TARGET
 
-from ssdreal.command.config import Pair, register, request_from
+from ssdreal.command.config import register, request_from
+from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair, check_room
 from ssdreal.gpu_check import __main__ as gpu_check
 from ssdreal.gpu_check.ceilings import ceilings

@@ -8,12 +8,11 @@ from inline_crew import decode, outputs
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.profile.acceptance_recording import Spoken, record
-from ssdreal.serving.sampling import Decoding
 from ssdreal.workers.loading import load
 from ssdsim import simulate
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import read_trace
-from ssdsim.engine.simulation import Setup as SimulatedSetup
+from ssdsim.engine.setup import Setup as SimulatedSetup
 from ssdsim.engine.workload import Workload as SimulatedWorkload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
@@ -23,6 +22,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.listed import Listed
 from ssdsim.trees.widths import Widths
 

@@ -9,17 +9,17 @@ from commands import run
 from real_commands import Inline, at_work
 from shapes import DRAFT, TARGET
 
-from ssdreal.command.config import Pair, read_pair
+from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.sitting import Sitting
 from ssdreal.profile import __main__ as profile
 from ssdreal.profile.scripted_pair import random_tasks, script_of
 from ssdreal.profile.split import Split, read_split
-from ssdreal.serving.sampling import Decoding
 from ssdreal.validate import __main__ as validate
 from ssdsim import load_run
 from ssdsim.acceptance.iid import Iid
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.profile_file import TIMINGS
+from ssdsim.sampling.settings import Decoding
 
 
 def test_a_pair_without_weights_needs_room(capsys, tmp_path, monkeypatch):

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssdreal.serving.drafter import Drafter, samples
-from ssdreal.serving.sampling import Decoding
 from ssdreal.serving.verifier import Drafts, Verifier
 from ssdsim.errors import ConfigError
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best, ranked, top
+from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import (
     certain,
     process,

@@ -12,8 +12,8 @@ from test_sharded import TARGET
 from ssdreal.channel.message_parts import Stamp
 from ssdreal.channel.messages import Begin, Failed, Ready
 from ssdreal.places.places import Place
-from ssdreal.serving.sampling import Decoding
 from ssdreal.workers.process import WorkerProcess
+from ssdsim.sampling.settings import Decoding
 
 
 @pytest.fixture

@@ -16,18 +16,18 @@ from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.places.places import Place
-from ssdreal.serving.sampling import Decoding
 from ssdreal.sharding import model as sharded
 from ssdreal.sharding.model import ShardedModel
 from ssdreal.sharding.weight_shares import Share
 from ssdreal.static.capture import directly
 from ssdreal.static.server import CAPTURES
+from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.loading import load
-from ssdreal.workers.process import Hiring
 from ssdreal.workers.sharded_processes import Followers, _capture
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.sampling.settings import Decoding
 
 TARGET = Hiring(
     "target", "tiny_target", "tiny_target", "float32", "cpu", others=(Place("cpu", ()),)

@@ -32,16 +32,17 @@ from test_lossless import (
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.serving.sampling import Decoding
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
 from ssdreal.static.target_server import StaticSelfServer
-from ssdreal.workers.process import Hiring, _server
+from ssdreal.workers.hiring import Hiring
+from ssdreal.workers.process import _server
 from ssdsim.backups.marginal import Marginal
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
+from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from ssdreal.models.compiled_functions import compiled_by
-from ssdreal.serving.sampling import Decoding
 from ssdreal.static import drafter, noise, sampler, verifier
 from ssdsim.sampling.noise import ROLES
+from ssdsim.sampling.settings import Decoding
 
 V, SEED = 128, 2**63 + 11
 PLAIN, CUT = Decoding(0.7), Decoding(1.0, saguaro_constant=0.3, top_k=20, top_p=0.9)

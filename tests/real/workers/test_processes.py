@@ -16,7 +16,7 @@ from ssdreal.channel.messages import Failed
 from ssdreal.channel.wire import Wire
 from ssdreal.workers import process
 from ssdreal.workers.crew import Processes
-from ssdreal.workers.process import Hiring
+from ssdreal.workers.hiring import Hiring
 from ssdsim import load_run
 
 pytestmark = pytest.mark.usefixtures("nothing_left")

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from numpy.random import default_rng
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.recorded import Recorded
+from ssdsim.sampling.settings import Sampling
 from traces import refused
 
 

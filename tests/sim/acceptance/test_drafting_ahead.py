@@ -10,7 +10,6 @@ from numpy.random import default_rng
 from scripted import Scripted
 from test_language_model import SMALL, decode, expected, opened
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.by_position import Difficulty, PositionalSource, power_curve
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
@@ -18,6 +17,7 @@ from ssdsim.acceptance.logit_tables import PairText
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.outcomes import Outcome, tail
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Sampling
 
 GREEDY, WARM, SHARED = Sampling(0.0), Sampling(1.0), Sampling(1.0, "gumbel")
 

@@ -8,7 +8,6 @@ from chisquare import homogeneity
 from scripted import machine
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.by_position import measured_curve
 from ssdsim.acceptance.hazard import Hazard, HazardTable
 from ssdsim.acceptance.language_model import LanguageModel
@@ -16,6 +15,7 @@ from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling
 
 K, F = 4, 2
 SAMPLING = Sampling(temperature=1.0)

@@ -9,11 +9,11 @@ import pytest
 from chisquare import goodness
 from numpy.random import default_rng
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.logit_tables import PairText
 from ssdsim.errors import ConfigError
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import process
 
 SMALL = LanguageModel(vocabulary=4, sharpness=1.0, divergence=1.0)

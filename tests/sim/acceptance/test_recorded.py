@@ -8,12 +8,12 @@ import pytest
 from chisquare import homogeneity
 from numpy.random import default_rng
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import record
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_row import position_row
 from ssdsim.errors import ConfigError
 from ssdsim.sampling.ranking import outranks
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import residual, saguaro, softmax, view
 from traces import EXACT, PAIR, SEED
 

@@ -16,7 +16,6 @@ from test_acceptance_recording import (
 )
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling, sampling_of
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.backups.ngram import Ngram
@@ -29,6 +28,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling, sampling_of
 from ssdsim.sampling.streams import stream
 
 OWN = {"method": Ssd(), "lookahead": 3, "policy": UniformFanout(fanout=3)}

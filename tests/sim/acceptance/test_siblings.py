@@ -9,9 +9,9 @@ import pytest
 from chisquare import goodness
 
 from ssdsim.acceptance import token_trees
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.logit_tables import Pair
 from ssdsim.sampling.ranking import ranked
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import process, sample, verify_maximal, verify_siblings
 from ssdsim.trees.widths import Widths
 

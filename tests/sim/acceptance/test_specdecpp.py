@@ -11,12 +11,12 @@ import pytest
 from scripted import machine
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.engine.workload import Workload
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.speculative import Speculative
+from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import seconds_per_token
 
 TABLE = Path(__file__).parents[2] / "support/reference/specdecpp.csv"

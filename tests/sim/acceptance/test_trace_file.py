@@ -7,7 +7,6 @@ import pytest
 from numpy.random import default_rng
 
 from ssdsim import Setup, Simulation
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.engine.workload import Workload
@@ -16,6 +15,7 @@ from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.sampling.settings import Sampling
 from traces import EXACT, GRID, PAIR, refused
 
 

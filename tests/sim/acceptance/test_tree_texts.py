@@ -10,7 +10,6 @@ from scripted import machine
 from test_trees import spans
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.by_depth import ByDepth
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel, record
@@ -24,6 +23,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.options.plugins import plugins
+from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import tree_length
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scripted import decode, machine
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.adaptive import Adaptive
@@ -19,6 +18,7 @@ from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import critical_batch
 
 

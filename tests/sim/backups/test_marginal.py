@@ -5,7 +5,6 @@ import pytest
 from scripted import decode, machine, rounds
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.adaptive import Adaptive
@@ -16,6 +15,7 @@ from ssdsim.backups.random import Random
 from ssdsim.engine.workload import Workload
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import critical_batch, ssd_speedup
 
 # Two rows that accept all they are given; rank 1 is a miss where one outcome a node is prepared.

@@ -20,7 +20,6 @@ from test_acceptance_recording import (
 
 from ssdreal.profile.acceptance_recording import record as record_real
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.logit_tables import Pair
 from ssdsim.acceptance.recorded import Recorded
@@ -32,6 +31,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.trace import ROUNDS, SEQUENCES, Run
+from ssdsim.sampling.settings import Sampling
 
 # Worked by hand: one text of four tokens, vocabulary of 4, all scores written down
 

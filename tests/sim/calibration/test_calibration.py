@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from planted import PLAN, calibration_pieces, noisy, planted
 from scipy.stats import kstest
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.calibration.fit import Calibration, solve
 from ssdsim.calibration.fitted_machine import carried_on, machine
 from ssdsim.calibration.observations import Observation, Unknown
 from ssdsim.calibration.timings import from_table, timings, to_table
 from ssdsim.engine.baselines import compare
-from ssdsim.engine.simulation import Setup, simulate
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import simulate
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
@@ -25,6 +25,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.run.results import describe
 from ssdsim.run.trace import Recorder, Run, Span
 from ssdsim.run.trace import Sequence as SequenceRecord
+from ssdsim.sampling.settings import Sampling
 
 CHECKED = (
     ("target", "verify", 1),

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 from planted import noisy, planted
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.calibration.error_causes import Causes
 from ssdsim.calibration.resimulation import with_own_durations, with_own_outcomes
-from ssdsim.engine.simulation import Setup, simulate
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import simulate
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.methods.autoregressive import Autoregressive
@@ -20,6 +20,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling
 
 SCATTER = {"target_jitter": Lognormal(0.2), "draft_jitter": Lognormal(0.2)}
 SETUP = Setup(

@@ -9,19 +9,19 @@ import pytest
 from planted import calibration_pieces, noisy, planted
 
 from ssdsim import simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.trace_file import INFO
 from ssdsim.calibration.prediction import Picked, Profile
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import to_table
-from ssdsim.engine.simulation import Setup
+from ssdsim.engine.setup import Setup
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.results import describe
+from ssdsim.sampling.settings import Sampling
 
 PAIR = LanguageModel(vocabulary=12, order=1)
 WARM = Sampling(1.0)

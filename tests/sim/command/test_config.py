@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 from commands import TINY, refused
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
+from ssdsim.sampling.settings import Sampling
 
 LLAMA = "profile=h100x4_llama70b_1b"
 

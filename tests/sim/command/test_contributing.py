@@ -12,7 +12,6 @@ from scripted import decode, machine, rounds
 from variants import variants
 
 from ssdsim import Setup, load_run, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.command.help import text
@@ -20,6 +19,7 @@ from ssdsim.engine.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.options.plugins import GROUPS, plugins
 from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.sampling.settings import Sampling
 
 TEXT = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
 FILE = r"As `ssdsim/(\w+)/(\w+)\.py`:\n\n```python\n(.*?)```"

@@ -10,9 +10,9 @@ import pytest
 from knobs import BATCH, IID, LLAMA, PAIR, ROOFLINE, SMALL, WARM, effect
 from variants import other_values
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.options.plugins import GROUPS, options, plugins
+from ssdsim.sampling.settings import Sampling
 
 pytestmark = pytest.mark.usefixtures("registered")
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from scripted import decode, machine, near, rounds, spans
 
-from ssdsim.acceptance.base import Sampling
 from ssdsim.latency.machine import Drawing, Drawings, Link, Slowdown
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling
 
 ONE = UniformFanout(fanout=1)
 

@@ -11,7 +11,6 @@ from scripted import machine
 from variants import fits, lengths, methods
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.adaptive import Adaptive
@@ -24,6 +23,7 @@ from ssdsim.latency.machine import Link, Power, Slowdown
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.options.plugins import plugins
+from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths

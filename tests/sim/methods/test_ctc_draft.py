@@ -8,7 +8,6 @@ from commands import run as command
 from scripted import decode, machine, rounds
 
 from ssdsim import Setup, load_run, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.engine.workload import Workload
@@ -16,6 +15,7 @@ from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.ctc_draft import CtcDraft
+from ssdsim.sampling.settings import Sampling
 
 NEVER = {"confident": 0.0, "relaxed": 0.0}
 L = 10

@@ -8,7 +8,6 @@ import pytest
 from scripted import decode, machine, rounds
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
@@ -18,6 +17,7 @@ from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.jacobi import Jacobi
+from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import jacobi_passes
 
 PASSES = {"tokens": [1, 41], "seconds": [1.0, 5.0]}

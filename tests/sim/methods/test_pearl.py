@@ -9,12 +9,12 @@ import pytest
 from scripted import decode, machine, near, rounds, spans
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.machine import Link
 from ssdsim.methods.pearl import Pearl
+from ssdsim.sampling.settings import Sampling
 
 REFERENCE = Path(__file__).parents[2] / "support/reference"
 NANO = pd.read_csv(REFERENCE / "nano_pearl_h200.csv", comment="#")

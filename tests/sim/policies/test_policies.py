@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scripted import machine
 
 from ssdsim import Setup, simulate
-from ssdsim.acceptance.base import Sampling
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.engine.workload import Workload
@@ -25,6 +24,7 @@ from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import fanout_objective, outcome_weights
 
 POLICIES = plugins("policy")

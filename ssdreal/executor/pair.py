@@ -1,0 +1,49 @@
+"""Which two models decode, by name."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ssdsim.errors import require
+from ssdsim.options.plugins import CONF
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models.
+
+    Attributes
+    ----------
+    target, draft
+        Their names: see `ssdreal.workers.loading.load`.
+    tp
+        Devices that the target is sharded over.
+
+    """
+
+    target: str
+    draft: str
+    tp: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.tp >= 1, "pair.tp", self.tp, "needs a number >= 1")
+
+
+@dataclass(frozen=True)
+class Alone(Pair):
+    """A target that drafts for itself."""
+
+    draft: str = field(default="itself", init=False)
+
+
+def read_pair(name: str) -> Pair:
+    """Return a pair by its name in `conf/pair`."""
+    return Pair(**pair_content(CONF / "pair" / f"{name}.yaml"))
+
+
+def pair_content(path: Path) -> dict[str, Any]:
+    """Return what a file in `conf/pair` says."""
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return dict(content)

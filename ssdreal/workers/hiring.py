@@ -1,0 +1,39 @@
+"""What a worker process has to know before it starts."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ssdreal.places.places import Place, Role
+
+Passes = Literal["graph", "eager"]
+
+
+@dataclass(frozen=True)
+class Hiring:
+    """What a worker has to know before it starts.
+
+    Attributes
+    ----------
+    role
+        "target" or "draft".
+    model, target
+        Names of its model, and of the target whose embedding a draft may share.
+    dtype, device
+        Of the weights.
+    together
+        Whether the other worker is to be in the same process.
+    passes
+        How a GPU is told to compute passes: as a graph each, or operation by operation.
+    others
+        Where a sharded target's other ranks run.
+
+    """
+
+    role: Role
+    model: str
+    target: str
+    dtype: str
+    device: str
+    together: bool = False
+    passes: Passes = "graph"
+    others: tuple[Place, ...] = ()
