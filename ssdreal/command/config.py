@@ -30,6 +30,7 @@ from ssdsim.command.config import (
     sampling_from,
 )
 from ssdsim.errors import ConfigError, require
+from ssdsim.kinds import short_name
 from ssdsim.options.building import build, check_keys, completed, make
 from ssdsim.options.plugins import CONF, profile_files
 from ssdsim.policies.oracle import Oracle
@@ -53,8 +54,8 @@ def register() -> None:
     """Fill Hydra's groups."""
     store = emptied(("workload", "pair", "acceptance"))
     register_plugins(GROUPS)
-    workload = {"_target_": f"{Workload.__module__}.{Workload.__qualname__}"}
-    store.store(group="workload", name="real", node=completed(Workload, workload))
+    workload = completed(Workload, {"_target_": short_name(Workload)})
+    store.store(group="workload", name="real", node=workload)
     for path in (CONF / "pair").glob("*.yaml"):
         overrides = [{"override /acceptance": profile} for profile in _published(path.stem)]
         node = {"defaults": overrides, "pair": {"tp": Pair.tp, **pair_content(path)}}

@@ -66,7 +66,7 @@ def register_plugins(groups: Iterable[str]) -> None:
     store = ConfigStore.instance()
     for group in groups:
         for name, plugin in plugins(group).items():
-            node = {"_target_": f"{plugin.__module__}.{plugin.__qualname__}"}
+            node = {"_target_": name}
             store.store(group=group, name=name, node=completed(plugin, node))
 
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ class Jitter(Protocol):
 @dataclass(frozen=True)
 class NoJitter:
     """Every pass takes exactly its seconds; draws no random numbers."""
+
+    called: ClassVar[str] = "none"
 
     def factors(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:  # noqa: ARG002 - nothing is random
         """Return `size` ones."""

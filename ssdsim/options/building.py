@@ -4,16 +4,14 @@ import re
 from collections.abc import Collection
 from dataclasses import MISSING, is_dataclass
 from functools import cache
-from importlib import import_module
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ssdsim.backups.base import Backup
 from ssdsim.errors import ConfigError, require
-from ssdsim.latency.jitter import Jitter, Lognormal, NoJitter, Quantiles
-from ssdsim.options.plugins import options, plugins
+from ssdsim.kinds import kinds, named, short_name
+from ssdsim.options.plugins import options
 from ssdsim.run.results import describe
 
 ABSENT = "???"
@@ -23,16 +21,16 @@ ABSENT = "???"
 def build(hint: Any, node: Any, path: str) -> Any:
     """Turn plain data into what the type `hint` asks for, checking every value.
 
-    A mapping becomes the dataclass that its `_target_` or else the type names. `_target_` is a
-    dotted path or, for what is usually chosen on the command line, a short name; a string alone
-    is such a name with default options. `path` is the option's name, for errors.
+    A mapping becomes the dataclass that its `_target_` or else the type names: see `ssdsim.kinds`
+    for what it may say. A string alone is such a name with default options. `path` is the option's
+    name, for errors.
     """
-    names = _short_names(hint)
-    if names and isinstance(node, str):
+    known = _known(hint)
+    if known and isinstance(node, str):
         node = {"_target_": node}
     if not isinstance(node, dict):
         return _checked(hint, node, path)
-    kind = _class(node["_target_"], names, path) if "_target_" in node else _dataclass(hint)
+    kind = _class(hint, node, path)
     if kind is not None:
         values = {name: value for name, value in node.items() if name != "_target_"}
         return _checked(hint, make(kind, values, f"{path}."), path)
@@ -64,11 +62,7 @@ def completed(hint: Any, node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     try:
-        kind = (
-            _class(node["_target_"], _short_names(hint), "")
-            if "_target_" in node
-            else _dataclass(hint)
-        )
+        kind = _class(hint, node, "")
     except ConfigError:
         return node  # `build` will say so, if it is asked to
     hints = get_type_hints(kind) if kind else {}
@@ -90,9 +84,8 @@ def _default(hint: Any, value: Any) -> Any:
 
     A name can be replaced by a mapping on the command line, as Hydra merges mappings.
     """
-    names = {kind: name for name, kind in _short_names(hint).items()}
-    alone = type(value) in names and not options(type(value))
-    return names[type(value)] if alone else describe(value)
+    alone = type(value) in _known(hint).values() and not options(type(value))
+    return short_name(type(value)) if alone else describe(value)
 
 
 def check_keys(
@@ -119,13 +112,13 @@ def _placed(message: str, prefix: str) -> str:
 
 
 def _checked(hint: Any, value: Any, path: str) -> Any:
-    kinds = _kinds(hint)
+    types = _types(hint)
     if is_dataclass(value):  # made here, and checked already
-        return _of_kind(kinds, value, path)
-    abstract = any(getattr(kind, "_is_protocol", False) for kind in kinds)
-    bare = abstract and isinstance(value, dict)
-    require(not bare, path, value, "needs a _target_, the class to make")
-    truth = isinstance(value, bool) and bool({int, float} & set(kinds))  # True would count as 1
+        return _of_kind(types, value, path)
+    known = _known(hint)
+    bare = bool(known) and isinstance(value, dict)
+    require(not bare, path, value, f"needs a _target_ among {', '.join(known)}")
+    truth = isinstance(value, bool) and bool({int, float} & set(types))  # True would count as 1
     require(not truth, path, value, "needs a number")
     try:
         return _adapter(hint).validate_python(value)
@@ -133,9 +126,9 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
         raise ConfigError(_sentence(error, value, path)) from error
 
 
-def _of_kind(kinds: list[type], value: object, path: str) -> object:
-    if not isinstance(value, tuple(kinds)):
-        raise ConfigError(f"{path}: needs a {kinds[0].__name__}, not a {type(value).__name__}")
+def _of_kind(types: list[type], value: object, path: str) -> object:
+    if not isinstance(value, tuple(types)):
+        raise ConfigError(f"{path}: needs a {types[0].__name__}, not a {type(value).__name__}")
     return value
 
 
@@ -159,34 +152,25 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
     return TypeAdapter(hint, config=None if plain else checks)
 
 
-@cache
-def _short_names(hint: Any) -> dict[str, type]:
-    """Return what may be chosen by a short name where `hint` is asked for."""
-    if hint is Jitter:
-        return {"none": NoJitter, "lognormal": Lognormal, "quantiles": Quantiles}
-    return plugins("backup") if hint is Backup else {}
+def _known(hint: Any) -> dict[str, type]:
+    """Return by short name what may be made where `hint` is asked for."""
+    return kinds(_types(hint))
 
 
-def _class(target: Any, names: dict[str, type], path: str) -> type:
-    if target in names:
-        return names[target]
-    module, _, name = str(target).rpartition(".")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, ValueError, AttributeError):
-        found = None
-    if not (isinstance(found, type) and is_dataclass(found)):
-        known = f"; choose among {', '.join(names)}" if names else ""
-        raise ConfigError(f"{path}={target!r}: no such class{known}")
+def _class(hint: Any, node: dict[str, Any], path: str) -> type | None:
+    """Return what a mapping is to become: what it names, or else the dataclass asked for."""
+    known = _known(hint)
+    if "_target_" not in node:
+        return next((kind for kind in _types(hint) if kind in known.values()), None)
+    target = node["_target_"]
+    found = named(target, known)
+    if found is None:
+        right = f"choose among {', '.join(known)}" if known else "there are none here"
+        raise ConfigError(f"{path}={target!r}: no such kind; {right}")
     return found
 
 
-def _dataclass(hint: Any) -> type | None:
-    """Return the dataclass that a mapping without `_target_` stands for."""
-    return next((kind for kind in _kinds(hint) if is_dataclass(kind)), None)
-
-
-def _kinds(hint: Any) -> list[type]:
+def _types(hint: Any) -> list[type]:
     """Return the classes among the alternatives of a type."""
     alternatives = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
     return [kind for kind in alternatives if isinstance(kind, type)]

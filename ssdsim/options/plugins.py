@@ -4,12 +4,11 @@ A plug-in is one file in the folder of its kind: `topk_outcomes.py` holds the da
 `TopkOutcomes`, and its fields are its options. This module must stay light, `--help` needs it.
 """
 
-from dataclasses import Field, fields, is_dataclass
-from importlib import import_module
+from dataclasses import Field, fields
 from pathlib import Path
-from pkgutil import iter_modules
-from types import ModuleType
 from typing import Any
+
+from ssdsim.kinds import plugins_in
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
@@ -27,16 +26,7 @@ GROUPS = {
 
 def plugins(group: str) -> dict[str, type]:
     """Return the dataclasses of a group by option name, in alphabetical order."""
-    package = import_module(GROUPS[group])
-    modules = [
-        import_module(f"{package.__name__}.{m.name}") for m in iter_modules(package.__path__)
-    ]
-    found = {_stem(module): getattr(module, _title(module), None) for module in modules}
-    return {
-        name: plugin
-        for name, plugin in found.items()
-        if isinstance(plugin, type) and is_dataclass(plugin)
-    }
+    return plugins_in(GROUPS[group])
 
 
 def options(plugin: type) -> list[Field[Any]]:
@@ -49,11 +39,3 @@ def profile_files() -> dict[str, Path]:
     shipped = {path.stem: path for path in sorted((CONF / "profile").glob("*.yaml"))}
     traces = {path.parent.name: path for path in sorted(TRACES.glob("*/profile.yaml"))}
     return traces | shipped
-
-
-def _title(module: ModuleType) -> str:
-    return "".join(word.title() for word in _stem(module).split("_"))
-
-
-def _stem(module: ModuleType) -> str:
-    return module.__name__.rpartition(".")[2]

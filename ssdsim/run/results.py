@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from ssdsim.kinds import short_name
 from ssdsim.run.metrics import SPEEDUPS, confidence, measure
 from ssdsim.run.trace import SCHEMA, Recorder, Run
 
@@ -92,7 +93,7 @@ def describe(thing: Any) -> Any:
     """Turn settings into plain dictionaries for `run.json`."""
     if is_dataclass(thing):
         settings = {f.name: describe(getattr(thing, f.name)) for f in fields(thing) if f.init}
-        return {"_target_": f"{type(thing).__module__}.{type(thing).__qualname__}", **settings}
+        return {"_target_": short_name(type(thing)), **settings}
     if isinstance(thing, dict):
         return {name: describe(value) for name, value in thing.items()}
     return [describe(value) for value in thing] if isinstance(thing, list | tuple) else thing

@@ -31,18 +31,19 @@ MALFORMED = {
     "wrong class": ("acceptance: {_target_: ssdsim.nosuch.X}", "acceptance='ssdsim.nosuch.X'"),
     "another kind": (
         "acceptance: {_target_: ssdsim.backups.jit.Jit}",
-        "acceptance: needs a Acceptance, not a Jit",
+        "acceptance='ssdsim.backups.jit.Jit': no such kind; choose among by_depth",
     ),
+    "a program": ("latency: {_target_: os.system}", "latency='os.system': no such kind"),
     "wrong key": (
         "acceptance: {_target_: ssdsim.acceptance.iid.Iid, alfa: 1}",
         "acceptance.alfa=1: no such option",
     ),
     "wrong nested key": (
-        "acceptance: {_target_: ssdsim.acceptance.hazard.Hazard, at: {a: {rate: 1}}}",
+        "acceptance: {_target_: hazard, at: {a: {rate: 1}}}",
         "acceptance.at.a.rate=1: no such option",
     ),
     "missing key": (
-        "latency: {_target_: ssdsim.latency.machine.Machine}",
+        "latency: {_target_: machine}",
         "latency.draft: needs a value, it has no default",
     ),
 }
@@ -84,7 +85,7 @@ def test_profiles_beside_recorded_traces_are_found(tmp_path, monkeypatch):
 
 
 def test_options_that_a_profile_leaves_out_can_be_set(profile, tmp_path):
-    constant = "{_target_: ssdsim.latency.constant.Constant, verify: 1, step: 0.1}"
+    constant = "{_target_: constant, verify: 1, step: 0.1}"
     profile(f"acceptance: iid\nlatency: {{target: {constant}, draft: {constant}}}")
     changes = ("latency.link.latency=0.5", "latency.draft.glue=0.1", "acceptance.alpha=0.5")
     assert run(f"out={tmp_path / 'out'}", "profile=mine", *changes, *TINY) == 0
