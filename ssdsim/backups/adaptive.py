@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from ssdsim.backups.choice import Choice, Choosing
+from ssdsim.backups.two_backups import Choice, Choosing
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Speculating
 from ssdsim.theory import critical_batch
