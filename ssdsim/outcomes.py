@@ -85,9 +85,9 @@ class Speculation:
         """Return the nodes that continue `node`, the draft's likeliest first."""
         return children(self.parents)[node]
 
-    def way(self, node: int) -> tuple[int, ...]:
+    def path_to(self, node: int) -> tuple[int, ...]:
         """Return the nodes from the root's child to `node`, its own last."""
-        return way(self.parents, node)
+        return path_to(self.parents, node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,11 @@ def depths(parents: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def way(parents: tuple[int, ...], node: int) -> tuple[int, ...]:
+def path_to(parents: tuple[int, ...], node: int) -> tuple[int, ...]:
     """Return the nodes from the root's child to `node`, its own last."""
     if node == 0:
         return ()
-    return (*way(parents, parents[node - 1] + 1), node)
+    return (*path_to(parents, parents[node - 1] + 1), node)
 
 
 def tail(speculation: Speculation, start: int) -> Speculation:

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from ssdreal.bench.contenders import Stand
+from ssdreal.bench.contenders import Testbed
 from ssdreal.bench.helper_process import Helper
-from ssdreal.bench.measurements import Course
+from ssdreal.bench.measurements import BenchRuns
 from ssdreal.bench.memory_bandwidth import BYTES, Ceiling, ceiling
 from ssdreal.bench.predictions import Forecast
 from ssdreal.bench.results import Results, collect
@@ -32,7 +32,7 @@ from ssdreal.executor.workload import DEFAULT, Task, Workload, read_prompts
 from ssdreal.models.catalog import describe
 from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.places.topology import Cpu
-from ssdreal.profile.calibration_runs import DECODINGS, Tour
+from ssdreal.profile.calibration_runs import DECODINGS, CalibrationRuns
 from ssdsim.command.console import ending, speak_as
 from ssdsim.errors import require
 from ssdsim.methods.autoregressive import Autoregressive
@@ -102,29 +102,29 @@ def measure(asked: Plan, console: Console) -> Iterator[Results]:
         helper = exits.enter_context(Helper(cpu.cores[:1]))
         size = helper.call(weight_bytes, pair.target, asked.dtype)
         for name in asked.decodings:
-            course = _course(asked, sitting, helper, tasks, name, console)
-            yield _results(course, asked, name, found, size)
+            bench_runs = _course(asked, sitting, helper, tasks, name, console)
+            yield _results(bench_runs, asked, name, found, size)
 
 
-def _results(course: Course, asked: Plan, name: str, found: Ceiling, size: int) -> Results:
-    course.choose()
+def _results(bench_runs: BenchRuns, asked: Plan, name: str, found: Ceiling, size: int) -> Results:
+    bench_runs.choose()
     if name == "greedy":
-        course.choose_peers(read_pair(asked.pair), asked.dtype)
-    course.alternate(asked.repeats)
-    course.probe()
-    course.say("recording, and simulating")
+        bench_runs.choose_peers(read_pair(asked.pair), asked.dtype)
+    bench_runs.alternate(asked.repeats)
+    bench_runs.probe()
+    bench_runs.say("recording, and simulating")
     with TemporaryDirectory(prefix="ssdreal-bench-") as folder:
-        return collect(course, Forecast(course, SEED, Path(folder)), name, found, size)
+        return collect(bench_runs, Forecast(bench_runs, SEED, Path(folder)), name, found, size)
 
 
 def _course(
     asked: Plan, sitting: Sitting, helper: Helper, tasks: list[Task], name: str, console: Console
-) -> Course:
-    stand = Stand(sitting, tasks[: asked.prompts])
-    return Course(
-        stand=stand,
-        tour=_tour(asked, sitting, tasks[asked.prompts :]),
-        few=stand.first(asked.few),
+) -> BenchRuns:
+    testbed = Testbed(sitting, tasks[: asked.prompts])
+    return BenchRuns(
+        testbed=testbed,
+        calibration=_tour(asked, sitting, tasks[asked.prompts :]),
+        few=testbed.first(asked.few),
         base=Setup(
             Autoregressive(),
             workload=Workload(output_tokens=asked.tokens),
@@ -138,11 +138,13 @@ def _course(
     )
 
 
-def _tour(asked: Plan, sitting: Sitting, tasks: list[Task]) -> Tour:
+def _tour(asked: Plan, sitting: Sitting, tasks: list[Task]) -> CalibrationRuns:
     """Return calibration runs over these prompts, and over all of them as a single long one."""
     text = [token for task in tasks for token in task.tokens]
     room = _room(sitting.pair, asked.few_tokens)
-    return Tour(sitting, Cpu(), tasks, [Task("long", "long", text[:room])], asked.few_tokens)
+    return CalibrationRuns(
+        sitting, Cpu(), tasks, [Task("long", "long", text[:room])], asked.few_tokens
+    )
 
 
 def _room(pair: Pair, tokens: int) -> int:

@@ -78,14 +78,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Stand:
+class Testbed:
     """Runs contenders on these prompts."""
 
     sitting: Sitting
     tasks: Sequence[Task]
 
-    def first(self, count: int) -> "Stand":
-        """Return a stand with the first prompts only."""
+    def first(self, count: int) -> "Testbed":
+        """Return a testbed with the first prompts only."""
         return replace(self, tasks=self.tasks[:count])
 
     def run(self, contender: Contender) -> Measured:

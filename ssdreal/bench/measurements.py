@@ -7,13 +7,13 @@ from statistics import median
 from typing import Any
 
 from ssdreal.bench.calibration_runs import around, visits
-from ssdreal.bench.contenders import Contender, Measured, Stand
+from ssdreal.bench.contenders import Contender, Measured, Testbed
 from ssdreal.bench.coordination import Coordination, coordination
 from ssdreal.bench.helper_process import Helper
 from ssdreal.bench.settings_search import Search, describe, search_speculative, search_ssd
 from ssdreal.bench.transformers_peer import Generated, Peer, generate
 from ssdreal.executor.setup import Setup
-from ssdreal.profile.calibration_runs import Tour
+from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdsim.calibration.calibration_runs import Visit
 from ssdsim.calibration.timings import Timing
 from ssdsim.methods.autoregressive import Autoregressive
@@ -70,7 +70,7 @@ class PeerEntry:
 
 
 @dataclass
-class Course:
+class BenchRuns:
     """Everything that a bench works with.
 
     Attributes
@@ -96,9 +96,9 @@ class Course:
 
     """
 
-    stand: Stand
-    tour: Tour
-    few: Stand
+    testbed: Testbed
+    calibration: CalibrationRuns
+    few: Testbed
     base: Setup
     few_tokens: int
     helper: Helper
@@ -111,7 +111,7 @@ class Course:
 
     def choose(self) -> None:
         """Find the contenders' best settings."""
-        topology = self.tour.topology
+        topology = self.calibration.topology
         alone, spread = topology.places("target"), topology.spread()
         autoregressive = replace(self.base, method=Autoregressive())
         self._enter("ar", autoregressive, alone)
@@ -172,14 +172,14 @@ class Course:
     def _run(self, name: str) -> None:
         if name in self.peers:
             entry = self.peers[name]
-            prompts = [task.tokens for task in self.stand.tasks]
+            prompts = [task.tokens for task in self.testbed.tasks]
             tokens = self.base.workload.output_tokens
             entry.runs.append(self.helper.call(generate, entry.peer, prompts, tokens))
             return
         contender = self.entries[name].contender
         self._visit(visits(contender))
-        self.entries[name].runs.append(self.stand.run(contender))
+        self.entries[name].runs.append(self.testbed.run(contender))
 
     def _visit(self, planned: Iterable[Visit]) -> None:
         for visit in planned:
-            self.visited.append(self.tour.pieces(visit, len(self.visited)))
+            self.visited.append(self.calibration.pieces(visit, len(self.visited)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from ssdreal.bench.contenders import Contender
-from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.simulated_twin import simulated_twin
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
@@ -63,7 +63,7 @@ def predict(
 
 def simulated(contender: Contender, known: Machine, trace: str, prompts: int) -> Setup:
     """Return a contender as ssdsim runs it; parameters as in `predict`."""
-    found = twin(contender.setup, Recorded(trace), machine_of(contender, known))
+    found = simulated_twin(contender.setup, Recorded(trace), machine_of(contender, known))
     return replace(found, workload=replace(found.workload, prompts=prompts))
 
 

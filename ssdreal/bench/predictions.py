@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 from ssdreal.bench.contenders import Contender
-from ssdreal.bench.measurements import Course
+from ssdreal.bench.measurements import BenchRuns
 from ssdreal.bench.predicted_run import SEEDS, Prediction, contended, predict
 from ssdreal.bench.recording import record_texts
 from ssdreal.bench.service_times import ServiceTimes, service_times
 from ssdreal.bench.settings_search import BUDGETS, LOOKAHEADS, Options, describe
 from ssdreal.executor.setup import CHUNK
-from ssdreal.profile.sampled_texts import spoken
+from ssdreal.profile.sampled_texts import generated_texts
 from ssdsim.calibration.fit import Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.latency.machine import Machine
@@ -58,14 +58,14 @@ class Forecast:
 
     """
 
-    course: Course
+    bench_runs: BenchRuns
     seed: int
     folder: Path
 
     @cached_property
     def fit(self) -> Fit:
         """What all calibration runs say of this machine."""
-        return Calibration(self.course.pieces, CHUNK).fit
+        return Calibration(self.bench_runs.pieces, CHUNK).fit
 
     @cached_property
     def machine(self) -> Machine:
@@ -74,15 +74,15 @@ class Forecast:
 
     def service(self) -> dict[str, ServiceTimes]:
         """Return what every contender's passes take on it."""
-        longest = max(len(task.tokens) for task in self.course.stand.tasks)
+        longest = max(len(task.tokens) for task in self.bench_runs.testbed.tasks)
         return {
             name: service_times(entry.contender, self.machine, longest)
-            for name, entry in self.course.entries.items()
+            for name, entry in self.bench_runs.entries.items()
         }
 
     def predictions(self) -> dict[str, Prediction]:
         """Return what ssdsim says of every contender, over the texts that it decoded."""
-        return {name: self._predicted(name, self.machine) for name in self.course.entries}
+        return {name: self._predicted(name, self.machine) for name in self.bench_runs.entries}
 
     def sharing(self) -> list[Shared]:
         """Return SD and SSD with all of the measured contention, and with less."""
@@ -95,23 +95,26 @@ class Forecast:
             share,
             sd=self._predicted("sd", known).tokens_per_s,
             ssd=self._predicted("ssd", known).tokens_per_s,
-            settings=describe(options.setup(self.course.base)),
+            settings=describe(options.setup(self.bench_runs.base)),
             best=speed,
         )
 
     def _best(self, known: Machine) -> tuple[Options, float]:
         """Return SSD's fastest settings, looked for on a few texts, and their tokens/s on all."""
-        few, count = len(self.course.few.tasks), len(self.course.stand.tasks)
+        few, count = len(self.bench_runs.few.tasks), len(self.bench_runs.testbed.tasks)
         found = max(_options(), key=lambda options: self._speed(options, known, few, seeds=1))
         return found, self._speed(found, known, count)
 
     def _speed(self, options: Options, known: Machine, prompts: int, seeds: int = SEEDS) -> float:
-        places = self.course.tour.topology.places("own")
-        contender = Contender("", options.setup(self.course.base), places)
+        places = self.bench_runs.calibration.topology.places("own")
+        contender = Contender("", options.setup(self.bench_runs.base), places)
         return predict(contender, known, self._trace("sd"), prompts, seeds).tokens_per_s
 
     def _predicted(self, name: str, known: Machine) -> Prediction:
-        contender, count = self.course.entries[name].contender, len(self.course.stand.tasks)
+        contender, count = (
+            self.bench_runs.entries[name].contender,
+            len(self.bench_runs.testbed.tasks),
+        )
         return predict(contender, known, self._trace(name), count)
 
     def _trace(self, name: str) -> str:
@@ -119,7 +122,7 @@ class Forecast:
 
         A contender without a draft accepts nothing, so that any texts of this length will do.
         """
-        if not self.course.entries[name].contender.setup.drafted:
+        if not self.bench_runs.entries[name].contender.setup.drafted:
             name = "sd"
         folder = self.folder / name
         if not folder.exists():
@@ -127,11 +130,11 @@ class Forecast:
         return str(folder)
 
     def _record(self, name: str, folder: Path) -> None:
-        course, entry = self.course, self.course.entries[name]
-        sitting, decoding = course.stand.sitting, entry.contender.setup.decoding
+        bench_runs, entry = self.bench_runs, self.bench_runs.entries[name]
+        sitting, decoding = bench_runs.testbed.sitting, entry.contender.setup.decoding
         models = (sitting.pair.target, sitting.pair.draft, sitting.dtype)
-        texts = spoken(entry.runs[0].run, course.stand.tasks)
-        course.helper.call(record_texts, str(folder), models, texts, decoding, self.seed)
+        texts = generated_texts(entry.runs[0].run, bench_runs.testbed.tasks)
+        bench_runs.helper.call(record_texts, str(folder), models, texts, decoding, self.seed)
 
 
 def _options() -> Iterator[Options]:

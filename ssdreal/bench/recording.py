@@ -5,14 +5,14 @@ from functools import cache
 from typing import Any
 
 from ssdreal.models.catalog import describe
-from ssdreal.profile.acceptance_recording import Spoken
-from ssdreal.profile.sampled_texts import Names, Told, rows_of
+from ssdreal.profile.acceptance_recording import GeneratedText
+from ssdreal.profile.sampled_texts import Names, SampledTexts, rows_of
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.sampling.settings import Decoding
 
 
 def record_texts(
-    directory: str, names: Names, texts: Sequence[Spoken], decoding: Decoding, seed: int
+    directory: str, names: Names, texts: Sequence[GeneratedText], decoding: Decoding, seed: int
 ) -> None:
     """Write the acceptance trace of texts; see `ssdreal.profile.acceptance_recording.record`."""
     rows = [row for text in texts for row in _rows(names, text, decoding, seed)]
@@ -22,5 +22,5 @@ def record_texts(
 
 
 @cache
-def _rows(names: Names, text: Spoken, decoding: Decoding, seed: int) -> list[dict[str, Any]]:
-    return rows_of(names, Told(decoding, seed, (text,)), ())
+def _rows(names: Names, text: GeneratedText, decoding: Decoding, seed: int) -> list[dict[str, Any]]:
+    return rows_of(names, SampledTexts(decoding, seed, (text,)), ())

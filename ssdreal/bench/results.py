@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from ssdreal.bench.coordination import Coordination
-from ssdreal.bench.measurements import Course, Entry, PeerEntry
+from ssdreal.bench.measurements import BenchRuns, Entry, PeerEntry
 from ssdreal.bench.memory_bandwidth import Ceiling
 from ssdreal.bench.predicted_run import Prediction
 from ssdreal.bench.predictions import Forecast, Shared
@@ -105,17 +105,17 @@ class Results:
 
 
 def collect(
-    course: Course, forecast: Forecast, decoding: str, found: Ceiling, size: int
+    bench_runs: BenchRuns, forecast: Forecast, decoding: str, found: Ceiling, size: int
 ) -> Results:
     """Return what a course found; records the acceptance traces and simulates."""
-    entries = course.entries
+    entries = bench_runs.entries
     plain = _outputs(entries["ar"])
     rows = {name: _row(entry, plain) for name, entry in entries.items()}
-    rows |= {name: _peer_row(entry, plain) for name, entry in course.peers.items()}
+    rows |= {name: _peer_row(entry, plain) for name, entry in bench_runs.peers.items()}
     return Results(
         decoding=decoding,
-        prompts=len(course.stand.tasks),
-        tokens=course.base.workload.output_tokens,
+        prompts=len(bench_runs.testbed.tasks),
+        tokens=bench_runs.base.workload.output_tokens,
         machine=provenance(),
         ceiling=found,
         weight_bytes=size,
@@ -128,7 +128,7 @@ def collect(
         slowdown=dict(forecast.fit.slowdown),
         predictions=forecast.predictions(),
         sharing=forecast.sharing(),
-        searched=course.searched,
+        searched=bench_runs.searched,
     )
 
 

@@ -5,11 +5,11 @@ from msgspec import Struct
 from ssdreal.channel.probability_pages import Place
 
 
-class Part(Struct, frozen=True, array_like=True):
+class MessagePart(Struct, frozen=True, array_like=True):
     """A part of messages."""
 
 
-class Line(Part, frozen=True):
+class Line(MessagePart, frozen=True):
     """A sequence as the workers see it.
 
     Attributes
@@ -29,7 +29,7 @@ class Line(Part, frozen=True):
     tokens: tuple[int, ...]
 
 
-class Stamp(Part, frozen=True):
+class Stamp(MessagePart, frozen=True):
     """Which command of which run, and for each row (sequence, round, committed length)."""
 
     run: int
@@ -37,7 +37,7 @@ class Stamp(Part, frozen=True):
     rows: tuple[tuple[int, int, int], ...] = ()
 
 
-class Block(Part, frozen=True):
+class Block(MessagePart, frozen=True):
     """Drafted tokens to verify; `place` is None where the drafter was sure of every token.
 
     `parents` says what each follows, -1 for the text. Empty: it follows the one before.
@@ -48,7 +48,7 @@ class Block(Part, frozen=True):
     parents: tuple[int, ...] = ()
 
 
-class Chain(Part, frozen=True):
+class Chain(MessagePart, frozen=True):
     """Drafted tokens with the draft's probability of each, and where all probabilities lie.
 
     `parents` is as in `Block`.
@@ -60,7 +60,7 @@ class Chain(Part, frozen=True):
     parents: tuple[int, ...] = ()
 
 
-class Candidates(Part, frozen=True):
+class Candidates(MessagePart, frozen=True):
     """Ranked candidates after every node, the tokens sent there left out: ids, probabilities."""
 
     ids: tuple[tuple[int, ...], ...]

@@ -218,7 +218,7 @@ def run(options: Options, command: str) -> None:
     """Do all of it."""
     import torch
 
-    from ssdreal.distill.card import Story, card
+    from ssdreal.distill.card import DraftFacts, card
     from ssdreal.distill.export import write_atomically
     from ssdreal.distill.training_text import fitting, kinds, split
     from ssdreal.models.tokenizers import tokenizer
@@ -234,7 +234,7 @@ def run(options: Options, command: str) -> None:
         folder = options.cache or Path(scratch)
         paths, samples = cached(options, folder, target, text, train, held)
         seen = trained(options, target, text, draft, paths)
-    story = Story(
+    story = DraftFacts(
         command=command,
         target=options.target,
         layers=options.layers,

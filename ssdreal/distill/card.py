@@ -11,7 +11,7 @@ NAMES = {"start": "the draft it started from", "written": "as written", "trained
 
 
 @dataclass(frozen=True)
-class Story:
+class DraftFacts:
     """What the card tells.
 
     Attributes
@@ -59,7 +59,7 @@ def short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def by_temperature(story: Story, row: Callable[[list[Scores]], list[str]]) -> list[list[str]]:
+def by_temperature(story: DraftFacts, row: Callable[[list[Scores]], list[str]]) -> list[list[str]]:
     """Return a table row for every temperature and draft."""
     written = story.scores["written"]
     return [
@@ -85,7 +85,7 @@ def hits(answers: list[Scores]) -> list[str]:
     return [" / ".join(map(short, rates)) for rates in found]
 
 
-def by_kind(story: Story) -> list[list[str]]:
+def by_kind(story: DraftFacts) -> list[list[str]]:
     """Return a row for every kind and temperature of the draft as written."""
     groups: dict[tuple[str, float], list[Scores]] = {}
     for one in story.scores["written"]:
@@ -93,7 +93,7 @@ def by_kind(story: Story) -> list[list[str]]:
     return [[kind, called(t), *acceptance(groups[kind, t])] for kind, t in sorted(groups)]
 
 
-def card(story: Story) -> str:
+def card(story: DraftFacts) -> str:
     """Return the card."""
     rounds = [f"tokens a round, K={k}" for k in LOOKAHEADS]
     shares = ["positions", "same first choice", "acceptance Σ min(p, q)", *rounds]

@@ -7,7 +7,7 @@ from ssdsim.engine.workload import Workload
 from ssdsim.latency.machine import Machine
 
 
-def twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSetup:
+def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSetup:
     """Return a real setup's twin.
 
     Parameters

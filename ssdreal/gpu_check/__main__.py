@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ssdreal.gpu_check.part_runner import Course, Done, Part
+from ssdreal.gpu_check.part_runner import Done, Part, PartRunner
 from ssdreal.gpu_check.parts import Wanted, parts
 from ssdreal.gpu_check.verdict import judged, save, summary, table
 from ssdsim.command.console import ending, speak_as
@@ -26,7 +26,7 @@ MOST_LINES = 12
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckOptions:
     """What the command line asks for."""
 
     wanted: Wanted
@@ -48,7 +48,7 @@ class Asked:
         return [part for part in every if not self.only or part.name in self.only]
 
 
-def asked(arguments: list[str] | None = None) -> Asked:
+def asked(arguments: list[str] | None = None) -> CheckOptions:
     """Read the command line.
 
     Raises
@@ -65,25 +65,25 @@ def asked(arguments: list[str] | None = None) -> Asked:
     parser.add_argument("--parts", nargs="*", default=(), help="some of them; all by default")
     given = parser.parse_args(arguments)
     require(given.minutes > 0, "--minutes", given.minutes, "needs a number > 0")
-    return Asked(Wanted(given.out.resolve()), given.minutes, tuple(given.parts))
+    return CheckOptions(Wanted(given.out.resolve()), given.minutes, tuple(given.parts))
 
 
-def check(question: Asked, console: Console) -> int:
+def check(question: CheckOptions, console: Console) -> int:
     """Run what is not done yet, and show what it came to; return how many parts went wrong."""
     wanted = question.parts
-    course = Course(question.folder, 60 * question.minutes)
+    part_runner = PartRunner(question.folder, 60 * question.minutes)
     wrong = 0
     try:
-        for part, done in course.run(wanted):
+        for part, done in part_runner.run(wanted):
             console.print(_line(question.folder, part, done), highlight=False, markup=False)
             wrong += done is not None and done.code != 0
     finally:
         _judge(question, console)
-        console.print(f"all that is small: {course.pack()}", soft_wrap=True)
+        console.print(f"all that is small: {part_runner.pack()}", soft_wrap=True)
     return wrong
 
 
-def _judge(question: Asked, console: Console) -> None:
+def _judge(question: CheckOptions, console: Console) -> None:
     """Say what the runs so far come to."""
     found = judged(question.folder)
     if found:

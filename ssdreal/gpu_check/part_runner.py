@@ -48,7 +48,7 @@ class Done:
     seconds: float
 
 
-class Course:
+class PartRunner:
     """Runs parts, and remembers in a folder which are done.
 
     Parameters

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from ssdreal.command.config import request_from
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.simulated_twin import simulated_twin
 from ssdsim.acceptance.trace_file import INFO
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.profile_file import FILE
@@ -34,7 +34,7 @@ def predicted(run: Run, folder: Path) -> float | None:
         return None
     setup = setup_of(run)
     assert setup.acceptance is not None, "a scripted run has a source"
-    simulated = simulate(twin(setup, setup.acceptance, Profile(profile).machine))
+    simulated = simulate(simulated_twin(setup, setup.acceptance, Profile(profile).machine))
     speed = simulated.metrics["tokens_per_s"]
     return None if speed is None else float(speed)
 

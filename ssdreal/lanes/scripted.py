@@ -24,7 +24,7 @@ from ssdsim.run.trace import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told(Drafted):
+class ScriptedSpeculation(Drafted):
     """Real tokens, and what the source says of them.
 
     Attributes
@@ -36,7 +36,7 @@ class Told(Drafted):
 
     """
 
-    said: Speculation
+    scripted: Speculation
     truth: Outcome
 
 
@@ -70,7 +70,7 @@ class ScriptedTarget(RealTarget):
 
     def undrafted(self, row: Row) -> Speculation:
         """Return an empty speculation."""
-        return _told(row, super().undrafted(row))
+        return _scripted(row, super().undrafted(row))
 
     def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
@@ -79,13 +79,13 @@ class ScriptedTarget(RealTarget):
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Return the tokens that the row keeps, and let the source's text grow by as many."""
-        assert isinstance(speculation, Told)
+        assert isinstance(speculation, ScriptedSpeculation)
         row.text.outcome = speculation.truth.node, self._bonus(row, speculation)
         ids = super().commit(row, speculation, delivered)
-        row.text.script.commit(speculation.said, delivered)
+        row.text.script.commit(speculation.scripted, delivered)
         return ids
 
-    def _bonus(self, row: Row, speculation: Told) -> int:
+    def _bonus(self, row: Row, speculation: ScriptedSpeculation) -> int:
         """Return the id of the bonus token: a candidate's where candidates are known, else any.
 
         If the draft went on meanwhile and was right, it is what the draft has there. Otherwise it
@@ -107,12 +107,12 @@ class ScriptedDraft(RealDraft):
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft at most `lookahead` tokens a row in series."""
-        return self.env.process(_all_told(rows, super().speculate(rows, lookahead, speculator)))
+        return self.env.process(_all_scripted(rows, super().speculate(rows, lookahead, speculator)))
 
     def ahead(self, row: Row, length: int, start: int = 0) -> Speculation:
         """Return `length` tokens that the draft has past the committed ones and `start` more."""
-        said = tail(row.text.script.ahead(start + length), start)
-        return _with(super().ahead(row, length, start), said)
+        scripted = tail(row.text.script.ahead(start + length), start)
+        return _with(super().ahead(row, length, start), scripted)
 
     def continued(self, row: Row, speculation: Speculation) -> bool:  # noqa: ARG002 - it is said there
         """Tell whether the draft was right about all of a speculation, and the bonus token."""
@@ -166,35 +166,37 @@ class ScriptedTree(RealTree):
 
     def take(self, row: Row) -> Speculation:
         """Return the branch that the row's outcome chose."""
-        return _told(row, super().take(row))
+        return _scripted(row, super().take(row))
 
 
-def _told(row: Row, real: Speculation) -> Told:
+def _scripted(row: Row, real: Speculation) -> ScriptedSpeculation:
     """Return a drafted chain with what the row's script says of one of its length."""
     return _with(real, row.text.script.speculate(real.length, real.speculator))
 
 
-def _with(real: Speculation, said: Speculation) -> Told:
+def _with(real: Speculation, scripted: Speculation) -> ScriptedSpeculation:
     assert isinstance(real, Drafted)
-    assert said.truth is not None, "a source knows how a verification ends"
-    assert real.parents == said.parents, "what is said must be of what is drafted"
-    return Told(
+    assert scripted.truth is not None, "a source knows how a verification ends"
+    assert real.parents == scripted.parents, "what is said must be of what is drafted"
+    return ScriptedSpeculation(
         parents=real.parents,
         speculator=real.speculator,
         tokens=real.tokens,
-        confidences=said.confidences,
-        candidates=said.candidates,
-        truth=said.truth,
-        continued=said.continued,
-        chances=said.chances,
+        confidences=scripted.confidences,
+        candidates=scripted.candidates,
+        truth=scripted.truth,
+        continued=scripted.continued,
+        chances=scripted.chances,
         place=real.place,
-        said=said,
+        scripted=scripted,
     )
 
 
-def _all_told(rows: Sequence[Row], answer: Event) -> Generator[Event, Any, list[Told]]:
+def _all_scripted(
+    rows: Sequence[Row], answer: Event
+) -> Generator[Event, Any, list[ScriptedSpeculation]]:
     drafted = yield answer
-    return [_told(row, real) for row, real in zip(rows, drafted, strict=True)]
+    return [_scripted(row, real) for row, real in zip(rows, drafted, strict=True)]
 
 
 def _instead(answer: Event, value: Any) -> Generator[Event, Any, Any]:

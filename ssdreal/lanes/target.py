@@ -69,7 +69,7 @@ class RealTarget(Worker):
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Return the tokens that the row keeps, up to the first that ends it."""
         node, bonus = row.text.outcome
-        ids = (*(speculation.tokens[at - 1] for at in speculation.way(node)), bonus)[:delivered]
+        ids = (*(speculation.tokens[at - 1] for at in speculation.path_to(node)), bonus)[:delivered]
         last = next((at for at, token in enumerate(ids) if token in row.ends), len(ids))
         ids = ids[: last + 1]
         if self.verified is not None:

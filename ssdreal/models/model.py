@@ -15,7 +15,7 @@ from ssdreal.models.device_layers import HIDDEN, PLAIN, Around, kernels
 from ssdreal.models.layers import Weights, read_layer, there
 from ssdreal.models.linear import FEW, Weight, linear, packed
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.models.tree_paths import Layout, Ways, layout, seen
+from ssdreal.models.tree_paths import Layout, TreePaths, layout, seen
 
 # oneDNN sums single rows, and odd ends of sums, in another order than the rest. It is faster at
 # four rows than at fewer, too.
@@ -42,13 +42,13 @@ def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
     return torch.arange(extent, device=at.device) <= at[..., None]
 
 
-class Asked(NamedTuple):
+class PassRequest(NamedTuple):
     """What a pass is asked for; see `Model.forward`."""
 
     tokens: Tensor
     positions: Tensor
     at: Tensor
-    mask: Tensor | Ways
+    mask: Tensor | TreePaths
     extent: int
     logits: bool
 
@@ -145,7 +145,7 @@ class Model:
         tokens: Tensor,
         positions: Tensor,
         at: Tensor,
-        mask: Tensor | Ways,
+        mask: Tensor | TreePaths,
         extent: int,
         *,
         logits: bool = True,
@@ -173,17 +173,17 @@ class Model:
 
         """
         compute = self._packed if self.kernels is None else self._by_kernels
-        return compute(cache, Asked(tokens, positions, at, mask, extent, logits))
+        return compute(cache, PassRequest(tokens, positions, at, mask, extent, logits))
 
-    def _packed(self, cache: Cache, asked: Asked) -> Tensor | None:
+    def _packed(self, cache: Cache, asked: PassRequest) -> Tensor | None:
         """Do what `forward` does operation by operation, with weights packed where a host is."""
         tokens, positions, at, mask, extent, logits = asked
         width = tokens.shape[1]
-        rows = mask.found if isinstance(mask, Ways) else _padded(mask, (*tokens.shape, extent))
+        rows = mask.found if isinstance(mask, TreePaths) else _padded(mask, (*tokens.shape, extent))
         block = [part.to(self.device) for part in (tokens, positions, at, rows)]
         tokens, positions, at, rows = block if tokens.numel() <= self.few else _widened(block)
         laid = None
-        if isinstance(mask, Ways):
+        if isinstance(mask, TreePaths):
             laid = layout(mask._replace(found=rows), at)
             rows = chain_mask(laid.there.flatten(0, 1), extent + -extent % GRAIN)
         hidden = self._decoded(cache, tokens, positions, at, rows, laid)
@@ -202,7 +202,7 @@ class Model:
         """
         return linear(normed(hidden, self.norm, self.epsilon), self.head, None)
 
-    def _by_kernels(self, cache: Cache, asked: Asked) -> Tensor | None:
+    def _by_kernels(self, cache: Cache, asked: PassRequest) -> Tensor | None:
         """Do what `forward` does where operations are few because they are compiled together.
 
         A tree's tokens share the cache's own layout here: sums are grouped otherwise than a
@@ -210,7 +210,7 @@ class Model:
         """
         tokens, positions, at, mask, extent, logits = asked
         parts = self.kernels if self.kernels is not None and logits else PLAIN
-        rows = seen(mask, at, extent) if isinstance(mask, Ways) else mask
+        rows = seen(mask, at, extent) if isinstance(mask, TreePaths) else mask
         assert rows.shape == (*tokens.shape, extent), "the mask must say what each token sees"
         block = [part.to(self.device) for part in (tokens, positions, at, rows)]
         tokens, positions, at, rows = block

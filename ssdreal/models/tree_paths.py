@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 
-class Ways(NamedTuple):
+class TreePaths(NamedTuple):
     """The ways of a tree a slot, as tokens of a pass.
 
     Attributes
@@ -55,7 +55,7 @@ class Layout(NamedTuple):
     back: Tensor
 
 
-def ways_of(trees: Sequence[Sequence[int]], first: Sequence[int], width: int) -> Ways:
+def tree_paths_of(trees: Sequence[Sequence[int]], first: Sequence[int], width: int) -> TreePaths:
     """Return the ways of a tree a slot.
 
     Parameters
@@ -70,26 +70,26 @@ def ways_of(trees: Sequence[Sequence[int]], first: Sequence[int], width: int) ->
 
     """
     every = [_to_leaves(parents) for parents in trees]
-    places = max(len(way) for ways in every for way in ways)
+    places = max(len(way) for tree_paths in every for way in tree_paths)
     tokens = np.zeros((len(every), max(map(len, every)), places), np.int64)
     found = np.zeros((len(every), width), np.int64)
-    for slot, ways in enumerate(every):
-        for number, way in enumerate(ways):
+    for slot, tree_paths in enumerate(every):
+        for number, way in enumerate(tree_paths):
             tokens[slot, number] = [*way, *way[-1:] * (places - len(way))]
             found[slot, way] = number * places + np.arange(len(way))
-    return Ways(torch.from_numpy(tokens), torch.from_numpy(found), torch.tensor(first))
+    return TreePaths(torch.from_numpy(tokens), torch.from_numpy(found), torch.tensor(first))
 
 
-def layout(ways: Ways, at: Tensor) -> Layout:
+def layout(tree_paths: TreePaths, at: Tensor) -> Layout:
     """Return how tokens at the entries `at`, (slots, N), are laid out."""
-    slots, many, places = ways.tokens.shape
-    shape, device = ways.tokens.shape, at.device
+    slots, many, places = tree_paths.tokens.shape
+    shape, device = tree_paths.tokens.shape, at.device
     slot = torch.arange(slots, device=device)[:, None, None].expand(shape)
     way = torch.arange(many, device=device)[:, None].expand(shape)
-    there = ways.first[:, None, None] + torch.arange(places, device=device).expand(shape)
-    found = ways.found + torch.arange(slots, device=device)[:, None] * many * places
-    of = slot * at.shape[1] + ways.tokens
-    return Layout(slot, way, at[slot, ways.tokens], there, of.flatten(), found.flatten())
+    there = tree_paths.first[:, None, None] + torch.arange(places, device=device).expand(shape)
+    found = tree_paths.found + torch.arange(slots, device=device)[:, None] * many * places
+    of = slot * at.shape[1] + tree_paths.tokens
+    return Layout(slot, way, at[slot, tree_paths.tokens], there, of.flatten(), found.flatten())
 
 
 def along(queries: Tensor, laid: Layout) -> Tensor:
@@ -123,14 +123,14 @@ def rejoined(gathered: Tensor, laid: Layout, slots: int) -> Tensor:
 
 def _to_leaves(parents: Sequence[int]) -> list[list[int]]:
     """Return the way to every node without children."""
-    ways = [[0]]
+    tree_paths = [[0]]
     for parent in parents:
-        ways.append([*ways[parent + 1], len(ways)])
+        tree_paths.append([*tree_paths[parent + 1], len(tree_paths)])
     inner = {parent + 1 for parent in parents}
-    return [way for node, way in enumerate(ways) if node not in inner]
+    return [way for node, way in enumerate(tree_paths) if node not in inner]
 
 
-def seen(ways: Ways, at: Tensor, extent: int) -> Tensor:
+def seen(tree_paths: TreePaths, at: Tensor, extent: int) -> Tensor:
     """Return which entries each token of trees sees: the text, and its own way up to itself.
 
     Parameters
@@ -148,12 +148,12 @@ def seen(ways: Ways, at: Tensor, extent: int) -> Tensor:
         (slots, N, extent), bool.
 
     """
-    places = ways.tokens.shape[2]
-    way, place = ways.found // places, ways.found % places
+    places = tree_paths.tokens.shape[2]
+    way, place = tree_paths.found // places, tree_paths.found % places
     slots = torch.arange(len(at), device=at.device)[:, None]
-    on_way = ways.tokens[slots, way]  # (slots, N, places)
+    on_way = tree_paths.tokens[slots, way]  # (slots, N, places)
     last = on_way.gather(2, place[..., None])
     upward = torch.where(torch.arange(places, device=at.device) <= place[..., None], on_way, last)
     entries = at[slots[..., None], upward]
-    text = torch.arange(extent, device=at.device) < ways.first[:, None, None]
+    text = torch.arange(extent, device=at.device) < tree_paths.first[:, None, None]
     return text.expand(*at.shape, extent).scatter(2, entries, value=True)

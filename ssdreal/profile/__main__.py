@@ -25,9 +25,15 @@ from ssdreal.executor.workload import Prompt, Task
 from ssdreal.models.catalog import describe
 from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.places.topology import Topology
-from ssdreal.profile.calibration_runs import Tour, joined
-from ssdreal.profile.options import Order, orders
-from ssdreal.profile.sampled_texts import Speaker, Told, decodings, read_by_both, shortened
+from ssdreal.profile.calibration_runs import CalibrationRuns, joined
+from ssdreal.profile.options import ProfileOptions, profile_options
+from ssdreal.profile.sampled_texts import (
+    SampledTexts,
+    TextGenerator,
+    decodings,
+    read_by_both,
+    shortened,
+)
 from ssdreal.profile.scripted_pair import PROMPTS, SHORT, random_tasks
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import INFO, write_trace
@@ -46,7 +52,7 @@ LONG = 1800
 """Characters of a long prompt: some 450 tokens."""
 
 
-def measure(asked: Sequence[Order], console: Console) -> None:
+def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
     """Measure everything, and write it down.
 
     Parameters
@@ -69,19 +75,19 @@ def measure(asked: Sequence[Order], console: Console) -> None:
     short, long = _prompts(first)
     with closing(Sitting(first.models, first.dtype)) as sitting:
         made = short, long or short, first.visit_tokens, first.script
-        tours = [Tour(sitting, where, *made) for where in wheres]
-        for one, tour in zip(asked, tours, strict=True):
-            _check(one, tour)
+        tours = [CalibrationRuns(sitting, where, *made) for where in wheres]
+        for one, calibration in zip(asked, tours, strict=True):
+            _check(one, calibration)
         for one in asked:
             one.folder.mkdir(parents=True, exist_ok=True)
-        pieces = [_visited(one, tour) for one, tour in zip(asked, tours, strict=True)]
-        told = [] if first.script else _told(first, sitting, wheres[0], short)
-    rows = _read(first, told, wheres[0].places(None).target.device, console)
+        pieces = [_visited(one, calibration) for one, calibration in zip(asked, tours, strict=True)]
+        sampled = [] if first.script else _sampled(first, sitting, wheres[0], short)
+    rows = _read(first, sampled, wheres[0].places(None).target.device, console)
     for one, found in zip(asked, pieces, strict=True):
         _write(one, short, found, rows)
 
 
-def _prompts(asked: Order) -> tuple[list[Task], list[Task]]:
+def _prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
     """Return short prompts and long ones, made ready."""
     if asked.script:
         return random_tasks(asked.models, asked.room)
@@ -89,48 +95,53 @@ def _prompts(asked: Order) -> tuple[list[Task], list[Task]]:
     return _tasks(asked, prompts), _tasks(asked, joined(prompts, LONG))
 
 
-def _check(asked: Order, tour: Tour) -> None:
+def _check(asked: ProfileOptions, calibration: CalibrationRuns) -> None:
     """Refuse what does not fit the models, or the memory of a host."""
     models = check_pair(asked.models, asked.dtype)
-    for number, visit in enumerate(asked.visits(tour)):
-        setup = tour.setup(visit, number)
-        request = Request(setup, asked.models, tour.topology, asked.dtype)
+    for number, visit in enumerate(asked.visits(calibration)):
+        setup = calibration.setup(visit, number)
+        request = Request(setup, asked.models, calibration.topology, asked.dtype)
         check_script(setup, scripted=asked.script is not None)
-        check_room(request, models, tour.tasks(visit, number))
+        check_room(request, models, calibration.tasks(visit, number))
 
 
 def _read(
-    asked: Order, told: Sequence[Told], device: str, console: Console
+    asked: ProfileOptions, sampled: Sequence[SampledTexts], device: str, console: Console
 ) -> list[dict[str, Any]]:
     """Return what both models make of the texts, if there are any."""
-    if not told:
+    if not sampled:
         return []
     _say(console, "both models read the texts")
     names = (asked.models.target, asked.models.draft, asked.dtype)
-    return [shortened(row) for row in read_by_both(names, told, asked.split.saguaro, device)]
+    return [shortened(row) for row in read_by_both(names, sampled, asked.split.saguaro, device)]
 
 
-def _visited(asked: Order, tour: Tour) -> list[Timing]:
+def _visited(asked: ProfileOptions, calibration: CalibrationRuns) -> list[Timing]:
     found: list[Timing] = []
-    rounds = shuffled(asked.visits(tour), asked.repeats, default_rng(SEED))
+    rounds = shuffled(asked.visits(calibration), asked.repeats, default_rng(SEED))
     with progress(shown=True) as bar:
         task = bar.add_task(f"calibration runs of {asked.name}", total=len(rounds))
         for number, visit in enumerate(rounds):
-            found += tour.pieces(visit, number)
+            found += calibration.pieces(visit, number)
             pq.write_table(to_table(found), asked.folder / TIMINGS, compression="zstd")
             bar.advance(task)
     return found
 
 
-def _told(asked: Order, sitting: Sitting, where: Topology, tasks: Sequence[Task]) -> list[Told]:
-    speaker = Speaker(sitting, where, tasks, asked.tokens, SEED)
+def _sampled(
+    asked: ProfileOptions, sitting: Sitting, where: Topology, tasks: Sequence[Task]
+) -> list[SampledTexts]:
+    speaker = TextGenerator(sitting, where, tasks, asked.tokens, SEED)
     ways = list(decodings(asked.split.temperatures))
     with progress(shown=True) as bar:
-        return [speaker.told(way) for way in bar.track(ways, description="the target speaks")]
+        return [speaker.sampled(way) for way in bar.track(ways, description="the target speaks")]
 
 
 def _write(
-    asked: Order, tasks: Sequence[Task], pieces: Sequence[Timing], rows: list[dict[str, Any]]
+    asked: ProfileOptions,
+    tasks: Sequence[Task],
+    pieces: Sequence[Timing],
+    rows: list[dict[str, Any]],
 ) -> None:
     shared = asked.shares_devices()
     info = provenance() | {
@@ -141,12 +152,12 @@ def _write(
         "padding": CHUNK,
         "shared": shared,
     }
-    told = _scripted(asked, info) if asked.script else _recorded(asked, tasks, rows, info)
+    sampled = _scripted(asked, info) if asked.script else _recorded(asked, tasks, rows, info)
     calibration = Calibration(pieces, CHUNK, shared)
-    write_profile(asked.folder, calibration, {"pair": asked.section, **told}, _notes(asked))
+    write_profile(asked.folder, calibration, {"pair": asked.section, **sampled}, _notes(asked))
 
 
-def _scripted(asked: Order, info: dict[str, Any]) -> dict[str, Any]:
+def _scripted(asked: ProfileOptions, info: dict[str, Any]) -> dict[str, Any]:
     """Write down how it was measured; return a profile's sections of a script."""
     assert asked.script is not None
     source = asked.script.name
@@ -155,7 +166,7 @@ def _scripted(asked: Order, info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recorded(
-    asked: Order, tasks: Sequence[Task], rows: list[dict[str, Any]], info: dict[str, Any]
+    asked: ProfileOptions, tasks: Sequence[Task], rows: list[dict[str, Any]], info: dict[str, Any]
 ) -> dict[str, Any]:
     """Write the acceptance trace; return a profile's sections of it."""
     write_trace(
@@ -172,7 +183,7 @@ def _recorded(
     }
 
 
-def _notes(asked: Order) -> list[str]:
+def _notes(asked: ProfileOptions) -> list[str]:
     made = provenance()
     machine = made["machine"]
     return [
@@ -185,13 +196,13 @@ def _notes(asked: Order) -> list[str]:
     ]
 
 
-def _called(asked: Order) -> str:
+def _called(asked: ProfileOptions) -> str:
     both = (asked.models.target, asked.models.draft)
     called = asked.pair or ", ".join(Path(name).name.removesuffix(".json") for name in both)
     return f"{called} (scripted: random weights)" if asked.script else called
 
 
-def _tasks(asked: Order, prompts: Sequence[Prompt]) -> list[Task]:
+def _tasks(asked: ProfileOptions, prompts: Sequence[Prompt]) -> list[Task]:
     """Return the prompts that leave room for their texts, as tokens."""
     tasks = [Task(p.name, p.kind, encode_prompt(asked.models.target, p.text)) for p in prompts]
     return [task for task in tasks if len(task.tokens) <= asked.room]
@@ -205,13 +216,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure, and say where it is."""
     speak_as("ssdreal.profile")
     with ending(f"interrupted; the timings so far are in traces/NAME/{TIMINGS}"):
-        asked = orders(arguments)
+        asked = profile_options(arguments)
         measure(asked, Console(stderr=True))
         for one in asked:
             print(f"written to {one.folder}; {_used(one)}")
 
 
-def _used(asked: Order) -> str:
+def _used(asked: ProfileOptions) -> str:
     simulated = f"python -m ssdsim profile={asked.name} simulates it"
     return simulated if asked.out == TRACES else f"moved to traces, {simulated}"
 

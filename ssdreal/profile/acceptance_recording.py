@@ -35,7 +35,7 @@ near ties, of 908 at a width of 8 it were 87."""
 
 
 @dataclass(frozen=True)
-class Spoken:
+class GeneratedText:
     """A text that the target generated.
 
     Attributes
@@ -60,7 +60,7 @@ def record(
     directory: str | Path,
     target: "Model",
     draft: "Model | Sublayers",
-    texts: Sequence[Spoken],
+    texts: Sequence[GeneratedText],
     decoding: Decoding,
     seed: int,
     info: dict[str, Any] | None = None,
@@ -95,7 +95,7 @@ def record(
 def trace_rows(
     target: "Model",
     draft: "Model | Sublayers",
-    texts: Sequence[Spoken],
+    texts: Sequence[GeneratedText],
     decoding: Decoding,
     seed: int,
     grid: Sequence[tuple[float, int]] = (),
@@ -121,7 +121,7 @@ def _filled(row: dict[str, Any], settings: int) -> dict[str, Any]:
     return row
 
 
-def _address(text: Spoken, position: int, decoding: Decoding) -> dict[str, Any]:
+def _address(text: GeneratedText, position: int, decoding: Decoding) -> dict[str, Any]:
     return {
         "prompt": text.name,
         "kind": text.kind,
@@ -137,7 +137,7 @@ def _view(logits: Logits, decoding: Decoding, gumbel: Any) -> View:
 
 def _readers(
     target: "Model", draft: "Model | Sublayers", longest: int
-) -> "Callable[[Spoken], tuple[Logits, Logits]]":
+) -> "Callable[[GeneratedText], tuple[Logits, Logits]]":
     """Return a function that returns both models' logits before every token of an output."""
     from ssdreal.models.sublayers import Sublayers
 
@@ -155,14 +155,14 @@ def _reader(model: "Model", longest: int) -> "Reader":
     return Reader(model, 1, longest + WIDTH, fixed=False)
 
 
-def _read(reader: "Reader", text: Spoken) -> Logits:
+def _read(reader: "Reader", text: GeneratedText) -> Logits:
     """Return a model's logits before every token of the output, shape (tokens, vocabulary)."""
     reader.prefill(0, text.prompt[:-1])
     whole = (*text.prompt, *text.output[:-1])
     return _whole(reader.model, reader.read({0: (whole, len(text.prompt) - 1)}, WIDTH)[0])
 
 
-def _read_behind(reader: "Reader", fewer: "Model", text: Spoken) -> Logits:
+def _read_behind(reader: "Reader", fewer: "Model", text: GeneratedText) -> Logits:
     """Return the same of a draft that reads each token behind what the target has read.
 
     Its own entries lie behind the whole text, so that each token sees the target's and its own.

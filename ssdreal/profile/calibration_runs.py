@@ -8,7 +8,7 @@ from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Prompt, Task, Workload
 from ssdreal.places.places import Places
 from ssdreal.places.topology import Topology
-from ssdreal.profile.scripted_pair import Script
+from ssdreal.profile.scripted_pair import ScriptedSource
 from ssdsim.calibration.calibration_runs import Visit
 from ssdsim.calibration.timings import Timing, timings
 from ssdsim.errors import RunError
@@ -24,7 +24,7 @@ PROMPTS = 2
 
 
 @dataclass(frozen=True)
-class Tour:
+class CalibrationRuns:
     """Makes calibration runs.
 
     Attributes
@@ -45,7 +45,7 @@ class Tour:
     short: Sequence[Task]
     long: Sequence[Task]
     tokens: int
-    script: Script | None = None
+    script: ScriptedSource | None = None
 
     def pieces(self, visit: Visit, number: int) -> list[Timing]:
         """Make a visit; return what every piece of work in it took.

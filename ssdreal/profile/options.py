@@ -9,8 +9,8 @@ from ssdreal.command.help import PAIRS, SCRIPTED
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import Topology, topology
-from ssdreal.profile.calibration_runs import Tour
-from ssdreal.profile.scripted_pair import Script, script_of
+from ssdreal.profile.calibration_runs import CalibrationRuns
+from ssdreal.profile.scripted_pair import ScriptedSource, scripted_source_of
 from ssdreal.profile.split import Fitted, read_split
 from ssdsim.calibration.calibration_runs import Visit, plan
 from ssdsim.errors import require
@@ -20,7 +20,7 @@ DESCRIPTION = "Measure this machine and a pair of models, so that ssdsim can pre
 
 
 @dataclass(frozen=True)
-class Order:
+class ProfileOptions:
     """What the command line asks for.
 
     Attributes
@@ -48,7 +48,7 @@ class Order:
     prompts: str | None
     split: Fitted
     pair: str | None = None
-    script: Script | None = None
+    script: ScriptedSource | None = None
     share: float | None = None
     out: Path = TRACES
 
@@ -62,7 +62,7 @@ class Order:
         """The pair, as a profile names it."""
         return self.pair or {"target": self.models.target, "draft": self.models.draft}
 
-    def shared(self, share: float) -> "Order":
+    def shared(self, share: float) -> "ProfileOptions":
         """Return the order of a profile of its own, on a GPU that is split so."""
         return replace(self, name=f"{self.name}_split{100 * share:.0f}", share=share)
 
@@ -76,17 +76,17 @@ class Order:
         context = min(describe(name).context for name in (self.models.target, self.models.draft))
         return context - max(self.tokens, self.visit_tokens) - 32
 
-    def visits(self, tour: Tour) -> list[Visit]:
+    def visits(self, calibration: CalibrationRuns) -> list[Visit]:
         """Return the calibration runs of one round through everything."""
         fit = self.split
-        return plan(fit.lookaheads, fit.branches, fit.batch, spread=tour.spreads)
+        return plan(fit.lookaheads, fit.branches, fit.batch, spread=calibration.spreads)
 
     def shares_devices(self) -> bool:
         """Whether a draft of its own is on the target's devices."""
         return len(self.where().places("own").devices("own")) == 1
 
 
-def orders(arguments: list[str] | None = None) -> list[Order]:
+def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
     """Read the command line: an order, or one for each way to split a GPU."""
     known = (*PAIRS, *SCRIPTED)
     parser = argparse.ArgumentParser(prog="python -m ssdreal.profile", description=DESCRIPTION)
@@ -117,12 +117,12 @@ def orders(arguments: list[str] | None = None) -> list[Order]:
     fine = given.name.isidentifier()
     require(fine, "--name", given.name, "needs letters, digits and underscores")
     title, models = _pair(given.pair, known)
-    script = script_of(title or "", models, given.acceptance)
+    script = scripted_source_of(title or "", models, given.acceptance)
     right = "the tokens of a pair without weights mean nothing"
     require(script is None or given.prompts is None, "--prompts", given.prompts, right)
     names = ("name", "dtype", "topology", "repeats", "tokens", "visit_tokens", "prompts", "out")
     plain = {name: getattr(given, name) for name in names}
-    asked = Order(**plain, models=models, split=split, pair=title, script=script)
+    asked = ProfileOptions(**plain, models=models, split=split, pair=title, script=script)
     if given.split is None:
         return [asked]
     found = {one.name: one for one in map(asked.shared, given.split)}

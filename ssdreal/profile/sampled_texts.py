@@ -11,7 +11,7 @@ from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task, Workload
 from ssdreal.places.topology import Topology
-from ssdreal.profile.acceptance_recording import Spoken, trace_rows
+from ssdreal.profile.acceptance_recording import GeneratedText, trace_rows
 from ssdsim.errors import RunError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.run.trace import Run
@@ -28,12 +28,12 @@ Names = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Told:
+class SampledTexts:
     """Texts that the target generated under one way of decoding, and the seed of its noise."""
 
     decoding: Decoding
     seed: int
-    texts: Sequence[Spoken]
+    texts: Sequence[GeneratedText]
 
 
 def decodings(temperatures: Sequence[float]) -> Iterator[Decoding]:
@@ -44,7 +44,7 @@ def decodings(temperatures: Sequence[float]) -> Iterator[Decoding]:
 
 
 @dataclass(frozen=True)
-class Speaker:
+class TextGenerator:
     """Lets the target generate texts.
 
     Attributes
@@ -64,7 +64,7 @@ class Speaker:
     tokens: int
     seed: int
 
-    def told(self, decoding: Decoding) -> Told:
+    def sampled(self, decoding: Decoding) -> SampledTexts:
         """Return the target's texts under one way of decoding.
 
         Raises
@@ -82,20 +82,23 @@ class Speaker:
         )
         running = self.sitting.execution(setup, self.topology.places(None), self.tasks)
         running.run()
-        return Told(decoding, self.seed, spoken(running.result(), self.tasks))
+        return SampledTexts(decoding, self.seed, generated_texts(running.result(), self.tasks))
 
 
-def spoken(run: Run, tasks: Sequence[Task]) -> list[Spoken]:
+def generated_texts(run: Run, tasks: Sequence[Task]) -> list[GeneratedText]:
     """Return the texts of a run over these prompts."""
     outputs = run.tables["sequences"]["output"].to_pylist()
     return [
-        Spoken(seq, task.name, task.kind, tuple(task.tokens), tuple(output))
+        GeneratedText(seq, task.name, task.kind, tuple(task.tokens), tuple(output))
         for seq, (task, output) in enumerate(zip(tasks, outputs, strict=True))
     ]
 
 
 def read_by_both(
-    names: Names, told: Sequence[Told], grid: Sequence[tuple[float, int]], device: str = "cpu"
+    names: Names,
+    sampled: Sequence[SampledTexts],
+    grid: Sequence[tuple[float, int]],
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """Return the rows of a trace of all these texts, read on two cores at once, or on one GPU.
 
@@ -112,7 +115,7 @@ def read_by_both(
         with parallel_config(backend="loky", inner_max_num_threads=1):
             jobs = 2 if device == "cpu" else 1
             read = delayed(rows_of)
-            found = Parallel(n_jobs=jobs)(read(names, one, grid, device) for one in told)
+            found = Parallel(n_jobs=jobs)(read(names, one, grid, device) for one in sampled)
     except TerminatedWorkerError as error:
         raise RunError("a process that read the texts was lost") from error
     return [row for rows in found for row in rows]
@@ -134,11 +137,11 @@ def _short(values: Sequence[float]) -> list[float]:
 
 
 def rows_of(
-    names: Names, told: Told, grid: Sequence[tuple[float, int]], device: str = "cpu"
+    names: Names, sampled: SampledTexts, grid: Sequence[tuple[float, int]], device: str = "cpu"
 ) -> list[dict[str, Any]]:
     """Return the rows of these texts; the models stay loaded for the next."""
     models = _models(names, device)
-    return list(trace_rows(*models, told.texts, told.decoding, told.seed, grid))
+    return list(trace_rows(*models, sampled.texts, sampled.decoding, sampled.seed, grid))
 
 
 @cache

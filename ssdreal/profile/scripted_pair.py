@@ -27,7 +27,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Script:
+class ScriptedSource:
     """What tells the outcomes of a pair without weights.
 
     Attributes
@@ -51,7 +51,7 @@ class Script:
         return self.source
 
 
-def script_of(name: str, pair: Pair, source: str | None) -> Script | None:
+def scripted_source_of(name: str, pair: Pair, source: str | None) -> ScriptedSource | None:
     """Return what tells a pair's outcomes; None where its models have weights.
 
     Parameters
@@ -75,7 +75,7 @@ def script_of(name: str, pair: Pair, source: str | None) -> Script | None:
     right = "a pair without weights needs a source that says what is accepted"
     require(source is not None, "--acceptance", source, right)
     assert source is not None
-    return Script(source, _source(source))
+    return ScriptedSource(source, _source(source))
 
 
 def _source(name: str) -> Acceptance:

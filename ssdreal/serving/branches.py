@@ -9,7 +9,7 @@ from ssdreal.channel.probability_pages import Place
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits
-from ssdreal.serving.tree_pass import Continued, Twig, look_on
+from ssdreal.serving.tree_pass import Continued, PendingToken, compute_tips
 from ssdsim.lengths.base import Stopping
 
 Write = Callable[[Place, int, Logits], None]
@@ -82,7 +82,7 @@ class Tree:
     def grow(self, write: Write) -> None:
         """Draft one token, or one level, for every live branch."""
         branches = [branch for live in self.live for branch in live]
-        self._draft(branches, look_on(self.reader, branches, self.free), write)
+        self._draft(branches, compute_tips(self.reader, branches, self.free), write)
         self.steps += 1
         self.live = [[branch for branch in live if branch.grows] for live in self.live]
 
@@ -132,13 +132,13 @@ class ChainBranch:
         """Whether there is more to draft."""
         return not self.stopping.ends(self.confidences)
 
-    def twigs(self) -> Iterator[Twig]:
+    def pending_tokens(self) -> Iterator[PendingToken]:
         """Yield its last token."""
-        yield Twig(self.line.slot, self.prefix, self.last, self.position - 1, self.entries)
+        yield PendingToken(self.line.slot, self.prefix, self.last, self.position - 1, self.entries)
 
-    def rooted(self, twigs: Iterator[Twig]) -> None:
+    def rooted(self, pending_tokens: Iterator[PendingToken]) -> None:
         """Take it back, computed."""
-        self.entries = next(twigs).behind
+        self.entries = next(pending_tokens).behind
 
     def result(self, shared: bool) -> Chain:
         """Return what has been drafted."""

@@ -13,7 +13,7 @@ from ssdreal.serving.branches import Tree
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.sampling import Logits, Where
 from ssdreal.serving.server import Server, median_seconds
-from ssdreal.serving.token_tree import Grove, Sapling, grow
+from ssdreal.serving.token_tree import GrowingTree, GrowingTrees, grow
 from ssdsim.outcomes import chain as chain_of
 from ssdsim.outcomes import children, depths
 from ssdsim.trees.base import TokenTree
@@ -46,17 +46,17 @@ class DraftServer(Server):
 
     def _speculate_trees(self, tree: TokenTree, command: Speculate) -> Chains:
         self.behind = None  # where the blocks were there are these trees now
-        saplings = [
-            Sapling(tree, command.stopping.limit, line, Place(CHAINS, line.slot, 0))
+        growing_trees = [
+            GrowingTree(tree, command.stopping.limit, line, Place(CHAINS, line.slot, 0))
             for line in command.lines
         ]
         if command.stopping.limit:
             texts = {line.slot: (line.tokens, len(line.tokens) - 1) for line in command.lines}
             found = self.reader.read(texts)
             logits = np.concatenate([found[line.slot] for line in command.lines])
-            grow(self.reader, self.drafter, saplings, logits, self._write)
+            grow(self.reader, self.drafter, growing_trees, logits, self._write)
         shared = self.pages is not None
-        return Chains(tuple(sapling.result(shared) for sapling in saplings))
+        return Chains(tuple(growing_tree.result(shared) for growing_tree in growing_trees))
 
     def fork(self, command: Fork) -> Forks:
         """Return the candidates after every node of a block a row (the "glue" pass).
@@ -126,7 +126,7 @@ class DraftServer(Server):
         """Return the tree that is to be grown."""
         if self.tree is None:
             return Tree(self.reader, self.drafter, command)
-        return Grove(self.reader, self.drafter, command, _pruned(self.tree, command.nodes))
+        return GrowingTrees(self.reader, self.drafter, command, _pruned(self.tree, command.nodes))
 
     def _read_blocks(self, command: Fork | Grow) -> None:
         if self.tree is not None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssdreal.models.model import Model, chain_mask
-from ssdreal.models.tree_paths import Ways, ways_of
+from ssdreal.models.tree_paths import TreePaths, tree_paths_of
 from ssdreal.serving.sampling import Logits
 from ssdsim.outcomes import depths
 
@@ -148,8 +148,8 @@ class Reader:
             self.texts[slot] = list(text)
         at = first[:, None] + np.arange(width)
         extent = self.capacity if self.fixed else int(at.max()) + 1
-        ways = ways_of([parents for _, parents in blocks], first.tolist(), width)
-        logits = self._pass(tokens, positions, at, extent, ways)
+        tree_paths = tree_paths_of([parents for _, parents in blocks], first.tolist(), width)
+        logits = self._pass(tokens, positions, at, extent, tree_paths)
         return {slot: logits[slot, : 1 + len(trees[slot][1][0])] for slot in trees}
 
     def keep(self, slot: int, tokens: Sequence[int], nodes: Sequence[int]) -> None:
@@ -211,7 +211,7 @@ class Reader:
         positions: Ints,
         at: Ints,
         extent: int,
-        mask: torch.Tensor | Ways | None = None,
+        mask: torch.Tensor | TreePaths | None = None,
         alone: int | None = None,
     ) -> Logits:
         began = perf_counter_ns()

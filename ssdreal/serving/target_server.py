@@ -7,7 +7,7 @@ from ssdreal.channel.messages import Begin, Paces, Score, Scores, Verified, Veri
 from ssdreal.serving.sampling import Ints
 from ssdreal.serving.server import Server, median_seconds
 from ssdreal.serving.verifier import Drafts, Verifier
-from ssdsim.outcomes import way
+from ssdsim.outcomes import path_to
 from ssdsim.trees.base import halving, parents_of
 
 
@@ -54,7 +54,7 @@ class TargetServer(Server):
             node, token = self.verifier.verify_tree(
                 logits[line.slot], line.seq, len(line.tokens), block, self._drafts(block)
             )
-            nodes = way(block.parents, node)
+            nodes = path_to(block.parents, node)
             self.reader.keep(line.slot, [block.tokens[at - 1] for at in nodes], nodes)
             outcomes.append((node, token))
         return Verified(tuple(outcomes))

@@ -9,8 +9,8 @@ from ssdreal.serving.branches import Tree, Write
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits, Where
-from ssdreal.serving.tree_pass import Twig, look_on
-from ssdsim.outcomes import way
+from ssdreal.serving.tree_pass import PendingToken, compute_tips
+from ssdsim.outcomes import path_to
 from ssdsim.trees.base import Path, Paths, TokenTree, halving, parents_of, sibling, widths_of
 
 Children = tuple[Sequence[int], Sequence[float]]
@@ -19,7 +19,7 @@ Children = tuple[Sequence[int], Sequence[float]]
 NOWHERE = (-1, -1)
 
 
-class Sapling:
+class GrowingTree:
     """One token tree.
 
     Parameters
@@ -72,18 +72,18 @@ class Sapling:
         """Whether there are more levels to come."""
         return bool(self.tip)
 
-    def twigs(self) -> Iterator[Twig]:
+    def pending_tokens(self) -> Iterator[PendingToken]:
         """Yield the nodes of the tip as tokens that are to be computed."""
         for path in self.tip:
             prefix, position = len(self.line.tokens), self.start - 1 + len(path)
             behind = self.behind[path[:-1]]
-            yield Twig(self.line.slot, prefix, self._token(path), position, behind)
+            yield PendingToken(self.line.slot, prefix, self._token(path), position, behind)
 
-    def rooted(self, twigs: Iterator[Twig]) -> None:
-        """Take the twigs of the tip back, computed."""
-        self.behind |= {path: next(twigs).behind for path in self.tip}
+    def rooted(self, pending_tokens: Iterator[PendingToken]) -> None:
+        """Take the pending tokens of the tip back, computed."""
+        self.behind |= {path: next(pending_tokens).behind for path in self.tip}
 
-    def climb(self, children: Iterator[Children]) -> None:
+    def grow_level(self, children: Iterator[Children]) -> None:
         """Take the children of every node of the tip."""
         self.known |= {path: next(children) for path in self.tip}
         self.levels += 1
@@ -110,14 +110,16 @@ class Sapling:
         return self.known[path[:-1]][0][path[-1]] if path else self.root
 
 
-def climb(drafter: Drafter, saplings: Sequence[Sapling], logits: Logits, write: Write) -> None:
-    """Let saplings grow by a level.
+def grow_level(
+    drafter: Drafter, growing_trees: Sequence[GrowingTree], logits: Logits, write: Write
+) -> None:
+    """Let growing trees grow by a level.
 
     Parameters
     ----------
     drafter
         Chooses.
-    saplings
+    growing_trees
         All of one tree.
     logits
         After every node of their tips, (nodes, head rows).
@@ -125,57 +127,63 @@ def climb(drafter: Drafter, saplings: Sequence[Sapling], logits: Logits, write: 
         Where probabilities go that were sampled from.
 
     """
-    nodes = [(sapling, path) for sapling in saplings for path in sapling.tip]
-    where = [(sapling.line.seq, sapling.start + len(path)) for sapling, path in nodes]
-    if saplings[0].tree.sampled:
+    nodes = [(growing_tree, path) for growing_tree in growing_trees for path in growing_tree.tip]
+    where = [
+        (growing_tree.line.seq, growing_tree.start + len(path)) for growing_tree, path in nodes
+    ]
+    if growing_trees[0].tree.sampled:
         children = _drawn(drafter, nodes, where, logits, write)
     else:
-        ids, beliefs = drafter.candidates(logits, where, [()] * len(nodes), saplings[0].most)
+        ids, beliefs = drafter.candidates(logits, where, [()] * len(nodes), growing_trees[0].most)
         children = zip(ids.tolist(), beliefs.tolist(), strict=True)
-    for sapling in saplings:
-        sapling.climb(children)
+    for growing_tree in growing_trees:
+        growing_tree.grow_level(children)
 
 
 def grow(
-    reader: Reader, drafter: Drafter, saplings: Sequence[Sapling], logits: Logits, write: Write
+    reader: Reader,
+    drafter: Drafter,
+    growing_trees: Sequence[GrowingTree],
+    logits: Logits,
+    write: Write,
 ) -> None:
-    """Let saplings grow up, from the logits after the texts that the reader holds, (rows, ...)."""
-    free = {sapling.line.slot: len(sapling.line.tokens) for sapling in saplings}
-    climb(drafter, saplings, logits, write)
-    while any(sapling.grows for sapling in saplings):
-        climb(drafter, saplings, look_on(reader, saplings, free), write)
+    """Grow token trees to the end, from the logits (rows, ...) after the texts that are read."""
+    free = {growing_tree.line.slot: len(growing_tree.line.tokens) for growing_tree in growing_trees}
+    grow_level(drafter, growing_trees, logits, write)
+    while any(growing_tree.grows for growing_tree in growing_trees):
+        grow_level(drafter, growing_trees, compute_tips(reader, growing_trees, free), write)
 
 
 def _drawn(
     drafter: Drafter,
-    nodes: Sequence[tuple[Sapling, Path]],
+    nodes: Sequence[tuple[GrowingTree, Path]],
     where: Sequence[Where],
     logits: Logits,
     write: Write,
 ) -> Iterator[Children]:
     """Sample the children of nodes, and put down what they were sampled from."""
     siblings = [
-        [sibling((*path, child)) for child in range(sapling.widths[path])]
-        for sapling, path in nodes
+        [sibling((*path, child)) for child in range(growing_tree.widths[path])]
+        for growing_tree, path in nodes
     ]
     ids, chances, sends = drafter.draw(logits, where, siblings)
-    for (sapling, _), row, tokens, sure in zip(nodes, sends, ids, chances, strict=True):
-        write(sapling.place, sapling.drawn, row)
-        sapling.drawn += 1
+    for (growing_tree, _), row, tokens, sure in zip(nodes, sends, ids, chances, strict=True):
+        write(growing_tree.place, growing_tree.drawn, row)
+        growing_tree.drawn += 1
         yield tokens.tolist(), sure.tolist()
 
 
-class Grove(Tree):
+class GrowingTrees(Tree):
     """The same where every branch is a token tree, and so is the block."""
 
     def __init__(self, reader: Reader, drafter: Drafter, command: Grow, tree: TokenTree) -> None:
         self.tree = tree
         super().__init__(reader, drafter, command)
 
-    def _branch(self, line: Line, row: int, outcome: tuple[int, int], place: Place) -> Sapling:
-        nodes = way(self.command.parents[row], outcome[0])
+    def _branch(self, line: Line, row: int, outcome: tuple[int, int], place: Place) -> GrowingTree:
+        nodes = path_to(self.command.parents[row], outcome[0])
         behind = tuple(len(line.tokens) - 1 + node for node in nodes)
-        return Sapling(self.tree, self.command.stopping.limit, line, place, behind, outcome)
+        return GrowingTree(self.tree, self.command.stopping.limit, line, place, behind, outcome)
 
-    def _draft(self, branches: Sequence[Sapling], logits: Logits, write: Write) -> None:
-        climb(self.drafter, branches, logits, write)
+    def _draft(self, branches: Sequence[GrowingTree], logits: Logits, write: Write) -> None:
+        grow_level(self.drafter, branches, logits, write)

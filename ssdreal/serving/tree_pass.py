@@ -11,7 +11,7 @@ from ssdreal.serving.sampling import Logits
 
 
 @dataclass(eq=False)
-class Twig:
+class PendingToken:
     """A token that is part of no text yet.
 
     Attributes
@@ -33,35 +33,35 @@ class Twig:
 
 
 class Continued(Protocol):
-    """What some twigs are the tips of."""
+    """What some pending tokens are the tips of."""
 
-    def twigs(self) -> Iterator[Twig]:
+    def pending_tokens(self) -> Iterator[PendingToken]:
         """Yield the tokens that the next pass continues."""
         ...
 
-    def rooted(self, twigs: Iterator[Twig]) -> None:
+    def rooted(self, pending_tokens: Iterator[PendingToken]) -> None:
         """Take them back, computed."""
         ...
 
 
-def look_on(reader: Reader, continued: Sequence[Continued], free: dict[int, int]) -> Logits:
+def compute_tips(reader: Reader, continued: Sequence[Continued], free: dict[int, int]) -> Logits:
     """Compute the tips of all these in one pass; see `look`."""
-    twigs = [twig for one in continued for twig in one.twigs()]
-    logits = look(reader, twigs, free)
-    computed = iter(twigs)
+    pending_tokens = [pending for one in continued for pending in one.pending_tokens()]
+    logits = look(reader, pending_tokens, free)
+    computed = iter(pending_tokens)
     for one in continued:
         one.rooted(computed)
     return logits
 
 
-def look(reader: Reader, twigs: Sequence[Twig], free: dict[int, int]) -> Logits:
-    """Compute twigs in one pass, each in an entry of its own.
+def look(reader: Reader, pending_tokens: Sequence[PendingToken], free: dict[int, int]) -> Logits:
+    """Compute pending tokens in one pass, each in an entry of its own.
 
     Parameters
     ----------
     reader
         Holds the texts.
-    twigs
+    pending_tokens
         Each learns its entry.
     free
         For every slot the first entry that is free; moved on.
@@ -69,26 +69,30 @@ def look(reader: Reader, twigs: Sequence[Twig], free: dict[int, int]) -> Logits:
     Returns
     -------
     array
-        The logits after each, (twigs, head rows).
+        The logits after each, (pending tokens, head rows).
 
     """
     columns = [0] * len(reader.texts)
     places = []
-    for twig in twigs:
-        places.append((twig.slot, columns[twig.slot]))
-        columns[twig.slot] += 1
-        twig.behind = (*twig.behind, free[twig.slot])
-        free[twig.slot] += 1
-    # The junk of slots with fewer twigs than others goes behind all that any slot holds.
+    for pending in pending_tokens:
+        places.append((pending.slot, columns[pending.slot]))
+        columns[pending.slot] += 1
+        pending.behind = (*pending.behind, free[pending.slot])
+        free[pending.slot] += 1
+    # The junk of slots with fewer pending tokens than others goes behind all that any slot holds.
     extent = 1 + max(*free.values(), *map(len, reader.texts))
     shape = (len(columns), max(columns))
     tokens, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     at = np.full(shape, extent - 1)
     sees = np.zeros((*shape, extent), np.bool_)
-    for place, twig in zip(places, twigs, strict=True):
-        tokens[place], positions[place], at[place] = twig.token, twig.position, twig.behind[-1]
-        sees[place][: twig.prefix] = True
-        sees[place][list(twig.behind)] = True
+    for place, pending in zip(places, pending_tokens, strict=True):
+        tokens[place], positions[place], at[place] = (
+            pending.token,
+            pending.position,
+            pending.behind[-1],
+        )
+        sees[place][: pending.prefix] = True
+        sees[place][list(pending.behind)] = True
     found = reader.look(tokens, positions, at, sees)
     slots, where = zip(*places, strict=True)
     return found[list(slots), list(where)]

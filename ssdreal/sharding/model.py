@@ -21,7 +21,7 @@ from ssdreal.models.decoder import Layer, Pass, attention, mlp, normed
 from ssdreal.models.layers import Weights
 from ssdreal.models.model import Model
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.models.tree_paths import Ways
+from ssdreal.models.tree_paths import TreePaths
 from ssdreal.sharding.captured_passes import Recording, Shape, packed
 from ssdreal.sharding.ranks import gathered
 from ssdreal.sharding.weight_shares import Share
@@ -101,7 +101,7 @@ class ShardedModel(Model):
         tokens: Tensor,
         positions: Tensor,
         at: Tensor,
-        mask: Tensor | Ways,
+        mask: Tensor | TreePaths,
         extent: int,
         *,
         logits: bool = True,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssdreal.models.model import Model, chain_mask
-from ssdreal.models.tree_paths import Ways
+from ssdreal.models.tree_paths import TreePaths
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits
 from ssdreal.static.capture import Inputs, Lane, Output
@@ -75,7 +75,7 @@ class StaticReader(Reader):
         positions: NDArray[np.int64],
         at: NDArray[np.int64],
         extent: int,
-        mask: Tensor | Ways | None = None,
+        mask: Tensor | TreePaths | None = None,
         alone: int | None = None,
     ) -> Logits:
         ordinary = mask is None and alone is None and tokens.shape[1] == self.width

@@ -7,7 +7,7 @@ from hydra.errors import HydraException
 
 from ssdreal.command.config import register, request_from
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.simulated_twin import simulated_twin
 from ssdreal.executor.workload import Task, Workload
 from ssdreal.profile.split import Part
 from ssdsim.backups.random import Random
@@ -57,7 +57,7 @@ class Configuration:
 
     def simulated(self, profile: Profile) -> SimulatedSetup:
         """Return the same for ssdsim, with a profile's outcomes and times."""
-        return twin(self.setup, profile.acceptance, profile.machine)
+        return simulated_twin(self.setup, profile.acceptance, profile.machine)
 
     def repeat(self, number: int) -> Setup:
         """Return the setup of a repeat: where tokens are drawn, each has noise of its own."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssdreal.executor.workload import Task
-from ssdreal.profile.sampled_texts import Names, Told, read_by_both, spoken
+from ssdreal.profile.sampled_texts import Names, SampledTexts, generated_texts, read_by_both
 from ssdreal.validate.configurations import Configuration
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import read_trace, write_trace
@@ -43,13 +43,15 @@ class Replays:
         """Let both models read what AR said in every part and way of decoding."""
         for part in dict.fromkeys(one.part for one in wanted):
             alone = [one for one in wanted if one.part == part and _is_source(one)]
-            told = [
-                Told(one.setup.decoding, 0, spoken(self.runs[one.title], self.tasks[part]))
+            sampled = [
+                SampledTexts(
+                    one.setup.decoding, 0, generated_texts(self.runs[one.title], self.tasks[part])
+                )
                 for one in alone
             ]
             write_trace(
                 self.folder / part,
-                read_by_both(self.names, told, ()),
+                read_by_both(self.names, sampled, ()),
                 grid=(),
                 vocabulary=self.vocabulary,
                 prompts={task.name: task.tokens for task in self.tasks[part]},

@@ -5,7 +5,7 @@ from select import POLLIN, poll
 from typing import Any
 
 from ssdreal.channel.messages import Failed
-from ssdreal.workers.lifetime import fate
+from ssdreal.workers.lifetime import exit_reason
 from ssdreal.workers.process import PipeChannel
 from ssdreal.workers.remote import Remote
 
@@ -37,7 +37,7 @@ def heard(remote: Remote) -> list[Any]:
     try:
         return _channel(remote).wire.receive()
     except (EOFError, OSError):
-        return [Failed(None, fate(_channel(remote).process))]
+        return [Failed(None, exit_reason(_channel(remote).process))]
 
 
 def _channel(remote: Remote) -> PipeChannel:

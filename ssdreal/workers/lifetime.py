@@ -11,7 +11,7 @@ GRACE = 1.0
 """Seconds that a process gets to end before it is killed."""
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Never take the core from the run's process on waking up.
 
     Else a worker begins when its message arrives, and a message that the run was about to send to
@@ -31,7 +31,7 @@ def end_with_the_parent() -> None:
         os._exit(1)
 
 
-def last_words(error: BaseException) -> str:
+def last_error(error: BaseException) -> str:
     """Say in one line why a process cannot go on."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
@@ -41,7 +41,7 @@ def last_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def fate(process: BaseProcess) -> str:
+def exit_reason(process: BaseProcess) -> str:
     """Say how a process ended."""
     process.join(GRACE)
     code = process.exitcode

@@ -19,7 +19,7 @@ from typing import Any
 from ssdreal.channel.messages import Command, Failed, Stop
 from ssdreal.channel.wire import Wire
 from ssdreal.workers.hiring import Hiring
-from ssdreal.workers.lifetime import GRACE, end_with_the_parent, give_way, last_words
+from ssdreal.workers.lifetime import GRACE, end_with_the_parent, last_error, lower_priority
 from ssdreal.workers.sharded_processes import Followers
 
 TURN = 1e-4
@@ -72,7 +72,7 @@ def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
     begins. One that cannot load its model, or fails, says so, and the others go on.
     """
     threading.Thread(target=end_with_the_parent, daemon=True).start()
-    give_way()
+    lower_priority()
     loaded: list[tuple[Wire, Any, ExitStack]] = []
     for connection, hiring in seats:  # one by one: transformers does not import in two threads
         wire = Wire(connection)
@@ -112,7 +112,7 @@ def _last_words(wire: Wire) -> Iterator[None]:
         yield
     except BaseException as error:  # noqa: BLE001 - whatever it is
         if not isinstance(error, EOFError | BrokenPipeError | ConnectionResetError):
-            _report(wire, last_words(error))
+            _report(wire, last_error(error))
         wire.connection.close()
 
 

@@ -18,7 +18,13 @@ from multiprocessing.process import BaseProcess
 from time import sleep
 from typing import TYPE_CHECKING, Any, Self
 
-from ssdreal.workers.lifetime import GRACE, end_with_the_parent, fate, give_way, last_words
+from ssdreal.workers.lifetime import (
+    GRACE,
+    end_with_the_parent,
+    exit_reason,
+    last_error,
+    lower_priority,
+)
 
 if TYPE_CHECKING:
     from ssdreal.sharding.weight_shares import Share
@@ -55,7 +61,7 @@ class _Follower:
         try:
             return str(self.words.recv())
         except (EOFError, OSError):
-            return fate(self.process)
+            return exit_reason(self.process)
 
 
 class Followers(AbstractContextManager["Followers"]):
@@ -184,7 +190,7 @@ def follow(
 
     """
     threading.Thread(target=end_with_the_parent, daemon=True).start()
-    give_way()
+    lower_priority()
     try:
         follower = _follower(hiring, share, port)
         gc.freeze()
@@ -195,7 +201,7 @@ def follow(
         _leave()
     except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
         with suppress(OSError):
-            words.send(last_words(error))
+            words.send(last_error(error))
         os._exit(1)
 
 

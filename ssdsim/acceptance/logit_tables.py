@@ -188,7 +188,7 @@ class PairText:
         """Grow by the accepted tokens and the bonus token."""
         assert speculation.truth is not None
         node, rank = speculation.truth.node, speculation.truth.rank
-        accepted = [speculation.tokens[index - 1] for index in speculation.way(node)]
+        accepted = [speculation.tokens[index - 1] for index in speculation.path_to(node)]
         sent = [speculation.tokens[index - 1] for index in speculation.children(node)]
         bonus = int(left(self._views(accepted)[1].scores, sent)[rank])
         committed = (*accepted, bonus)[:delivered]

@@ -95,13 +95,13 @@ class Nodes:
     def views(self, path: Path) -> tuple[View, View]:
         """Return what target and draft make of the position after a node."""
         if path not in self.seen:
-            self.seen[path] = self.text.views(self.way(path))
+            self.seen[path] = self.text.views(self.tokens_to(path))
         return self.seen[path]
 
-    def way(self, path: Path) -> tuple[int, ...]:
+    def tokens_to(self, path: Path) -> tuple[int, ...]:
         """Return the tokens on the way to a node, its own included."""
         if path not in self.tokens:
-            self.tokens[path] = (*self.way(path[:-1]), self.token(path))
+            self.tokens[path] = (*self.tokens_to(path[:-1]), self.token(path))
         return self.tokens[path]
 
     def token(self, path: Path) -> int:
@@ -111,7 +111,7 @@ class Nodes:
     def speculation(self, paths: Paths, speculator: Speculator, truth: Outcome) -> Speculation:
         """Return the tree as a speculation."""
         _check(paths, self.text.vocabulary)
-        tokens = tuple(self.way(path)[-1] for path in paths)
+        tokens = tuple(self.tokens_to(path)[-1] for path in paths)
         drafts = [self.views(path[:-1])[1] for path in paths]
         return Speculation(
             parents_of(paths),
@@ -124,7 +124,7 @@ class Nodes:
 
     def sent(self, path: Path, paths: Paths) -> list[int]:
         """Return the tokens of a node's children."""
-        return [self.way((*path, place))[-1] for place in range(widths_of(paths)[path])]
+        return [self.tokens_to((*path, place))[-1] for place in range(widths_of(paths)[path])]
 
     def _left(self, path: Path, paths: Paths) -> tuple[float, ...]:
         draft = self.views(path)[1]

@@ -9,7 +9,7 @@ from ssdsim.acceptance.base import Text
 from ssdsim.outcomes import Speculation, Speculator
 
 
-class LosingText:
+class WeakerDraftText:
     """A text as the source has it, with a draft that errs more often than the source's.
 
     At every position the draft errs with chance `loss()`, whatever the source's draft does there.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from ssdsim.backups.two_backups import Choice, Choosing
+from ssdsim.backups.two_backups import ChosenBackup, TwoBackups
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Speculating
 from ssdsim.theory import critical_batch
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Adaptive(Choice):
+class Adaptive(TwoBackups):
     """Switches at the batch size b* of Cor. 16 (SSD), from hit rate and lengths seen so far."""
 
     def start(self, rng: Generator) -> Speculating:
@@ -25,7 +25,7 @@ class Adaptive(Choice):
 
 
 @dataclass
-class _Adaptive(Choosing):
+class _Adaptive(ChosenBackup):
     def slow_pays(self, session: "Session", rows: Sequence[Row]) -> bool:
         verify = session.target.verify_seconds(rows, session.lookahead)
         # Branches cost about as much as single tokens while a draft is bound by its weights.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from ssdsim.backups.two_backups import Choice, Choosing
+from ssdsim.backups.two_backups import ChosenBackup, TwoBackups
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Speculating
 from ssdsim.outcomes import Round
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Marginal(Choice):
+class Marginal(TwoBackups):
     """The slow one if m·(E_slow - E_fast) > ρ·(T_slow - T_fast).
 
     m rows are to be drafted for, E are mean lengths after either backup, T its seconds for these
@@ -45,7 +45,7 @@ class Marginal(Choice):
 
 
 @dataclass
-class _Marginal(Choosing):
+class _Marginal(ChosenBackup):
     tokens: float = 0.0
     seconds: float = 0.0
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Choice:
+class TwoBackups:
     """Two backups, and what is believed of them before anything was seen.
 
     Attributes
@@ -74,7 +74,7 @@ class Mean:
 
 
 @dataclass
-class Choosing:
+class ChosenBackup:
     """A choice at work in one run; who decides says so in `slow_pays`.
 
     Attributes
@@ -89,7 +89,7 @@ class Choosing:
 
     """
 
-    config: Choice
+    config: TwoBackups
     slow: Speculating
     fast: Speculating
     drafted_by: dict[int, str] = field(default_factory=dict)

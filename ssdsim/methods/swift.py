@@ -16,7 +16,7 @@ from typing import ClassVar, cast
 
 from numpy.random import Generator, Philox
 
-from ssdsim.acceptance.weaker_draft import LosingText
+from ssdsim.acceptance.weaker_draft import WeakerDraftText
 from ssdsim.decoding.protocol import Row, SearchingDraft
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
@@ -123,9 +123,9 @@ class Search:
     def follow(self, rows: list[Row]) -> None:
         """Let new rows' drafts err as the layers left out say."""
         for row in rows:
-            if not isinstance(row.text, LosingText):
+            if not isinstance(row.text, WeakerDraftText):
                 errors = Generator(Philox(key=[self.key, row.seq]))
-                row.text = LosingText(row.text, lambda: self.loss, errors)
+                row.text = WeakerDraftText(row.text, lambda: self.loss, errors)
 
     def wants(self, row: Row) -> bool:
         """Return whether a proposal is due, to be scored on this row's text."""

@@ -83,7 +83,7 @@ class _Learner:
         return self.shared[key]
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        way = {0, *speculation.way(outcome.node)}
+        way = {0, *speculation.path_to(outcome.node)}
         for node in sorted(way):
             for child in speculation.children(node):
                 self._accepts(speculation, child).see(child in way)

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from ssdreal.models.tree_paths import Ways
+from ssdreal.models.tree_paths import TreePaths
 from ssdsim.sampling.verification import process, saguaro
 
 
@@ -43,14 +43,14 @@ class Entries:
         self.numbers[slot, start : start + len(entries)] = self.numbers[slot, entries]
 
 
-def seen(ways, at, extent):
+def seen(tree_paths, at, extent):
     """Return the mask that says what ways say: a token sees the text, and its own way so far."""
     mask = torch.zeros((*at.shape, extent), dtype=torch.bool)
-    places = ways.tokens.shape[2]
+    places = tree_paths.tokens.shape[2]
     for slot, column in np.ndindex(*at.shape):
-        way, place = divmod(int(ways.found[slot, column]), places)
-        mask[slot, column, : ways.first[slot]] = True
-        mask[slot, column, at[slot, ways.tokens[slot, way, : place + 1]]] = True
+        way, place = divmod(int(tree_paths.found[slot, column]), places)
+        mask[slot, column, : tree_paths.first[slot]] = True
+        mask[slot, column, at[slot, tree_paths.tokens[slot, way, : place + 1]]] = True
     return mask
 
 
@@ -79,7 +79,7 @@ class TextModel:
         return capture
 
     def forward(self, cache, tokens, positions, at, mask, extent, *, logits=True):
-        if isinstance(mask, Ways):
+        if isinstance(mask, TreePaths):
             mask = seen(mask, at, extent)
         assert mask.shape == (*tokens.shape, extent)
         tokens, positions, at, mask = (x.numpy() for x in (tokens, positions, at, mask))

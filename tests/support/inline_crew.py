@@ -160,10 +160,10 @@ class InlineCrew:
             if remote.lost:
                 continue
             owed = owed or bool(remote.pending)
-            last_words = channel.work()
-            if last_words == "failing":
+            last_error = channel.work()
+            if last_error == "failing":
                 remote.receive(Failed(None, "it failed in a test"))
-            elif last_words is not None:
+            elif last_error is not None:
                 remote.lose("it died in a test")
             for done in channel.taken():
                 remote.receive(done)

@@ -10,7 +10,7 @@ from test_invariants import all_holds
 from test_lossless import GREEDY, GUMBEL, MODELS, K, alone, prompts
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.simulated_twin import simulated_twin
 from ssdreal.executor.workload import Workload
 from ssdsim.acceptance.iid import Iid
 from ssdsim.latency.machine import Machine
@@ -89,5 +89,5 @@ def test_a_chains_last_token_is_the_one_that_ended_it_and_is_verified(method, de
 def test_the_twin_has_the_same_length():
     setup = Setup(Speculative(), length=Confidence(0.4))
     machine = Machine(None, None)
-    assert twin(setup, Iid(), machine).length == Confidence(0.4)
-    assert twin(replace(setup, length=Goodput()), Iid(), machine).length == Goodput()
+    assert simulated_twin(setup, Iid(), machine).length == Confidence(0.4)
+    assert simulated_twin(replace(setup, length=Goodput()), Iid(), machine).length == Goodput()

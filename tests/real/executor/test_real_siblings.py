@@ -28,7 +28,7 @@ from ssdreal.serving.drafter import Drafter
 from ssdsim.backups.ngram import Ngram
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
-from ssdsim.outcomes import children, way
+from ssdsim.outcomes import children, path_to
 from ssdsim.sampling.ranking import top
 from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import residual, verify_siblings
@@ -82,7 +82,7 @@ class Row:
         None: none of them was.
         """
         tokens, parents = self.block.tokens, self.block.parents
-        nodes = way(parents, self.node)
+        nodes = path_to(parents, self.node)
         for at, node in enumerate((0, *nodes)):
             after = children(parents)[node]
             text = (*self.text, *(tokens[one - 1] for one in nodes[:at]))

@@ -19,7 +19,7 @@ from ssdsim.lengths.goodput import Goodput
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
-from ssdsim.outcomes import depths, way
+from ssdsim.outcomes import depths, path_to
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Decoding
@@ -139,7 +139,7 @@ def test_a_round_is_the_way_to_the_last_accepted_node():
             assert row.drafted == 6
             if depth < left:
                 assert row.token == token
-            written_here = [block.tokens[at - 1] for at in way(parents, node)]
+            written_here = [block.tokens[at - 1] for at in path_to(parents, node)]
             assert outputs(run)[line.seq][20 - left :][:depth] == tuple(written_here)[:left]
             deep.add(node)
     assert deep >= {0, 1, 4, 6}  # also on the draft's second choices

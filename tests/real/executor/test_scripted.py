@@ -11,7 +11,7 @@ from test_invariants import all_holds
 
 from ssdreal.executor.scripted import prompts
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.simulated_twin import simulated_twin
 from ssdreal.executor.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.hazard import Hazard, HazardTable
@@ -69,7 +69,7 @@ def simulated(setup):
     """Return the same run, simulated."""
     real = setup.workload
     workload = SimulatedWorkload(real.prompts, real.prompt_tokens, real.output_tokens)
-    same = twin(setup, setup.acceptance, machine())
+    same = simulated_twin(setup, setup.acceptance, machine())
     return simulate(replace(same, workload=workload, seed=setup.seed))
 
 

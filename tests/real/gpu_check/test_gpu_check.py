@@ -22,7 +22,7 @@ from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair, check_room
 from ssdreal.gpu_check import __main__ as gpu_check
 from ssdreal.gpu_check.ceilings import ceilings
-from ssdreal.gpu_check.part_runner import PACKED, STATE, TOO_LATE, Course, Done, Part
+from ssdreal.gpu_check.part_runner import PACKED, STATE, TOO_LATE, Done, Part, PartRunner
 from ssdreal.gpu_check.parts import Subject, Wanted, parts
 from ssdreal.gpu_check.transformers_peer import peers
 from ssdreal.places.topology import OneGpu
@@ -34,15 +34,15 @@ def python(name, code, seconds=5.0):
     return Part(name, [sys.executable, "-c", code], seconds)
 
 
-def ended(course, parts):
-    return {part.name: done and done.code for part, done in course.run(parts)}
+def ended(part_runner, parts):
+    return {part.name: done and done.code for part, done in part_runner.run(parts)}
 
 
 def test_a_part_that_ended_well_is_not_run_again(tmp_path):
     count = tmp_path / "count"
     part = python("once", f"open({str(count)!r}, 'a').write('x')")
     for _ in range(2):
-        assert ended(Course(tmp_path / "out", 60), [part]) == {"once": 0}
+        assert ended(PartRunner(tmp_path / "out", 60), [part]) == {"once": 0}
     assert count.read_text() == "x"
 
 
@@ -52,15 +52,15 @@ def test_a_part_that_failed_is_run_again_and_others_go_on(tmp_path):
         "failing", f"import pathlib, sys; sys.exit(not pathlib.Path({str(flag)!r}).exists())"
     )
     parts = [failing, python("other", "print('said')")]
-    assert ended(Course(tmp_path, 60), parts) == {"failing": 1, "other": 0}
+    assert ended(PartRunner(tmp_path, 60), parts) == {"failing": 1, "other": 0}
     assert (tmp_path / "other.log").read_text() == "said\n"
     flag.touch()
-    assert ended(Course(tmp_path, 60), parts) == {"failing": 0, "other": 0}
+    assert ended(PartRunner(tmp_path, 60), parts) == {"failing": 0, "other": 0}
 
 
 def test_what_does_not_fit_into_the_time_is_left(tmp_path):
     parts = [python("short", "", seconds=1), python("long", "", seconds=1000)]
-    assert ended(Course(tmp_path, 60), parts) == {"short": 0, "long": None}
+    assert ended(PartRunner(tmp_path, 60), parts) == {"short": 0, "long": None}
     assert "long" not in json.loads((tmp_path / STATE).read_text())
 
 
@@ -71,8 +71,8 @@ def test_a_part_that_hangs_is_stopped_with_all_it_started(tmp_path):
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
         f"open({str(pid)!r}, 'w').write(str(child.pid)); time.sleep(60)"
     )
-    course = Course(tmp_path, 60)
-    ((_, done),) = course.run([python("hanging", hanging, seconds=0.5)])
+    part_runner = PartRunner(tmp_path, 60)
+    ((_, done),) = part_runner.run([python("hanging", hanging, seconds=0.5)])
     assert done.code == TOO_LATE
     with pytest.raises(ProcessLookupError):
         _alive(int(pid.read_text()))
@@ -88,18 +88,18 @@ def _alive(pid):
 
 
 def test_an_interruption_loses_nothing(tmp_path):
-    course = Course(tmp_path, 60)
-    parts = course.run([python("first", ""), python("second", "")])
+    part_runner = PartRunner(tmp_path, 60)
+    parts = part_runner.run([python("first", ""), python("second", "")])
     next(parts)
     parts.close()
-    assert Course(tmp_path, 60).done == {"first": Done(0, course.done["first"].seconds)}
+    assert PartRunner(tmp_path, 60).done == {"first": Done(0, part_runner.done["first"].seconds)}
 
 
 def test_everything_comes_back_in_one_file(tmp_path):
-    course = Course(tmp_path, 60)
-    list(course.run([python("said", "print('said')")]))
+    part_runner = PartRunner(tmp_path, 60)
+    list(part_runner.run([python("said", "print('said')")]))
     for _ in range(2):  # a second archive does not hold the first
-        with tarfile.open(course.pack()) as archive:
+        with tarfile.open(part_runner.pack()) as archive:
             assert sorted(archive.getnames()) == [STATE, "said.log"]
 
 
@@ -107,7 +107,7 @@ def test_what_is_drawn_from_the_rest_stays_behind(tmp_path):
     (tmp_path / "run").mkdir()
     for name in ("run.json", "spans.parquet", "timeline.json", "timeline.png"):
         (tmp_path / "run" / name).touch()
-    with tarfile.open(Course(tmp_path, 60).pack()) as archive:
+    with tarfile.open(PartRunner(tmp_path, 60).pack()) as archive:
         assert sorted(archive.getnames()) == ["run", "run/run.json", "run/spans.parquet"]
 
 
@@ -231,7 +231,7 @@ def test_transformers_decodes_the_same_pair_in_every_way():
 def test_a_whole_check_on_the_host(tmp_path):
     """Every part as a process of its own, on pairs of no size."""
     console = Console(width=200, file=StringIO(), record=True)
-    question = gpu_check.Asked(replace(HOST, folder=tmp_path))
+    question = gpu_check.CheckOptions(replace(HOST, folder=tmp_path))
     assert gpu_check.check(question, console) == 0, console.export_text()
     verdict = json.loads((tmp_path / "verdict.json").read_text())
     assert verdict["ceilings"]["copy_bytes_per_s"] > 0

@@ -13,7 +13,7 @@ from shapes import DRAFT, TARGET
 from timelines import autoregressive, played, run_of, span
 
 from ssdreal.command.config import register, request_from
-from ssdreal.executor.simulated_twin import twin
+from ssdreal.executor.simulated_twin import simulated_twin
 from ssdreal.gpu_check.predictions import predicted
 from ssdreal.gpu_check.verdict import Compared, Judged, compared, judged
 from ssdreal.models.configs import parameters_of, read_config
@@ -71,7 +71,7 @@ def scripted(*words, factor=1.0):
         config = compose("real", [*models, *sizes, *words])
     setup = request_from(config, []).setup
     machine = planted(target_factor=factor, draft_factor=factor)
-    run = simulate(twin(setup, setup.acceptance, machine))
+    run = simulate(simulated_twin(setup, setup.acceptance, machine))
     run.info["source"] = "scripted"
     run.info["config"] = {**OmegaConf.to_container(config, resolve=True), "choices": {}}
     return run

@@ -9,9 +9,9 @@ from test_model import EVERY, load
 
 from ssdreal.models import tree_paths as laid_out
 from ssdreal.models.model import chain_mask
-from ssdreal.models.tree_paths import ways_of
+from ssdreal.models.tree_paths import tree_paths_of
 from ssdreal.serving.reader import Reader
-from ssdsim.outcomes import way
+from ssdsim.outcomes import path_to
 from ssdsim.trees.base import parents_of
 from ssdsim.trees.listed import EAGLE
 from ssdsim.trees.widths import Widths
@@ -38,7 +38,7 @@ def blocks(trees):
 
 def on_the_way(block, node):
     tokens, parents = block
-    return [tokens[at - 1] for at in way(parents, node)]
+    return [tokens[at - 1] for at in path_to(parents, node)]
 
 
 @EVERY
@@ -67,7 +67,7 @@ def test_what_is_kept_is_what_a_chain_would_have_left(dtype):
     texts = {}
     for slot, node in nodes.items():
         tokens = on_the_way(mine[slot], node)
-        kept.keep(slot, tokens, way(mine[slot][1], node))
+        kept.keep(slot, tokens, path_to(mine[slot][1], node))
         texts[slot] = [*TEXTS[slot], *tokens]
         assert kept.texts[slot] == texts[slot]
         fresh.read({slot: (texts[slot], len(TEXTS[slot]) - 1)}, width)
@@ -89,14 +89,14 @@ def test_without_ways_the_last_bits_tell_where_in_a_tree_a_node_is():
     at = start + np.arange(width)[None]
     sees = chain_mask(at, CAPACITY) & (torch.arange(CAPACITY) < start)
     for node in range(width):
-        sees[0, node, [start + other for other in (0, *way(parents, node))]] = True
-    depth = [len(way(parents, node)) for node in range(width)]
+        sees[0, node, [start + other for other in (0, *path_to(parents, node))]] = True
+    depth = [len(path_to(parents, node)) for node in range(width)]
     ids = np.array([[TEXTS[0][-1], *tokens]])
     masked, laid = (
         one._pass(ids, start + np.array([depth]), at, CAPACITY, mask)[0]
         for one, mask in (
             (reader(model, 1), sees),
-            (reader(model, 1), ways_of([parents], [start], width)),
+            (reader(model, 1), tree_paths_of([parents], [start], width)),
         )
     )
     np.testing.assert_allclose(masked, laid, atol=1e-4)
@@ -107,17 +107,17 @@ def test_ways_worked_by_hand():
     #  text - A - B
     #           - C      and, in the other slot, nothing drafted
     #         D
-    ways = ways_of([(-1, 0, 0, -1), ()], [5, 3], 6)
-    assert ways.tokens.tolist() == [[[0, 1, 2], [0, 1, 3], [0, 4, 4]], [[0, 0, 0]] * 3]
-    assert ways.found.tolist() == [[6, 4, 2, 5, 7, 0], [0] * 6]
-    assert ways.first.tolist() == [5, 3]
+    tree_paths = tree_paths_of([(-1, 0, 0, -1), ()], [5, 3], 6)
+    assert tree_paths.tokens.tolist() == [[[0, 1, 2], [0, 1, 3], [0, 4, 4]], [[0, 0, 0]] * 3]
+    assert tree_paths.found.tolist() == [[6, 4, 2, 5, 7, 0], [0] * 6]
+    assert tree_paths.first.tolist() == [5, 3]
 
 
 def test_a_mask_says_what_ways_say():
     first, width, extent = [23, 9, 14], 26, 60
     at = torch.tensor(first)[:, None] + torch.arange(width)
-    ways = ways_of(TREES, first, width)
-    assert torch.equal(laid_out.seen(ways, at, extent), seen(ways, at, extent))
+    tree_paths = tree_paths_of(TREES, first, width)
+    assert torch.equal(laid_out.seen(tree_paths, at, extent), seen(tree_paths, at, extent))
 
 
 def test_the_arithmetic_of_a_gpu_sees_the_same_of_a_tree():

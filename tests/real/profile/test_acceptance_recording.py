@@ -7,7 +7,7 @@ from inline_crew import decode, outputs
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.profile.acceptance_recording import Spoken, record
+from ssdreal.profile.acceptance_recording import GeneratedText, record
 from ssdreal.workers.loading import load
 from ssdsim import simulate
 from ssdsim.acceptance.recorded import Recorded
@@ -55,10 +55,10 @@ def real(draft, **settings):
     return decode(Setup(**settings), *models(draft), PROMPTS)[0]
 
 
-def spoken(run):
+def generated_texts(run):
     """Return the texts of a run."""
     names = zip(run.sequences.prompt, run.sequences.kind, PROMPTS, outputs(run), strict=True)
-    return [Spoken(at, *text) for at, text in enumerate(names)]
+    return [GeneratedText(at, *text) for at, text in enumerate(names)]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def traces(tmp_path_factory):
     @cache
     def trace(draft, decoding):
         directory = tmp_path_factory.mktemp("trace")
-        texts = spoken(real(draft, method=Autoregressive(), decoding=decoding))
+        texts = generated_texts(real(draft, method=Autoregressive(), decoding=decoding))
         record(directory, *models(draft), texts, decoding, seed=7)
         return directory
 

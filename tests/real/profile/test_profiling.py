@@ -12,7 +12,7 @@ from shapes import DRAFT, TARGET
 from ssdreal.executor.workload import Prompt
 from ssdreal.places.topology import OneGpu
 from ssdreal.profile import __main__ as profile
-from ssdreal.profile.calibration_runs import Tour, joined
+from ssdreal.profile.calibration_runs import CalibrationRuns, joined
 from ssdreal.profile.sampled_texts import decodings, shortened
 from ssdreal.profile.split import HELD_OUT, read_split
 from ssdreal.validate import __main__ as validate
@@ -127,12 +127,12 @@ def test_validations_that_cannot_be_are_refused(
 
 def test_a_calibration_knows_what_a_split_gives_and_what_all_of_a_gpu_does():
     def kinds(where):
-        tour = Tour(None, where, (), (), 1)
-        visits = plan((1, 2), (4, 8), 2, spread=tour.spreads)
+        calibration = CalibrationRuns(None, where, (), (), 1)
+        visits = plan((1, 2), (4, 8), 2, spread=calibration.spreads)
         return {
             (visit.method.draft_on, places.target.name, places.draft.name)
             for visit in visits
-            for places in [tour._places(visit)]
+            for places in [calibration._places(visit)]
         }
 
     assert kinds(OneGpu(0.6)) == {
@@ -149,8 +149,8 @@ def test_every_split_has_a_profile_of_its_own(tmp_path, exact_trace, monkeypatch
     """Calibration runs simulated on a GPU where the target is as fast as its share is large."""
     wheres, rows = [], pq.read_table(f"{exact_trace}/acceptance.parquet").to_pylist()
 
-    def visited(asked, tour):
-        wheres.append((tour.topology, tour.sitting))
+    def visited(asked, calibration):
+        wheres.append((calibration.topology, calibration.sitting))
         return calibration_pieces(lambda _: planted(target_factor=1 / asked.share), repeats=1)
 
     for name, stand_in in {

@@ -12,7 +12,7 @@ from shapes import DRAFT, TARGET
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.sitting import Sitting
 from ssdreal.profile import __main__ as profile
-from ssdreal.profile.scripted_pair import random_tasks, script_of
+from ssdreal.profile.scripted_pair import random_tasks, scripted_source_of
 from ssdreal.profile.split import Split, read_split
 from ssdreal.validate import __main__ as validate
 from ssdsim import load_run
@@ -31,7 +31,7 @@ def test_a_pair_without_weights_needs_room(capsys, tmp_path, monkeypatch):
 
 
 def test_where_logs_know_nothing_of_a_temperature_anything_may_be_accepted():
-    script = script_of("llama31_8b_1b", read_pair("llama31_8b_1b"), None)
+    script = scripted_source_of("llama31_8b_1b", read_pair("llama31_8b_1b"), None)
     assert script.name == "h100x4_llama70b_1b"
     for coupling in ("maximal", "gumbel"):
         assert script.at(Decoding(0.7, coupling)) == script.at(Decoding()) == script.source

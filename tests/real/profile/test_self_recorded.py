@@ -10,7 +10,7 @@ from test_self_drafting import FIRST_LAYER, LAST_LAYER, MIXED
 from ssdreal.executor.self_drafting import left_out
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.profile.acceptance_recording import Spoken, record
+from ssdreal.profile.acceptance_recording import GeneratedText, record
 from ssdsim.methods.self_speculative import SelfSpeculative
 
 SETTINGS = {"workload": Workload(3, 48), "seed": 7}
@@ -25,7 +25,7 @@ def sampled(request, tmp_path):
         setup = Setup(method, lookahead=lookahead, decoding=decoding, **SETTINGS)
         real = decode(setup, model, None, RECORDED)[0]
         texts = [
-            Spoken(at, f"prompt {at}", "test", prompt, text)
+            GeneratedText(at, f"prompt {at}", "test", prompt, text)
             for at, (prompt, text) in enumerate(zip(RECORDED, outputs(real), strict=True))
         ]
         record(tmp_path, model, draft(method), texts, decoding, seed=7)

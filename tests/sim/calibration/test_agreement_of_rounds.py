@@ -12,10 +12,10 @@ from test_acceptance_recording import (
     MACHINE,
     MAXIMAL,
     METHODS,
+    generated_texts,
     models,
     real,
     replayed,
-    spoken,
 )
 
 from ssdreal.profile.acceptance_recording import record as record_real
@@ -260,7 +260,7 @@ def test_ranks_that_forget_the_rejected_token_are_not_explained(pair):
 
 @pytest.mark.parametrize("decoding", [GREEDY, GUMBEL, MAXIMAL], ids=["greedy", "gumbel", "maximal"])
 def test_real_rounds_agree_with_their_replay_but_for_chance(tmp_path, decoding):
-    texts = spoken(real("tiny_draft", method=Autoregressive(), decoding=decoding))
+    texts = generated_texts(real("tiny_draft", method=Autoregressive(), decoding=decoding))
     record_real(tmp_path, *models("tiny_draft"), texts, decoding, seed=7)
     settings = METHODS[3]
     theirs = real("tiny_draft", decoding=decoding, **settings)

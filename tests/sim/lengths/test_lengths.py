@@ -72,7 +72,7 @@ def test_what_follows_the_last_token_does_not_matter():
 # In rounds
 
 
-class Script(Control):
+class ScriptedSource(Control):
     """Limits and floors written down, one a round."""
 
     def __init__(self, *limits, floor=0.0):
@@ -98,7 +98,7 @@ class Scripting(Length):
 
 
 def test_a_round_drafts_as_many_as_the_control_says_and_none_where_it_says_none():
-    script = Script(3, 0, 1)
+    script = ScriptedSource(3, 0, 1)
     run = decode(
         Speculative(), ((3, 0), (2, 0), (0, 0)), tokens=6, lookahead=3, length=Scripting(script)
     )
@@ -120,7 +120,7 @@ def test_rows_that_stop_early_wait_for_the_longest():
             Workload(4, 4, 6),
             lookahead=6,
             batch=4,
-            length=Scripting(Script(*[6] * 99, floor=0.6)),
+            length=Scripting(ScriptedSource(*[6] * 99, floor=0.6)),
         )
     )
     first = run.rounds[run.rounds["round"] == 0]

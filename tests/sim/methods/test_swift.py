@@ -7,7 +7,7 @@ from scripted import machine
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.acceptance.weaker_draft import LosingText
+from ssdsim.acceptance.weaker_draft import WeakerDraftText
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
@@ -126,7 +126,7 @@ def test_it_ends_between_its_first_layers_and_the_best():
 def test_a_losing_draft_loses_the_share_it_should_and_no_token_of_the_text():
     setup = Setup(SelfSpeculative(), LanguageModel(vocabulary=8, divergence=0.0), machine())
     source = setup.acceptance.open(setup.sampling, default_rng(0))
-    text, plain = LosingText(source.text(0), lambda: 0.25, default_rng(1)), source.text(0)
+    text, plain = WeakerDraftText(source.text(0), lambda: 0.25, default_rng(1)), source.text(0)
     accepted = []
     for _ in range(2000):
         drafted = text.speculate(1, "primary")

@@ -104,7 +104,14 @@ def test_a_verify_ends_where_the_ranks_of_the_texts_tokens_lead(ranks, outcome):
 
 def test_the_way_to_a_node_and_its_children():
     tree = Speculation((-1, 0, 0, 1, 2), "primary")
-    assert [tree.way(node) for node in range(6)] == [(), (1,), (1, 2), (1, 3), (1, 2, 4), (1, 3, 5)]
+    assert [tree.path_to(node) for node in range(6)] == [
+        (),
+        (1,),
+        (1, 2),
+        (1, 3),
+        (1, 2, 4),
+        (1, 3, 5),
+    ]
     assert [tree.children(node) for node in range(4)] == [(1,), (2, 3), (4,), (5,)]
     assert tree.depth(5) == 3
 
