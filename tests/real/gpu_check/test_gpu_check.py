@@ -26,7 +26,7 @@ from ssdreal.gpu_check.part_runner import PACKED, STATE, TOO_LATE, Done, Part, P
 from ssdreal.gpu_check.parts import Subject, Wanted, parts
 from ssdreal.gpu_check.transformers_peer import peers
 from ssdreal.places.topology import OneGpu
-from ssdreal.profile.options import orders
+from ssdreal.profile.options import profile_options
 from ssdsim.errors import ConfigError
 
 
@@ -208,7 +208,7 @@ def test_every_part_asks_for_what_there_is(wanted, decoding, monkeypatch):
             assert words.pop(0) == "--multirun"
             asked += [request(job) for job in jobs(words)]
         elif module == "ssdreal.profile":
-            for order in orders(words):
+            for order in profile_options(words):
                 assert order.where()
                 assert order.folder == wanted.folder / part.name
                 assert order.script is not None
