@@ -26,11 +26,11 @@ from ssdreal.bench.tables import tables
 from ssdreal.bench.transformers_peer import weight_bytes
 from ssdreal.command.help import PAIRS
 from ssdreal.executor.pair import Pair, read_pair
+from ssdreal.executor.prompt_files import read_prompts, tokenized
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import DEFAULT, Task, Workload, read_prompts
+from ssdreal.executor.workload import Task, Workload
 from ssdreal.models.catalog import describe
-from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.places.topology import Cpu
 from ssdreal.profile.calibration_runs import DECODINGS, CalibrationRuns
 from ssdsim.command.console import ending, speak_as
@@ -155,10 +155,9 @@ def _room(pair: Pair, tokens: int) -> int:
 def _tasks(pair: Pair, count: int, tokens: int) -> list[Task]:
     """Return the first prompts that leave room for so many tokens."""
     room = _room(pair, tokens)
-    there = len(DEFAULT.read_text(encoding="utf-8").splitlines())
-    prompts = read_prompts(None, there)
-    tasks = [Task(p.name, p.kind, encode_prompt(pair.target, p.text)) for p in prompts]
-    fitting = [task for task in tasks if len(task.tokens) <= room]
+    fitting = [
+        task for task in tokenized(read_prompts(None), pair.target) if len(task.tokens) <= room
+    ]
     require(count <= len(fitting), "prompts", count, f"{len(fitting)} of the project's own fit")
     return fitting[:count]
 

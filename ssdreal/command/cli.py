@@ -10,11 +10,12 @@ from ssdreal.command.config import register, request_from
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.pair import read_pair
 from ssdreal.executor.preflight import check_pair, check_room, context
+from ssdreal.executor.prompt_files import read_prompts, tokenized
 from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import prompts
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Task, read_prompts
-from ssdreal.models.tokenizers import encode_prompt, end_ids, tokenizer
+from ssdreal.executor.workload import Task
+from ssdreal.models.tokenizers import end_ids, tokenizer
 from ssdsim.command import program
 from ssdsim.errors import require
 from ssdsim.run.trace import Run
@@ -62,6 +63,9 @@ class Job:
     def epilogue(self, run: Run) -> str:
         """Say what is scripted, if the draft was lost or a GPU not split; return texts if asked."""
         lines = []
+        if self.request.prompts is not None:
+            fields = ", ".join(run.info["prompt_fields"])
+            lines.append(f"prompts of {self.request.prompts}: read from {fields}")
         if run.info["source"] == "scripted":
             lines.append(SCRIPTED)
         if lost := run.info["draft_lost"]:
@@ -139,8 +143,7 @@ def _tasks(request: Request, vocabulary: int) -> list[Task]:
     if request.setup.acceptance:
         return prompts(request.setup, vocabulary)
     found = read_prompts(request.prompts, request.setup.workload.prompts)
-    target = request.pair.target
-    return [Task(p.name, p.kind, encode_prompt(target, p.text)) for p in found]
+    return tokenized(found, request.pair.target)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ MAIN = (
     ),
     ("split=S", "share of one_gpu's multiprocessors for the target, the draft has the others"),
     ("passes=NAME", "graph or eager: how a GPU is told to compute them"),
-    ("prompts=FILE", "a prompt a line, text or JSON with name, kind, text; the project's own"),
+    ("prompts=FILE", "lines of text or of JSON, .json, .csv or .parquet; the project's own"),
     (
         "workload.prompts=N",
         "and workload.output_tokens, workload.stop_at_end; for scripts workload.prompt_tokens",

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssdreal.command.arguments import Parser, check_ranges, check_unwritten, make_folder
+from ssdreal.models.catalog import describe
 from ssdsim.command.console import progress
 from ssdsim.errors import ConfigError, require
 
@@ -44,11 +46,26 @@ class Options:
     cache: Path | None
     device: str
     seed: int
+    overwrite: bool
+
+
+RANGES = {
+    "layers": (1, 1000),
+    "vocabulary": (1, 10_000_000),
+    "sequences": (1, 10_000_000),
+    "distinct": (1, 10**12),
+    "held": (1, 1_000_000),
+    "tokens": (1, 10**12),
+    "minutes": (1e-3, math.inf),
+    "rate": (1e-12, 1.0),
+    "batch": (1, 4096),
+    "seed": (0, 2**32 - 1),
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m ssdreal.distill",
         description="Train a small draft to imitate a target, measure it on held-out text, and "
         "write it as a folder: config.json, model.safetensors and a card.",
@@ -71,43 +88,70 @@ def parser() -> argparse.ArgumentParser:
     add("--cache", type=Path, help="folder to keep the target's states in for another run")
     add("--device", default="cpu", help="cpu or cuda")
     add("--seed", type=int, default=0, help="of the text's split, order and sampling")
+    add("--overwrite", action="store_true", help="replace a draft that --out holds")
     return made
 
 
 def checked(options: Options) -> Options:
     """Refuse what cannot work before anything is loaded."""
-    for name in ("layers", "vocabulary", "sequences", "distinct", "held", "tokens", "batch"):
-        require(getattr(options, name) > 0, f"--{name}", getattr(options, name), "at least 1")
-    for name in ("minutes", "rate"):
-        require(getattr(options, name) > 0, f"--{name}", getattr(options, name), "more than 0")
+    check_ranges(options, RANGES)
+    out = f"--out={str(options.out)!r}"
     right = "names a file; name a folder to write to"
     require(not options.out.is_file(), "--out", str(options.out), right)
     apart = options.start is None or options.start.resolve() != options.out.resolve()
     require(apart, "--out", str(options.out), "is where --start lies; name another folder")
+    check_unwritten(out, {options.out / "model.safetensors": "a draft"}, options.overwrite)
+    if options.start is not None:
+        there = (options.start / "model.safetensors").is_file()
+        right = "needs the folder of a draft that this command wrote"
+        require(there, "--start", str(options.start), right)
+    try:
+        model = describe(options.target)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("model=", "--target=", 1)) from error
+    limits = {"layers": model.layers}
+    if options.start is None:  # else its head has the rows that it has
+        limits["vocabulary"] = model.vocabulary
+    for name, most in limits.items():
+        right = f"needs at most the target's {most}"
+        require(getattr(options, name) <= most, f"--{name}", getattr(options, name), right)
     return options
 
 
-def load_target(options: Options) -> Any:
-    """Load the target in bfloat16, frozen."""
+def ready(options: Options) -> "Text | None":
+    """Read the text that is given, and make the folders; refuse what the machine has not."""
     import torch
 
-    from ssdreal.models.checkpoints import huggingface
+    from ssdreal.distill.training_text import read_text
 
     right = "cpu, or cuda where torch sees a GPU"
     there = options.device == "cpu" or (options.device == "cuda" and torch.cuda.is_available())
     require(there, "--device", options.device, right)
+    given = None if options.text is None else read_text(options.text)
+    for name, folder in (("out", options.out), ("cache", options.cache)):
+        if folder is not None:
+            make_folder(f"--{name}={str(folder)!r}", folder)
+    return given
+
+
+def load_target(options: Options) -> Any:
+    """Load the target in bfloat16, frozen."""
+    from ssdreal.models.checkpoints import huggingface
+
     target = huggingface(options.target, "bfloat16")
     return target.to(options.device).eval().requires_grad_(requires_grad=False)
 
 
-def load_text(options: Options, target: Any) -> "Text":
-    """Read the text, or let the target write it."""
+def load_text(options: Options, target: Any, given: "Text | None") -> "Text":
+    """Return the given text, if the target knows its tokens, or what the target writes."""
     from ssdreal.distill.generate import generate
-    from ssdreal.distill.training_text import read_text
     from ssdreal.models.tokenizers import tokenizer
 
-    if options.text is not None:
-        return read_text(options.text)
+    if given is not None:
+        rows, most = target.config.vocab_size, int(given.tokens.max())
+        right = f"has token {most}, the target knows {rows}"
+        require(most < rows, "--text", str(options.text), right)
+        return given
     return generate(target, tokenizer(options.target), options.sequences, options.seed)
 
 
@@ -224,8 +268,9 @@ def run(options: Options, command: str) -> None:
     from ssdreal.models.tokenizers import tokenizer
 
     torch.manual_seed(options.seed)
+    given = ready(options)
     target = load_target(options)
-    text = load_text(options, target)
+    text = load_text(options, target, given)
     train, held = split(text, options.held, options.seed)
     train = fitting(text, train, options.distinct)
     guessed = kinds(text, held, tokenizer(options.target))

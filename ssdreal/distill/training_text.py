@@ -1,12 +1,15 @@
 """Text that the target wrote: what a draft learns from and is measured on."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from ssdreal.executor.prompt_files import check_plain
 from ssdsim.errors import ConfigError, require
 
 KINDS = ("chat", "code", "maths", "summary")
@@ -61,21 +64,56 @@ class Text:
         return self[index][self.prefix[index] : self.answer[index]]
 
 
-FIELDS = ("tokens", "offsets", "prefix", "answer", "temperature")
+WHOLE = ("tokens", "offsets", "prefix", "answer")
+FIELDS = (*WHOLE, "temperature")
+UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, LookupError, OSError, EOFError),
+    *(MemoryError, RuntimeError, BadZipFile, zlib.error),
+)
 
 
 def read_text(path: Path) -> Text:
-    """Read an npz file that holds the arrays of `Text`."""
-    require(path.is_file(), "--text", str(path), "no such file; name an npz file of sequences")
+    """Read an npz file that holds the arrays of `Text`.
+
+    Raises
+    ------
+    ConfigError
+        It is not one, or its arrays contradict each other.
+
+    """
+    asked = f"--text={str(path)!r}"
+    check_plain(asked, path)
     try:
         with np.load(path) as held:
             arrays = {field: np.asarray(held[field]) for field in FIELDS}
-    except (ValueError, KeyError, OSError) as error:
-        raise ConfigError(
-            f"--text={str(path)!r}: not an npz file with the arrays {', '.join(FIELDS)} ({error})"
-        ) from error
-    whole = {field: arrays[field].astype(np.int64) for field in FIELDS[:-1]}
-    return Text(**whole, temperature=arrays["temperature"].astype(np.float32))
+        whole = {field: arrays[field].astype(np.int64, casting="same_kind") for field in WHOLE}
+        temperature = arrays["temperature"].astype(np.float32)
+    except UNREADABLE as error:
+        right = f"not an npz file with the arrays {', '.join(FIELDS)}"
+        raise ConfigError(f"{asked}: {right} ({error})") from error
+    text = Text(**whole, temperature=temperature)
+    require(_agrees(text), "--text", str(path), "its arrays do not cut its tokens into sequences")
+    return text
+
+
+def _agrees(text: Text) -> bool:
+    """Whether the arrays are sequences of tokens, each with a turn and an answer in it."""
+    n, offsets = text.offsets.size - 1, text.offsets
+    shaped = all(getattr(text, name).shape == (n,) for name in ("prefix", "answer", "temperature"))
+    if not shaped or text.tokens.ndim != 1 or offsets.shape != (n + 1,):
+        return False
+    lengths = np.diff(offsets)
+    return bool(
+        n > 0
+        and offsets[0] == 0
+        and offsets[-1] == len(text.tokens)
+        and (text.tokens >= 0).all()
+        and (text.prefix >= 0).all()
+        and (text.prefix <= text.answer).all()
+        and (text.answer > 0).all()
+        and (text.answer <= lengths).all()
+        and np.isfinite(text.temperature).all()
+    )
 
 
 def split(text: Text, held: int, seed: int) -> tuple[list[int], list[int]]:

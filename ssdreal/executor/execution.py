@@ -136,6 +136,7 @@ class Execution:
         kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
         run = result(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info["draft_lost"] = self.lost
+        run.info["prompt_fields"] = sorted({task.field for task in self.tasks if task.field})
         return run
 
     def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:

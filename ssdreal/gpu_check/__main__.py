@@ -8,12 +8,12 @@ again, so the same command goes on where it stopped; what the runs come to is in
 and all that is small is put into one archive in DIR.
 """
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from ssdreal.command.arguments import Parser, check_ranges, make_folder
 from ssdreal.gpu_check.part_runner import Done, Part, PartRunner
 from ssdreal.gpu_check.parts import Wanted, parts
 from ssdreal.gpu_check.verdict import judged, save, summary, table
@@ -57,20 +57,20 @@ def asked(arguments: list[str] | None = None) -> CheckOptions:
         An argument is not possible.
 
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m ssdreal.gpu_check", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for logs and results")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="that it may take in all")
     parser.add_argument("--parts", nargs="*", default=(), help="some of them; all by default")
-    given = parser.parse_args(arguments)
-    require(given.minutes > 0, "--minutes", given.minutes, "needs a number > 0")
+    given = check_ranges(parser.parse_args(arguments), {"minutes": (0.1, 1440)})
     return CheckOptions(Wanted(given.out.resolve()), given.minutes, tuple(given.parts))
 
 
 def check(question: CheckOptions, console: Console) -> int:
     """Run what is not done yet, and show what it came to; return how many parts went wrong."""
     wanted = question.parts
+    make_folder(f"--out={question.folder}", question.folder)
     part_runner = PartRunner(question.folder, 60 * question.minutes)
     wrong = 0
     try:

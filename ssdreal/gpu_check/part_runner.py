@@ -12,6 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from ssdsim.errors import ConfigError
+
 STATE, PACKED = "checks.json", "gpu_check.tar.gz"
 DRAWN = {"timeline.json", "timeline.png"}
 """Of a run: they follow from its tables."""
@@ -74,7 +76,7 @@ class PartRunner:
         self.folder, self.clock = folder, clock
         self.until = clock() + seconds
         folder.mkdir(parents=True, exist_ok=True)
-        self.done = {name: Done(**found) for name, found in self._kept().items()}
+        self.done = self._kept()
 
     def run(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Done | None]]:
         """Run what is not done yet; yield every part and how it ended, None if time was short."""
@@ -107,9 +109,14 @@ class PartRunner:
         (self.folder / STATE).write_text(json.dumps(kept, indent=2) + "\n")
         return self.done[part.name]
 
-    def _kept(self) -> dict[str, Any]:
+    def _kept(self) -> dict[str, Done]:
         path = self.folder / STATE
-        return dict(json.loads(path.read_text())) if path.is_file() else {}
+        try:
+            kept = json.loads(path.read_text()) if path.is_file() else {}
+            return {name: Done(**found) for name, found in kept.items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            right = f"its {STATE} is not one that this command wrote; remove it"
+            raise ConfigError(f"--out={self.folder}: {right} ({error})") from error
 
 
 def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -158,6 +158,7 @@ def _profile(wanted: Wanted, pair: Subject, split: float | None) -> Part:
     shared = [] if split is None else ["--split", str(split)]
     counts = ["--quick"] if wanted.quick else ["--repeats", "1"]
     places = ["--topology", wanted.topology, "--dtype", wanted.dtype, "--out", str(wanted.folder)]
+    places.append("--overwrite")  # a part is run again where it ended badly
     options = ["--name", pair.profile(None), *pair.arguments, *places, *counts, *shared]
     return Part(pair.profile(split), _module("profile", *options), 120)
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from ssdreal.bench.transformers_peer import Peer, generate
 from ssdreal.executor.pair import Pair, read_pair
-from ssdreal.executor.workload import DEFAULT, read_prompts
-from ssdreal.models.tokenizers import encode_prompt
+from ssdreal.executor.prompt_files import read_prompts, tokenized
 
 PROMPTS, TOKENS = 6, 96
 WARM_UP = 8
@@ -47,8 +46,7 @@ def peers(
 def main(name: str, dtype: str, device: str, file: str) -> None:
     """Measure, and write it down."""
     pair = read_pair(name)
-    texts = [prompt.text for prompt in read_prompts(str(DEFAULT), PROMPTS)]
-    prompts = [encode_prompt(pair.target, text) for text in texts]
+    prompts = [task.tokens for task in tokenized(read_prompts(None, PROMPTS), pair.target)]
     found = peers(pair, dtype, device, prompts, TOKENS)
     Path(file).write_text(json.dumps(found, indent=2) + "\n")
 

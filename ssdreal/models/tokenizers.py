@@ -1,5 +1,6 @@
 """Tokenizers by name, prompts as their tokens, and the tokens that end a text."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -46,11 +47,33 @@ def end_ids(name: str) -> set[int]:
     return set(end if isinstance(end, list) else [] if end is None else [end])
 
 
-def encode_prompt(name: str, text: str) -> list[int]:
-    """Return the tokens of a user's turn and the start of the answer; of the text, without chat."""
+def encode_prompt(name: str, text: str, before: Sequence[Mapping[str, str]] = ()) -> list[int]:
+    """Return the tokens of a user's turn and the start of the answer; of the text, without chat.
+
+    Parameters
+    ----------
+    name
+        Of the target.
+    text
+        What the user says.
+    before
+        The turns before that, each with `role` and `content`.
+
+    Raises
+    ------
+    ConfigError
+        The model's chat template has no place for such turns.
+
+    """
     coder = tokenizer(name)
+    turns = [*before, {"role": "user", "content": text}]
     if not coder.chat_template:
-        return list(coder.encode(text))
-    turn = [{"role": "user", "content": text}]
-    tokens = coder.apply_chat_template(turn, add_generation_prompt=True, return_dict=False)
+        return list(coder.encode("\n\n".join(turn["content"] for turn in turns)))
+    from jinja2 import TemplateError
+
+    try:
+        tokens = coder.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    except (TemplateError, ValueError) as error:
+        right = f"needs turns that the chat template of {name} takes ({first_line(error)})"
+        raise ConfigError(f"prompts={text[:40]!r}: {right}") from error
     return list(tokens)

@@ -16,14 +16,15 @@ import pyarrow.parquet as pq
 from numpy.random import default_rng
 from rich.console import Console
 
+from ssdreal.command.arguments import make_folder
 from ssdreal.executor.preflight import check_pair, check_room
+from ssdreal.executor.prompt_files import Prompt, tokenized
 from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import check as check_script
 from ssdreal.executor.setup import CHUNK
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Prompt, Task
+from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
-from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.places.topology import Topology
 from ssdreal.profile.calibration_runs import CalibrationRuns, joined
 from ssdreal.profile.options import ProfileOptions, profile_options
@@ -43,6 +44,7 @@ from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import Timing, to_table
 from ssdsim.command.console import ending, progress, speak_as
 from ssdsim.engine.workload import Workload
+from ssdsim.errors import require
 from ssdsim.options.plugins import TRACES
 from ssdsim.run.results import describe as described
 from ssdsim.run.results import provenance
@@ -79,7 +81,9 @@ def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
         for one, calibration in zip(asked, tours, strict=True):
             _check(one, calibration)
         for one in asked:
-            one.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(f"--out={one.out}", one.folder)
+        if first.prompts is not None:
+            _say(console, f"prompts of {first.prompts}: read from {', '.join(_fields(short))}")
         pieces = [_visited(one, calibration) for one, calibration in zip(asked, tours, strict=True)]
         sampled = [] if first.script else _sampled(first, sitting, wheres[0], short)
     rows = _read(first, sampled, wheres[0].places(None).target.device, console)
@@ -92,7 +96,10 @@ def _prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
     if asked.script:
         return random_tasks(asked.models, asked.room)
     prompts = asked.split.read(asked.prompts)
-    return _tasks(asked, prompts), _tasks(asked, joined(prompts, LONG))
+    short = _tasks(asked, prompts)
+    right = f"none of {len(prompts)} fits into the {asked.room} tokens that --tokens leaves"
+    require(bool(short), "prompts", asked.prompts, right)
+    return short, _tasks(asked, joined(prompts, LONG))
 
 
 def _check(asked: ProfileOptions, calibration: CalibrationRuns) -> None:
@@ -123,6 +130,8 @@ def _visited(asked: ProfileOptions, calibration: CalibrationRuns) -> list[Timing
         task = bar.add_task(f"calibration runs of {asked.name}", total=len(rounds))
         for number, visit in enumerate(rounds):
             found += calibration.pieces(visit, number)
+            if number == 0:
+                asked.clear()
             pq.write_table(to_table(found), asked.folder / TIMINGS, compression="zstd")
             bar.advance(task)
     return found
@@ -175,7 +184,7 @@ def _recorded(
         grid=asked.split.saguaro,
         vocabulary=describe(asked.models.target).vocabulary,
         prompts={task.name: task.tokens for task in tasks},
-        info=info,
+        info={**info, "prompt_fields": _fields(tasks)},
     )
     return {
         "acceptance": described(Recorded(".")),
@@ -204,8 +213,13 @@ def _called(asked: ProfileOptions) -> str:
 
 def _tasks(asked: ProfileOptions, prompts: Sequence[Prompt]) -> list[Task]:
     """Return the prompts that leave room for their texts, as tokens."""
-    tasks = [Task(p.name, p.kind, encode_prompt(asked.models.target, p.text)) for p in prompts]
-    return [task for task in tasks if len(task.tokens) <= asked.room]
+    tasks = tokenized(prompts, asked.models.target)
+    return [task for task in tasks if 0 < len(task.tokens) <= asked.room]
+
+
+def _fields(tasks: Sequence[Task]) -> list[str]:
+    """Return which fields of a file the prompts were read from."""
+    return sorted({task.field for task in tasks if task.field})
 
 
 def _say(console: Console, text: str) -> None:
@@ -215,8 +229,9 @@ def _say(console: Console, text: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and say where it is."""
     speak_as("ssdreal.profile")
-    with ending(f"interrupted; the timings so far are in traces/NAME/{TIMINGS}"):
+    with ending():
         asked = profile_options(arguments)
+    with ending(f"interrupted; the timings so far are in {asked[0].out / 'NAME' / TIMINGS}"):
         measure(asked, Console(stderr=True))
         for one in asked:
             print(f"written to {one.folder}; {_used(one)}")

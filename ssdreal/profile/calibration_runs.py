@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ssdreal.executor.prompt_files import Prompt
 from ssdreal.executor.setup import CHUNK, Setup
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Prompt, Task, Workload
+from ssdreal.executor.workload import Task, Workload
 from ssdreal.places.places import Places
 from ssdreal.places.topology import Topology
 from ssdreal.profile.scripted_pair import ScriptedSource

@@ -1,10 +1,10 @@
 """What `python -m ssdreal.profile` is asked for."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ssdreal.command.arguments import Parser, check_ranges, check_unwritten, sized
 from ssdreal.command.help import PAIRS, SCRIPTED
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.models.catalog import describe
@@ -12,10 +12,16 @@ from ssdreal.places.topology import Topology, topology
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.scripted_pair import ScriptedSource, scripted_source_of
 from ssdreal.profile.split import Fitted, read_split
+from ssdsim.acceptance.trace_file import INFO, TABLE
 from ssdsim.calibration.calibration_runs import Visit, plan
+from ssdsim.calibration.profile_file import FILE, TIMINGS
 from ssdsim.errors import require
-from ssdsim.options.plugins import TRACES
+from ssdsim.options.plugins import CONF, TRACES
 
+SIZES = {"repeats": (3, 1), "tokens": (48, 16), "visit_tokens": (32, 16)}
+"""Unless asked for, and with --quick."""
+
+RANGES = {"repeats": (1, 1000), "tokens": (1, 1_000_000), "visit_tokens": (1, 1_000_000)}
 DESCRIPTION = "Measure this machine and a pair of models, so that ssdsim can predict them."
 
 
@@ -35,6 +41,8 @@ class ProfileOptions:
         Of one GPU's multiprocessors for the target; None: they are not split.
     out
         Where the profile's folder goes: `python -m ssdsim` looks for it in `traces`.
+    overwrite
+        Whether a profile that is there already may be replaced.
 
     """
 
@@ -51,11 +59,23 @@ class ProfileOptions:
     script: ScriptedSource | None = None
     share: float | None = None
     out: Path = TRACES
+    overwrite: bool = False
 
     @property
     def folder(self) -> Path:
         """Where everything goes."""
         return self.out / self.name
+
+    @property
+    def files(self) -> dict[Path, str]:
+        """What a profile consists of, and what each file says it is."""
+        names = {TIMINGS: "timings", TABLE: "a trace", INFO: "a trace", FILE: "a profile"}
+        return {self.folder / name: what for name, what in names.items()}
+
+    def clear(self) -> None:
+        """Take away what an earlier profile left: half of one and half of another is none."""
+        for path in self.files:
+            path.unlink(missing_ok=True)
 
     @property
     def section(self) -> str | dict[str, str]:
@@ -72,9 +92,14 @@ class ProfileOptions:
 
     @property
     def room(self) -> int:
-        """Tokens of a prompt for which the models' context has room beside its text."""
+        """Tokens of a prompt for which the models' context has room; `ConfigError` if for none."""
         context = min(describe(name).context for name in (self.models.target, self.models.draft))
-        return context - max(self.tokens, self.visit_tokens) - 32
+        asked = {"--tokens": self.tokens, "--visit-tokens": self.visit_tokens}
+        longest = max(asked, key=lambda name: asked[name])
+        room = context - asked[longest] - 32
+        right = f"leaves no room for a prompt in the models' context of {context}"
+        require(room >= 1, longest, asked[longest], right)
+        return room
 
     def visits(self, calibration: CalibrationRuns) -> list[Visit]:
         """Return the calibration runs of one round through everything."""
@@ -87,47 +112,60 @@ class ProfileOptions:
 
 
 def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
-    """Read the command line: an order, or one for each way to split a GPU."""
+    """Read the command line: an order, or one for each way to split a GPU.
+
+    Raises
+    ------
+    ConfigError
+        An argument is not possible.
+
+    """
     known = (*PAIRS, *SCRIPTED)
-    parser = argparse.ArgumentParser(prog="python -m ssdreal.profile", description=DESCRIPTION)
-    parser.add_argument("--name", default="this_machine", help="of the profile")
-    parser.add_argument(
-        "--pair", nargs="+", default=["smollm2"], help=f"{', '.join(known)}; or TARGET DRAFT"
-    )
-    parser.add_argument("--acceptance", help="what is accepted, of a pair without weights")
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    parser.add_argument("--topology", default="auto", help="cpu, one_gpu, two_gpus")
-    parser.add_argument(
-        "--split", type=float, nargs="+", help="shares of one GPU for the target, a profile each"
-    )
-    parser.add_argument("--repeats", type=int, default=3, help="of every calibration run")
-    parser.add_argument("--tokens", type=int, default=48, help="of every text")
-    parser.add_argument("--visit-tokens", type=int, default=32, help="of a calibration run's texts")
-    parser.add_argument("--prompts", help="a file of prompts instead of the project's own")
-    parser.add_argument("--out", type=Path, default=TRACES, help="where its folder goes: traces/")
-    parser.add_argument("--quick", action="store_true", help="a look, in about a minute")
-    given = parser.parse_args(arguments)
-    split = read_split().fit
-    if given.quick:
-        given.repeats, given.tokens, given.visit_tokens = 1, 16, 16
-        split = split.quick()
-    for name in ("repeats", "tokens", "visit_tokens"):
-        value = getattr(given, name)
-        require(value >= 1, f"--{name.replace('_', '-')}", value, "needs a number >= 1")
-    fine = given.name.isidentifier()
-    require(fine, "--name", given.name, "needs letters, digits and underscores")
+    given = check_ranges(sized(_parser(known).parse_args(arguments), SIZES), RANGES)
+    _check_name(given.name)
     title, models = _pair(given.pair, known)
     script = scripted_source_of(title or "", models, given.acceptance)
     right = "the tokens of a pair without weights mean nothing"
     require(script is None or given.prompts is None, "--prompts", given.prompts, right)
-    names = ("name", "dtype", "topology", "repeats", "tokens", "visit_tokens", "prompts", "out")
+    fit = read_split().fit
+    names = ("name", "dtype", "topology", *SIZES, "prompts", "out", "overwrite")
     plain = {name: getattr(given, name) for name in names}
+    split = fit.quick() if given.quick else fit
     asked = ProfileOptions(**plain, models=models, split=split, pair=title, script=script)
-    if given.split is None:
-        return [asked]
-    found = {one.name: one for one in map(asked.shared, given.split)}
-    require(len(found) == len(given.split), "--split", given.split, "needs percentages that differ")
-    return list(found.values())
+    for share in given.split or ():
+        require(0 < share < 1, "--split", share, "needs shares over 0 and below 1")
+    found = [asked] if given.split is None else list(map(asked.shared, given.split))
+    apart = len({one.name for one in found}) == len(found)
+    require(apart, "--split", given.split, "needs percentages that differ")
+    for one in found:
+        check_unwritten(f"--name={one.name}: {one.folder}", one.files, one.overwrite)
+    return found
+
+
+def _parser(pairs: Sequence[str]) -> Parser:
+    parser = Parser(prog="python -m ssdreal.profile", description=DESCRIPTION)
+    add = parser.add_argument
+    add("--name", default="this_machine", help="of the profile")
+    add("--pair", nargs="+", default=["smollm2"], help=f"{', '.join(pairs)}; or TARGET DRAFT")
+    add("--acceptance", help="what is accepted, of a pair without weights")
+    add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    add("--topology", default="auto", help="cpu, one_gpu, two_gpus")
+    add("--split", type=float, nargs="+", help="shares of one GPU for the target, a profile each")
+    add("--repeats", type=int, help="of every calibration run; 3")
+    add("--tokens", type=int, help="of every text; 48")
+    add("--visit-tokens", type=int, help="of a calibration run's texts; 32")
+    add("--prompts", help="a file of prompts instead of the project's own")
+    add("--out", type=Path, default=TRACES, help="where its folder goes: traces/")
+    add("--overwrite", action="store_true", help="replace a profile of that name")
+    add("--quick", action="store_true", help="a look, in about a minute")
+    return parser
+
+
+def _check_name(name: str) -> None:
+    """Refuse what is no name, or that of a profile that would be found first."""
+    require(name.isidentifier(), "--name", name, "needs letters, digits and underscores")
+    shipped = (CONF / "profile" / f"{name}.yaml").is_file()
+    require(not shipped, "--name", name, "is a profile of the project; needs another name")
 
 
 def _pair(given: Sequence[str], known: Sequence[str]) -> tuple[str | None, Pair]:

@@ -1,20 +1,28 @@
 """What a profile is fitted to and what is predicted with it: the files in `conf/validation`."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from ssdreal.executor.workload import DEFAULT, Prompt, read_prompts
+from ssdreal.executor.prompt_fields import kind_of
+from ssdreal.executor.prompt_files import DEFAULT, Prompt, check_plain, read_prompts
 from ssdsim.errors import ConfigError, require
+from ssdsim.options.building import build, make
 from ssdsim.options.plugins import CONF
 
 FOLDER = CONF / "validation"
 HELD_OUT = FOLDER / "held_out.yaml"
 """The frozen split: what it fits nothing else is tested on, and the other way round."""
+
+
+Kind = TypeVar("Kind", bound="Part")
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,15 @@ class Part:
     prompts: Sequence[Sequence[str]]
     configurations: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        names = list(chain.from_iterable(self.prompts))
+        groups = bool(names) and all(self.prompts)
+        require(groups, "prompts", self.prompts, "needs names in groups that are not empty")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        require(not twice, "prompts", twice, "are there twice, must be there once")
+        for name in self.configurations:
+            check_plain_name(name, "configurations")
+
     def read(self, file: str | None = None) -> list[Prompt]:
         """Return these prompts; those of another file are all taken.
 
@@ -43,8 +60,8 @@ class Part:
 
         """
         if file is not None:
-            return read_prompts(file, len(_lines(Path(file))))
-        there = {prompt.name: prompt for prompt in read_prompts(None, len(_lines(DEFAULT)))}
+            return read_prompts(file)
+        there = {prompt.name: prompt for prompt in read_prompts(None)}
         names = list(chain.from_iterable(self.prompts))
         unknown = sorted(set(names) - there.keys())
         require(not unknown, "prompts", unknown, f"must be among those of {DEFAULT.name}")
@@ -69,6 +86,17 @@ class Fitted(Part):
     lookaheads: Sequence[int] = (1, 2)
     branches: Sequence[int] = (4, 8)
     batch: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("temperatures", "lookaheads", "branches"):
+            require(bool(getattr(self, name)), name, getattr(self, name), "needs a number at least")
+        for name, least in {"temperatures": 0, "lookaheads": 1, "branches": 1}.items():
+            lowest = min(getattr(self, name))
+            require(lowest >= least, name, lowest, f"needs numbers >= {least}")
+        require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
+        for C, F in self.saguaro:
+            require(0 < C <= 1 and F >= 1, "saguaro", (C, F), "needs C in (0, 1] and F >= 1")
 
     def quick(self) -> "Fitted":
         """Return a part of it that takes a minute."""
@@ -123,24 +151,62 @@ def read_split(name: str = HELD_OUT.stem) -> Split:
         It is not one, or has prompts in common with what profiles are fitted to.
 
     """
+    asked = f"--split={name}"
+    try:
+        return _split(_content(asked, split_file(name)))
+    except ConfigError as error:
+        raise ConfigError(f"{asked}: {str(error).removeprefix(f'{asked}: ')}") from error
+
+
+def split_file(name: str) -> Path:
+    """Return the file that a split's name, or its path, stands for."""
     own = FOLDER / f"{name}.yaml"
-    file = own if own.is_file() else Path(name)
+    return own if own.is_file() else Path(name)
+
+
+def check_plain_name(name: str, where: str) -> None:
+    """Refuse a name that cannot be a folder's as well."""
+    fine = re.fullmatch(r"\w[\w.-]*", name) is not None
+    require(fine, where, name, "needs names of letters, digits, underscores, dots and dashes")
+
+
+def _content(asked: str, file: Path) -> dict[str, Any]:
+    """Return a file's sections by name; names that are there twice are an error to OmegaConf."""
+    check_plain(asked, file)
     try:
-        content: Any = yaml.safe_load(file.read_text())
-        baselines, fit = content.pop("baselines", ()), content.pop("fit", None)
-        unseen = {part: Part(**of) for part, of in content.items()}
-        fitted = Fitted(**fit) if fit else read_split().fit
-    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
-        raise ConfigError(f"--split={name}: not readable as a split ({error})") from error
-    for part, of in unseen.items():
-        both = set(chain(*fitted.prompts)) & set(chain(*of.prompts))
+        content: Any = OmegaConf.to_container(OmegaConf.load(file))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+        raise ConfigError(f"not readable as a split ({error})") from error
+    right = "needs the sections of a split by name, such as test"
+    if not isinstance(content, dict) or not content:
+        raise ConfigError(f"holds {kind_of(content or None)}, {right}")
+    return {str(name): section for name, section in content.items()}
+
+
+def _split(content: dict[str, Any]) -> Split:
+    given = content.pop("baselines", [])
+    baselines = build(list[str], given, "baselines")
+    fit = _part(Fitted, "fit", content.pop("fit")) if "fit" in content else None
+    unseen = {name: _part(Part, name, section) for name, section in content.items()}
+    fitted = fit or read_split().fit
+    for name, part in unseen.items():
+        check_plain_name(name, "section")
+        right = "needs a configuration at least"
+        require(bool(part.configurations), f"{name}.configurations", part.configurations, right)
+        both = set(chain(*fitted.prompts)) & set(chain(*part.prompts))
         right = "must not be what profiles are fitted to"
-        require(not both, f"--split={name}: {part}.prompts", sorted(both), right)
-    return Split(fitted, {"fit": fitted, **unseen} if fit else unseen, baselines)
+        require(not both, f"{name}.prompts", sorted(both), right)
+    right = "needs a section besides, of what nothing is fitted to"
+    require(bool(unseen), "sections", sorted({"fit"} if fit else ()), right)
+    known = {name for part in unseen.values() for name in part.configurations}
+    unknown = sorted(set(baselines) - known)
+    require(not unknown, "baselines", unknown, f"must be among {', '.join(sorted(known))}")
+    return Split(fitted, {"fit": fit, **unseen} if fit else unseen, baselines)
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise ConfigError(f"prompts={file}: cannot be read ({error.strerror})") from error
+def _part(kind: type[Kind], name: str, section: Any) -> Kind:
+    """Return a section, its values checked."""
+    if not isinstance(section, dict):
+        raise ConfigError(f"{name} is {kind_of(section)}, needs prompts and configurations")
+    part: Kind = make(kind, section, f"{name}.")
+    return part

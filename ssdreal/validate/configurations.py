@@ -1,9 +1,13 @@
 """Runs by name, as the command line would write them, made ready for real models and for ssdsim."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from shlex import split
 
 from hydra import compose, initialize
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from ssdreal.command.config import register, request_from
 from ssdreal.executor.setup import Setup
@@ -12,12 +16,30 @@ from ssdreal.executor.workload import Task, Workload
 from ssdreal.profile.split import Part
 from ssdsim.backups.random import Random
 from ssdsim.calibration.prediction import Profile
+from ssdsim.command.hydra_errors import explained
 from ssdsim.engine.setup import Setup as SimulatedSetup
 from ssdsim.errors import ConfigError, require
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
+
+MEASURED_WITH = "the profile says what it was measured with"
+FIXED = {
+    "pair": MEASURED_WITH,
+    "dtype": MEASURED_WITH,
+    "split": MEASURED_WITH,
+    "acceptance": MEASURED_WITH,
+    "topology": "--topology says where all run",
+    "passes": "all run on graphs",
+    "prompts": "the section's prompts are decoded",
+    "workload": "the section's prompts and --tokens say what is decoded",
+    "seed": "every repeat has a seed of its own",
+    "texts": "no text is printed",
+    "out": "--out says where all goes",
+    "hydra": "nothing is launched",
+}
+"""Options that are the same for all configurations, and who chooses."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +132,23 @@ def configurations(
 
 
 def _setup(title: str, overrides: str) -> Setup:
-    words = overrides.split()
     try:
-        config = compose("real", words)
-        setup = request_from(config, [word.partition("=")[0] for word in words]).setup
-    except (HydraException, ConfigError) as error:
+        words = split(overrides)
+        keys = [word.lstrip("+~").partition("=")[0] for word in words]
+        _check_applied(keys)
+        setup = request_from(compose("real", words), keys).setup
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"{title}: {explained(error)}") from error
+    except ValueError as error:  # a quotation mark too few, among others
         raise ConfigError(f"{title}: {error}") from error
     right = "cannot be predicted, what a profile knows is another draft"
     require(setup.skipped is None, f"{title}: method", "self_speculative", right)
     return setup
+
+
+def _check_applied(keys: Sequence[str]) -> None:
+    """Refuse options that are not a configuration's to choose, since they would not be applied."""
+    for key in keys:
+        group = re.split(r"[./@]", key)[0]
+        if group in FIXED:
+            raise ConfigError(f"{key}: has no effect in a split, {FIXED[group]}")

@@ -108,7 +108,7 @@ assert not heavy, heavy
 def test_the_light_tokenizer_is_transformers_own():
     from transformers import AutoTokenizer
 
-    from ssdreal.executor.workload import read_prompts
+    from ssdreal.executor.prompt_files import read_prompts
     from ssdreal.models.gguf_weights import converted_folder
     from ssdreal.models.tokenizers import encode_prompt, tokenizer
 
@@ -264,3 +264,15 @@ def test_real_runs_take_turns(launcher, capsys, tmp_path):
 
 def test_the_directory_is_the_one_that_is_named(finished):
     assert Path(json.loads((finished / "run.json").read_text())["config"]["out"]) == finished
+
+
+def test_a_run_says_which_field_its_prompts_are_read_from(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("ssdreal.executor.baselines.compare", lambda *_: {})
+    file = tmp_path / "bench.jsonl"
+    file.write_text('{"turns": ["Who?", "Why?"], "category": "roleplay"}\n')
+    asked = ("pair=tiny", f"prompts={file}", "workload.prompts=1", "workload.output_tokens=4")
+    assert run(*asked, "method=autoregressive", f"out={tmp_path / 'out'}") == 0
+    assert f"prompts of {file}: read from turns\n" in capsys.readouterr().out
+    found = load_run(tmp_path / "out")
+    assert found.info["prompt_fields"] == ["turns"]
+    assert found.sequences[["prompt", "kind"]].to_numpy().tolist() == [["line 1", "roleplay"]]

@@ -14,7 +14,7 @@ from ssdreal.distill.export import packed, quantized, write_draft  # noqa: E402
 from ssdreal.distill.generate import generate  # noqa: E402
 from ssdreal.distill.hidden_states import fill, read, same_origin  # noqa: E402
 from ssdreal.distill.training import Imitation, Plan, sample_batches, train  # noqa: E402
-from ssdreal.distill.training_text import Text, kind_of, read_text, split  # noqa: E402
+from ssdreal.distill.training_text import FIELDS, Text, kind_of, read_text, split  # noqa: E402
 from ssdreal.models.draft_format import read_draft  # noqa: E402
 from ssdsim.errors import ConfigError  # noqa: E402
 
@@ -206,18 +206,84 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         read_text(tmp_path / "half.npz")
 
 
+WHOLE = {"tokens": [1, 2, 3], "offsets": [0, 3], "prefix": [1], "answer": [2], "temperature": [0.0]}
+CONTRADICTIONS = {
+    "tokens": [[1.5, 2, 3], [1, 2], [-1, 2, 3], [[1, 2, 3]], []],
+    "offsets": [[0, 2], [1, 3], [0], [0, 2, 3], [0, 4, 3]],
+    "prefix": [[3], [-1], []],
+    "answer": [[4], [0], 2],
+    "temperature": [[np.nan], [0.0, 1.0], ["hot"]],
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_text_whose_arrays_contradict_each_other_is_refused(field, tmp_path):
+    file = tmp_path / "text.npz"
+    np.savez(file, **WHOLE)
+    assert len(read_text(file)) == 1
+    for wrong in CONTRADICTIONS[field]:
+        np.savez(file, **WHOLE | {field: wrong})
+        with pytest.raises(ConfigError, match=r"^--text="):
+            read_text(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"no", b"PK\x03\x04", b"\x80\x04.", b"\x93NUMPY\x01\x00"])
+def test_bytes_that_are_no_text_are_refused(content, tmp_path):
+    (tmp_path / "text.npz").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^--text="):
+        read_text(tmp_path / "text.npz")
+    np.save(tmp_path / "one.npy", [1])
+    for path in ("one.npy", ".", "nowhere"):
+        with pytest.raises(ConfigError, match=r"^--text="):
+            read_text(tmp_path / path)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--layers", "0"], "--layers=0: at least 1"),
-        (["--minutes", "-1"], "--minutes=-1.0: more than 0"),
+        (["--layers", "0"], "--layers=0: needs a number >= 1, at most 1,000"),
+        (["--minutes", "-1"], "--minutes=-1.0: needs a number >= 0.001"),
         (["--start", "a", "--out", "a"], "--out='a': is where --start lies; name another folder"),
         (["--device", "abacus"], "--device='abacus': cpu, or cuda where torch sees a GPU"),
+        (["--rate", "nan"], "--rate=nan: needs a number >= 1e-12, at most 1.0"),
+        (["--minutes", "nan"], "--minutes=nan: needs a number >= 0.001"),
+        (["--seed", "-1"], "--seed=-1: needs a number >= 0, at most 4,294,967,295"),
+        (["--tokens", "x"], "--tokens: invalid int value: 'x'"),
+        (["--layers", "31"], "--layers=31: needs at most the target's 30"),
+        (["--vocabulary", "50000"], "--vocabulary=50000: needs at most the target's 49152"),
+        (["--target", "nosuch"], "--target='nosuch': "),
+        (["--start", "nowhere"], "--start='nowhere': needs the folder of a draft"),
+        (["--text", "nowhere.npz"], "--text='nowhere.npz': cannot be read (No such file"),
+        (["--cache", "/dev/null"], "--cache='/dev/null': cannot be written (File exists)"),
+        (["--out", "/proc/nosuch"], "--out='/proc/nosuch': cannot be written ("),
+        (["--nosuch"], "unrecognized arguments: --nosuch"),
     ],
 )
-def test_bad_input_is_one_line(given, message, tmp_path, capsys):
+def test_bad_input_is_one_line_before_anything_is_loaded(
+    given, message, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.delattr("ssdreal.models.checkpoints.huggingface")
     assert distill.main(["--out", str(tmp_path / "out"), *given]) == 2
-    assert capsys.readouterr().err == f"ssdreal: {message}\n"
+    line = capsys.readouterr().err
+    assert line.startswith(f"ssdreal: {message}")
+    assert line.count("\n") == 1
+
+
+def test_a_draft_is_replaced_if_that_is_asked_for(monkeypatch, tmp_path, capsys):
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr(distill, "run", lambda *_: None)
+    assert distill.main(["--out", str(tmp_path)]) == 2
+    assert "holds a draft already; name another, or add --overwrite" in capsys.readouterr().err
+    assert distill.main(["--out", str(tmp_path), "--overwrite"]) == 0
+
+
+def test_tokens_that_the_target_lacks_are_refused(target, text):
+    given = Text(**vars(text) | {"tokens": text.tokens + VOCABULARY})
+    options = distill.parser().parse_args(["--out", "x", "--text", "file.npz"])
+    with pytest.raises(
+        ConfigError, match=r"^--text='file.npz': has token \d+, the target knows 64"
+    ):
+        distill.load_text(options, target, given)
 
 
 def test_the_command_end_to_end(target, text, tmp_path, monkeypatch):

@@ -13,8 +13,9 @@ from inline_crew import decode
 from test_lossless import MODELS, POLICIES, prompts
 
 from ssdreal.channel.messages import Verify
+from ssdreal.executor.prompt_files import read_prompts
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload, read_prompts
+from ssdreal.executor.workload import Workload
 from ssdreal.models.tokenizers import tokenizer
 from ssdreal.serving.reader import Reader
 from ssdsim.backups.random import Random

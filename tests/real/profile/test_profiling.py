@@ -9,10 +9,11 @@ from commands import refused, run
 from planted import calibration_pieces, planted
 from shapes import DRAFT, TARGET
 
-from ssdreal.executor.workload import Prompt
+from ssdreal.executor.prompt_files import Prompt
 from ssdreal.places.topology import OneGpu
 from ssdreal.profile import __main__ as profile
 from ssdreal.profile.calibration_runs import CalibrationRuns, joined
+from ssdreal.profile.options import profile_options
 from ssdreal.profile.sampled_texts import decodings, shortened
 from ssdreal.profile.split import HELD_OUT, read_split
 from ssdreal.validate import __main__ as validate
@@ -82,8 +83,21 @@ def test_beliefs_are_shortened_a_little():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--repeats", "0"], "--repeats=0"),
+        (["--repeats", "0"], "--repeats=0: needs a number >= 1, at most 1,000"),
+        (["--repeats", "0", "--quick"], "--repeats=0"),
+        (["--repeats", "99999"], "--repeats=99999"),
+        (["--repeats", "x"], "--repeats: invalid int value: 'x'"),
         (["--tokens", "0"], "--tokens=0"),
+        (["--visit-tokens", "-1"], "--visit-tokens=-1"),
+        (["--pair", "tiny", "--tokens", "99999"], "--tokens=99999: leaves no room for a prompt"),
+        (["--pair", "tiny", "--visit-tokens", "99999"], "--visit-tokens=99999: leaves no room"),
+        (["--pair", "llama31_8b_1b", "--tokens", "999999"], "--tokens=999999: leaves no room"),
+        (["--pair", "tiny", "--tokens", "991"], "none of 24 fits into the 1 tokens that --tokens"),
+        (["--dtype", "int4"], "--dtype: invalid choice: 'int4'"),
+        (["--nosuch"], "unrecognized arguments: --nosuch"),
+        (["--name", "demo"], "--name='demo': is a profile of the project"),
+        (["--topology", "one_gpu", "--split", "nan"], "--split=nan: needs shares over 0"),
+        (["--pair", "tiny", "--out", "/dev/null"], "--out=/dev/null: cannot be written (Not a dir"),
         (["--name", "a/b"], "--name='a/b'"),
         (["--prompts", "nowhere.txt"], "nowhere.txt"),
         (["--topology", "moon"], "topology='moon'"),
@@ -101,28 +115,64 @@ def test_beliefs_are_shortened_a_little():
 )
 def test_profiles_that_cannot_be_are_refused(arguments, complaint, capsys, tmp_path):
     with pytest.raises(SystemExit) as ended:
-        profile.main([*arguments, "--out", str(tmp_path)])
+        profile.main(["--out", str(tmp_path), *arguments])
     assert ended.value.code == 2
-    assert complaint in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert complaint in line
+    assert line.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("left", ["profile.yaml", "timings.parquet"])
+def test_a_profile_is_not_written_over(left, capsys, monkeypatch, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / left).touch()
+    asked = ["--pair", "tiny", "--name", "mine", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        profile.main(asked)
+    assert "already; name another, or add --overwrite" in capsys.readouterr().err
+    monkeypatch.setattr(profile, "measure", lambda profile_options, _: profile_options[0].clear())
+    profile.main([*asked, "--overwrite"])
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_profile_says_what_its_prompts_were_read_from(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"question": "a", "name": "x"}\n{"question": "b", "name": "x"}\n')
+    (asked,) = profile_options(["--pair", "tiny", "--prompts", str(file)])
+    short, _ = profile._prompts(asked)
+    assert [task.name for task in short] == ["x", "x (line 2)"]
+    assert profile._fields(short) == ["question"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--repeats", "0"], "--repeats=0"),
+        (["--tokens", "-1"], "--tokens=-1"),
+        (["--tokens", "0", "--quick"], "--tokens=0"),
+        (["--tokens", "99999999"], "--tokens=99999999"),
         (["--profile", "nowhere"], "--profile=nowhere"),
-        (["--split", "nowhere"], "--split=nowhere"),
+        (["--profile", "../x"], "--profile='../x': needs the name of a folder in traces/"),
+        (["--profile", ""], "--profile=''"),
+        (["--profile", ".."], "--profile='..'"),
+        (["--profile", "odd"], "--profile=odd: needs a folder of traces/"),
+        (["--split", "nowhere"], "--split=nowhere: cannot be read (No such file"),
+        (["--split", "/"], "--split=/: is a directory"),
     ],
 )
 def test_validations_that_cannot_be_are_refused(
     arguments, complaint, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(validate, "TRACES", tmp_path)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "run.json").write_text('["list"]')
     with pytest.raises(SystemExit) as ended:
         validate.main(arguments)
     assert ended.value.code == 2
-    assert complaint in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert complaint in line
+    assert line.count("\n") == 1
 
 
 def test_a_calibration_knows_what_a_split_gives_and_what_all_of_a_gpu_does():
@@ -195,15 +245,17 @@ def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
     assert found.machine.target.seconds("verify", 1, 2, 200) > 0
     assert {piece.coupling for piece in found.calibration.pieces} == {"greedy", "maximal", "gumbel"}
 
-    validate.main(["--profile", "tiny", "--quick"])
+    out = tmp_path / "look"
+    validate.main(["--profile", "tiny", "--quick", "--out", str(out)])
     shown = capsys.readouterr().out
     for part in ("fit/ar", "new_kind/sd_k1", "median error", "scheduling", "replayed"):
         assert part in shown
-    content = json.loads((folder / "held_out.json").read_text())
+    assert not (folder / "held_out.json").exists()
+    content = json.loads((out / "held_out.json").read_text())
     assert set(content["verdicts"]) == {"tokens/s", "× AR", "× SD"}
     for one in content["configurations"]:
         assert all(tokens_per_s > 0 for tokens_per_s in one["causes"].values())
-        run = load_run(folder / "runs" / one["part"] / one["name"])
+        run = load_run(out / "runs" / one["part"] / one["name"])
         assert run.info["complete"]
         if one["replay"]:  # float32: no near ties, so the rounds are the very same
             assert one["replay"]["rounds"] > 0

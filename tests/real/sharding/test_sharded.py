@@ -8,8 +8,9 @@ import torch
 from inline_crew import decode, outputs
 from real_commands import PROMPTS
 
+from ssdreal.executor.prompt_files import read_prompts
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload, read_prompts
+from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import describe
 from ssdreal.models.device_layers import PLAIN
 from ssdreal.models.model import chain_mask

@@ -1,0 +1,87 @@
+"""Arguments of the commands beside the main one: one line for what cannot be, before any work."""
+
+import argparse
+from collections.abc import Mapping
+from math import isinf
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import NoReturn, TypeVar
+
+from ssdsim.errors import ConfigError, require
+
+Given = TypeVar("Given")
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `ConfigError` where argparse would print its usage and a line, and end."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong, without argparse's own beginning."""
+        raise ConfigError(message.removeprefix("argument "))
+
+
+def check_ranges(given: Given, ranges: Mapping[str, tuple[float, float]]) -> Given:
+    """Refuse numbers outside their ranges, NaN among them, and return what was given.
+
+    Parameters
+    ----------
+    given
+        What has the numbers as attributes.
+    ranges
+        By their names there, the least and the greatest value.
+
+    Raises
+    ------
+    ConfigError
+        Naming the option.
+
+    """
+    for name, (least, most) in ranges.items():
+        value = getattr(given, name)
+        right = f"needs a number >= {least:,}" + ("" if isinf(most) else f", at most {most:,}")
+        require(least <= value <= most, option(name), value, right)
+    return given
+
+
+def sized(given: argparse.Namespace, sizes: Mapping[str, tuple[int, int]]) -> argparse.Namespace:
+    """Give what was not asked for its size: the first, or with --quick the second."""
+    for name, usual_and_quick in sizes.items():
+        if getattr(given, name) is None:
+            setattr(given, name, usual_and_quick[given.quick])
+    return given
+
+
+def option(name: str) -> str:
+    """Return how an argument is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def check_unwritten(asked: str, paths: Mapping[Path, str], overwrite: bool) -> None:
+    """Refuse to write over what is there.
+
+    Raises
+    ------
+    ConfigError
+        Beginning with `asked`, the option and its value.
+
+    """
+    there = next((what for path, what in paths.items() if path.exists()), None)
+    if there is not None and not overwrite:
+        raise ConfigError(f"{asked}: holds {there} already; name another, or add --overwrite")
+
+
+def make_folder(asked: str, folder: Path) -> None:
+    """Make a folder that is to be written to.
+
+    Raises
+    ------
+    ConfigError
+        Beginning with `asked`: it cannot be made.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        NamedTemporaryFile(dir=folder).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{asked}: cannot be written ({reason}); name another folder") from error
