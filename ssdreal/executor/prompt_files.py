@@ -53,9 +53,8 @@ def read_prompts(file: str | None, count: int | None = None) -> list[Prompt]:
     """Return the first `count` prompts of a file, or all; None: of the project's own set.
 
     `.json` is a list of objects, `.parquet` and `.csv` a row a prompt, every other file a line a
-    prompt: an object, or plain text. The fields that are read are those of
-    `ssdreal.executor.prompt_fields.FIELDS`; besides `name` (or `question_id`) and `kind` (or `category`).
-    Nothing behind the last prompt wanted is read.
+    prompt: an object, or plain text. The fields that are read are `prompt_fields.FIELDS`; besides
+    `name` (or `question_id`) and `kind` (or `category`). Nothing behind the last prompt wanted is read.
 
     Raises
     ------
