@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ssdreal import prompt_files
+from ssdreal.executor import prompt_files
 from ssdreal.executor.prompt_fields import FIELDS
 from ssdreal.executor.prompt_files import Prompt, read_prompts, tokenized
 from ssdreal.models import tokenizers
