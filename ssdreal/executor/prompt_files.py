@@ -54,7 +54,8 @@ def read_prompts(file: str | None, count: int | None = None) -> list[Prompt]:
 
     `.json` is a list of objects, `.parquet` and `.csv` a row a prompt, every other file a line a
     prompt: an object, or plain text. The fields that are read are `prompt_fields.FIELDS`; besides
-    `name` (or `question_id`) and `kind` (or `category`). Nothing behind the last prompt wanted is read.
+    `name` (or `question_id`) and `kind` (or `category`). Nothing behind the last prompt wanted is
+    read.
 
     Raises
     ------
