@@ -123,9 +123,11 @@ def depths(parents: tuple[int, ...]) -> tuple[int, ...]:
 
 def path_to(parents: tuple[int, ...], node: int) -> tuple[int, ...]:
     """Return the nodes from the root's child to `node`, its own last."""
-    if node == 0:
-        return ()
-    return (*path_to(parents, parents[node - 1] + 1), node)
+    found = []
+    while node:
+        found.append(node)
+        node = parents[node - 1] + 1
+    return tuple(reversed(found))
 
 
 def tail(speculation: Speculation, start: int) -> Speculation:

@@ -11,6 +11,7 @@ from ssdreal.places.places import Role
 from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
+from ssdsim.engine.limits import check_drafting, check_workload
 from ssdsim.engine.preflight import check_shape
 from ssdsim.errors import require
 from ssdsim.lengths.base import Length
@@ -78,6 +79,8 @@ class Setup:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
+        check_workload(self.workload)
+        check_drafting(self.tree, self.lookahead, self.slots)
         check_method(self.method, self.decoding)
         check_shape(self)
 

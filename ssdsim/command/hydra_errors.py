@@ -7,8 +7,18 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 GIVEN = r"To append to your config use \+(.+)"
-FOREIGN = r"To append to your default list use \+(.+)"
-AMBIGUOUS = r"Ambiguous value for argument '(.+?)'\n"
+REWORDED = {
+    r"To append to your default list use \+(.+)": (
+        "{}: no such option; --help lists those that there are"
+    ),
+    r"Could not append to config. An item is already at '(.+?)'": (
+        "+{}: is there already; to change its value leave the + out"
+    ),
+    r"Ambiguous value for argument '(.+?)'\n": (
+        "{}: to try several values add -m; a list is written [3,5]"
+    ),
+}
+"""What Hydra says, and what is said instead of what it is about."""
 
 
 def explained(error: HydraException | OmegaConfBaseException) -> str:
@@ -21,10 +31,9 @@ def explained(error: HydraException | OmegaConfBaseException) -> str:
     cause, text = error.__cause__, str(error)
     if isinstance(cause, OmegaConfBaseException) and (given := re.search(GIVEN, text)):
         return f"{given[1]}: no such option; {_neighbours(cause)}"
-    if foreign := re.search(FOREIGN, text):
-        return f"{foreign[1]}: no such option; --help lists those that there are"
-    if several := re.search(AMBIGUOUS, text):
-        return f"{several[1]}: to try several values add -m; a list is written [3,5]"
+    for pattern, words in REWORDED.items():
+        if found := re.search(pattern, text):
+            return words.format(found[1])
     return text if cause is None else f"{text}: {_first_line(cause)}"
 
 

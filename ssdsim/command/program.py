@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ssdsim.command.choices import check_choices
 from ssdsim.command.console import console, fail, progress, say, speak_as
 from ssdsim.command.hydra_errors import explained
-from ssdsim.command.sweep import FAILED, REFUSED, Sweep, leave_note
+from ssdsim.command.sweep import FAILED, REFUSED, Sweep, leave_note, leave_traceback
 from ssdsim.errors import ConfigError, RunError
 from ssdsim.options.plugins import plugins
 from ssdsim.run.trace import Run
@@ -117,7 +119,11 @@ def main(program: Program) -> None:
 
     try:
         program.register()
-        hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
+        check_choices(get_args_parser().parse_known_args()[0].overrides)
+        with Sweep.ranking_in_any_case():
+            hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
+    except ConfigError as error:
+        fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         Sweep.forget_if_nothing_ran()
         fail(explained(error))
@@ -141,6 +147,7 @@ def _run(program: Program, config: DictConfig) -> None:
     try:
         job = _prepared(program, config)
         run, runs = _carry_out(job, config, out)
+        (_show_line if sweeping else _show)(job, run, runs, out)
     except ConfigError as error:
         if not sweeping:
             fail(str(error))
@@ -154,8 +161,11 @@ def _run(program: Program, config: DictConfig) -> None:
     except KeyboardInterrupt:
         say(f"interrupted{_where(out)}")
         sys.exit(130)
-    else:
-        (_show_line if sweeping else _show)(job, run, runs, out)
+    except Exception as error:
+        if not sweeping:
+            raise
+        leave_traceback(out, error)
+        program.close()  # what it holds may be in the middle of something
 
 
 def _where(out: Path) -> str:

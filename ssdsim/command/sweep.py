@@ -2,26 +2,41 @@
 
 A configuration that is refused or fails must not stop the others, which may run in other processes
 or on other machines; so it leaves a note where its run would have been, and all are told of at the
-end.
+end, however that comes about.
 """
 
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ssdsim.command.console import console, fail, say
+from ssdsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ssdsim.run.trace import Run
 
 REFUSED = "refused.txt"
 FAILED = "failed.txt"
+TRACEBACK = "traceback.txt"
 HYDRAS = "multirun.yaml"
 
 
 def leave_note(path: Path, message: str) -> None:
     """Note why there is no run, or no whole one, beside this file."""
-    path.write_text(message + "\n")
+    path.write_text(message + "\n", encoding="utf-8")
+
+
+def leave_traceback(directory: Path, error: Exception) -> None:
+    """Note an error that nobody foresaw, in one line and whole."""
+    (directory / TRACEBACK).write_text("".join(traceback.format_exception(error)), "utf-8")
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    leave_note(directory / FAILED, f"{reason} (see {directory / TRACEBACK})")
 
 
 class Sweep(Callback):
@@ -29,6 +44,7 @@ class Sweep(Callback):
 
     directory: ClassVar[Path | None] = None
     started: ClassVar[float]
+    ranked: ClassVar[bool] = True
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
         """Take the sweep's directory, or end with one line if it cannot be written."""
@@ -39,23 +55,51 @@ class Sweep(Callback):
         except OSError as error:
             fail(f"out={directory}: cannot be written ({error.strerror}); choose another directory")
         Sweep.directory, Sweep.started = directory, (directory / HYDRAS).stat().st_mtime
+        Sweep.ranked = False
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
         """Rank the runs, name the other configurations, and let those decide the exit code."""
-        from ssdsim.run.report import ranking
-        from ssdsim.run.trace import load_run
+        if code := self.rank():
+            sys.exit(code)
 
-        assert Sweep.directory is not None
-        runs = [load_run(path.parent) for path in self._new("run.json")]
-        whole = [run for run in runs if run.info["complete"]]
-        if whole:
-            console().print(ranking(whole, title=f"sweep: {Sweep.directory}"))
-        refused, failed = self._new(REFUSED), self._new(FAILED)
+    @classmethod
+    @contextmanager
+    def ranking_in_any_case(cls) -> Iterator[None]:
+        """Rank what there is also where an interrupt or an error ends a sweep early."""
+        try:
+            yield
+        except BaseException:
+            if cls.directory and not cls.ranked:
+                cls.rank()
+            raise
+
+    @classmethod
+    def rank(cls) -> int:
+        """Print the whole runs, fastest first, and what became of others; return the exit code."""
+        from ssdsim.run.report import ranking
+
+        cls.ranked = True
+        if whole := list(cls._whole()):
+            console().print(ranking(whole, title=f"sweep: {cls.directory}"))
+        refused, failed = cls._new(REFUSED), cls._new(FAILED)
         for paths, what in ((refused, "was refused"), (failed, "failed")):
             for path in paths:
-                say(f"#{path.parent.name} {what}: {path.read_text()}")
-        if refused or failed:
-            sys.exit(1 if failed else 2)
+                say(f"#{path.parent.name} {what}: {path.read_text(encoding='utf-8')}")
+        return 1 if failed else 2 if refused else 0
+
+    @classmethod
+    def _whole(cls) -> Iterator["Run"]:
+        """Yield the complete runs; one that was killed while it wrote may not be readable."""
+        from ssdsim.run.trace import load_run
+
+        for path in cls._new("run.json"):
+            try:
+                run = load_run(path.parent)
+            except ConfigError as error:
+                leave_note(path.parent / FAILED, str(error))
+                continue
+            if run.info["complete"]:
+                yield run
 
     @classmethod
     def forget_if_nothing_ran(cls) -> None:
@@ -65,9 +109,9 @@ class Sweep(Callback):
             (directory / HYDRAS).unlink()
             directory.rmdir()
 
-    @staticmethod
-    def _new(name: str) -> list[Path]:
+    @classmethod
+    def _new(cls, name: str) -> list[Path]:
         """Return these files of the sweep's runs; an earlier sweep may have left others."""
-        assert Sweep.directory is not None
-        files = Sweep.directory.glob(f"*/{name}")
-        return sorted(path for path in files if path.stat().st_mtime >= Sweep.started)
+        assert cls.directory is not None
+        files = cls.directory.glob(f"*/{name}")
+        return sorted(path for path in files if path.stat().st_mtime >= cls.started)

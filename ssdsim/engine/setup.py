@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
+from ssdsim.engine.limits import check_drafting, check_lanes, check_workload
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
@@ -61,6 +62,10 @@ class Setup:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
+        check_workload(self.workload)
+        check_drafting(self.tree, self.lookahead, min(self.batch, self.workload.prompts))
+        for name in ("servers", "drafts"):
+            check_lanes(f"method.{name}", getattr(self.method, name))
 
     @property
     def control(self) -> Length:

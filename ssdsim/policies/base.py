@@ -14,6 +14,10 @@ Budget = int | Literal["verify"]
 """Outcomes to prepare a row and round; "verify": what the draft finishes before the verify ends."""
 
 
+MOST_OUTCOMES = 10**6
+"""Outcomes of a row that there is memory for in every round."""
+
+
 class Predictor(Protocol):
     """A policy at work in one run. It may learn from what it sees."""
 
@@ -60,6 +64,12 @@ class Policy:
         raise NotImplementedError
 
 
+def check_outcomes(count: int, option: str, value: object) -> None:
+    """Refuse more outcomes of a row than a policy can hold."""
+    right = f"makes {count} outcomes a row, at most {MOST_OUTCOMES} are possible"
+    require(count <= MOST_OUTCOMES, option, value, right)
+
+
 @dataclass(frozen=True)
 class StaticPolicy(Policy):
     """A policy that keeps the top F_k candidates after k accepted tokens, whatever happens.
@@ -74,7 +84,8 @@ class StaticPolicy(Policy):
 
     def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - nothing random
         """Return a predictor that looks the fan-outs up."""
-        self.fanouts(lookahead, 1 if self.budget == "verify" else self.budget)
+        fanouts = self.fanouts(lookahead, 1 if self.budget == "verify" else self.budget)
+        check_outcomes(sum(fanouts), "policy.budget", self.budget)
         return _Static(self)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ssdsim.errors import require
-from ssdsim.policies.allocation import allocate
+from ssdsim.policies.allocation import allocate, check_cost
 from ssdsim.policies.base import StaticPolicy, power_law
 
 
@@ -35,6 +35,7 @@ class GeometricFanout(StaticPolicy):
 
     def fanouts(self, lookahead: int, budget: int) -> tuple[int, ...]:
         """Return F_0..F_K."""
+        check_cost(budget, lookahead)
         a = self.acceptance
         weights = [a**k * (1 - a) for k in range(lookahead)] + [a**lookahead]
         return allocate(budget, weights, power_law(1.0, self.exponent, budget))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ssdsim.errors import require
-from ssdsim.policies.allocation import allocate
+from ssdsim.policies.allocation import allocate, check_cost
 from ssdsim.policies.base import StaticPolicy, power_law
 
 
@@ -39,7 +39,9 @@ class OptimalFanout(StaticPolicy):
 
     def fanouts(self, lookahead: int, budget: int) -> tuple[int, ...]:
         """Return F_0..F_K."""
-        return allocate(budget, self.ends(lookahead), self.miss(budget))
+        widest = min(budget, len(self.miss_table) or budget)  # more gains nothing
+        check_cost(min(budget, widest * (lookahead + 1)), lookahead)
+        return allocate(budget, self.ends(lookahead), self.miss(widest))
 
     def ends(self, lookahead: int) -> list[float]:
         """Return P(k accepted), k = 0..K."""

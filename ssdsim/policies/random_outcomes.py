@@ -6,7 +6,10 @@ from numpy.random import Generator
 
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.policies.base import Budget, Policy, Predictor
+from ssdsim.policies.base import Budget, Policy, Predictor, check_outcomes
+
+MOST_CANDIDATES = 2**32
+"""Random streams draw from as many as 64 bits can count, at 4096 nodes."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,15 @@ class RandomOutcomes(Policy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.candidates >= 1, "policy.candidates", self.candidates, "needs a number >= 1")
+        fine = 1 <= self.candidates <= MOST_CANDIDATES
+        right = f"needs a number from 1 to {MOST_CANDIDATES}"
+        require(fine, "policy.candidates", self.candidates, right)
 
-    def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - any will do
+    def start(self, lookahead: int, rng: Generator) -> Predictor:
         """Return a predictor that draws from `rng`."""
+        if self.budget != "verify":
+            picked = min(self.budget, (lookahead + 1) * self.candidates)
+            check_outcomes(picked, "policy.budget", self.budget)
         return _Random(self.budget, self.candidates, rng)
 
 

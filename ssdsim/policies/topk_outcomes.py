@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.policies.base import Budget, Policy, Predictor
+from ssdsim.policies.base import Budget, Policy, Predictor, check_outcomes
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class TopkOutcomes(Policy):
 
     def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - nothing random
         """Return a learner that has seen nothing yet."""
+        check_outcomes((lookahead + 1) * self.ranks, "policy.ranks", self.ranks)
         return _Learner(self)
 
 

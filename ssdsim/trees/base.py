@@ -14,6 +14,9 @@ from zlib import crc32
 from ssdsim.errors import ConfigError
 from ssdsim.outcomes import Outcome, Speculation, Speculator
 
+MOST_NODES = 4096
+"""Nodes of a row's draft that a run can hold."""
+
 Path = tuple[int, ...]
 Paths = tuple[Path, ...]
 """The nodes of a tree but the root (), every one behind its parent and its elder siblings."""

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Self
 
 from ssdsim.errors import require
-from ssdsim.trees.base import After, Growth, Path, TokenTree
+from ssdsim.trees.base import MOST_NODES, After, Growth, Path, TokenTree
 
 Scored = tuple[float, int, Path]
 """Minus the product of the confidences on the way to a node, its depth, and the node: the least
@@ -43,13 +43,19 @@ class Confident(TokenTree):
             require(value >= 1, f"tree.{name}", value, "needs a number >= 1")
 
     def check(self, lookahead: int) -> None:
-        """Refuse to verify too few nodes for one path of the whole depth."""
+        """Refuse too few nodes for one path of the whole depth, and more than a run can hold."""
         right = f"needs a node a level at least, lookahead = {lookahead}"
         require(self.most >= lookahead, "tree.most", self.most, right)
+        widest, nodes = max(self.passes(lookahead)), self.nodes(lookahead)
+        right = f"continues {widest} nodes of a level, at most {MOST_NODES} are possible"
+        require(widest <= MOST_NODES, "tree.beam", self.beam, right)
+        right = f"has {nodes} nodes at lookahead={lookahead}, at most {MOST_NODES} are possible"
+        require(nodes <= MOST_NODES, "tree.most", self.most, right)
 
     def passes(self, depth: int) -> tuple[int, ...]:
         """Return the root, then the nodes of each level that are continued."""
-        return (1, *(self._continued(level) for level in range(1, depth)))[:depth]
+        wider = accumulate(range(1, depth), self._continued, initial=1)
+        return tuple(wider)[:depth]
 
     def nodes(self, depth: int) -> int:
         """Return the nodes that are verified, or all that there can be."""
@@ -83,8 +89,9 @@ class Confident(TokenTree):
             most=min(self.most, nodes),
         )
 
-    def _continued(self, level: int) -> int:
-        return min(self.beam, int(self.children**level))
+    def _continued(self, above: int, _: int) -> int:
+        """Return how many nodes of a level are continued, if so many were one level above."""
+        return min(self.beam, self.children * above)
 
     def _children(self, scored: Scored, after: After) -> Iterable[Scored]:
         value, depth, path = scored

@@ -8,9 +8,7 @@ from typing import Literal
 
 from ssdsim.errors import ConfigError, require
 from ssdsim.outcomes import Speculation, Speculator
-from ssdsim.trees.base import Drafting, Path, Paths, Sampled, StaticTree
-
-MOST_NODES = 4096
+from ssdsim.trees.base import MOST_NODES, Drafting, Path, Paths, Sampled, StaticTree
 
 
 @dataclass(frozen=True)

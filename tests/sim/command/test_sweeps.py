@@ -1,10 +1,14 @@
 """Many runs by one command: sweeps, and where they run."""
 
+import os
+import signal
 import time
+from itertools import count
 
 import pytest
 from commands import TINY, command, refused, run
 from contract import FILES
+from hydra._internal.core_plugins import basic_launcher
 
 from ssdsim import load_run
 
@@ -56,6 +60,78 @@ def test_a_sweep_over_an_unknown_option_leaves_nothing(capsys, tmp_path):
     assert line.startswith("policy=nosuch: no such option")
     line = refused(capsys, tmp_path / "out", "-m", "lookahead=3,5", "polcy=x", *TINY)
     assert line.startswith("polcy=x: no such option")
+
+
+def broken(number):
+    """Return a comparison that breaks down, at this call, as nobody foresaw."""
+    calls = count(1)
+
+    def compare(*_):
+        if next(calls) == number:
+            raise AssertionError("two\nlines")
+        return {}
+
+    return compare
+
+
+def test_a_run_that_breaks_down_costs_no_ranking(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("ssdsim.engine.baselines.compare", broken(2))
+    assert run("-m", "lookahead=3,4,5", *TINY, f"out={tmp_path}") == 1
+    printed = capsys.readouterr()
+    assert printed.out.rpartition("sweep:")[2].count("\n ssd") == 3  # it was decoded before
+    note = tmp_path / "1/traceback.txt"
+    assert printed.err == f"ssdsim: #1 failed: AssertionError: two lines (see {note})\n"
+    assert "in compare" in note.read_text()
+
+
+def test_a_line_that_cannot_be_printed_costs_no_ranking(monkeypatch, capsys, tmp_path):
+    def unprintable(*_):
+        raise UnicodeEncodeError("ascii", "é", 0, 1, "no")
+
+    monkeypatch.setattr("ssdsim.command.program._show_line", unprintable)
+    assert run("-m", "lookahead=3,4", *TINY, f"out={tmp_path}") == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("\n ssd") == 2
+    assert printed.err.count("failed: UnicodeEncodeError") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_is_ranked(number, monkeypatch, capsys, tmp_path):
+    ends = iter((lambda: None, lambda: os.kill(os.getpid(), number)))
+    monkeypatch.setattr("ssdsim.engine.baselines.compare", lambda *_: next(ends)() or {})
+    assert run("-m", "lookahead=3,4,5", *TINY, f"out={tmp_path}") == 130
+    printed = capsys.readouterr()
+    assert printed.out.rpartition("sweep:")[2].count("\n ssd") >= 1
+    assert printed.err == f"ssdsim: interrupted; what was computed is in {tmp_path / '1'}\n"
+    assert not (tmp_path / "2").exists()
+
+
+def test_an_interrupt_between_two_runs_is_ranked(monkeypatch, capsys, tmp_path):
+    jobs = count()
+
+    def run_job(*arguments, **options):
+        if next(jobs) == 1:
+            raise KeyboardInterrupt
+        return once(*arguments, **options)
+
+    once = basic_launcher.run_job
+    monkeypatch.setattr(basic_launcher, "run_job", run_job)
+    assert run("-m", "lookahead=3,4", *TINY, f"out={tmp_path}") == 130
+    printed = capsys.readouterr()
+    assert printed.out.rpartition("sweep:")[2].count("\n ssd") == 1
+    assert printed.err == "ssdsim: interrupted\n"
+
+
+def test_a_torn_run_is_named_beside_the_ranking(monkeypatch, capsys, tmp_path):
+    def tear(_, __, ___, out):
+        if out.name == "0":
+            (out / "run.json").write_text("{")
+
+    monkeypatch.setattr("ssdsim.command.program._show_line", tear)
+    assert run("-m", "lookahead=3,4", *TINY, f"out={tmp_path}") == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("\n ssd") == 1
+    assert "ssdsim: #0 failed: run directory" in printed.err
 
 
 def launched(launcher, out):

@@ -1,0 +1,63 @@
+"""What no run can hold is refused before anything is allocated; what is merely slow is not."""
+
+from typing import Protocol
+
+from ssdsim.errors import require
+from ssdsim.trees.base import MOST_NODES, TokenTree
+
+MOST_DRAFTED = 10**7
+"""Drafted tokens of all rows in one round: a gigabyte."""
+
+MOST_PROMPTS = 10**6
+"""Sequences, which are all there from the start: some gigabytes."""
+
+MOST_TOKENS = 10**10
+"""Tokens of all sequences: a simulation of more than a day, or one that counts past 64 bits."""
+
+MOST_LANES = 10**4
+"""Copies of a model, each a worker with a lane of its own: a hundred megabytes."""
+
+
+class Workload(Protocol):
+    """What the workload of every run says."""
+
+    @property
+    def prompts(self) -> int:
+        """How many sequences."""
+        ...
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of each before its first round."""
+        ...
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens to decode for each."""
+        ...
+
+
+def check_workload(workload: Workload) -> None:
+    """Refuse more sequences, or longer ones, than there is memory and time for."""
+    prompts = workload.prompts
+    right = f"needs at most {MOST_PROMPTS}"
+    require(prompts <= MOST_PROMPTS, "workload.prompts", prompts, right)
+    for name in ("output_tokens", "prompt_tokens"):
+        tokens = getattr(workload, name)
+        right = f"needs at most {MOST_TOKENS // prompts} for each of {prompts} prompts"
+        require(tokens * prompts <= MOST_TOKENS, f"workload.{name}", tokens, right)
+
+
+def check_drafting(tree: TokenTree, lookahead: int, rows: int) -> None:
+    """Refuse drafts of more tokens than a run can hold, in one row or in all of them together."""
+    right = f"needs at most {MOST_NODES} tokens, which is what a run can hold of a row's draft"
+    require(lookahead <= MOST_NODES, "lookahead", lookahead, right)
+    nodes = min(tree.nodes(lookahead), MOST_NODES)  # else the tree's own check names its option
+    most = MOST_DRAFTED // (nodes + 1)
+    right = f"needs at most {most} sequences at a time, with {nodes} tokens drafted for each"
+    require(rows <= most, "batch", rows, right)
+
+
+def check_lanes(option: str, copies: int) -> None:
+    """Refuse more copies of a model than a run can hold workers for."""
+    require(1 <= copies <= MOST_LANES, option, copies, f"needs a number from 1 to {MOST_LANES}")
