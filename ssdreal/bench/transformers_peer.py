@@ -12,9 +12,10 @@ from time import perf_counter
 from typing import Any
 
 from ssdreal.models.checkpoints import huggingface
-from ssdreal.models.draft_format import is_draft, read_draft
+from ssdreal.models.draft_format import check_ids, is_draft, read_draft
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
 from ssdreal.models.names import TINY
+from ssdreal.models.tensors import check_weights
 
 NOTHING = -1e4
 """The score of an id that the draft's head leaves out."""
@@ -174,9 +175,11 @@ def _trimmed(target: str, name: str, dtype: str, device: str) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     folder = find_folder(name)
+    check_weights(name, folder)
     weights, ids = read_draft(folder)
     head = weights.pop("lm_head.weight")
     model = LlamaForCausalLM(LlamaConfig(**read_json(folder / "config.json")))
+    check_ids(name, ids, model.config.vocab_size)
     shared = _target(target, dtype, device).get_input_embeddings().weight
     weights["embed_tokens.weight"] = shared.detach().cpu()
     model.model.load_state_dict(weights)

@@ -254,7 +254,7 @@ class Ready(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """A worker's last words; `stamp` is None where it failed before any command."""
+    """A worker's last words; with a `stamp`, it could not carry out that command alone."""
 
     stamp: Stamp | None
     reason: str

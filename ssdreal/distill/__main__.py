@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ssdreal.command.arguments import Parser, check_ranges, check_unwritten, make_folder
 from ssdreal.models.catalog import describe
 from ssdsim.command.console import progress
-from ssdsim.errors import ConfigError, require
+from ssdsim.errors import ConfigError, RunError, require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -158,11 +158,13 @@ def load_text(options: Options, target: Any, given: "Text | None") -> "Text":
 def load_draft(folder: Path) -> "tuple[dict[str, Tensor], Tensor]":
     """Read a draft's weights in float32, and the token ids of its head's rows, ascending."""
     from ssdreal.models.draft_format import read_draft
+    from ssdreal.models.tensors import check_weights
 
+    right = "name the folder of a draft that this command wrote"
     try:
+        check_weights(str(folder), folder)
         return read_draft(folder)
-    except (KeyError, OSError) as error:
-        right = "name the folder of a draft that this command wrote"
+    except (ConfigError, KeyError, OSError) as error:
         raise ConfigError(f"--start={str(folder)!r}: {right} ({error})") from error
 
 
@@ -301,6 +303,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"ssdreal: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except RunError as error:
+        print(f"ssdreal: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from ssdreal.distill.draft import Draft
 from ssdreal.distill.hidden_states import Sample, read
 from ssdreal.distill.training_text import Text, batches, padded
+from ssdsim.errors import RunError
 
 ARGMAX = 0.2  # share of the likelihood loss that asks for the target's first choice
 FLOOR = 0.05  # keeps positions without any acceptance from taking over
@@ -154,8 +155,17 @@ def sample_batches(paths: list[Path], text: Text, plan: Plan) -> Iterator[list[S
 
 
 def step_of(draft: Draft, optimizer: torch.optim.AdamW, rows: Tensor, batch: list[Sample]) -> float:
-    """Take one training step and return its loss."""
+    """Take one training step and return its loss.
+
+    Raises
+    ------
+    RunError
+        The loss is NaN or infinite; the draft stays as it was.
+
+    """
     loss = loss_of(draft, rows, batch)
+    if not loss.isfinite():
+        raise RunError(f"the loss came to {loss.item()}: the target is damaged, or --rate too high")
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(draft.parameters(), 1.0)

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from ssdreal.executor.preflight import reach
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.sitting import Sitting
+from ssdreal.executor.sitting import DraftLost, Sitting
 from ssdreal.executor.teacher_forcing import flips
 from ssdreal.executor.workload import Task
 from ssdreal.places.places import Places
@@ -43,6 +43,9 @@ def compare(
             best = _speculative(setup, runs["sd"].info["config"]["lookahead"])
             both = [sitting.measure(other, spread, tasks) for other in (autoregressive, best)]
             runs["same_devices"] = max(both, key=_speed)
+    except DraftLost:
+        if not run.info["draft_lost"]:  # else it has been said, and there is no SD to compare with
+            raise
     finally:
         enter(run, runs)  # what has been measured counts, whatever ended the rest
     if not (setup.decoding.needs_probabilities or setup.acceptance):

@@ -78,7 +78,7 @@ class Execution:
     def lost(self) -> str | None:
         """Why the draft was lost on the way; None if it was not."""
         hired = hasattr(self, "crew") and self.setup.method.draft_on
-        return self.drafter.lost if hired else None
+        return self.drafter.lost or self.drafter.failed if hired else None
 
     @property
     def drafter(self) -> Remote:

@@ -11,7 +11,9 @@ from ssdreal.executor.self_drafting import check_layers
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import BYTES, Description, describe
+from ssdreal.models.folders import find_folder, is_local
 from ssdreal.models.random_weights import shape_file
+from ssdreal.models.tensors import check_weights
 from ssdreal.places.places import Role
 from ssdsim.errors import ConfigError, require
 from ssdsim.trees.chain import Chain
@@ -47,9 +49,12 @@ def check_pair(pair: Pair, dtype: str) -> Models:
 
 def _described(option: str, name: str, dtype: str, ranks: int = 1) -> Description:
     try:
-        return describe(name, dtype, ranks)
+        described = describe(name, dtype, ranks)
+        if is_local(name) and not shape_file(name):
+            check_weights(name, find_folder(name))
     except ConfigError as error:
         raise ConfigError(re.sub("^model=", f"{option}=", str(error))) from error
+    return described
 
 
 def check_room(
@@ -74,7 +79,7 @@ def check_room(
     """
     setup = request.setup
     check_layers(setup.skipped, models[0])
-    _check_context(setup, context(models), tasks)
+    _check_context(setup, models, tasks)
     chains = isinstance(setup.tree, Chain) or request.pair.tp == 1
     right = f"needs tree=chain with pair.tp={request.pair.tp}: a sharded target verifies chains"
     require(chains, "tree", type(setup.tree).__name__.lower(), right)
@@ -100,22 +105,26 @@ def reach(lookahead: int) -> int:
     return 2 * max(lookahead, 1)
 
 
-def _check_context(setup: Setup, context: int, tasks: Sequence[Task]) -> None:
+def _check_context(setup: Setup, models: Models, tasks: Sequence[Task]) -> None:
+    positions = context(models)
     behind, nodes = reach(setup.lookahead), setup.tree.nodes(setup.drafted)
     asked = setup.workload.output_tokens
-    right = f"needs 2 K + 2 <= the models' context of {context}"
-    require(behind + 2 <= context, "lookahead", setup.lookahead, right)
-    right = f"has {nodes} nodes, the models' context of {context} has room for {context - 2}"
-    require(nodes + 2 <= context, "tree", type(setup.tree).__name__.lower(), right)
+    right = f"needs 2 K + 2 <= the models' context of {positions}"
+    require(behind + 2 <= positions, "lookahead", setup.lookahead, right)
+    right = f"has {nodes} nodes, the models' context of {positions} has room for {positions - 2}"
+    require(nodes + 2 <= positions, "tree", type(setup.tree).__name__.lower(), right)
     behind = max(behind, nodes)
-    room = context - behind - 1
-    right = f"the models' context of {context} has room for {room}"
+    room = positions - behind - 1
+    right = f"the models' context of {positions} has room for {room}"
     require(asked <= room, "workload.output_tokens", asked, right)
     for task in tasks:
         length = len(task.tokens)
-        right = f"has {length} tokens, the models' context is {context}"
-        require(0 < length < context, "prompts", task.name, right)
-        room = context - behind - length
+        right = f"its tokenizer gives ids up to {max(task.tokens, default=0)}, the target has only "
+        known = max(task.tokens, default=0) < models[0].vocabulary
+        require(known, "prompts", task.name, f"{right}{models[0].vocabulary}")
+        right = f"has {length} tokens, the models' context is {positions}"
+        require(0 < length < positions, "prompts", task.name, right)
+        room = positions - behind - length
         right = f"beside the {length} tokens of prompt {task.name!r} the context has room for "
         require(asked <= room, "workload.output_tokens", asked, f"{right}{max(room, 0)}")
 

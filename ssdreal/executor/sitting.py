@@ -23,6 +23,10 @@ ATTEMPTS = 2
 """At a baseline, which means nothing without its draft."""
 
 
+class DraftLost(WorkerLost):
+    """A run that means nothing without its draft lost it, again and again."""
+
+
 @dataclass
 class Sitting:
     """Keeps the worker processes between runs, and makes new ones where it must.
@@ -74,7 +78,7 @@ class Sitting:
         Raises
         ------
         WorkerLost
-            The target is gone, or the draft was lost again and again.
+            The target is gone, or (`DraftLost`) the draft was lost again and again.
 
         """
         texts = tuple((task.name, tuple(task.tokens)) for task in tasks)
@@ -99,7 +103,7 @@ class Sitting:
             running.run()
             if not running.lost:
                 return running.result()
-        raise WorkerLost(f"the draft worker is gone: {running.lost}")
+        raise DraftLost(f"the draft worker is gone: {running.lost}")
 
     def _crew(self, places: Places) -> Crew:
         where = places.target.devices, places.draft.devices, places.together

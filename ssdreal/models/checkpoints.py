@@ -1,14 +1,23 @@
 """Checkpoints: a model's weights by name, from wherever they are."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from ssdreal.models.catalog import describe
 from ssdreal.models.configs import read_config
-from ssdreal.models.draft_format import is_draft, read_draft
-from ssdreal.models.folders import find_folder, first_line, read_json
+from ssdreal.models.draft_format import check_ids, is_draft, read_draft
+from ssdreal.models.folders import find_folder, first_line
 from ssdreal.models.gguf_weights import weights_folder
 from ssdreal.models.names import TINY
+from ssdreal.models.tensors import (
+    LACKS,
+    check_weights,
+    plain_name,
+    require_none,
+    tensors,
+    weight_files,
+)
 from ssdsim.errors import ConfigError, require
 
 if TYPE_CHECKING:
@@ -21,7 +30,8 @@ def huggingface(name: str, dtype: str) -> Any:
     Raises
     ------
     ConfigError
-        It is a draft without an embedding of its own, or its weights cannot be read.
+        It is a draft without an embedding of its own, or its weights cannot be read, or not all
+        are there.
 
     """
     import torch
@@ -40,11 +50,17 @@ def huggingface(name: str, dtype: str) -> Any:
         not is_draft(read_config(name)), "model", name, "has no embedding of its own to run with"
     )
     folder = weights_folder(name)
-    model: Any
+    check_weights(name, folder)
+    loaded: Any
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"model={name!r}: {first_line(error)}") from error
+        loaded = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+        reason = first_line(error) or type(error).__name__
+        raise ConfigError(f"model={name!r}: {reason}") from error
+    model, found = loaded  # transformers' types know of no loading info
+    require_none(name, sorted(found["missing_keys"]), LACKS)
     return model.train(False)
 
 
@@ -70,13 +86,15 @@ def sliced(name: str, dtype: str) -> "tuple[Any, dict[str, Any], None]":
     from transformers import AutoConfig
 
     require(not is_draft(read_config(name)), "model", name, "has no embedding of its own to shard")
-    files = [] if name in TINY else sorted(weights_folder(name).glob("*.safetensors"))
+    files = [] if name in TINY else weight_files(name, weights_folder(name))
     if not files:
         return *stored(name, dtype, None)[:2], None
-    slices = {key: part for file in files for key, part in _slices(file)}
-    if "lm_head.weight" not in slices:  # it is tied
-        slices["lm_head.weight"] = slices["model.embed_tokens.weight"]
-    return AutoConfig.from_pretrained(weights_folder(name)), slices, None
+    check_weights(name, weights_folder(name))
+    there = {plain_name(key): part for file in files for key, part in _slices(file)}
+    config = AutoConfig.from_pretrained(weights_folder(name))
+    slices = {key: there[key] for key in tensors(read_config(name))}  # others have no part in it
+    slices.setdefault("lm_head.weight", slices["embed_tokens.weight"])  # where it is tied
+    return config, slices, None
 
 
 def _slices(file: Path) -> "list[tuple[str, Any]]":
@@ -91,7 +109,9 @@ def _stored_draft(
 ) -> "tuple[Any, dict[str, Tensor], Tensor]":
     from transformers import LlamaConfig
 
+    check_weights(name, find_folder(name))
     weights, ids = read_draft(find_folder(name))
+    check_ids(name, ids, config["vocab_size"])
     embedding = _embedding(target, dtype)
     wanted = (config["vocab_size"], config["hidden_size"])
     right = f"must share the embedding of {target}, of shape {wanted}"
@@ -106,14 +126,12 @@ def _embedding(target: str, dtype: str) -> "Tensor":
         from ssdreal.models.tiny import tiny_weights
 
         return tiny_weights(target)["model.embed_tokens.weight"]
-    from safetensors import safe_open
-
-    folder, key = weights_folder(target), "model.embed_tokens.weight"
-    index = folder / "model.safetensors.index.json"
-    file = read_json(index)["weight_map"][key] if index.is_file() else "model.safetensors"
-    if not (folder / file).is_file():
-        weights: dict[str, Tensor] = huggingface(target, dtype).state_dict()
-        return weights[key]
-    with safe_open(folder / file, "pt") as tensors:
-        embedding: Tensor = tensors.get_tensor(key)
-        return embedding
+    folder = weights_folder(target)
+    check_weights(target, folder)
+    for file in weight_files(target, folder):
+        for key, part in _slices(file):
+            if plain_name(key) == "embed_tokens.weight":
+                embedding: Tensor = part[:]
+                return embedding
+    weights: dict[str, Tensor] = huggingface(target, dtype).state_dict()
+    return weights["model.embed_tokens.weight"]

@@ -34,5 +34,18 @@ def read_draft(folder: Path) -> "tuple[dict[str, Tensor], Tensor]":
     return weights, ids
 
 
+def check_ids(name: str, ids: "Tensor", vocabulary: int) -> None:
+    """Refuse ids of a head's rows, ascending, that are no ids, or of which two are one.
+
+    Raises
+    ------
+    ConfigError
+        They would give some tokens another's probability.
+
+    """
+    fine = bool((ids.diff() > 0).all()) and int(ids[0]) >= 0 and int(ids[-1]) < vocabulary
+    require(fine, "model", name, f"must have vocab_ids from 0 to {vocabulary - 1}, none twice")
+
+
 def _unpacked(weight: "Tensor", scale: "Tensor | None") -> "Tensor":
     return weight.float() if scale is None else weight.float() * scale.float().view(-1, 1)

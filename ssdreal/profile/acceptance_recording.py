@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssdreal.serving.sampling import Logits
+from ssdreal.serving.sampling import Logits, finite
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import position_row
 from ssdsim.sampling.noise import Noise
@@ -100,7 +100,14 @@ def trace_rows(
     seed: int,
     grid: Sequence[tuple[float, int]] = (),
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row for every position of the texts, in order; `grid` as in `position_row`."""
+    """Yield a row for every position of the texts, in order; `grid` as in `position_row`.
+
+    Raises
+    ------
+    NotFinite
+        A model's logits are NaN or infinite.
+
+    """
     longest = max(len(text.prompt) + len(text.output) for text in texts)
     read = _readers(target, draft, longest)
     for text in texts:
@@ -132,7 +139,7 @@ def _address(text: GeneratedText, position: int, decoding: Decoding) -> dict[str
 
 
 def _view(logits: Logits, decoding: Decoding, gumbel: Any) -> View:
-    return view(logits, decoding.temperature, gumbel, decoding.top_k, decoding.top_p)
+    return view(finite(logits), decoding.temperature, gumbel, decoding.top_k, decoding.top_p)
 
 
 def _readers(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdreal.serving.sampling import Ints, Logits, Sampler, Where
+from ssdreal.serving.sampling import Ints, Logits, Sampler, Where, finite
 from ssdsim.sampling.ranking import best, top
 from ssdsim.sampling.verification import Array
 
@@ -118,7 +118,7 @@ class Drafter(Sampler):
         """Return what tokens are sampled from, in float32: a draft may be wrong, but not slow."""
         if self.decoding.truncates:
             return np.asarray(self.probabilities(logits), np.float32)
-        return _softmax(logits / np.float32(self.decoding.temperature))
+        return _softmax(finite(logits / np.float32(self.decoding.temperature)))
 
     def _held_back(self, q: Logits) -> Logits:
         """Return numbers ∝ q' of Saguaro sampling (`ssdsim.sampling.verification.saguaro`)."""

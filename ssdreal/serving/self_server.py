@@ -5,8 +5,9 @@ own lie from the last committed token on, and a verify begins there: it computes
 layers, and no token of the target ever sees one of the draft's.
 """
 
-from ssdreal.channel.messages import Begin, Chains, Paces, Speculate
+from ssdreal.channel.messages import Begin, Chains, Command, Done, Failed, Paces, Speculate
 from ssdreal.serving.draft_server import DraftServer
+from ssdreal.serving.sampling import NotFinite
 from ssdreal.serving.target_server import TargetServer
 
 
@@ -22,6 +23,15 @@ class SelfServer(TargetServer):
         self.drafting.reader, self.drafting.pages = self.reader, self.pages
         self.drafting.shape, self.drafting.tree = command, self.tree
         self.drafting.prepare(command)
+
+    def answer(self, command: Command) -> Done | Failed | None:
+        """Carry a command out; what the draft cannot do is no reason for the target to end."""
+        try:
+            return super().answer(command)
+        except NotFinite as error:
+            if not isinstance(command, Speculate):
+                raise
+            return Failed(command.stamp, str(error))
 
     def speculate(self, command: Speculate) -> Chains:
         """Return a chain a row."""

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from ssdreal.channel.messages import Begin, Clock, Command, Done, Paces, Ready, Stop, Times
+from ssdreal.channel.messages import (
+    Begin,
+    Clock,
+    Command,
+    Done,
+    Failed,
+    Paces,
+    Ready,
+    Stop,
+    Times,
+)
 from ssdreal.channel.probability_pages import OpenPages, Pages
 from ssdreal.models.model import Model
 from ssdreal.places.places import Given, Role
@@ -50,7 +60,7 @@ class Server:
             return Ready(self.model.vocabulary, None)
         return Ready(len(ids), tuple(ids.tolist()))
 
-    def answer(self, command: Command) -> Done | None:
+    def answer(self, command: Command) -> Done | Failed | None:
         """Carry a command out; None if it is not newer than the last one, and so was late."""
         number = (command.stamp.run, command.stamp.number)
         if number <= self.last:

@@ -131,7 +131,8 @@ class Drafts:
     def row(self, k: int) -> Array:
         """Return q over the whole vocabulary for drafted token k, shape (V,)."""
         weights: Array = np.asarray(self.rows[k], np.float64)
-        weights = np.asarray(weights / weights.sum())
+        with np.errstate(invalid="ignore"):  # numbers that make up no q are rejected as none
+            weights = np.asarray(weights / weights.sum())
         if self.ids is None:
             return weights
         q = np.zeros(self.vocabulary)

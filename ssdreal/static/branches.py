@@ -6,6 +6,7 @@ from typing import cast
 from ssdreal.channel.messages import Branches, Grow
 from ssdreal.serving.branches import ChainBranch, Tree, Write
 from ssdreal.serving.drafter import Drafter
+from ssdreal.serving.sampling import defined
 from ssdreal.static import chain_steps
 from ssdreal.static.passes import StaticReader
 
@@ -71,7 +72,7 @@ class StaticTree(Tree):
         for branch, length in self.lengths.items():
             here = branch.line.slot, branch.place.branch, slice(length)
             branch.tokens[:] = tokens[here].astype(int).tolist()
-            branch.confidences[:] = sure[here].tolist()
+            branch.confidences[:] = defined(sure[here]).tolist()
 
     def _all(self) -> Iterator[ChainBranch]:
         """Yield all branches, dropped ones as well: without a token tree they are chains."""

@@ -20,6 +20,7 @@ from ssdreal.channel.probability_pages import CHAINS
 from ssdreal.models.captured_work import Work
 from ssdreal.serving.branches import Tree
 from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing
+from ssdreal.serving.sampling import defined
 from ssdreal.serving.server import median_seconds
 from ssdreal.static import chain_steps
 from ssdreal.static.branches import StaticTree
@@ -86,7 +87,7 @@ class StaticDraftServer(StaticServer, DraftServer):
         found = []
         for line, block in zip(command.lines, command.blocks, strict=True):
             nodes = slice(len(block) + 1)
-            row = ids[line.slot, nodes].astype(np.int64), beliefs[line.slot, nodes]
+            row = ids[line.slot, nodes].astype(np.int64), defined(beliefs[line.slot, nodes])
             sent = [*([token] for token in block), []]
             found.append(without(*row, sent, self.shape.candidates))
         return Forks(tuple(found))
@@ -150,7 +151,7 @@ class StaticDraftServer(StaticServer, DraftServer):
                 if command.stopping.ends(chain.confidences):
                     break
                 column = chain.line.slot, 0, step % STEPS
-                chain.take(int(tokens[column]), float(sure[column]))
+                chain.take(int(tokens[column]), float(defined(sure[column])))
             self.reader.texts[chain.line.slot] = chain.text[:-1]
 
     def _need_noise(self, chains: Sequence[Growing], step: int, steps: int) -> None:

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from ssdreal.channel.message_parts import Block as Chain
 from ssdreal.channel.messages import Begin, Paces, Verified, Verify
+from ssdreal.serving.sampling import NotFinite
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.serving.server import median_seconds
 from ssdreal.serving.target_server import TargetServer
 from ssdreal.static.capture import Output
 from ssdreal.static.passes import Block
 from ssdreal.static.server import StaticServer
-from ssdreal.static.verifier import DeviceVerifier, Drafted
+from ssdreal.static.verifier import NO_TOKEN, DeviceVerifier, Drafted
 
 
 class StaticTargetServer(StaticServer, TargetServer):
@@ -66,14 +67,11 @@ class StaticTargetServer(StaticServer, TargetServer):
         }
         self.block.read(texts, {line.slot: len(line.tokens) - 1 for line in lines})
         found = self.found.fetch().astype(int).tolist()
-        if maximal:
-            return Verified(tuple((found[line.slot][0], found[line.slot][1]) for line in lines))
-        return Verified(
-            tuple(
-                _followed(found[line.slot], block.tokens)
-                for line, block in zip(lines, blocks, strict=True)
-            )
+        outcomes = (
+            found[line.slot] if maximal else _followed(found[line.slot], block.tokens)
+            for line, block in zip(lines, blocks, strict=True)
         )
+        return Verified(tuple(_there(*outcome) for outcome in outcomes))
 
     def warm_up(self, command: Begin) -> Paces:
         """Return the seconds of a verify over the run's tokens."""
@@ -112,6 +110,13 @@ class StaticSelfServer(SelfServer, StaticTargetServer):
     def made(self) -> tuple[str, ...]:
         """Return the names of what is made for each run."""
         return (*super().made(), "drafting")
+
+
+def _there(accepted: int, token: int) -> tuple[int, int]:
+    """Return how a verify ended, if there was a distribution that its token came from."""
+    if token == NO_TOKEN:
+        raise NotFinite
+    return accepted, token
 
 
 def _followed(own: list[int], tokens: tuple[int, ...]) -> tuple[int, int]:

@@ -9,6 +9,9 @@ from ssdreal.static.sampler import DeviceSampler
 from ssdreal.static.sampling_rules import best, probabilities, samples
 from ssdsim.sampling.noise import ROLES
 
+NO_TOKEN = -1
+"""Stands for a token where logits leave no distribution; it travels with the others."""
+
 
 class Drafted(NamedTuple):
     """Chains to verify.
@@ -39,8 +42,11 @@ class DeviceVerifier(DeviceSampler):
     """
 
     def own(self, logits: Tensor, positions: Tensor) -> Tensor:
-        """Return the target's own tokens at positions (slots, N), where no chance is left."""
-        return best(self.scores(logits, positions))
+        """Return the target's own tokens at positions (slots, N), where no chance is left.
+
+        `NO_TOKEN` where its scores are NaN or infinite.
+        """
+        return finite_best(self.scores(logits, positions))
 
     def verify(
         self, logits: Tensor, sequences: Tensor, positions: Tensor, drafted: Drafted
@@ -59,7 +65,8 @@ class DeviceVerifier(DeviceSampler):
         Returns
         -------
         tuple
-            How many tokens are accepted, and the token that follows them, (slots,) each.
+            How many tokens are accepted, and the token that follows them, (slots,) each:
+            `NO_TOKEN` where the target's logits are NaN or infinite.
 
         """
         p = self.fused(probabilities)(logits, self.decoding)
@@ -70,6 +77,13 @@ class DeviceVerifier(DeviceSampler):
         at = positions.gather(1, accepted[:, None])[:, 0]
         luck = self.uniforms(self.seed, sequences[:, 0], at, role)
         return accepted, self.fused(settled)(p, drafted, accepted, luck, self.ids)
+
+
+def finite_best(scores: Tensor) -> Tensor:
+    """Return the best column of each row, `NO_TOKEN` where there is none."""
+    columns = best(scores)  # of a NaN, if there is one
+    found = scores.gather(-1, columns[..., None])[..., 0]
+    return torch.where(found.isfinite(), columns, NO_TOKEN)
 
 
 def tested(p: Tensor, drafted: Drafted, luck: Tensor, ids: Tensor | None) -> Tensor:
@@ -83,6 +97,7 @@ def tested(p: Tensor, drafted: Drafted, luck: Tensor, ids: Tensor | None) -> Ten
     weights = drafted.weights.double()
     q = weights.gather(-1, columns)[..., 0] / weights.sum(-1)
     q = torch.where(drafted.certain[:, None] > 0, 1.0, q)
+    q = torch.where(q > 0, q, torch.nan)  # no comparison with NaN is true: it is rejected
     accepts = luck * q < p[:, :-1].gather(-1, tokens)[..., 0]
     there = torch.arange(tokens.shape[1], device=p.device) < drafted.lengths[:, None]
     return (accepts & there).long().cumprod(-1).sum(-1)
@@ -94,8 +109,9 @@ def settled(
     """Return the token that follows the accepted ones, (slots,): of the residual, or of p."""
     slots = torch.arange(len(accepted), device=p.device)
     own = p[slots, accepted]
+    there = own[:, 0].isfinite()  # a softmax is NaN as a whole, or nowhere
     if drafted.tokens.shape[1] == 0:
-        return samples(own, luck)
+        return torch.where(there, samples(own, luck), NO_TOKEN)
     last = accepted.clamp(max=drafted.tokens.shape[1] - 1)
     weights = drafted.weights[slots, last].double()
     q = weights / weights.sum(-1, keepdim=True)
@@ -105,4 +121,5 @@ def settled(
     q = torch.where(drafted.certain[:, None] > 0, sure.double(), q)
     excess = (own - q).clamp(min=0.0)
     rejected = (accepted < drafted.lengths) & (excess.sum(-1) > 0)
-    return samples(torch.where(rejected[:, None], excess, own), luck)
+    found = samples(torch.where(rejected[:, None], excess, own), luck)
+    return torch.where(there, found, NO_TOKEN)

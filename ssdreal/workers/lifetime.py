@@ -5,7 +5,7 @@ import signal
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 
-from ssdsim.errors import ConfigError
+from ssdsim.errors import ConfigError, RunError
 
 GRACE = 1.0
 """Seconds that a process gets to end before it is killed."""
@@ -36,7 +36,7 @@ def last_error(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
         return f"out of memory ({text})" if text else "out of memory"
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | RunError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

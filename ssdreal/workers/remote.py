@@ -45,6 +45,8 @@ class Remote:
         Number of the run under way; answers to an earlier one are not taken.
     lost
         Why the worker is gone; None while it lives.
+    failed
+        Why it could not carry out a command of this run, though it lives; None: it always could.
     busy
         Nanoseconds of work, and of it in model passes, in this run.
     on_done
@@ -58,6 +60,7 @@ class Remote:
     run: int = 0
     number: int = 0
     lost: str | None = None
+    failed: str | None = None
     pending: dict[Stamp, Event] = field(default_factory=dict)
     busy: int = 0
     passes: int = 0
@@ -68,6 +71,7 @@ class Remote:
         """Serve a new run, on its clock."""
         self.env, self.run = env, self.run + 1
         self.pending.clear()
+        self.failed = None
         self.busy = self.passes = 0
 
     def ask(self, kind: type, lines: tuple[Line, ...] = (), **fields: Any) -> Event:
@@ -89,7 +93,7 @@ class Remote:
     def receive(self, answer: Done | Failed) -> None:
         """Take an answer; one that nobody waits for is late or doubled, and changes nothing."""
         if isinstance(answer, Failed):
-            self.lose(answer.reason)
+            self._fail(answer)
             return
         event = self.pending.pop(answer.stamp, None)
         if event is None:
@@ -99,6 +103,15 @@ class Remote:
         self.on_done(answer)
         self._tick()
         event.succeed(answer)
+
+    def _fail(self, failed: Failed) -> None:
+        """Give the worker up, or no more than the command that it could not carry out."""
+        if failed.stamp is None:
+            self.lose(failed.reason)
+        elif event := self.pending.pop(failed.stamp, None):
+            self.failed = failed.reason
+            self._tick()
+            event.succeed(None)
 
     def lose(self, reason: str) -> None:
         """Give the worker up. A run goes on without its draft, not without its target."""

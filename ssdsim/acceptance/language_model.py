@@ -14,7 +14,7 @@ from ssdsim.acceptance.trace_row import holds_back, position_row
 from ssdsim.errors import require
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import Array
+from ssdsim.sampling.verification import LEAST, MOST, Array
 
 _MOST_LOGITS = 10**7
 
@@ -52,8 +52,9 @@ class LanguageModel:
     def __post_init__(self) -> None:
         V, order = self.vocabulary, self.order
         require(V >= 2, "acceptance.vocabulary", V, "must be at least 2")
-        require(self.sharpness > 0, "acceptance.sharpness", self.sharpness, "must be over 0")
-        require(self.divergence >= 0, "acceptance.divergence", self.divergence, "must be >= 0")
+        for name, least in (("sharpness", LEAST), ("divergence", 0.0)):
+            value, right = getattr(self, name), f"must be from {least:g} to {MOST:g}"
+            require(least <= value <= MOST, f"acceptance.{name}", value, right)
         fits = order >= 1 and V ** (order + 1) <= _MOST_LOGITS
         right = f"must be at least 1, with vocabulary^(order + 1) at most {_MOST_LOGITS}"
         require(fits, "acceptance.order", order, right)

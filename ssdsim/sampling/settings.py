@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ssdsim.errors import require
+from ssdsim.sampling.verification import check_saguaro, check_temperature
 
 Coupling = Literal["maximal", "gumbel"]
 
@@ -16,7 +17,7 @@ class Sampling:
     Attributes
     ----------
     temperature
-        0 is greedy.
+        0 is greedy; else 1e-30 to 1e30, which float32 can divide by.
     coupling
         `maximal` (Leviathan et al. 2023) or `gumbel` (Daliri, Musco, Suresh 2024); see DESIGN.
     saguaro_constant, saguaro_fanout
@@ -31,9 +32,8 @@ class Sampling:
     saguaro_fanout: int = 3
 
     def __post_init__(self) -> None:
-        require(self.temperature >= 0, "temperature", self.temperature, "needs a number >= 0")
-        fine = 0 < self.saguaro_constant <= 1
-        require(fine, "saguaro.constant", self.saguaro_constant, "needs a number in (0, 1]")
+        check_temperature(self.temperature)
+        check_saguaro("saguaro.constant", self.saguaro_constant)
         require(self.saguaro_fanout >= 1, "saguaro.fanout", self.saguaro_fanout, "needs >= 1")
 
 

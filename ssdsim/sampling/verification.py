@@ -17,6 +17,12 @@ from ssdsim.sampling.ranking import best, ranked, top
 
 Array = NDArray[np.float64]
 
+LEAST, MOST = 1e-30, 1e30
+"""Between these float32, in which drafts sample, divides and multiplies without care.
+
+Logits over a smaller temperature overflow, and chances times a smaller constant vanish.
+"""
+
 _FEW = 512
 
 
@@ -27,6 +33,32 @@ def certain(tokens: ArrayLike, vocabulary: int) -> Array:
     the target's distribution.
     """
     return np.asarray(np.arange(vocabulary) == np.asarray(tokens)[..., None], np.float64)
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that logits cannot be divided by, in float32 either.
+
+    Raises
+    ------
+    ConfigError
+        It is neither 0 nor within the range.
+
+    """
+    fine = temperature == 0 or LEAST <= temperature <= MOST
+    right = f"must be 0 (greedy) or from {LEAST:g} to {MOST:g}"
+    require(fine, "temperature", temperature, right)
+
+
+def check_saguaro(option: str, constant: float) -> None:
+    """Refuse a constant C of Saguaro sampling that would leave held back tokens no chance.
+
+    Raises
+    ------
+    ConfigError
+        It is outside its range.
+
+    """
+    require(LEAST <= constant <= 1, option, constant, f"must be from {LEAST:g} to 1")
 
 
 def softmax(scores: ArrayLike) -> Array:
@@ -58,7 +90,7 @@ def process(logits: ArrayLike, temperature: float, top_k: int = 0, top_p: float 
         A setting is outside its range.
 
     """
-    require(temperature >= 0, "temperature", temperature, "must be 0 (greedy) or more")
+    check_temperature(temperature)
     require(top_k >= 0, "top_k", top_k, "must be 0 (all) or more")
     require(0 < top_p <= 1, "top_p", top_p, "must be over 0 and at most 1")
     logits = np.asarray(logits, np.float64)
@@ -155,7 +187,7 @@ def saguaro(q: Array, constant: float, fanout: int) -> Array:
     q
         Processed draft distribution, shape (V,).
     constant
-        C, over 0 and at most 1; 1 changes nothing.
+        C, `LEAST` to 1; 1 changes nothing.
     fanout
         How many tokens are held back, at least 1.
 
@@ -165,7 +197,7 @@ def saguaro(q: Array, constant: float, fanout: int) -> Array:
         A setting is outside its range.
 
     """
-    require(0 < constant <= 1, "saguaro_constant", constant, "must be over 0 and at most 1")
+    check_saguaro("saguaro_constant", constant)
     require(fanout >= 1, "saguaro_fanout", fanout, "must be at least 1")
     if constant == 1:
         return q
@@ -193,6 +225,24 @@ def residual(p: Array, q: Array) -> Array:
     return np.asarray(excess / total) if total > 0 else p
 
 
+def sound(q: Array) -> Array:
+    """Return q, or zeros where it is no distribution: it holds NaN, infinities, or nothing.
+
+    Nothing that was drafted from zeros is accepted, and the residual of zeros is p: so whatever a
+    broken draft proposes, the target's distribution is what comes out.
+    """
+    with np.errstate(invalid="ignore"):
+        return q if 0 < q.sum() < np.inf else np.zeros_like(q)
+
+
+def accepts(p: Array, q: Array, token: int, luck: float) -> bool:
+    """Tell whether a token that was sampled from q passes, with probability min(1, p/q).
+
+    Comparisons with NaN are false, so they are put such that what is false rejects.
+    """
+    return bool(q[token] > 0 and luck * q[token] < p[token])
+
+
 def verify_maximal(
     p: Sequence[Array] | Array,
     q: Sequence[Array] | Array,
@@ -208,7 +258,8 @@ def verify_maximal(
         rejection are never asked for, so a sequence may compute them when they are.
     q
         The distributions that the tokens were really sampled from (under Saguaro sampling q', for
-        a deterministic proposal `certain(tokens)`), shape (K, V).
+        a deterministic proposal `certain(tokens)`), shape (K, V). Tokens of rows that are no
+        distributions are rejected, see `sound`.
     tokens
         The K drafted tokens.
     uniforms
@@ -222,8 +273,9 @@ def verify_maximal(
 
     """
     for k, token in enumerate(tokens):
-        if uniforms["accept"][k] * q[k][token] >= p[k][token]:
-            return k, sample(residual(p[k], q[k]), uniforms["residual"][k])
+        drafted = sound(q[k])
+        if not accepts(p[k], drafted, token, uniforms["accept"][k]):
+            return k, sample(residual(p[k], drafted), uniforms["residual"][k])
     return len(tokens), sample(p[len(tokens)], uniforms["bonus"][len(tokens)])
 
 
@@ -254,8 +306,9 @@ def verify_siblings(
         Which child is accepted, None if none is, and the token that comes next.
 
     """
+    q = sound(q)
     for child, (token, luck) in enumerate(zip(tokens, accept, strict=True)):
-        if luck * q[token] < p[token]:
+        if accepts(p, q, token, luck):
             return child, token
         p = residual(p, q)
     return None, sample(p, uniform)

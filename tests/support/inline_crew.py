@@ -13,6 +13,7 @@ from ssdreal.places.places import Place, Places
 from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.workers.remote import Remote
+from ssdsim.errors import RunError
 
 HOST = SelfServer, DraftServer
 HERE = Places(Place("cpu", ()), Place("cpu", ()))
@@ -160,14 +161,24 @@ class InlineCrew:
             if remote.lost:
                 continue
             owed = owed or bool(remote.pending)
-            last_error = channel.work()
+            last_error = _said(channel)
             if last_error == "failing":
                 remote.receive(Failed(None, "it failed in a test"))
+            elif isinstance(last_error, Failed):
+                remote.receive(last_error)
             elif last_error is not None:
                 remote.lose("it died in a test")
             for done in channel.taken():
                 remote.receive(done)
         return owed
+
+
+def _said(channel):
+    """Let a worker do something; return its last words where it has any."""
+    try:
+        return channel.work()
+    except RunError as error:
+        return Failed(None, str(error))
 
 
 def decode(setup, target, draft, prompts, **faults):

@@ -13,10 +13,16 @@ from ssdreal.distill.evaluation import score_all  # noqa: E402
 from ssdreal.distill.export import packed, quantized, write_draft  # noqa: E402
 from ssdreal.distill.generate import generate  # noqa: E402
 from ssdreal.distill.hidden_states import fill, read, same_origin  # noqa: E402
-from ssdreal.distill.training import Imitation, Plan, sample_batches, train  # noqa: E402
+from ssdreal.distill.training import (  # noqa: E402
+    Imitation,
+    Plan,
+    sample_batches,
+    step_of,
+    train,
+)
 from ssdreal.distill.training_text import FIELDS, Text, kind_of, read_text, split  # noqa: E402
 from ssdreal.models.draft_format import read_draft  # noqa: E402
-from ssdsim.errors import ConfigError  # noqa: E402
+from ssdsim.errors import ConfigError, RunError  # noqa: E402
 
 VOCABULARY = 64
 
@@ -70,6 +76,16 @@ def test_a_few_steps_of_training_lower_the_loss(target, text, tmp_path):
     assert seen == plan.tokens
     assert np.mean(losses[-6:]) < 0.9 * np.mean(losses[:6])
     assert torch.equal(draft.model.embed_tokens.weight, target.model.embed_tokens.weight)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(target, monkeypatch):
+    draft = build(target, 1, torch.arange(8, dtype=torch.int32), None)
+    before = draft.lm_head.weight.clone()
+    nan = draft.lm_head.weight.sum() * torch.nan
+    monkeypatch.setattr("ssdreal.distill.training.loss_of", lambda *_: nan)
+    with pytest.raises(RunError, match=r"^the loss came to nan: the target"):
+        step_of(draft, None, None, [])
+    assert torch.equal(draft.lm_head.weight, before)
 
 
 def test_the_written_gradient_is_that_of_the_loss():

@@ -85,6 +85,13 @@ def test_a_prompt_must_fit_and_have_tokens(length):
         check_room(request(), [replace(model, context=512) for model in MODELS], [task(length)])
 
 
+def test_a_prompt_has_no_ids_that_the_target_lacks():
+    foreign = replace(task(3, "foreign"), tokens=[1, MODELS[0].vocabulary, 2])
+    right = f"^prompts='foreign': its tokenizer gives ids up to {MODELS[0].vocabulary}, the target"
+    with pytest.raises(ConfigError, match=right):
+        check_room(request(), MODELS, [foreign])
+
+
 def test_what_fits_with_no_prompt_needs_no_prompt_to_be_refused():
     most = context(MODELS) - reach(3) - 1
     check_room(request(workload=Workload(output_tokens=most)), MODELS)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ssdsim.errors import ConfigError
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best, outranks, rank_of, ranked
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import (
     certain,
     perturb,
@@ -22,6 +23,7 @@ from ssdsim.sampling.verification import (
     softmax,
     verify_gumbel,
     verify_maximal,
+    verify_siblings,
     view,
 )
 
@@ -260,3 +262,75 @@ def test_what_is_emitted_has_the_targets_distribution(rule):
 )
 def test_the_same_test_catches_every_trap(rule):
     assert p_value(rule) < 1e-6
+
+
+# Rows that are no distributions
+
+PLANTED = {
+    "NaN": np.full(4, np.nan),
+    "a NaN": np.array([np.nan, 0.5, 0.3, 0.2]),
+    "+inf": np.array([0.1, np.inf, 0.2, 0.3]),
+    "-inf": np.array([0.4, -np.inf, 0.3, 0.3]),
+    "infinities": np.array([np.inf, -np.inf, 0.5, 0.5]),
+    "zeros": np.zeros(4),
+}
+chances = st.lists(st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0]), min_size=4, max_size=4)
+targets = chances.filter(any).map(lambda weights: np.array(weights) / sum(weights))
+rows = st.one_of(targets, st.sampled_from(list(PLANTED.values())))
+luck = st.sampled_from([0.0, 2.0**-53, 0.3, 0.999, 1 - 2.0**-53, 1.0])
+
+
+@given(st.data())
+def test_what_the_target_gives_no_probability_never_comes_out(data):
+    count = data.draw(st.integers(0, 3))
+    p = np.array([data.draw(targets) for _ in range(count + 1)])
+    q = [data.draw(rows) for _ in range(count)]
+    tokens = [data.draw(st.integers(0, 3)) for _ in range(count)]
+    draws = {role: [data.draw(luck)] * (count + 1) for role in ("accept", "residual", "bonus")}
+    accepted, token = verify_maximal(p, q, tokens, draws)
+    assert all(p[k][tokens[k]] > 0 for k in range(accepted))
+    assert p[accepted][token] > 0
+    assert all(np.isfinite(row).all() and row.any() for row in q[:accepted])
+    if count:
+        child, token = verify_siblings(p[0], q[0], tokens, draws["accept"][:count], 0.5)
+        assert p[0][token] > 0
+        assert child is None or np.isfinite(q[0]).all()
+
+
+@pytest.mark.parametrize("case", PLANTED)
+@pytest.mark.parametrize("token", range(4))
+def test_beside_a_broken_draft_the_target_s_own_sample_comes_out(case, token):
+    p, q = np.array([0.4, 0.0, 0.35, 0.25]), PLANTED[case]
+    for uniform in np.linspace(0.005, 0.995, 100):
+        draws = {"accept": [1e-9] * 2, "residual": [uniform] * 2, "bonus": [0.5] * 2}
+        assert verify_maximal([p, p], [q], [token], draws) == (0, sample(p, uniform))
+        found = verify_siblings(p, q, [token, token], [1e-9, 1e-9], uniform)
+        assert found == (None, sample(p, uniform))
+
+
+RANGE = [1e-40, 1e-320, 1e31, np.inf, np.nan, -1e-40]
+
+
+@pytest.mark.parametrize("temperature", RANGE)
+def test_temperatures_that_overflow_are_refused(temperature):
+    for call in (lambda: process([0.0, 1.0], temperature), lambda: Sampling(temperature)):
+        with pytest.raises(ConfigError, match=r"^temperature=.*must be 0 \(greedy\) or from 1e-30"):
+            call()
+
+
+@pytest.mark.parametrize("constant", [0.0, 1e-40, 1e-320, np.nan, -1e-9, 1.5])
+def test_constants_that_vanish_are_refused(constant):
+    with pytest.raises(ConfigError, match=r"^saguaro.constant=.*must be from 1e-30 to 1"):
+        Sampling(1.0, saguaro_constant=constant)
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e-9, 1e9, 1e30])
+@pytest.mark.parametrize("top_p", [1.0, 1e-320])
+def test_extreme_temperatures_leave_distributions(temperature, top_p):
+    p = process([-1e6, 3.0, -np.inf, 3.5], temperature, top_p=top_p)
+    assert p.sum() == pytest.approx(1)
+    assert p[2] == 0
+    if temperature < 1 or top_p < 1:
+        assert (p > 0).sum() == 1
+    q = saguaro(p, 1e-30, 4)
+    np.testing.assert_allclose(q, p)
