@@ -8,11 +8,12 @@ passes; and ssdsim's prediction from service times and acceptance that are measu
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.console import Console
 
@@ -21,7 +22,7 @@ from ssdreal.bench.helper_process import Helper
 from ssdreal.bench.measurements import BenchRuns
 from ssdreal.bench.memory_bandwidth import BYTES, Ceiling, ceiling
 from ssdreal.bench.predictions import Forecast
-from ssdreal.bench.results import Results, collect
+from ssdreal.bench.results import Results, collect, unfinished
 from ssdreal.bench.tables import tables
 from ssdreal.bench.transformers_peer import weight_bytes
 from ssdreal.command.help import PAIRS
@@ -36,6 +37,8 @@ from ssdreal.profile.calibration_runs import DECODINGS, CalibrationRuns
 from ssdsim.command.console import ending, speak_as
 from ssdsim.errors import require
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.system.atomic_files import write_text
+from ssdsim.system.destination import file, make
 
 CALIBRATION_PROMPTS = 3
 DRAFTS = 16
@@ -72,7 +75,7 @@ def plan(arguments: list[str] | None = None) -> Plan:
     parser.add_argument("--few-tokens", type=int, default=64, help="of each of them")
     parser.add_argument("--sampled", action="store_true", help="temperature 1 as well")
     parser.add_argument("--quick", action="store_true", help="a look, in about a minute")
-    parser.add_argument("--out", type=Path, help="a JSON file for all numbers")
+    parser.add_argument("--out", help="a JSON file for all numbers, written as they come")
     given = parser.parse_args(arguments)
     if given.quick:
         given.prompts, given.tokens, given.repeats = 2, 24, 1
@@ -87,12 +90,44 @@ def plan(arguments: list[str] | None = None) -> Plan:
         min(given.few_tokens, given.tokens),
         tuple(DECODINGS) if given.sampled else ("greedy",),
         given.quick,
-        given.out,
+        None if given.out is None else file("--out", given.out),
     )
 
 
-def measure(asked: Plan, console: Console) -> Iterator[Results]:
-    """Measure everything; yield the results of one way of decoding after the other."""
+@dataclass
+class Numbers:
+    """What a bench has found so far, in a file if one was asked for.
+
+    Every way of decoding says there whether it is `complete`.
+    """
+
+    asked: Plan
+    found: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, results: Results) -> None:
+        """Write down a way of decoding that has come to its end."""
+        self.found.append({**results.plain(), "complete": True})
+        self._write(self.found)
+
+    def keep(self, bench_runs: BenchRuns) -> None:
+        """Write down one that has not."""
+        decoding = self.asked.decodings[len(self.found)]
+        self._write([*self.found, unfinished(bench_runs, decoding)])
+
+    def _write(self, found: list[dict[str, Any]]) -> None:
+        coming = self.asked.decodings[len(found) :]
+        left = [{"decoding": name, "complete": False} for name in coming]
+        if self.asked.out:
+            write_text(self.asked.out, json.dumps([*found, *left], indent=1) + "\n")
+
+
+def measure(
+    asked: Plan, console: Console, keep: Callable[[BenchRuns], None] = lambda _: None
+) -> Iterator[Results]:
+    """Measure everything; yield the results of one way of decoding after the other.
+
+    `keep` is told of every result as it comes.
+    """
     pair, cpu = read_pair(asked.pair), Cpu()
     tasks = _tasks(pair, asked.prompts + CALIBRATION_PROMPTS, asked.tokens)
     _say(console, "what a core can stream")
@@ -103,6 +138,7 @@ def measure(asked: Plan, console: Console) -> Iterator[Results]:
         size = helper.call(weight_bytes, pair.target, asked.dtype)
         for name in asked.decodings:
             bench_runs = _course(asked, sitting, helper, tasks, name, console)
+            bench_runs.keep = keep
             yield _results(bench_runs, asked, name, found, size)
 
 
@@ -169,22 +205,20 @@ def _say(console: Console, text: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write down."""
     speak_as("ssdreal.bench")
-    with ending():
+    with ending("interrupted; the numbers so far are in the file of --out, if one was named"):
         _run(plan(arguments), Console(width=110))
 
 
 def _run(asked: Plan, console: Console) -> None:
     if asked.out:
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.touch()  # better an error now than after ten minutes
-    found = []
-    for results in measure(asked, Console(stderr=True)):
-        found.append(results.plain())
+        make("--out", asked.out.parent)  # better an error now than after ten minutes
+    numbers = Numbers(asked)
+    for results in measure(asked, Console(stderr=True), numbers.keep):
+        numbers.add(results)
         for table in tables(results):
             console.print(table)
             console.print()
         if asked.out:
-            asked.out.write_text(json.dumps(found, indent=1) + "\n")
             console.print(f"all numbers: {asked.out}")
 
 

@@ -91,6 +91,8 @@ class BenchRuns:
         Told what happens next.
     quick
         Whether searches may be short.
+    keep
+        Told of every result as it comes.
     visited
         What every piece of work took, a list for each calibration run.
 
@@ -104,6 +106,7 @@ class BenchRuns:
     helper: Helper
     say: Callable[[str], None]
     quick: bool = False
+    keep: Callable[["BenchRuns"], None] = lambda _: None
     visited: list[list[Timing]] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     peers: dict[str, PeerEntry] = field(default_factory=dict)
@@ -131,6 +134,7 @@ class BenchRuns:
         for name, peers in (("hf", plain), ("hf_assisted", assisted)):
             self.say(f"looking for the best settings of {name}")
             self.peers[name] = PeerEntry(name, max(peers, key=self._peer_speed))
+            self.keep(self)
 
     def alternate(self, repeats: int) -> None:
         """Run all contenders in turns, each time in another order, each after its calibration."""
@@ -140,6 +144,7 @@ class BenchRuns:
             for name in names[at:] + names[:at]:
                 self.say(f"repeat {repeat + 1} of {repeats}: {name}")
                 self._run(name)
+                self.keep(self)
 
     def probe(self) -> None:
         """Measure service times of SSD at settings around those that contend."""
@@ -163,6 +168,7 @@ class BenchRuns:
             describe(search.setup(tried)): speed for tried, speed in search.found.items()
         }
         self._enter(name, setup, places)
+        self.keep(self)
 
     def _peer_speed(self, peer: Peer) -> float:
         prompts = [task.tokens for task in self.few.tasks[:2]]

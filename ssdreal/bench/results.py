@@ -104,6 +104,25 @@ class Results:
         return max(speeds, key=lambda name: speeds[name])
 
 
+def unfinished(bench_runs: BenchRuns, decoding: str) -> dict[str, Any]:
+    """Return what a bench has measured so far, as JSON has it."""
+    own = {name: describe(entry.contender.setup) for name, entry in bench_runs.entries.items()}
+    every: dict[str, Entry | PeerEntry] = {**bench_runs.entries, **bench_runs.peers}
+    rows = {
+        name: {"name": name, "settings": own.get(name), "speeds": entry.speeds}
+        for name, entry in every.items()
+    }
+    return {
+        "decoding": decoding,
+        "prompts": len(bench_runs.testbed.tasks),
+        "tokens": bench_runs.base.workload.output_tokens,
+        "machine": provenance(),
+        "rows": rows,
+        "searched": bench_runs.searched,
+        "complete": False,
+    }
+
+
 def collect(
     bench_runs: BenchRuns, forecast: Forecast, decoding: str, found: Ceiling, size: int
 ) -> Results:

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Mapping
 from math import isinf
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import NoReturn, TypeVar
 
 from ssdsim.errors import ConfigError, require
@@ -68,20 +67,3 @@ def check_unwritten(asked: str, paths: Mapping[Path, str], overwrite: bool) -> N
     there = next((what for path, what in paths.items() if path.exists()), None)
     if there is not None and not overwrite:
         raise ConfigError(f"{asked}: holds {there} already; name another, or add --overwrite")
-
-
-def make_folder(asked: str, folder: Path) -> None:
-    """Make a folder that is to be written to.
-
-    Raises
-    ------
-    ConfigError
-        Beginning with `asked`: it cannot be made.
-
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        NamedTemporaryFile(dir=folder).close()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{asked}: cannot be written ({reason}); name another folder") from error

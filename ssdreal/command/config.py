@@ -40,7 +40,7 @@ from ssdsim.trees.chain import Chain
 GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
-OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", "out")
+OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", "out", "overwrite")
 KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),

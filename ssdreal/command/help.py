@@ -45,6 +45,7 @@ MAIN = (
     ("texts=true", "print the generated texts"),
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
+    ("overwrite=true", "replace the run that DIR holds already, instead of refusing to"),
 )
 GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
 PAIRS = ("smollm2", "tiny")  # those in conf/pair that have weights

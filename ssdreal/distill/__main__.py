@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssdreal.command.arguments import Parser, check_ranges, check_unwritten, make_folder
+from ssdreal.command.arguments import Parser, check_ranges, check_unwritten
 from ssdreal.models.catalog import describe
-from ssdsim.command.console import progress
-from ssdsim.errors import ConfigError, RunError, require
+from ssdsim.command.console import ending, progress, speak_as
+from ssdsim.errors import ConfigError, require
+from ssdsim.system import destination
+from ssdsim.system.interrupts import held_back
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,20 +86,26 @@ def parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, default=math.inf, help="train no longer than this")
     add("--rate", type=float, default=1e-3, help="peak learning rate")
     add("--batch", type=int, default=8, help="sequences a step")
-    add("--out", type=Path, required=True, help="folder to write the draft to")
-    add("--cache", type=Path, help="folder to keep the target's states in for another run")
+    add("--out", required=True, help="folder to write the draft to")
+    add("--cache", help="folder to keep the target's states in for another run")
     add("--device", default="cpu", help="cpu or cuda")
     add("--seed", type=int, default=0, help="of the text's split, order and sampling")
     add("--overwrite", action="store_true", help="replace a draft that --out holds")
     return made
 
 
+def asked(arguments: list[str]) -> Options:
+    """Read the command line; `ConfigError` where something cannot be."""
+    given = parser().parse_args(arguments)
+    given.out = destination.own_folder("--out", given.out)
+    given.cache = given.cache and destination.folder("--cache", given.cache)
+    return checked(Options(**vars(given)))
+
+
 def checked(options: Options) -> Options:
     """Refuse what cannot work before anything is loaded."""
     check_ranges(options, RANGES)
     out = f"--out={str(options.out)!r}"
-    right = "names a file; name a folder to write to"
-    require(not options.out.is_file(), "--out", str(options.out), right)
     apart = options.start is None or options.start.resolve() != options.out.resolve()
     require(apart, "--out", str(options.out), "is where --start lies; name another folder")
     check_unwritten(out, {options.out / "model.safetensors": "a draft"}, options.overwrite)
@@ -128,9 +136,8 @@ def ready(options: Options) -> "Text | None":
     there = options.device == "cpu" or (options.device == "cuda" and torch.cuda.is_available())
     require(there, "--device", options.device, right)
     given = None if options.text is None else read_text(options.text)
-    for name, folder in (("out", options.out), ("cache", options.cache)):
-        if folder is not None:
-            make_folder(f"--{name}={str(folder)!r}", folder)
+    if options.cache is not None:
+        destination.make("--cache", options.cache)
     return given
 
 
@@ -198,9 +205,15 @@ class Watch:
         self.bar.update(self.task, completed=tokens, description=f"training: {done}")
         if time.monotonic() - self.saved > CHECKPOINT:
             self.saved = time.monotonic()
-            export(self.options, self.target, self.draft)
+            self.keep()
             with (self.options.out / "training.log").open("a") as log:
                 log.write(f"{time.strftime('%H:%M:%S')} step {step}: {done}\n")
+
+    def keep(self) -> None:
+        """Write the draft as it is, if it has learnt anything."""
+        if self.mean is not None:
+            with held_back():
+                export(self.options, self.target, self.draft)
 
 
 def export(options: Options, target: Any, draft: "Draft") -> int:
@@ -235,7 +248,11 @@ def trained(options: Options, target: Any, text: "Text", draft: "Draft", paths: 
     with progress() as bar:
         task = bar.add_task("training", total=options.tokens)
         watch = Watch(options, target, draft, bar, task, saved=time.monotonic())
-        return train(draft, rows, sample_batches(paths, text, plan), plan, watch)
+        try:
+            return train(draft, rows, sample_batches(paths, text, plan), plan, watch)
+        except KeyboardInterrupt:
+            watch.keep()
+            raise
 
 
 def head_of(target: Any) -> "Tensor":
@@ -297,15 +314,14 @@ def run(options: Options, command: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    speak_as("ssdreal")
     try:
-        options = checked(Options(**vars(parser().parse_args(given))))
-        run(options, shlex.join(["python", "-m", "ssdreal.distill", *given]))
-    except ConfigError as error:
-        print(f"ssdreal: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except RunError as error:
-        print(f"ssdreal: {error}", file=sys.stderr)
-        return 1
+        with ending("interrupted; a draft that was in training is in the folder of --out"):
+            options = asked(given)
+            with destination.taken("--out", options.out):
+                run(options, shlex.join(["python", "-m", "ssdreal.distill", *given]))
+    except SystemExit as end:
+        return int(end.code or 0)
     return 0
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ssdreal.command.arguments import Parser, check_ranges, make_folder
+from ssdreal.command.arguments import Parser, check_ranges
 from ssdreal.gpu_check.part_runner import Done, Part, PartRunner
 from ssdreal.gpu_check.parts import Wanted, parts
 from ssdreal.gpu_check.verdict import judged, save, summary, table
 from ssdsim.command.console import ending, speak_as
 from ssdsim.errors import require
+from ssdsim.system.destination import own_folder, taken
 
 MINUTES = 9.0
 MOST_LINES = 12
@@ -60,17 +61,17 @@ def asked(arguments: list[str] | None = None) -> CheckOptions:
     parser = Parser(
         prog="python -m ssdreal.gpu_check", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for logs and results")
+    parser.add_argument("--out", required=True, help="folder for logs and results")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="that it may take in all")
     parser.add_argument("--parts", nargs="*", default=(), help="some of them; all by default")
     given = check_ranges(parser.parse_args(arguments), {"minutes": (0.1, 1440)})
-    return CheckOptions(Wanted(given.out.resolve()), given.minutes, tuple(given.parts))
+    out = own_folder("--out", given.out).resolve()
+    return CheckOptions(Wanted(out), given.minutes, tuple(given.parts))
 
 
 def check(question: CheckOptions, console: Console) -> int:
     """Run what is not done yet, and show what it came to; return how many parts went wrong."""
     wanted = question.parts
-    make_folder(f"--out={question.folder}", question.folder)
     part_runner = PartRunner(question.folder, 60 * question.minutes)
     wrong = 0
     try:
@@ -105,7 +106,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Check, and end with 1 where a part went wrong."""
     speak_as("ssdreal.gpu_check")
     with ending("interrupted; the same command goes on where it stopped"):
-        wrong = check(asked(arguments), Console(width=118))
+        question = asked(arguments)
+        with taken("--out", question.folder):
+            wrong = check(question, Console(width=118))
         raise SystemExit(1 if wrong else 0)
 
 

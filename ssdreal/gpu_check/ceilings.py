@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ssdsim.system.atomic_files import write_text
+
 COPIED = 4 << 30
 """Bytes of a copy: many times what the device's cache holds."""
 
@@ -90,7 +92,7 @@ def _clock(work: Callable[[], object]) -> float:
 def main(device: str, file: str) -> None:
     """Measure, and write it down."""
     found = ceilings(device, **HOST) if device == "cpu" else ceilings(device)
-    Path(file).write_text(json.dumps(found, indent=2) + "\n")
+    write_text(Path(file), json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 from ssdsim.errors import ConfigError
+from ssdsim.system.atomic_files import write_text
 
 STATE, PACKED = "checks.json", "gpu_check.tar.gz"
 DRAWN = {"timeline.json", "timeline.png"}
@@ -95,7 +96,7 @@ class PartRunner:
         path.unlink(missing_ok=True)
         with tarfile.open(path, "w:gz") as archive:
             for file in sorted(self.folder.iterdir()):
-                if file != path:
+                if file != path and not file.name.startswith("."):
                     archive.add(file, file.name, filter=_kept)
         return path
 
@@ -106,7 +107,7 @@ class PartRunner:
             code = _ended(part.command, log, left)
         self.done[part.name] = Done(code, round(self.clock() - began, 1))
         kept = {name: asdict(done) for name, done in self.done.items()}
-        (self.folder / STATE).write_text(json.dumps(kept, indent=2) + "\n")
+        write_text(self.folder / STATE, json.dumps(kept, indent=2) + "\n")
         return self.done[part.name]
 
     def _kept(self) -> dict[str, Done]:

@@ -149,6 +149,7 @@ def _runs(wanted: Wanted, name: str, pair: Subject, *options: str, seconds: floa
         f"workload.prompts={wanted.prompts}",
         f"workload.output_tokens={wanted.tokens}",
         f"out={wanted.folder / name}",
+        "overwrite=true",  # a part is run again where it ended badly
     )
     command = [sys.executable, "-m", "ssdreal", "--multirun", *common, *options]
     return Part(name, command, seconds)

@@ -13,6 +13,7 @@ from pathlib import Path
 from ssdreal.bench.transformers_peer import Peer, generate
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.prompt_files import read_prompts, tokenized
+from ssdsim.system.atomic_files import write_text
 
 PROMPTS, TOKENS = 6, 96
 WARM_UP = 8
@@ -48,7 +49,7 @@ def main(name: str, dtype: str, device: str, file: str) -> None:
     pair = read_pair(name)
     prompts = [task.tokens for task in tokenized(read_prompts(None, PROMPTS), pair.target)]
     found = peers(pair, dtype, device, prompts, TOKENS)
-    Path(file).write_text(json.dumps(found, indent=2) + "\n")
+    write_text(Path(file), json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from rich.table import Table
 from ssdreal.gpu_check.predictions import predicted
 from ssdreal.models.configs import parameters_of, read_config
 from ssdsim.run.trace import Run, load_run
+from ssdsim.system.atomic_files import write_text
 
 VERDICT = "verdict.json"
 BYTES = {"bfloat16": 2, "float32": 4}
@@ -208,7 +209,7 @@ def save(folder: Path, runs: Sequence[Judged]) -> None:
         "runs": [one.summary() for one in runs],
         "pairs": [one.summary() for one in compared(runs)],
     }
-    (folder / VERDICT).write_text(json.dumps(content, indent=2) + "\n")
+    write_text(folder / VERDICT, json.dumps(content, indent=2) + "\n")
 
 
 def bound_share(run: Run, rate: float | None) -> float | None:

@@ -8,7 +8,7 @@ there is one for each way to share one GPU's multiprocessors out: NAME_split50, 
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from numpy.random import default_rng
 from rich.console import Console
 
-from ssdreal.command.arguments import make_folder
 from ssdreal.executor.preflight import check_pair, check_room
 from ssdreal.executor.prompt_files import Prompt, tokenized
 from ssdreal.executor.request import Request
@@ -48,6 +47,8 @@ from ssdsim.errors import require
 from ssdsim.options.plugins import TRACES
 from ssdsim.run.results import describe as described
 from ssdsim.run.results import provenance
+from ssdsim.system.atomic_files import replacing, write_text
+from ssdsim.system.destination import taken
 
 SEED = 0
 LONG = 1800
@@ -75,20 +76,33 @@ def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
     """
     first, wheres = asked[0], [one.where() for one in asked]
     short, long = _prompts(first)
+    with ExitStack() as folders:
+        pieces, sampled = _measured(asked, wheres, (short, long), folders, console)
+        rows = _read(first, sampled, wheres[0].places(None).target.device, console)
+        for one, found in zip(asked, pieces, strict=True):
+            _write(one, short, found, rows)
+
+
+def _measured(
+    asked: Sequence[ProfileOptions],
+    wheres: Sequence[Topology],
+    tasks: tuple[list[Task], list[Task]],
+    folders: ExitStack,
+    console: Console,
+) -> tuple[list[list[Timing]], list[SampledTexts]]:
+    """Return every order's timings, and the texts; the orders' folders are taken meanwhile."""
+    first, (short, long) = asked[0], tasks
     with closing(Sitting(first.models, first.dtype)) as sitting:
         made = short, long or short, first.visit_tokens, first.script
         tours = [CalibrationRuns(sitting, where, *made) for where in wheres]
         for one, calibration in zip(asked, tours, strict=True):
             _check(one, calibration)
         for one in asked:
-            make_folder(f"--out={one.out}", one.folder)
+            folders.enter_context(taken("--out", one.folder))
         if first.prompts is not None:
             _say(console, f"prompts of {first.prompts}: read from {', '.join(_fields(short))}")
         pieces = [_visited(one, calibration) for one, calibration in zip(asked, tours, strict=True)]
-        sampled = [] if first.script else _sampled(first, sitting, wheres[0], short)
-    rows = _read(first, sampled, wheres[0].places(None).target.device, console)
-    for one, found in zip(asked, pieces, strict=True):
-        _write(one, short, found, rows)
+        return pieces, [] if first.script else _sampled(first, sitting, wheres[0], short)
 
 
 def _prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
@@ -132,7 +146,8 @@ def _visited(asked: ProfileOptions, calibration: CalibrationRuns) -> list[Timing
             found += calibration.pieces(visit, number)
             if number == 0:
                 asked.clear()
-            pq.write_table(to_table(found), asked.folder / TIMINGS, compression="zstd")
+            with replacing(asked.folder) as partial:
+                pq.write_table(to_table(found), partial(TIMINGS), compression="zstd")
             bar.advance(task)
     return found
 
@@ -170,7 +185,8 @@ def _scripted(asked: ProfileOptions, info: dict[str, Any]) -> dict[str, Any]:
     """Write down how it was measured; return a profile's sections of a script."""
     assert asked.script is not None
     source = asked.script.name
-    (asked.folder / INFO).write_text(json.dumps({**info, "acceptance": source}, indent=1) + "\n")
+    text = json.dumps({**info, "acceptance": source}, indent=1) + "\n"
+    write_text(asked.folder / INFO, text)
     return {"acceptance": source, "workload": described(Workload(PROMPTS, SHORT, asked.tokens))}
 
 

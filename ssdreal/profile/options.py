@@ -17,6 +17,7 @@ from ssdsim.calibration.calibration_runs import Visit, plan
 from ssdsim.calibration.profile_file import FILE, TIMINGS
 from ssdsim.errors import require
 from ssdsim.options.plugins import CONF, TRACES
+from ssdsim.system.destination import folder
 
 SIZES = {"repeats": (3, 1), "tokens": (48, 16), "visit_tokens": (32, 16)}
 """Unless asked for, and with --quick."""
@@ -123,6 +124,7 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
     known = (*PAIRS, *SCRIPTED)
     given = check_ranges(sized(_parser(known).parse_args(arguments), SIZES), RANGES)
     _check_name(given.name)
+    given.out = folder("--out", given.out)
     title, models = _pair(given.pair, known)
     script = scripted_source_of(title or "", models, given.acceptance)
     right = "the tokens of a pair without weights mean nothing"
@@ -138,6 +140,7 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
     apart = len({one.name for one in found}) == len(found)
     require(apart, "--split", given.split, "needs percentages that differ")
     for one in found:
+        folder("--name", one.folder)
         check_unwritten(f"--name={one.name}: {one.folder}", one.files, one.overwrite)
     return found
 
@@ -155,7 +158,7 @@ def _parser(pairs: Sequence[str]) -> Parser:
     add("--tokens", type=int, help="of every text; 48")
     add("--visit-tokens", type=int, help="of a calibration run's texts; 32")
     add("--prompts", help="a file of prompts instead of the project's own")
-    add("--out", type=Path, default=TRACES, help="where its folder goes: traces/")
+    add("--out", default=TRACES, help="where its folder goes: traces/")
     add("--overwrite", action="store_true", help="replace a profile of that name")
     add("--quick", action="store_true", help="a look, in about a minute")
     return parser

@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ssdreal.command.arguments import Parser, check_ranges, check_unwritten, make_folder, sized
+from ssdreal.command.arguments import Parser, check_ranges, check_unwritten, sized
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.preflight import check_pair, check_room
 from ssdreal.executor.prompt_files import tokenized
@@ -38,6 +38,7 @@ from ssdsim.command.console import ending, progress, speak_as
 from ssdsim.errors import ConfigError, require
 from ssdsim.options.plugins import TRACES
 from ssdsim.run.results import provenance
+from ssdsim.system.destination import folder, taken
 
 SIZES = {"repeats": (3, 1), "tokens": (40, 12)}
 """Unless asked for, and with --quick."""
@@ -123,7 +124,7 @@ def _parser() -> Parser:
     add("--repeats", type=int, help="of every configuration; 3")
     add("--tokens", type=int, help="to decode for each prompt; 40")
     add("--topology", default="auto", help="cpu, one_gpu, two_gpus")
-    add("--out", type=Path, help="folder for results and runs")
+    add("--out", help="folder for results and runs")
     add("--overwrite", action="store_true", help="replace what an earlier validation found there")
     add("--quick", action="store_true", help="a look, in about a minute")
     return parser
@@ -138,7 +139,7 @@ def _out(given: Any) -> Path:
         frozen = split_file(given.split).resolve() == HELD_OUT.resolve()
         fresh = Path("outputs") / f"{datetime.now().astimezone():%Y-%m-%d/%H-%M-%S-%f}"
         return beside if full and frozen else fresh
-    out = Path(given.out)
+    out = folder("--out", given.out)
     right = "holds the profile; a look, or fewer runs, need another folder"
     require(full or out.resolve() != beside.resolve(), "--out", str(out), right)
     return out
@@ -160,7 +161,6 @@ def answer(asked: Question, console: Console) -> list[Found]:
     tasks = {name: tokenized(part.read(), pair.target) for name, part in asked.split.parts.items()}
     wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
     _check(wanted, pair, dtype, where, tasks)
-    make_folder(f"--out={asked.out}", asked.out)
     with progress(shown=True) as bar:
         predicted = {
             one.title: profile.predict(one.simulated(profile), one.title)
@@ -245,9 +245,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(asked: Question, console: Console) -> None:
-    found = answer(asked, Console(stderr=True))
-    judged = verdicts(found, baselines_of(found))
-    save(asked.file, found, judged, provenance())
+    with taken("--out", asked.out):
+        found = answer(asked, Console(stderr=True))
+        judged = verdicts(found, baselines_of(found))
+        save(asked.file, found, judged, provenance())
     for table in tables(found, judged):
         console.print(table)
         console.print()

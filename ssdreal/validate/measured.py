@@ -1,5 +1,6 @@
 """Measuring configurations in turns, each repeat in another order, and keeping what came of it."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,10 @@ from ssdreal.places.topology import Topology
 from ssdreal.validate.configurations import Configuration
 from ssdsim.errors import RunError
 from ssdsim.run.trace import Run
+from ssdsim.system.atomic_files import write_text
 
 SEED = 1
+MEASURED = "measured.json"
 
 
 @dataclass
@@ -27,7 +30,7 @@ class Measurements:
     tasks
         Prompts of each part.
     folder
-        Where the first run of each configuration is kept.
+        Where the first run of each configuration is kept, and the metrics of all.
     runs
         What has been measured, by configuration.
 
@@ -57,7 +60,15 @@ class Measurements:
                 self.runs.setdefault(wanted[at].title, []).append(run)
                 if repeat == 0:
                     run.save_small(self.folder / wanted[at].title)
+                self._keep(complete=False)
                 done()
+        self._keep(complete=True)
+
+    def _keep(self, complete: bool) -> None:
+        """Write down what all runs so far came to."""
+        found = {title: [run.metrics for run in runs] for title, runs in self.runs.items()}
+        content = {"complete": complete, "metrics": found}
+        write_text(self.folder / MEASURED, json.dumps(content, indent=1) + "\n")
 
     def _measured(self, wanted: Configuration, repeat: int) -> Run:
         places = self.topology.places(wanted.setup.method.draft_on)

@@ -15,6 +15,7 @@ from ssdsim.calibration.error_causes import Causes
 from ssdsim.calibration.prediction import METRICS, Predicted
 from ssdsim.calibration.prediction_errors import Compared, Verdict, over, verdict
 from ssdsim.run.trace import Run
+from ssdsim.system.atomic_files import write_text
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def save(file: Path, found: Sequence[Found], judged: Mapping[str, Verdict], info
         "verdicts": {name: asdict(one) for name, one in judged.items()},
         "configurations": [one.plain() for one in found],
     }
-    file.write_text(json.dumps(content, indent=1) + "\n")
+    write_text(file, json.dumps(content, indent=1) + "\n")
 
 
 def tables(found: Sequence[Found], judged: Mapping[str, Verdict]) -> list[Table]:

@@ -13,7 +13,6 @@ from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import Any
 
 from ssdreal.channel.messages import Command, Failed, Stop
@@ -21,13 +20,11 @@ from ssdreal.channel.wire import Wire
 from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.lifetime import GRACE, end_with_the_parent, last_error, lower_priority
 from ssdreal.workers.sharded_processes import Followers
+from ssdsim.system.interrupts import INTERRUPTS, held_back
 
 TURN = 1e-4
 """Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
 as long as a round."""
-
-
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Mailbox:
@@ -215,7 +212,7 @@ class WorkerProcess:
         os.environ["OMP_NUM_THREADS"] = "1"
         atexit.register(self.close)  # should everything else go wrong
         resource_tracker.ensure_running()  # which is started with it and would lift the block
-        with _interrupts_held_back():
+        with _unheard():
             self.process.start()
         for channel in self.channels:
             channel.process = self.process
@@ -237,24 +234,14 @@ class WorkerProcess:
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let interrupts wait until the end.
+def _unheard() -> Iterator[None]:
+    """Hold interrupts back, also from a process that is started meanwhile: it never hears of any.
 
-    A process that is started meanwhile never hears of any: Ctrl-C goes to all processes of a
-    terminal, and is the run's to handle.
+    Ctrl-C goes to all processes of a terminal, and is the run's to handle.
     """
-    came: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:  # where another thread takes the signal
-        came.append(number)
-
-    handlers = {interrupt: signal.signal(interrupt, note) for interrupt in INTERRUPTS}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for interrupt, handler in handlers.items():
-            signal.signal(interrupt, handler)
-        for number in came:
-            signal.raise_signal(number)
+    with held_back():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdsim.errors import ConfigError
+from ssdsim.system.atomic_files import replacing
 
 TABLE = "acceptance.parquet"
 INFO = "run.json"
@@ -115,9 +116,12 @@ def write_trace(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     columns = {name: pa.array([row[name] for row in rows], _arrow(name)) for name in _COLUMNS}
-    pq.write_table(pa.table(columns), directory / TABLE, compression="zstd", **_encoding())
     own = {"saguaro_grid": grid, "vocabulary": vocabulary, "prompts": prompts}
-    (directory / INFO).write_text(json.dumps({**(info or {}), **own}, indent=1) + "\n")
+    text = json.dumps({**(info or {}), **own}, indent=1) + "\n"
+    with replacing(directory) as partial:
+        table = partial(TABLE)
+        pq.write_table(pa.table(columns), table, compression="zstd", **_encoding())
+        partial(INFO).write_text(text, encoding="utf-8")
 
 
 def _encoding() -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ import yaml
 from ssdsim.calibration.fit import Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.run.results import describe
+from ssdsim.system.atomic_files import write_text
 
 FILE = "profile.yaml"
 TIMINGS = "timings.parquet"
@@ -38,7 +39,7 @@ def write_profile(
     lines = [*notes, "", *_worth(calibration, fit)]
     head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
     body = yaml.dump({**sections, "latency": latency}, Dumper=_Dumper, sort_keys=False, width=100)
-    (directory / FILE).write_text(head + body)
+    write_text(directory / FILE, head + body)
 
 
 def _worth(calibration: Calibration, fit: Fit) -> list[str]:

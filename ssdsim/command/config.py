@@ -25,7 +25,7 @@ SECTIONS = {"acceptance": Acceptance, "latency": Machine, "pair": Any, "workload
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling")
 KEYS = {
-    "": (*GROUPS, "latency", "workload", "pair", *PLAIN, *SAMPLED, "saguaro", "out"),
+    "": (*GROUPS, "latency", "workload", "pair", *PLAIN, *SAMPLED, "saguaro", "out", "overwrite"),
     "saguaro": ("constant", "fanout"),
     "pair": ("target", "draft"),
 }

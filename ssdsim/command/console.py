@@ -1,5 +1,6 @@
 """The terminal: where tables, progress and complaints go."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -8,10 +9,14 @@ from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
 from ssdsim.errors import ConfigError, RunError
+from ssdsim.system.interrupts import interruptible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What a disk may say that has been written to before."""
 
 _speaker = "ssdsim"
 
@@ -66,8 +71,9 @@ def say(message: str) -> None:
 def ending(interrupted: str = "interrupted") -> Iterator[None]:
     """End with one line where an error or an interrupt ends a command.
 
-    Exit code 2 is for bad input, 1 for what went wrong on the way, 130 for Ctrl-C.
+    Exit code 2 is for bad input, 1 for what went wrong on the way, 130 for Ctrl-C and its like.
     """
+    interruptible()
     try:
         yield
     except ConfigError as error:
@@ -75,9 +81,19 @@ def ending(interrupted: str = "interrupted") -> Iterator[None]:
     except RunError as error:
         say(str(error))
         sys.exit(1)
+    except OSError as error:
+        complain_of_disk(error)
     except KeyboardInterrupt:
         say(interrupted)
         sys.exit(130)
+
+
+def complain_of_disk(error: OSError) -> NoReturn:
+    """End with one line where a disk is full or has become read-only; raise any other error."""
+    if error.errno not in FULL:
+        raise error
+    say(f"{error.filename or 'output'}: cannot be written ({error.strerror})")
+    sys.exit(1)
 
 
 def fail(message: str) -> NoReturn:

@@ -35,6 +35,7 @@ MAIN = (
     ("pair=NAME", "model shapes for latency=roofline: {pairs}"),
     ("seed=N", "of every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
+    ("overwrite=true", "replace the run that DIR holds already, instead of refusing to"),
 )
 DEFAULTS = {
     "method": "ssd",

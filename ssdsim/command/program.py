@@ -5,10 +5,9 @@ What is run is a `Program`'s business: a simulation, or real models.
 
 import errno
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -21,15 +20,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ssdsim.command.choices import check_choices
-from ssdsim.command.console import console, fail, progress, say, speak_as
+from ssdsim.command.console import complain_of_disk, console, fail, progress, say, speak_as
 from ssdsim.command.hydra_errors import explained
-from ssdsim.command.sweep import FAILED, REFUSED, Sweep, leave_note, leave_traceback
+from ssdsim.command.sweep import Sweep, leave_note, leave_traceback
 from ssdsim.errors import ConfigError, RunError
 from ssdsim.options.plugins import plugins
+from ssdsim.run.run_directory import FAILED, REFUSED, free, replace, reserved
 from ssdsim.run.trace import Run
 from ssdsim.run.trace import Sequence as SequenceRecord
-
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+from ssdsim.system.atomic_files import replacing
+from ssdsim.system.interrupts import held_back, interruptible
 
 
 class Unwritten(RunError):  # noqa: N818 - that is what is wrong
@@ -111,7 +111,7 @@ class Program(Protocol):
 def main(program: Program) -> None:
     """Run the command line; bad input ends with one line and exit code 2."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, they are printed below
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it saves what it has
+    interruptible()
     speak_as(program.name)
 
     def job(config: DictConfig) -> None:
@@ -125,25 +125,22 @@ def main(program: Program) -> None:
     except ConfigError as error:
         fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        Sweep.forget_if_nothing_ran()
         fail(explained(error))
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        say(f"{error.filename or 'output'}: cannot be written ({error.strerror})")
-        sys.exit(1)
+        complain_of_disk(error)
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(130)
     finally:
-        with _undisturbed():
+        with suppress(KeyboardInterrupt), held_back():  # it is ending already
             program.close()
+            Sweep.leave()
 
 
 def _run(program: Program, config: DictConfig) -> None:
     """Carry out one configuration."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    out = Path(HydraConfig.get().runtime.output_dir if sweeping else config.out)
+    out = Path(HydraConfig.get().runtime.output_dir) if sweeping else _free(config)
     try:
         job = _prepared(program, config)
         run, runs = _carry_out(job, config, out)
@@ -168,6 +165,17 @@ def _run(program: Program, config: DictConfig) -> None:
         program.close()  # what it holds may be in the middle of something
 
 
+def _free(config: DictConfig) -> Path:
+    """Return a single run's directory; end with one line if the run cannot go there."""
+    from ssdsim.command.config import plain_config
+
+    try:
+        plain = plain_config(config)
+        return free(plain.get("out"), plain.get("overwrite"))
+    except ConfigError as error:
+        fail(str(error))
+
+
 def _where(out: Path) -> str:
     return f"; what was computed is in {out}" if (out / "run.json").is_file() else ""
 
@@ -181,9 +189,10 @@ def _prepared(program: Program, config: DictConfig) -> Job:
 def _carry_out(job: Job, config: DictConfig, out: Path) -> tuple[Run, dict[str, Run]]:
     resolved = _resolved(config, out)
     alone = HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"  # else bars would mix
-    with progress(shown=alone) as bar:
+    with progress(shown=alone) as bar, ExitStack() as exits:
         task = bar.add_task("decoding", total=job.prompts)
         running = job.start(retired=lambda _: bar.advance(task))
+        exits.enter_context(reserved(out, config.overwrite))
         _claim(running, out, resolved)
         try:
             running.run()
@@ -195,7 +204,7 @@ def _carry_out(job: Job, config: DictConfig, out: Path) -> tuple[Run, dict[str, 
         try:
             runs = job.compare(run)
         finally:  # what has been compared until then is worth keeping
-            with _undisturbed(), _writing(run, out):
+            with held_back(), _writing(run, out):
                 run.save_info(out)
     return run, runs
 
@@ -203,17 +212,16 @@ def _carry_out(job: Job, config: DictConfig, out: Path) -> tuple[Run, dict[str, 
 def _claim(running: Runnable, out: Path, resolved: Any) -> None:
     """Write the run while it is empty: from here on the directory parses, come what may."""
     try:
+        replace(out)
         _save(running, out, resolved)
     except Unwritten as error:
-        with suppress(OSError):
-            out.rmdir()  # if it is empty
         if getattr(error.__cause__, "errno", None) == errno.ENOSPC:
             raise
         raise ConfigError(f"{error}; choose another directory") from error
 
 
 def _save(running: Runnable, out: Path, resolved: Any) -> Run:
-    with _undisturbed():
+    with held_back():
         run = running.result()
         run.info["config"] = resolved
         with _writing(run, out):
@@ -234,21 +242,11 @@ def _writing(run: Run, out: Path) -> Iterator[None]:
         raise Unwritten(f"out={out}: cannot be written ({reason}){found}") from error
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ignore interrupts: a second Ctrl-C must not tear what the first one lets be written."""
-    handlers = {interrupt: signal.signal(interrupt, signal.SIG_IGN) for interrupt in INTERRUPTS}
-    try:
-        yield
-    finally:
-        for interrupt, handler in handlers.items():
-            signal.signal(interrupt, handler)
-
-
 def _draw(run: Run, out: Path) -> None:
     from ssdsim.run.picture import timeline_picture
 
-    timeline_picture(run, out / "timeline.png")
+    with replacing(out) as partial:
+        timeline_picture(run, partial("timeline.png"))
 
 
 def _show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:

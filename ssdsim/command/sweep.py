@@ -8,23 +8,22 @@ end, however that comes about.
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from ssdsim.command.console import console, fail, say
 from ssdsim.errors import ConfigError
+from ssdsim.run.run_directory import FAILED, REFUSED, SWEEP, TRACEBACK, clear, reserved, swept
+from ssdsim.system.destination import LOCK, named
 
 if TYPE_CHECKING:
     from ssdsim.run.trace import Run
-
-REFUSED = "refused.txt"
-FAILED = "failed.txt"
-TRACEBACK = "traceback.txt"
-HYDRAS = "multirun.yaml"
 
 
 def leave_note(path: Path, message: str) -> None:
@@ -39,22 +38,32 @@ def leave_traceback(directory: Path, error: Exception) -> None:
     leave_note(directory / FAILED, f"{reason} (see {directory / TRACEBACK})")
 
 
+def _check(config: DictConfig) -> None:
+    """Refuse an `out` that is no name, or several."""
+    for one in OverridesParser.create().parse_overrides([*config.hydra.overrides.task]):
+        if one.key_or_group == "out" and one.is_sweep_override():
+            right = "a sweep has one directory; its runs are numbered in it"
+            raise ConfigError(f"{one.input_line}: {right}")
+    named("out", config.out)
+
+
 class Sweep(Callback):
     """Guards the directory of a sweep, and prints its runs at the end, fastest first."""
 
     directory: ClassVar[Path | None] = None
     started: ClassVar[float]
     ranked: ClassVar[bool] = True
+    held: ClassVar[ExitStack] = ExitStack()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
-        """Take the sweep's directory, or end with one line if it cannot be written."""
-        directory = Path(config.hydra.sweep.dir)
+        """Take the sweep's directory, or end with one line if that cannot be."""
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / HYDRAS).touch()
-        except OSError as error:
-            fail(f"out={directory}: cannot be written ({error.strerror}); choose another directory")
-        Sweep.directory, Sweep.started = directory, (directory / HYDRAS).stat().st_mtime
+            _check(config)
+            directory = Sweep.held.enter_context(reserved(config.hydra.sweep.dir, config.overwrite))
+        except (ConfigError, OmegaConfBaseException) as error:  # which Hydra would only warn of
+            fail(str(error).partition("\n")[0])
+        (directory / SWEEP).touch()
+        Sweep.directory, Sweep.started = directory, (directory / SWEEP).stat().st_mtime
         Sweep.ranked = False
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
@@ -82,6 +91,7 @@ class Sweep(Callback):
         if whole := list(cls._whole()):
             console().print(ranking(whole, title=f"sweep: {cls.directory}"))
         refused, failed = cls._new(REFUSED), cls._new(FAILED)
+        cls._replace({path.parent for path in (*cls._new("run.json"), *refused, *failed)})
         for paths, what in ((refused, "was refused"), (failed, "failed")):
             for path in paths:
                 say(f"#{path.parent.name} {what}: {path.read_text(encoding='utf-8')}")
@@ -102,12 +112,12 @@ class Sweep(Callback):
                 yield run
 
     @classmethod
-    def forget_if_nothing_ran(cls) -> None:
-        """Remove the directory if Hydra left nothing but its own notes there."""
+    def leave(cls) -> None:
+        """Let go of the directory, and take Hydra's own notes away if there is nothing else."""
         directory, cls.directory = cls.directory, None
-        if directory and {path.name for path in directory.iterdir()} == {HYDRAS}:
-            (directory / HYDRAS).unlink()
-            directory.rmdir()
+        if directory and {path.name for path in directory.iterdir()} == {SWEEP, LOCK}:
+            (directory / SWEEP).unlink()
+        cls.held.close()
 
     @classmethod
     def _new(cls, name: str) -> list[Path]:
@@ -115,3 +125,11 @@ class Sweep(Callback):
         assert cls.directory is not None
         files = cls.directory.glob(f"*/{name}")
         return sorted(path for path in files if path.stat().st_mtime >= cls.started)
+
+    @classmethod
+    def _replace(cls, new: set[Path]) -> None:
+        """Remove what an earlier run or sweep has left: it was to be overwritten."""
+        assert cls.directory is not None
+        for path in (cls.directory, *swept(cls.directory)):
+            if path not in new:
+                clear(path)

@@ -17,7 +17,7 @@ from ssdsim.engine.workers import SimulatedTarget
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.latency.machine import lanes_of
 from ssdsim.lengths.base import Control
-from ssdsim.run.results import result
+from ssdsim.run.results import result, run_id
 from ssdsim.run.trace import Recorder, Run
 from ssdsim.run.trace import Sequence as SequenceRecord
 from ssdsim.sampling.streams import blocks, stream
@@ -38,7 +38,7 @@ class Simulation:
         self.setup = setup
         self.complete = False
         self.env = simpy.Environment()
-        self.recorder = Recorder()
+        self.recorder = Recorder(run_id=run_id(setup))
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
         check_source(setup, source)
         check_tree(setup, source)

@@ -1,5 +1,6 @@
 """What a run leaves, simulated or real: its tables, its settings, and where it was made."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ssdsim.kinds import short_name
 from ssdsim.run.metrics import SPEEDUPS, confidence, measure
-from ssdsim.run.trace import SCHEMA, Recorder, Run
+from ssdsim.run.trace import RUN_ID, SCHEMA, Recorder, Run
 
 PACKAGES = ("ssdsim", "simpy", "numpy", "pyarrow", "torch", "transformers")
 
@@ -69,6 +71,7 @@ def result(
     method = settings.method
     info = {
         "schema": SCHEMA,
+        RUN_ID: recorder.run_id,
         "source": source,
         "complete": complete,
         "method": _name(method),
@@ -87,6 +90,12 @@ def result(
         "baselines": {},
     }
     return Run(info, tables)
+
+
+def run_id(settings: Settings) -> str:
+    """Return the id of a simulation: the same settings lead to the same run, so to the same id."""
+    text = json.dumps([SCHEMA, describe(settings)], default=lambda thing: type(thing).__qualname__)
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def describe(thing: Any) -> Any:

@@ -1,23 +1,26 @@
 """A run and its directory: three tables, `run.json` and the timeline, as DESIGN.md fixes them."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssdsim.errors import ConfigError
 from ssdsim.outcomes import Round
+from ssdsim.system.atomic_files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+RUN_ID = "run_id"
+"""Where `run.json` and the metadata of every table say which run they are of."""
 
 SEQUENCES = pa.schema(
     {
@@ -65,6 +68,7 @@ SPANS = pa.schema(
         "used": pa.int64(),
     }
 )
+SCHEMAS = {"sequences": SEQUENCES, "rounds": ROUNDS, "spans": SPANS}
 
 
 @dataclass(slots=True)
@@ -112,6 +116,7 @@ class Recorder:
 
     `verifies` counts the verifies begun: the number of the lock-step round for a batch's spans.
     `mismatches` counts delivered tokens that are not the target's own, where a method is lossy.
+    `run_id` tells the run from all others; runs that cannot but be the same may share it.
     """
 
     sequences: list[Sequence] = field(default_factory=list)
@@ -119,6 +124,7 @@ class Recorder:
     spans: list[Span] = field(default_factory=list)
     verifies: int = 0
     mismatches: int | None = None
+    run_id: str = field(default_factory=lambda: uuid4().hex)
 
     def tables(self, now: float) -> dict[str, pa.Table]:
         """Return the three tables as of time `now`, cutting short the spans still running."""
@@ -152,9 +158,9 @@ class Run:
     Attributes
     ----------
     info
-        What `run.json` holds: `schema`, `source`, `complete`, `method`, `lossless`, `policy`,
-        `config`, `seed`, `created_at`, `commit`, `versions`, `machine`, `devices`, `metrics`,
-        `baselines`.
+        What `run.json` holds: `schema`, `run_id`, `source`, `complete`, `method`, `lossless`,
+        `policy`, `config`, `seed`, `created_at`, `commit`, `versions`, `machine`, `devices`,
+        `metrics`, `baselines`.
         `devices` lists {"name", "lanes", "count", "busy_watts", "idle_watts"}: `count` devices
         work together under that name; the watts are for one of them, or None.
     tables
@@ -198,35 +204,33 @@ class Run:
 
     def _write(self, directory: Path, timeline: Callable[[Path], None] | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        with _replacing(directory) as partial:
+        with replacing(directory) as partial:
             for name, table in self.tables.items():
-                pq.write_table(table, partial(f"{name}.parquet"), compression="zstd")
+                path = partial(f"{name}.parquet")
+                pq.write_table(self._signed(table), path, compression="zstd")
             if timeline is not None:
                 timeline(partial("timeline.json"))
             _write_json(partial("run.json"), self.info)
+            self._retire(directory / "run.json")
 
     def save_info(self, directory: Path) -> None:
         """Write `run.json` alone."""
-        with _replacing(directory) as partial:
+        with replacing(directory) as partial:
             _write_json(partial("run.json"), self.info)
 
+    def _signed(self, table: pa.Table) -> pa.Table:
+        """Return a table that says which run it is of."""
+        run_id = self.info.get(RUN_ID)
+        return table.replace_schema_metadata({RUN_ID: run_id} if run_id else None)
 
-@contextmanager
-def _replacing(directory: Path) -> Iterator[Callable[[str], Path]]:
-    """Say where to write files first: all are moved to their places at the end, or none is left."""
-    partials: dict[str, Path] = {}
-
-    def partial(name: str) -> Path:
-        partials[name] = directory / f".{name}.partial"
-        return partials[name]
-
-    try:
-        yield partial
-        for name, path in partials.items():
-            path.replace(directory / name)
-    finally:
-        for path in partials.values():
-            path.unlink(missing_ok=True)
+    def _retire(self, info: Path) -> None:
+        """Remove another run's `run.json`: it must not vouch for tables of this one."""
+        try:
+            known = _read_info(info).get(RUN_ID) == self.info.get(RUN_ID)
+        except ConfigError:
+            known = False
+        if not known:
+            info.unlink(missing_ok=True)
 
 
 def _write_json(path: Path, content: object, indent: int | None = 1) -> None:
@@ -239,16 +243,50 @@ def load_run(directory: str | Path) -> Run:
     Raises
     ------
     ConfigError
-        There is no run at `directory`, or it was written by another schema.
+        There is no run at `directory`, it was written by another schema, a table is not what it
+        should be, or files of two runs are mixed.
 
     """
     directory = Path(directory)
-    try:
-        info = json.loads((directory / "run.json").read_text())
-        names = ("sequences", "rounds", "spans")
-        tables = {name: pq.read_table(directory / f"{name}.parquet") for name in names}
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"run directory {directory}: not readable ({error})") from error
+    info = _read_info(directory / "run.json")
     if info.get("schema") != SCHEMA:
         raise ConfigError(f"{directory}: schema {info.get('schema')}, this version reads {SCHEMA}")
-    return Run(info, tables)
+    return Run(info, {name: _read_table(directory, name, info.get(RUN_ID)) for name in SCHEMAS})
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"run directory {path.parent}: not readable ({reason})") from error
+    if not isinstance(info, dict):
+        raise ConfigError(f"{path}: holds a {type(info).__name__}, must hold an object")
+    return info
+
+
+def _read_table(directory: Path, name: str, run_id: object) -> pa.Table:
+    path = directory / f"{name}.parquet"
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"run directory {directory}: not readable ({reason})") from error
+    _check_columns(path, table.schema, SCHEMAS[name])
+    signed = (table.schema.metadata or {}).get(RUN_ID.encode())
+    own = None if signed is None else signed.decode(errors="replace")
+    if own != run_id:
+        right = f"is of the run {own}, run.json of {run_id}: files of two runs are mixed"
+        raise ConfigError(f"{path}: {right}")
+    return table
+
+
+def _check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+    for column in wanted:
+        if column.name not in found.names:
+            there = ", ".join(found.names)
+            raise ConfigError(f"{path}: column {column.name!r} is missing, there are {there}")
+        kind = found.field(column.name).type
+        if kind != column.type:
+            right = f"column {column.name!r} holds {kind}, must hold {column.type}"
+            raise ConfigError(f"{path}: {right}")

@@ -134,6 +134,7 @@ MAIN = {
     "texts": None,  # what is printed: tests/test_real_cli.py
     "seed": (WARM, "seed=1"),
     "out": None,  # where, not what
+    "overwrite": None,  # whether, not what
 }
 
 

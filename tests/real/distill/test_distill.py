@@ -270,8 +270,8 @@ def test_bytes_that_are_no_text_are_refused(content, tmp_path):
         (["--target", "nosuch"], "--target='nosuch': "),
         (["--start", "nowhere"], "--start='nowhere': needs the folder of a draft"),
         (["--text", "nowhere.npz"], "--text='nowhere.npz': cannot be read (No such file"),
-        (["--cache", "/dev/null"], "--cache='/dev/null': cannot be written (File exists)"),
-        (["--out", "/proc/nosuch"], "--out='/proc/nosuch': cannot be written ("),
+        (["--cache", "/dev/null"], "--cache=/dev/null: cannot be written (Not a directory)"),
+        (["--out", "/proc/nosuch"], "--out=/proc/nosuch: cannot be written ("),
         (["--nosuch"], "unrecognized arguments: --nosuch"),
     ],
 )

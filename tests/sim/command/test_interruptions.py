@@ -77,16 +77,42 @@ def test_a_crash_in_a_method_leaves_what_was_computed(monkeypatch, tmp_path):
     assert len(found.rounds) == 10
 
 
-def test_no_interrupt_tears_a_directory(monkeypatch, tmp_path):
-    original = ssdsim.run.trace.Run.save
-    torn = []
+@pytest.mark.parametrize(("save", "whole"), [(1, False), (2, True)], ids=["claim", "end"])
+@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_waits_until_the_directory_is_written(
+    interrupt, save, whole, monkeypatch, capsys, tmp_path
+):
+    original, saves = ssdsim.run.trace.Run.save, []
+
+    def impatient(self, directory):
+        saves.append(directory)
+        if len(saves) == save:
+            os.kill(os.getpid(), interrupt)
+        original(self, directory)
+
+    monkeypatch.setattr(ssdsim.run.trace.Run, "save", impatient)
+    monkeypatch.setattr("ssdsim.engine.baselines.compare", None)  # it comes to no comparison
+    assert run(*TINY, f"out={tmp_path}") == 130
+    line = f"ssdsim: interrupted; what was computed is in {tmp_path}\n"
+    assert capsys.readouterr().err == line
+    assert load_run(tmp_path).info["complete"] == whole
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interrupt_while_the_comparison_is_written(monkeypatch, tmp_path):
+    original = ssdsim.run.trace.Run.save_info
 
     def impatient(self, directory):
         os.kill(os.getpid(), signal.SIGINT)
         original(self, directory)
-        torn.append(directory)
 
-    monkeypatch.setattr(ssdsim.run.trace.Run, "save", impatient)
+    monkeypatch.setattr(ssdsim.run.trace.Run, "save_info", impatient)
+    assert run(*TINY, f"out={tmp_path}") == 130
+    assert load_run(tmp_path).metrics["speedup_over_ar"] > 0
+
+
+def test_an_interrupt_while_everything_is_closed_changes_nothing(monkeypatch, capsys, tmp_path):
+    closing = lambda _: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731 - it is no more than that
+    monkeypatch.setattr(cli.Simulating, "close", closing)
     assert run(*TINY, f"out={tmp_path}") == 0
-    assert len(torn) == 2
-    assert load_run(tmp_path).info["complete"]
+    assert not capsys.readouterr().err

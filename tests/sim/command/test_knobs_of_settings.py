@@ -114,6 +114,7 @@ MAIN = {
     "saguaro.fanout": ((*WARM, "saguaro.constant=0.3"), "saguaro.fanout=1"),
     "seed": (IID, "seed=1"),
     "out": None,  # where, not what
+    "overwrite": None,  # whether, not what
 }
 
 

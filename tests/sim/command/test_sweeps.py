@@ -51,8 +51,32 @@ def test_a_refused_configuration_costs_no_other(capsys, tmp_path):
 def test_a_sweep_ranks_no_earlier_runs(capsys, tmp_path):
     assert sweep(tmp_path, "lookahead=3") == 0
     time.sleep(0.02)
-    assert run("-m", "lookahead=3", *TINY, f"out={tmp_path}") == 0
+    assert run("-m", "lookahead=3", *TINY, f"out={tmp_path}", "overwrite=true") == 0
     assert capsys.readouterr().out.rpartition("sweep:")[2].count("\n ssd") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "multirun.yaml"}
+
+
+@pytest.mark.parametrize("again", [("-m", "lookahead=5"), ("lookahead=5",)], ids=["sweep", "run"])
+def test_a_sweep_is_not_overwritten_without_a_word(again, capsys, tmp_path):
+    assert run("-m", "lookahead=3", *TINY, f"out={tmp_path}") == 0
+    capsys.readouterr()
+    before = (tmp_path / "0" / "run.json").read_bytes()
+    assert run(*again, *TINY, f"out={tmp_path}") == 2
+    line = capsys.readouterr().err
+    assert line == (
+        f"ssdsim: out={tmp_path}: holds a run ({tmp_path}/0/run.json); "
+        "add overwrite=true to replace it, or choose another directory\n"
+    )
+    assert (tmp_path / "0" / "run.json").read_bytes() == before
+    assert run("lookahead=5", *TINY, f"out={tmp_path}", "overwrite=true") == 0
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+
+
+def test_a_refused_sweep_costs_no_earlier_runs(tmp_path):
+    assert run("-m", "lookahead=3", *TINY, f"out={tmp_path}") == 0
+    assert run("-m", "lookahead=3", "policy=x", f"out={tmp_path}", "overwrite=true") == 2
+    assert load_run(tmp_path / "0").info["complete"]
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "multirun.yaml"}
 
 
 def test_a_sweep_over_an_unknown_option_leaves_nothing(capsys, tmp_path):

@@ -1,0 +1,38 @@
+"""Ctrl-C and its like end a command in good order, and wait while something is written."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+def interruptible() -> None:
+    """Let all of them raise `KeyboardInterrupt`, so that what there is can be saved.
+
+    Those that were ignored when the process started stay so, as `nohup` asks.
+    """
+    for interrupt in INTERRUPTS:
+        if signal.getsignal(interrupt) is signal.SIG_DFL:
+            signal.signal(interrupt, signal.default_int_handler)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let interrupts wait until the end; the first that came is delivered then."""
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    handlers = {interrupt: signal.signal(interrupt, note) for interrupt in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for interrupt, handler in handlers.items():
+            signal.signal(interrupt, handler)
+        if came:
+            signal.raise_signal(came[0])

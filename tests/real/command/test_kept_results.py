@@ -1,0 +1,299 @@
+"""The commands that measure: where they may write, and what an end before their time leaves."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+
+from ssdreal.bench import __main__ as bench
+from ssdreal.bench.contenders import Contender, Testbed
+from ssdreal.bench.measurements import BenchRuns, Entry
+from ssdreal.distill import __main__ as distill
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.workload import Workload
+from ssdreal.gpu_check import __main__ as gpu_check
+from ssdreal.profile import __main__ as profile
+from ssdreal.validate import __main__ as validate
+from ssdreal.validate.measured import MEASURED, Measurements
+from ssdsim.command.console import ending, speak_as
+from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.system.destination import taken
+from ssdsim.system.interrupts import INTERRUPTS, held_back, interruptible
+
+TOOLS = {
+    "profile": profile.main,
+    "validate": validate.main,
+    "bench": bench.main,
+    "distill": distill.main,
+    "gpu_check": gpu_check.main,
+}
+WHERE = {
+    "empty": "",
+    "blank": " ",
+    "NUL": "a\0b",
+    "surrogate": "a\ud800",
+    "half a byte": "a\udcff",
+    "too long": "a" * 300,
+    "device": "/dev/null",
+    "below a device": "/dev/null/x",
+}
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """What a command does to signals ends with the test."""
+    before = {interrupt: signal.getsignal(interrupt) for interrupt in INTERRUPTS}
+    yield
+    for interrupt, handler in before.items():
+        signal.signal(interrupt, handler)
+
+
+def ended(tool, *arguments):
+    try:
+        return TOOLS[tool]([*arguments]) or 0
+    except SystemExit as end:
+        return end.code
+
+
+# Where they may write
+
+
+@pytest.mark.parametrize("name", WHERE)
+@pytest.mark.parametrize("tool", TOOLS)
+def test_where_nothing_can_be_written(tool, name, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for start in ("ssdreal.profile.measure", "ssdreal.validate.answer", "ssdreal.bench.measure"):
+        monkeypatch.setattr(start, None)  # it does not come to that
+    monkeypatch.setattr("ssdreal.distill.run", None)
+    monkeypatch.setattr("ssdreal.gpu_check.check", None)
+    assert ended(tool, "--out", WHERE[name]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1
+    assert ": --out=" in printed.err or ": --name=" in printed.err, printed.err
+    assert not printed.out
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("out", [".", "..", "/"])
+@pytest.mark.parametrize("tool", ["distill", "gpu_check"])
+def test_what_fills_its_folder_wants_one_of_its_own(tool, out, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert ended(tool, "--out", out) == 2
+    assert "is the current directory or one above it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tool", "start"),
+    [
+        ("validate", "ssdreal.validate.answer"),
+        ("distill", "ssdreal.distill.run"),
+        ("gpu_check", "ssdreal.gpu_check.check"),
+    ],
+)
+def test_a_folder_that_is_taken(tool, start, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(start, None)  # it does not come to that
+    with taken("--out", tmp_path):
+        assert ended(tool, "--out", str(tmp_path)) == 2
+    assert "another process is writing there" in capsys.readouterr().err
+
+
+# How they end
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTS)
+def test_every_interrupt_ends_a_command_in_one_line(interrupt, capsys):
+    signal.signal(interrupt, signal.SIG_DFL)
+    with pytest.raises(SystemExit) as end, ending("interrupted; it is all there"):
+        os.kill(os.getpid(), interrupt)
+    assert end.value.code == 130
+    assert capsys.readouterr().err.endswith(": interrupted; it is all there\n")
+
+
+def test_what_was_ignored_is_ignored_on():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    interruptible()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_ends_a_command_in_one_line(number, capsys):
+    speak_as("ssdreal")
+    with pytest.raises(SystemExit) as end, ending():
+        raise OSError(number, "why", "file")
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "ssdreal: file: cannot be written (why)\n"
+
+
+def test_other_errors_are_not_explained_away():
+    with pytest.raises(FileNotFoundError), ending():
+        open("/nowhere/at/all")  # noqa: PTH123, SIM115 - it fails
+
+
+# Held back
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTS)
+def test_an_interrupt_comes_at_the_end_of_what_holds_it_back(interrupt):
+    signal.signal(interrupt, signal.default_int_handler)
+    done = []
+
+    def write():
+        with held_back():
+            for _ in range(3):
+                os.kill(os.getpid(), interrupt)
+            with held_back():
+                os.kill(os.getpid(), interrupt)
+            done.append("all")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert done == ["all"]
+    assert signal.getsignal(interrupt) is signal.default_int_handler
+
+
+def test_an_interrupt_comes_also_after_an_error():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def fill():
+        with held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        fill()
+    assert isinstance(interrupted.value.__context__, OSError)
+
+
+# What they keep
+
+
+@dataclass
+class Sitting:
+    """Makes runs that are known beforehand, and fails at one of them."""
+
+    last: int
+    runs: list = field(default_factory=list)
+
+    def execution(self, *_):
+        self.runs.append(self)
+        if len(self.runs) == self.last:
+            raise KeyboardInterrupt
+        speed = {"tokens_per_s": float(len(self.runs))}
+        run = SimpleNamespace(metrics=speed, save_small=lambda _: None)
+        return SimpleNamespace(run=lambda: None, lost=None, result=lambda: run)
+
+
+def bench_runs(last, keep):
+    base = Setup(Autoregressive(), Workload(prompts=1, output_tokens=4))
+    testbed = Testbed(Sitting(last), [])
+    made = BenchRuns(testbed, None, testbed, base, 4, None, lambda _: None, keep=keep)
+    for name in ("ar", "sd"):
+        made.entries[name] = bench_entry(name, base)
+    made._visit = lambda _: None
+    return made
+
+
+def bench_entry(name, setup):
+    return Entry(Contender(name, setup, None))
+
+
+def test_a_bench_writes_its_numbers_as_they_come(monkeypatch, tmp_path):
+    out = tmp_path / "new" / "bench.json"
+    asked = bench.plan(["--out", str(out), "--sampled", "--quick"])
+    assert not out.parent.exists()
+    out.parent.mkdir()
+    numbers = bench.Numbers(asked)
+    monkeypatch.setattr(
+        Testbed,
+        "run",
+        lambda testbed, _: SimpleNamespace(
+            tokens_per_s=testbed.sitting.execution().result().metrics["tokens_per_s"]
+        ),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        bench_runs(4, numbers.keep).alternate(repeats=3)
+    first, *others = json.loads(out.read_text())
+    assert not first["complete"]
+    assert sum(len(row["speeds"]) for row in first["rows"].values()) == 3
+    assert others == [{"decoding": name, "complete": False} for name in asked.decodings[1:]]
+    for done in range(1, 1 + len(asked.decodings)):
+        numbers.add(SimpleNamespace(plain=dict))
+        found = [one["complete"] for one in json.loads(out.read_text())]
+        assert found == [at < done for at in range(len(asked.decodings))]
+    assert [*out.parent.iterdir()] == [out]
+
+
+@pytest.mark.parametrize("last", [2, 4, 99])
+def test_a_validation_writes_what_it_has_measured(last, tmp_path):
+    places = SimpleNamespace(places=lambda _: None)
+    setup = SimpleNamespace(method=SimpleNamespace(draft_on=None))
+    wanted = [
+        SimpleNamespace(title=f"test/{name}", part="test", setup=setup, repeat=lambda _: None)
+        for name in "ab"
+    ]
+    measured = Measurements(Sitting(last), places, {"test": []}, tmp_path)
+    with suppress(KeyboardInterrupt):
+        measured.alternate(wanted, 2, lambda: None)
+    found = json.loads((tmp_path / MEASURED).read_text())
+    assert found["complete"] == (last == 99)
+    assert sum(map(len, found["metrics"].values())) == min(last - 1, 4)
+
+
+def test_a_draft_in_training_is_kept(monkeypatch, tmp_path):
+    written = []
+    monkeypatch.setattr(distill, "export", lambda *_: written.append(1))
+    bar = SimpleNamespace(update=lambda *_, **__: None)
+    watch = distill.Watch(SimpleNamespace(out=tmp_path), None, None, bar, 0, saved=float("inf"))
+    watch.keep()
+    assert not written  # it has learnt nothing yet
+    watch(1, 10, 2.0)
+    watch.keep()
+    assert written
+
+
+def test_an_interrupted_training_keeps_its_draft(monkeypatch, tmp_path):
+    written = []
+    monkeypatch.setattr(distill, "export", lambda *_: written.append(1))
+    monkeypatch.setattr(distill, "head_of", lambda _: {None: None})
+
+    def train(*arguments):
+        arguments[-1](1, 10, 2.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssdreal.distill.training.train", train)
+    monkeypatch.setattr("ssdreal.distill.training.sample_batches", lambda *_: None)
+    options = SimpleNamespace(
+        out=tmp_path, tokens=10, minutes=1.0, rate=1e-3, batch=1, seed=0, layers=1
+    )
+    draft = SimpleNamespace(vocab_ids=SimpleNamespace(long=lambda: None))
+    with pytest.raises(KeyboardInterrupt):
+        distill.trained(options, None, None, draft, [])
+    assert written
+
+
+def test_a_part_of_the_gpu_check_ends_with_it(tmp_path):
+    """SIGTERM ends what was started, too: it is in a session of its own."""
+    code = f"""
+import sys
+from ssdreal.gpu_check.part_runner import Part, PartRunner
+from ssdsim.command.console import ending
+sleeping = (sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)")
+with ending():
+    part_runner = PartRunner(__import__("pathlib").Path({str(tmp_path)!r}), 60)
+    list(part_runner.run([Part("sleep", sleeping, 25.0)]))
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+        log = tmp_path / "sleep.log"
+        while not (log.exists() and log.read_text()):
+            assert process.poll() is None, process.stderr.read()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 130
+        assert process.stderr.read().endswith("interrupted\n")
