@@ -58,9 +58,9 @@ gpu-kit: .venv/real
 	'then, again from the root: PYTHONPATH=/tmp/site python3 -m ssdreal.gpu_check --out DIR'
 
 clean:
-	rm -rf .venv outputs multirun .whl .gguf
+	rm -rf .venv outputs multirun build dist *.egg-info .whl .gguf
 
-.venv/light: pyproject.toml constraints.txt
+.venv/light: pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch $@

@@ -10,6 +10,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ssdreal.places.places import pin
 from ssdsim.errors import RunError
 
 GRACE = 1.0
@@ -84,7 +85,7 @@ def _serve(connection: "Connection[Any, Any]", cores: tuple[int, ...]) -> None:
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     import torch
 
-    os.sched_setaffinity(0, cores)
+    pin(cores)
     torch.set_num_threads(len(cores))
     try:
         while True:

@@ -5,17 +5,18 @@ target can read them, and a message says which place holds a chain's. Trees take
 two pages, since the target still reads one while the next is grown; the last page is for chains
 that are drafted in series.
 
-The memory has no name in any file system. So it is gone with the last process that uses it, however
-that ends, and a small /dev/shm, as containers have, is no limit. Where the draft is on a GPU they
-stay there (`ssdreal.channel.device_pages`).
+On Linux the memory has no name in any file system. So it is gone with the last process that uses
+it, however that ends, and a small /dev/shm, as containers have, is no limit. Where the draft is on
+a GPU they stay there (`ssdreal.channel.device_pages`).
 """
 
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import mkstemp
 from typing import NamedTuple
 
 import numpy as np
@@ -79,12 +80,31 @@ class Pages:
         if self.device:
             yield self
             return
-        file = os.memfd_create("ssdreal")
-        try:
-            os.truncate(file, self.bytes)
-            yield replace(self, path=f"/proc/{os.getpid()}/fd/{file}")
-        finally:
-            os.close(file)
+        with _nameless() if hasattr(os, "memfd_create") else _named() as (file, path):
+            os.ftruncate(file, self.bytes)
+            yield replace(self, path=path)
+
+
+@contextmanager
+def _nameless() -> Iterator[tuple[int, str]]:
+    """Have a file without a name in memory, on Linux; the value is the file, and how to find it."""
+    file = os.memfd_create("ssdreal")
+    try:
+        yield file, f"/proc/{os.getpid()}/fd/{file}"
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _named() -> Iterator[tuple[int, str]]:
+    """Have a temporary file, elsewhere; Windows removes it only when no process has it open."""
+    file, path = mkstemp(prefix="ssdreal-")
+    try:
+        yield file, path
+    finally:
+        os.close(file)
+        with suppress(PermissionError):
+            Path(path).unlink()
 
 
 class OpenPages:

@@ -61,7 +61,7 @@ class Job:
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
     def epilogue(self, run: Run) -> str:
-        """Say what is scripted, if the draft was lost or a GPU not split; return texts if asked."""
+        """Say what is scripted, lost, not pinned or not split; return texts if asked."""
         lines = []
         if self.request.prompts is not None:
             fields = ", ".join(run.info["prompt_fields"])
@@ -70,6 +70,7 @@ class Job:
             lines.append(SCRIPTED)
         if lost := run.info["draft_lost"]:
             lines.append(f"the draft was lost ({lost}): decoded without drafts from there on")
+        lines += run.info["cautions"]
         lines += sorted({given["whole"] for given in _given(run) if given["whole"]})
         if self.request.texts:
             decode = tokenizer(self.request.pair.target).decode

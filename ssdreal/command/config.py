@@ -32,9 +32,10 @@ from ssdsim.command.config import (
 from ssdsim.errors import ConfigError, require
 from ssdsim.kinds import short_name
 from ssdsim.options.building import build, check_keys, completed, make
-from ssdsim.options.plugins import CONF, profile_files
+from ssdsim.options.plugins import profile_files
 from ssdsim.policies.oracle import Oracle
 from ssdsim.sampling.settings import Decoding
+from ssdsim.system.package_data import CONF
 from ssdsim.trees.chain import Chain
 
 GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")

@@ -65,7 +65,7 @@ def write_draft(
     save_file(packed(weights) | {"vocab_ids": vocab_ids.cpu().int()}, unfinished)
     unfinished.chmod(0o644)  # safetensors makes files private
     size = unfinished.stat().st_size
-    unfinished.rename(folder / "model.safetensors")
+    unfinished.replace(folder / "model.safetensors")
     write_atomically(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     return size
 
@@ -73,5 +73,5 @@ def write_draft(
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that no reader ever sees half of it."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.writing")
-    unfinished.write_text(text)
-    unfinished.rename(path)
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

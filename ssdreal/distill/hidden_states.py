@@ -70,7 +70,7 @@ def write(path: Path, indices: list[int], states: list[Tensor]) -> None:
 
     unfinished = path.with_suffix(".writing")
     save_file({"indices": torch.tensor(indices), "states": torch.cat(states)}, unfinished)
-    unfinished.rename(path)
+    unfinished.replace(path)
 
 
 def read(path: Path, text: Text) -> list[Sample]:
@@ -107,7 +107,7 @@ def same_origin(folder: Path, target: str, text: Text, seed: int, held: int) -> 
             "held": held,
         },
     )
-    if mark.exists() and json.loads(mark.read_text()) != made:
+    if mark.exists() and json.loads(mark.read_text(encoding="utf-8")) != made:
         raise ConfigError(
             f"--cache={str(folder)!r}: holds states of another target, text, --seed or --held; "
             "name another folder"

@@ -17,7 +17,7 @@ from ssdreal.lanes.scripted import ScriptedDraft, ScriptedTarget
 from ssdreal.lanes.self_draft import SelfDraft
 from ssdreal.lanes.target import RealTarget
 from ssdreal.lanes.wall_clock import WallClock
-from ssdreal.places.places import Places, Role, kept_on
+from ssdreal.places.places import Places, Role, can_pin, cautions, kept_on
 from ssdreal.workers.crew import Crew
 from ssdreal.workers.remote import Remote
 from ssdsim.decoding.protocol import Row
@@ -81,6 +81,11 @@ class Execution:
         return self.drafter.lost or self.drafter.failed if hired else None
 
     @property
+    def cautions(self) -> list[str]:
+        """Why models may not have their cores to themselves."""
+        return cautions(self.places.cores)
+
+    @property
     def drafter(self) -> Remote:
         """Who drafts: where it does so for itself, the target."""
         return self.crew.draft if self.setup.skipped is None else self.crew.target
@@ -135,7 +140,7 @@ class Execution:
         devices = self._devices(draft_on)
         kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
         run = result(self.setup, self.recorder, now, devices, kind, self.complete)
-        run.info["draft_lost"] = self.lost
+        run.info |= {"draft_lost": self.lost, "pinned": can_pin(), "cautions": self.cautions}
         run.info["prompt_fields"] = sorted({task.field for task in self.tasks if task.field})
         return run
 

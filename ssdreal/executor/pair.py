@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ssdsim.errors import require
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ssdreal.executor.prompt_fields import Turn, kind_of, label, turns_of
 from ssdreal.executor.workload import Task
 from ssdreal.models.tokenizers import encode_prompt
 from ssdsim.errors import ConfigError, require
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 DEFAULT = CONF / "prompts" / "default.jsonl"
 LONGEST = 64 << 20

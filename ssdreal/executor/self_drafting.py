@@ -10,7 +10,7 @@ from ssdreal.models.sublayers import Sublayers
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.methods.self_speculative import SelfSpeculative
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 
 def left_out(method: Method) -> Sublayers | None:

@@ -113,7 +113,7 @@ class PartRunner:
     def _kept(self) -> dict[str, Done]:
         path = self.folder / STATE
         try:
-            kept = json.loads(path.read_text()) if path.is_file() else {}
+            kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
             return {name: Done(**found) for name, found in kept.items()}
         except (OSError, ValueError, TypeError, AttributeError) as error:
             right = f"its {STATE} is not one that this command wrote; remove it"
@@ -144,5 +144,8 @@ def _ended(command: Sequence[str], log: Any, seconds: float) -> int:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End what is left of a command's group; it may have ended itself."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:  # Windows has no groups of processes; workers end with whoever started them
+            process.kill()
     process.wait()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssdreal.gpu_check.part_runner import Part
-from ssdsim.options.plugins import ROOT
+from ssdsim.system.package_data import ROOT
 
-TESTS = str(ROOT / "tests" / "test_on_gpu.py")
+TESTS = ROOT / "tests" / "test_on_gpu.py"
+"""In a checkout alone."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def parts(wanted: Wanted) -> list[Part]:
     rates = _module("gpu_checking.ceilings", wanted.device, _file(wanted, "ceilings"))
     found = [
         Part("ceilings", rates, 30),
-        Part("lossless", [sys.executable, "-m", "pytest", *_selected(wanted), TESTS], 120),
+        *_lossless(wanted),
         *_decoded(wanted, first, seconds=70),
         *_shared(wanted, first),
         *_decoded(wanted, wanted.real, seconds=45),
@@ -121,6 +122,12 @@ def parts(wanted: Wanted) -> list[Part]:
     for pair in others:
         found += [*_decoded(wanted, pair, seconds=100), _profile(wanted, pair, None)]
     return found
+
+
+def _lossless(wanted: Wanted) -> Iterator[Part]:
+    if TESTS.is_file():
+        command = [sys.executable, "-m", "pytest", *_selected(wanted), str(TESTS)]
+        yield Part("lossless", command, 120)
 
 
 def _decoded(wanted: Wanted, pair: Subject, seconds: float) -> Iterator[Part]:

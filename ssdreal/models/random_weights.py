@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from ssdreal.models.names import WITH_WEIGHTS
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 if TYPE_CHECKING:
     import torch

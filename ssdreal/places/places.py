@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from ssdsim.system.processor import cpu_quota
+
 Role = Literal["target", "draft"]
 
 
@@ -121,6 +123,12 @@ class Places:
     together: bool = False
 
     @property
+    def cores(self) -> set[int]:
+        """The cores of all ranks of both."""
+        places = (*self.target.ranks, *self.draft.ranks)
+        return {core for place in places for core in place.cores}
+
+    @property
     def device_pages(self) -> bool:
         """Whether the draft's probabilities stay in the memory of its device."""
         return self.draft.device != "cpu"
@@ -152,18 +160,45 @@ def sharded(ranks: Sequence[Place]) -> Place:
     return replace(ranks[0], others=tuple(ranks[1:]))
 
 
+def cores() -> tuple[int, ...]:
+    """Return the cores that this process may run on, in order."""
+    if can_pin():
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def can_pin() -> bool:
+    """Whether this system keeps a process on some cores: Linux does, macOS and Windows do not."""
+    return hasattr(os, "sched_getaffinity") and hasattr(os, "sched_setaffinity")
+
+
+def pin(chosen: Collection[int]) -> None:
+    """Keep this thread on these cores, where that can be; empty: wherever it is."""
+    if chosen and can_pin():
+        os.sched_setaffinity(0, chosen)
+
+
 @contextmanager
-def kept_on(cores: Collection[int]) -> Iterator[None]:
+def kept_on(chosen: Collection[int]) -> Iterator[None]:
     """Keep this process on these cores meanwhile; empty: wherever it is.
 
     A message costs least between processes of one core, since no other core has to wake up.
     """
-    if not cores:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
+    before = cores()
+    pin(chosen)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        pin(before if chosen else ())
+
+
+def cautions(chosen: Collection[int]) -> list[str]:
+    """Say why models on these cores may not have them to themselves."""
+    found = [] if can_pin() else ["cores are not pinned: this system moves processes as it likes"]
+    quota, used = cpu_quota(), len(set(chosen))
+    if quota is not None and quota < used:
+        right = "while it is used up they stand still"
+        found.append(
+            f"this container's CPU quota is {quota:g} cores, models are on {used}: {right}"
+        )
+    return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ssdreal.places.places import Partition, Place, Places, sharded
+from ssdreal.places.places import Partition, Place, Places, cores, sharded
 from ssdsim.errors import ConfigError, require
 
 
@@ -44,7 +44,7 @@ class Cpu:
 
     def __init__(self, sharding: Sharding = Sharding()) -> None:
         self.sharding, self.ranks = sharding, sharding.ranks
-        self.cores = tuple(sorted(os.sched_getaffinity(0)))[: self.ranks + 1]
+        self.cores = cores()[: self.ranks + 1]
         right = f"needs a core for each rank, there are {len(self.cores)}"
         require(self.ranks <= len(self.cores), "pair.tp", self.ranks, right)
 
@@ -138,8 +138,8 @@ def _ranks(number: int) -> Place:
 
 def _gpu(number: int, core: int, partitions: tuple[Partition, ...] = ()) -> Place:
     """Return a GPU that is driven from one core, if there are so many."""
-    cores = tuple(sorted(os.sched_getaffinity(0)))
-    return Place(f"cuda:{number}", cores[core % len(cores) :][:1], partitions)
+    there = cores()
+    return Place(f"cuda:{number}", there[core % len(there) :][:1], partitions)
 
 
 TOPOLOGIES: dict[str, Callable[[Sharding], Topology]] = {

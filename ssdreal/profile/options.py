@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ssdreal.command.arguments import Parser, check_ranges, check_unwritten, sized
+from ssdreal.command.arguments import check_ranges, check_unwritten, sized
 from ssdreal.command.help import PAIRS, SCRIPTED
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.models.catalog import describe
+from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
+from ssdreal.profile.arguments import RANGES, SIZES, parser
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.scripted_pair import ScriptedSource, scripted_source_of
 from ssdreal.profile.split import Fitted, read_split
@@ -16,14 +18,8 @@ from ssdsim.acceptance.trace_file import INFO, TABLE
 from ssdsim.calibration.calibration_runs import Visit, plan
 from ssdsim.calibration.profile_file import FILE, TIMINGS
 from ssdsim.errors import require
-from ssdsim.options.plugins import CONF, TRACES
 from ssdsim.system.destination import folder
-
-SIZES = {"repeats": (3, 1), "tokens": (48, 16), "visit_tokens": (32, 16)}
-"""Unless asked for, and with --quick."""
-
-RANGES = {"repeats": (1, 1000), "tokens": (1, 1_000_000), "visit_tokens": (1, 1_000_000)}
-DESCRIPTION = "Measure this machine and a pair of models, so that ssdsim can predict them."
+from ssdsim.system.package_data import CONF, TRACES
 
 
 @dataclass(frozen=True)
@@ -91,6 +87,10 @@ class ProfileOptions:
         """Return where the models run; `ConfigError` if this machine cannot."""
         return topology(self.topology, self.share)
 
+    def cautions(self) -> list[str]:
+        """Say why models may not have their cores to themselves."""
+        return cautions(self.where().places("own").cores)
+
     @property
     def room(self) -> int:
         """Tokens of a prompt for which the models' context has room; `ConfigError` if for none."""
@@ -122,7 +122,7 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
 
     """
     known = (*PAIRS, *SCRIPTED)
-    given = check_ranges(sized(_parser(known).parse_args(arguments), SIZES), RANGES)
+    given = check_ranges(sized(parser().parse_args(arguments), SIZES), RANGES)
     _check_name(given.name)
     given.out = folder("--out", given.out)
     title, models = _pair(given.pair, known)
@@ -143,25 +143,6 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
         folder("--name", one.folder)
         check_unwritten(f"--name={one.name}: {one.folder}", one.files, one.overwrite)
     return found
-
-
-def _parser(pairs: Sequence[str]) -> Parser:
-    parser = Parser(prog="python -m ssdreal.profile", description=DESCRIPTION)
-    add = parser.add_argument
-    add("--name", default="this_machine", help="of the profile")
-    add("--pair", nargs="+", default=["smollm2"], help=f"{', '.join(pairs)}; or TARGET DRAFT")
-    add("--acceptance", help="what is accepted, of a pair without weights")
-    add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
-    add("--topology", default="auto", help="cpu, one_gpu, two_gpus")
-    add("--split", type=float, nargs="+", help="shares of one GPU for the target, a profile each")
-    add("--repeats", type=int, help="of every calibration run; 3")
-    add("--tokens", type=int, help="of every text; 48")
-    add("--visit-tokens", type=int, help="of a calibration run's texts; 32")
-    add("--prompts", help="a file of prompts instead of the project's own")
-    add("--out", default=TRACES, help="where its folder goes: traces/")
-    add("--overwrite", action="store_true", help="replace a profile of that name")
-    add("--quick", action="store_true", help="a look, in about a minute")
-    return parser
 
 
 def _check_name(name: str) -> None:

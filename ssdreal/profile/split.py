@@ -15,7 +15,7 @@ from ssdreal.executor.prompt_fields import kind_of
 from ssdreal.executor.prompt_files import DEFAULT, Prompt, check_plain, read_prompts
 from ssdsim.errors import ConfigError, require
 from ssdsim.options.building import build, make
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 FOLDER = CONF / "validation"
 HELD_OUT = FOLDER / "held_out.yaml"

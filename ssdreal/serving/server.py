@@ -20,7 +20,7 @@ from ssdreal.channel.messages import (
 )
 from ssdreal.channel.probability_pages import OpenPages, Pages
 from ssdreal.models.model import Model
-from ssdreal.places.places import Given, Role
+from ssdreal.places.places import Given, Role, pin
 from ssdreal.serving.reader import Reader
 from ssdsim.options.building import build
 from ssdsim.trees.base import TokenTree
@@ -136,11 +136,9 @@ def _settle_on(cores: tuple[int, ...]) -> None:
     """Run on these cores alone, a thread each."""
     if not cores:
         return
-    import os
-
     import torch
 
-    os.sched_setaffinity(0, cores)
+    pin(cores)
     torch.set_num_threads(len(cores))
 
 

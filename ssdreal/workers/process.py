@@ -211,8 +211,7 @@ class WorkerProcess:
         # Read when torch is imported; no pool of threads may spin beside the worker.
         os.environ["OMP_NUM_THREADS"] = "1"
         atexit.register(self.close)  # should everything else go wrong
-        resource_tracker.ensure_running()  # which is started with it and would lift the block
-        with _unheard():
+        with _interrupts_held_back():
             self.process.start()
         for channel in self.channels:
             channel.process = self.process
@@ -234,14 +233,24 @@ class WorkerProcess:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
+def _interrupts_held_back() -> Iterator[None]:
     """Hold interrupts back, also from a process that is started meanwhile: it never hears of any.
 
     Ctrl-C goes to all processes of a terminal, and is the run's to handle.
     """
-    with held_back():
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with held_back(), _blocked():
+        yield
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """Block interrupts, which a process started meanwhile inherits; Windows knows no such thing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which is started with the first process, and lifts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

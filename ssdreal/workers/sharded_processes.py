@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from time import sleep
 from typing import TYPE_CHECKING, Any, Self
 
+from ssdreal.places.places import pin
 from ssdreal.workers.lifetime import (
     GRACE,
     end_with_the_parent,
@@ -213,8 +214,7 @@ def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     from ssdreal.workers.loading import load
 
     place = hiring.others[share.rank - 1]
-    if place.cores:
-        os.sched_setaffinity(0, place.cores)
+    pin(place.cores)
     torch.set_num_threads(max(1, len(place.cores)))
     join(share, place.device, meeting_point(share.ranks, port))
     model: Any = load(hiring.model, hiring.dtype, place.device, share=share)

@@ -169,7 +169,7 @@ def read_trace(directory: str | Path) -> AcceptanceTrace:
 
 def _read_info(file: Path) -> dict[str, Any]:
     try:
-        info = json.loads(file.read_text()) if file.exists() else {}
+        info = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         prompts = info.get("prompts", {})
         return {
             "grid": tuple((float(C), int(F)) for C, F in info.get("saguaro_grid", ())),

@@ -102,7 +102,7 @@ class Profile:
         """The fit of its timings."""
         try:
             table = pq.read_table(self.folder / TIMINGS)
-            info = json.loads((self.folder / INFO).read_text())
+            info = json.loads((self.folder / INFO).read_text(encoding="utf-8"))
             padding, shared = info["padding"], info.get("shared", False)
         except (OSError, ValueError, KeyError) as error:
             right = "needs a profile that python -m ssdreal.profile has measured"

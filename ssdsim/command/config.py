@@ -16,8 +16,9 @@ from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError, require
 from ssdsim.latency.machine import Machine
 from ssdsim.options.building import build, check_keys, completed, make
-from ssdsim.options.plugins import CONF, GROUPS, plugins, profile_files
+from ssdsim.options.plugins import GROUPS, plugins, profile_files
 from ssdsim.sampling.settings import Sampling
+from ssdsim.system.package_data import CONF
 
 SECTIONS = {"acceptance": Acceptance, "latency": Machine, "pair": Any, "workload": Workload}
 """What a profile may hold: for a group the name of an option, or the content of a new one."""
@@ -116,7 +117,14 @@ def _beside(acceptance: Any, profile: Path) -> dict[str, Any]:
     trace = acceptance.get("path") if isinstance(acceptance, dict) else None
     if not isinstance(trace, str) or Path(trace).is_absolute():
         return {}
-    return {"acceptance": {**acceptance, "path": os.path.relpath(profile.parent / trace)}}
+    return {"acceptance": {**acceptance, "path": _from_here(profile.parent / trace)}}
+
+
+def _from_here(path: Path) -> str:
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # it is on another drive
+        return str(path)
 
 
 def _check_sections(content: Any, where: str) -> None:

@@ -1,7 +1,6 @@
 """The terminal: where tables, progress and complaints go."""
 
 import errno
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ssdsim.errors import ConfigError, RunError
 from ssdsim.system.interrupts import interruptible
+from ssdsim.system.terminal import spell, write_to_nobody
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What a disk may say that has been written to before."""
+
+ROOM = 60
+"""Columns of a terminal that tables are fitted to."""
 
 _speaker = "ssdsim"
 
@@ -29,11 +32,27 @@ def speak_as(program: str) -> None:
 
 @cache
 def console() -> "Console":
-    """Return the console; a pipe gets room for a whole table."""
+    """Return the console; a pipe gets room for a whole table.
+
+    So does a narrow terminal, which breaks the lines, and one of unknown width: no number is cut.
+    """
+    found = table_console()
+    return found if found.is_terminal and found.width >= ROOM else table_console(110)
+
+
+def table_console(width: int | None = None) -> "Console":
+    """Return a console on stdout; None: as wide as the terminal.
+
+    A reader that goes away ends no work: what is not printed is still written down.
+    """
     from rich.console import Console
 
-    found = Console()
-    return found if found.is_terminal else Console(width=110)
+    class Tables(Console):
+        def on_broken_pipe(self) -> None:
+            write_to_nobody()
+
+    spell()  # once more in the processes of a launcher
+    return Tables(width=width)
 
 
 def progress(shown: bool = True) -> "Progress":
@@ -54,12 +73,8 @@ def progress(shown: bool = True) -> "Progress":
 
 
 def show(page: str) -> None:
-    """Print a page to stdout; its reader may go away before the end, as `head` does."""
-    try:
-        print(page, flush=True)  # noqa: T201 - for plain text, rich is too slow to load
-    except BrokenPipeError:
-        # Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Print a page to stdout."""
+    print(page)  # noqa: T201 - for plain text, rich is too slow to load
 
 
 def say(message: str) -> None:

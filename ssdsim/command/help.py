@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
-from ssdsim.options.plugins import CONF, GROUPS, options, plugins, profile_files
+from ssdsim.options.plugins import GROUPS, options, plugins, profile_files
+from ssdsim.system.package_data import CONF
+from ssdsim.system.terminal import MINIMUM
 
 INTRO = """\
 Predict speedup and wasted compute of speculative decoding on a machine and model pair.
@@ -84,7 +86,7 @@ def _machines() -> Iterator[str]:
 
 
 def _width() -> int:
-    return min(get_terminal_size((100, 24)).columns, 120)
+    return max(MINIMUM, min(get_terminal_size((100, 24)).columns, 120))
 
 
 def _names(group: str) -> str:
@@ -103,7 +105,7 @@ def _plugin(group: str, name: str, plugin: type, width: int) -> Iterator[str]:
 
 
 def _machine(path: Path, width: int) -> Iterator[str]:
-    content = path.read_text()
+    content = path.read_text(encoding="utf-8")
     summary = content.partition("\n")[0].removeprefix("# ")
     yield from _entry(path.stem, summary, 2, 22, width)
     leaves = "  ".join(_leaves("latency", yaml.safe_load(content)))

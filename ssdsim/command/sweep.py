@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def leave_note(path: Path, message: str) -> None:
     """Note why there is no run, or no whole one, beside this file."""
-    path.write_text(message + "\n", encoding="utf-8")
+    path.write_text(message + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def leave_traceback(directory: Path, error: Exception) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdsim.errors import ConfigError, require
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from ssdsim.system.package_data import CONF
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text())  # JSON is YAML too
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML too
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"device={str(path)!r}: must be YAML or JSON") from error
     require(isinstance(values, dict), "device", str(path), "must map fields to numbers")

@@ -141,7 +141,7 @@ def _named(config: dict[str, Any], *names: str) -> str:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"shape={str(path)!r}: must be JSON: {error}") from error
     require(isinstance(config, dict), "shape", str(path), "must hold a JSON object")

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdsim.kinds import plugins_in
-
-ROOT = Path(__file__).resolve().parents[2]
-CONF = ROOT / "conf"
-TRACES = ROOT / "traces"
+from ssdsim.system.package_data import CONF, SHIPPED, TRACES
 
 GROUPS = {
     "method": "ssdsim.methods",
@@ -35,7 +32,12 @@ def options(plugin: type) -> list[Field[Any]]:
 
 
 def profile_files() -> dict[str, Path]:
-    """Return the profiles by name: `conf/profile/NAME.yaml`, then `traces/NAME/profile.yaml`."""
-    shipped = {path.stem: path for path in sorted((CONF / "profile").glob("*.yaml"))}
-    traces = {path.parent.name: path for path in sorted(TRACES.glob("*/profile.yaml"))}
-    return traces | shipped
+    """Return the profiles by name: `conf/profile/NAME.yaml`, then `traces/NAME/profile.yaml`.
+
+    Those that come with the project are first: what a name of theirs means must not depend on the
+    folder that one works in.
+    """
+    found: dict[str, Path] = {}
+    for folder in (TRACES, SHIPPED):
+        found |= {path.parent.name: path for path in sorted(folder.glob("*/profile.yaml"))}
+    return found | {path.stem: path for path in sorted((CONF / "profile").glob("*.yaml"))}

@@ -1,7 +1,6 @@
 """What a run leaves, simulated or real: its tables, its settings, and where it was made."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,12 +9,13 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ssdsim.kinds import short_name
 from ssdsim.run.metrics import SPEEDUPS, confidence, measure
 from ssdsim.run.trace import RUN_ID, SCHEMA, Recorder, Run
+from ssdsim.system.package_data import INSTALLED, ROOT
+from ssdsim.system.processor import processor
 
 PACKAGES = ("ssdsim", "simpy", "numpy", "pyarrow", "torch", "transformers")
 
@@ -126,12 +126,7 @@ def _program() -> dict[str, Any]:
     return {
         "commit": _commit(),
         "versions": {"python": platform.python_version(), **versions},
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "model": _processor_model(),
-            "cores": os.cpu_count(),
-        },
+        "machine": processor(),
     }
 
 
@@ -143,20 +138,16 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor_model() -> str | None:
-    """Return what the processor calls itself, where the system says so."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), None)
-
-
 def _commit() -> str | None:
-    """Return the checkout's commit; None without git, or without a checkout."""
+    """Return the checkout's commit; None without git, or without a checkout.
+
+    Where the package is installed, a repository around it is somebody else's.
+    """
     git = shutil.which("git")
-    if git is None:
+    if INSTALLED or git is None:
         return None
     command = [git, "rev-parse", "HEAD"]
     found = subprocess.run(  # noqa: S603 - a fixed command
-        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        command, cwd=ROOT, capture_output=True, text=True, check=False
     )
     return found.stdout.strip() or None

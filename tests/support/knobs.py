@@ -7,7 +7,7 @@ from ssdsim.command.config import setup_from
 from ssdsim.engine.baselines import compare
 from ssdsim.engine.simulation import simulate
 from ssdsim.errors import ConfigError
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 SMALL = ("workload.prompts=3", "workload.output_tokens=20")
 IID = ("latency=constant", "acceptance=iid", *SMALL)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from inline_crew import decode, outputs
 
-from ssdreal.bench import __main__ as bench
+from ssdreal.bench import program as bench
 from ssdreal.bench.calibration_runs import around, visits
 from ssdreal.bench.contenders import Contender, Measured, Piece
 from ssdreal.bench.coordination import coordination

@@ -12,15 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from ssdreal.bench import __main__ as bench
+from ssdreal.bench import program as bench
 from ssdreal.bench.contenders import Contender, Testbed
 from ssdreal.bench.measurements import BenchRuns, Entry
-from ssdreal.distill import __main__ as distill
+from ssdreal.distill import program as distill
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.gpu_check import __main__ as gpu_check
-from ssdreal.profile import __main__ as profile
-from ssdreal.validate import __main__ as validate
+from ssdreal.gpu_check import program as gpu_check
+from ssdreal.profile import program as profile
+from ssdreal.validate import program as validate
 from ssdreal.validate.measured import MEASURED, Measurements
 from ssdsim.command.console import ending, speak_as
 from ssdsim.methods.autoregressive import Autoregressive

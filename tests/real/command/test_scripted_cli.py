@@ -8,7 +8,7 @@ from shapes import PAIR
 
 from ssdreal.command.help import PAIRS, SCRIPTED, text
 from ssdsim import load_run
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 SHORT = ("workload.prompts=2", "workload.output_tokens=20", "workload.prompt_tokens=11")
 

@@ -33,8 +33,8 @@ from ssdsim.lengths.controller import Controller
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
-from ssdsim.options.plugins import CONF
 from ssdsim.sampling.settings import Decoding
+from ssdsim.system.package_data import CONF
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths

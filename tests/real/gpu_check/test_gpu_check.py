@@ -20,7 +20,7 @@ from shapes import DRAFT, TARGET
 from ssdreal.command.config import register, request_from
 from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair, check_room
-from ssdreal.gpu_check import __main__ as gpu_check
+from ssdreal.gpu_check import program as gpu_check
 from ssdreal.gpu_check.ceilings import ceilings
 from ssdreal.gpu_check.part_runner import PACKED, STATE, TOO_LATE, Done, Part, PartRunner
 from ssdreal.gpu_check.parts import Subject, Wanted, parts

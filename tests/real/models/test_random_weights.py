@@ -15,7 +15,7 @@ from ssdreal.models.random_weights import random_weights, shape_file, transforme
 from ssdreal.workers import loading
 from ssdsim.errors import ConfigError
 from ssdsim.latency.shapes import read_shape
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 
 torch.set_num_threads(1)
 

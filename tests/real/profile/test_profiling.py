@@ -11,12 +11,12 @@ from shapes import DRAFT, TARGET
 
 from ssdreal.executor.prompt_files import Prompt
 from ssdreal.places.topology import OneGpu
-from ssdreal.profile import __main__ as profile
+from ssdreal.profile import program as profile
 from ssdreal.profile.calibration_runs import CalibrationRuns, joined
 from ssdreal.profile.options import profile_options
 from ssdreal.profile.sampled_texts import decodings, shortened
 from ssdreal.profile.split import HELD_OUT, read_split
-from ssdreal.validate import __main__ as validate
+from ssdreal.validate import program as validate
 from ssdsim import load_run
 from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.calibration.calibration_runs import plan

@@ -11,10 +11,10 @@ from shapes import DRAFT, TARGET
 
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.sitting import Sitting
-from ssdreal.profile import __main__ as profile
+from ssdreal.profile import program as profile
 from ssdreal.profile.scripted_pair import random_tasks, scripted_source_of
 from ssdreal.profile.split import Split, read_split
-from ssdreal.validate import __main__ as validate
+from ssdreal.validate import program as validate
 from ssdsim import load_run
 from ssdsim.acceptance.iid import Iid
 from ssdsim.calibration.prediction import Profile

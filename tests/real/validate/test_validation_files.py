@@ -8,11 +8,11 @@ import yaml
 
 from ssdreal.executor.workload import Task
 from ssdreal.profile.split import HELD_OUT, Part, read_split
-from ssdreal.validate import __main__ as validate
-from ssdreal.validate.__main__ import question
+from ssdreal.validate import program as validate
 from ssdreal.validate.configurations import FIXED, _check_applied, configurations
+from ssdreal.validate.program import question
 from ssdsim.errors import ConfigError
-from ssdsim.options.plugins import TRACES
+from ssdsim.system.package_data import TRACES
 
 PART = {"prompts": [["chat-09"]], "configurations": {"ar": "method=autoregressive"}}
 FIT = yaml.safe_load(HELD_OUT.read_text())["fit"]

@@ -21,9 +21,10 @@ from ssdsim.latency.table import Table
 from ssdsim.lengths.base import Length
 from ssdsim.methods.base import Method
 from ssdsim.options.building import build, completed
-from ssdsim.options.plugins import CONF, GROUPS, TRACES, plugins
+from ssdsim.options.plugins import GROUPS, plugins
 from ssdsim.policies.base import Policy
 from ssdsim.run.results import describe
+from ssdsim.system.package_data import CONF, TRACES
 from ssdsim.trees.base import TokenTree
 
 HINTS = {"acceptance": Acceptance, "latency": Machine, "workload": Workload}

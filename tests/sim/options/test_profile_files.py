@@ -7,7 +7,8 @@ from commands import TINY, refused, run
 
 from ssdsim import load_run
 from ssdsim.command import config
-from ssdsim.options.plugins import CONF, profile_files
+from ssdsim.options.plugins import profile_files
+from ssdsim.system.package_data import CONF
 
 LLAMA = "profile=h100x4_llama70b_1b"
 

@@ -16,7 +16,7 @@ from ssdsim.acceptance.published_curves import peaked
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.speculative import Speculative
-from ssdsim.options.plugins import CONF
+from ssdsim.system.package_data import CONF
 from ssdsim.theory import tree_length
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.listed import EAGLE, Listed

@@ -1,0 +1,238 @@
+"""Predict configurations, then measure them, then say how good the predictions were and why.
+
+`python -m ssdreal.validate` takes a profile that `python -m ssdreal.profile` has measured and the
+configurations of a split, predicts each before anything is run, measures them in turns, and prints
+errors, order, regret, coverage, and what each guess in a prediction adds to its error. What it
+finds goes beside the profile for the whole of the frozen split, else into a fresh folder under
+outputs/, or where --out says; nothing that is there is replaced without --overwrite.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ssdreal.command.arguments import check_ranges, check_unwritten, sized
+from ssdreal.executor.pair import Pair, read_pair
+from ssdreal.executor.preflight import check_pair, check_room
+from ssdreal.executor.prompt_files import tokenized
+from ssdreal.executor.request import Request
+from ssdreal.executor.sitting import Sitting
+from ssdreal.executor.workload import Task
+from ssdreal.models.catalog import describe
+from ssdreal.places.places import cautions
+from ssdreal.places.topology import Topology, topology
+from ssdreal.profile.split import HELD_OUT, Split, read_split, split_file
+from ssdreal.validate.arguments import RANGES, SIZES, parser
+from ssdreal.validate.configurations import Configuration, configurations
+from ssdreal.validate.measured import Measurements
+from ssdreal.validate.replayed import Replays
+from ssdreal.validate.report import Found, baselines_of, save, tables, verdicts
+from ssdsim.acceptance.trace_file import INFO
+from ssdsim.calibration.error_causes import causes
+from ssdsim.calibration.prediction import Predicted, Profile
+from ssdsim.command.console import ending, progress, say, speak_as, table_console
+from ssdsim.errors import ConfigError, require
+from ssdsim.run.results import provenance
+from ssdsim.system.destination import folder, taken
+from ssdsim.system.package_data import TRACES
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the command line asks.
+
+    Attributes
+    ----------
+    profile, name
+        Of the profile and of the split.
+    out
+        Where everything that is found goes.
+
+    """
+
+    profile: str
+    name: str
+    split: Split
+    repeats: int
+    tokens: int
+    topology: str
+    out: Path
+
+    @property
+    def folder(self) -> Path:
+        """Of the profile."""
+        return TRACES / self.profile
+
+    @property
+    def file(self) -> Path:
+        """Of all that is found."""
+        return self.out / f"{self.name}.json"
+
+    @property
+    def files(self) -> dict[Path, str]:
+        """What is written, and what each is."""
+        runs = [
+            self.out / "runs" / part / name
+            for part, of in self.split.parts.items()
+            for name in of.configurations
+        ]
+        return {self.file: "this split's results", **dict.fromkeys(runs, "runs of this split")}
+
+
+def question(arguments: list[str] | None = None) -> Question:
+    """Read the command line.
+
+    Raises
+    ------
+    ConfigError
+        An argument is not possible, or results would be written over others.
+
+    """
+    given = check_ranges(sized(parser().parse_args(arguments), SIZES), RANGES)
+    plain = Path(given.profile).name == given.profile and given.profile not in {"", ".."}
+    require(plain, "--profile", given.profile, "needs the name of a folder in traces/")
+    split, out = read_split(given.split), _out(given)
+    asked = Question(
+        profile=given.profile,
+        name=split_file(given.split).stem,
+        split=split.quick() if given.quick else split,
+        repeats=given.repeats,
+        tokens=given.tokens,
+        topology=given.topology,
+        out=out,
+    )
+    check_unwritten(f"--out={out}", asked.files, given.overwrite)
+    return asked
+
+
+def _out(given: Any) -> Path:
+    """Return where results go: beside a profile only what was measured in full."""
+    beside = TRACES / given.profile
+    full = all(getattr(given, name) == usual for name, (usual, _) in SIZES.items())
+    full = full and not given.quick
+    if given.out is None:
+        frozen = split_file(given.split).resolve() == HELD_OUT.resolve()
+        fresh = Path("outputs") / f"{datetime.now().astimezone():%Y-%m-%d/%H-%M-%S-%f}"
+        return beside if full and frozen else fresh
+    out = folder("--out", given.out)
+    right = "holds the profile; a look, or fewer runs, need another folder"
+    require(full or out.resolve() != beside.resolve(), "--out", str(out), right)
+    return out
+
+
+def answer(asked: Question, console: Console) -> list[Found]:
+    """Predict and measure everything.
+
+    Raises
+    ------
+    ConfigError
+        There is no such profile, or a configuration cannot be.
+    RunError
+        A worker was lost.
+
+    """
+    profile, (pair, dtype, share) = Profile(asked.folder), _measured_with(asked.folder)
+    where = topology(asked.topology, share)
+    for caution in cautions(where.places("own").cores):
+        say(caution)
+    tasks = {name: tokenized(part.read(), pair.target) for name, part in asked.split.parts.items()}
+    wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
+    _check(wanted, pair, dtype, where, tasks)
+    with progress(shown=True) as bar:
+        predicted = {
+            one.title: profile.predict(one.simulated(profile), one.title)
+            for one in bar.track(wanted, description="predicting")
+        }
+    with closing(Sitting(pair, dtype)) as sitting, progress(shown=True) as bar:
+        measured = Measurements(sitting, where, tasks, asked.out / "runs")
+        bar_task = bar.add_task("measuring", total=asked.repeats * len(wanted))
+        measured.alternate(wanted, asked.repeats, lambda: bar.advance(bar_task))
+    console.print("[dim]explaining ...[/dim]")
+    first = {title: runs[0] for title, runs in measured.runs.items()}
+    names, vocabulary = (pair.target, pair.draft, dtype), describe(pair.target).vocabulary
+    replays = Replays(names, vocabulary, tasks, first, asked.out / "replays")
+    return _found(profile, wanted, predicted, measured, replays)
+
+
+def _check(
+    wanted: Sequence[Configuration],
+    pair: Pair,
+    dtype: str,
+    where: Topology,
+    tasks: dict[str, list[Task]],
+) -> None:
+    """Refuse what does not fit the models, or the memory of a host."""
+    models = check_pair(pair, dtype)
+    for one in wanted:
+        try:
+            check_room(Request(one.setup, pair, where, dtype), models, tasks[one.part])
+        except ConfigError as error:
+            why = str(error).replace("workload.output_tokens", "--tokens")
+            raise ConfigError(f"{one.title}: {why}") from error
+
+
+def _found(
+    profile: Profile,
+    wanted: Sequence[Configuration],
+    predicted: dict[str, Predicted],
+    measured: Measurements,
+    replays: Replays,
+) -> list[Found]:
+    replays.record(wanted)
+    agreements = {one.title: found for one, found in replays.agreements(wanted, profile)}
+    return [
+        Found(
+            one,
+            predicted[one.title],
+            measured.runs[one.title],
+            causes(measured.runs[one.title][0], one.simulated(profile), profile),
+            agreements.get(one.title),
+        )
+        for one in wanted
+    ]
+
+
+def _measured_with(folder: Path) -> tuple[Pair, str, float | None]:
+    """Return the pair, its type, and how a GPU was split when a profile was measured."""
+    try:
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        scripted = "acceptance" in info
+        pair = _pair(info["models"]) if "models" in info else read_pair(info["pair"])
+        found = pair, str(info["dtype"]), info.get("split")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        right = f"needs a folder of traces/ that python -m ssdreal.profile has written ({error})"
+        raise ConfigError(f"--profile={folder.name}: {right}") from error
+    right = "needs a pair with weights, whose own texts tell what is accepted"
+    require(not scripted, "--profile", folder.name, right)
+    return found
+
+
+def _pair(models: list[Any]) -> Pair:
+    target, draft = map(str, models)
+    return Pair(target, draft)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Predict, measure, print, and write down."""
+    speak_as("ssdreal.validate")
+    with ending():
+        asked = question(arguments)
+    with ending(f"interrupted; the runs so far are in {asked.out / 'runs'}"):
+        _run(asked, table_console(118))
+
+
+def _run(asked: Question, console: Console) -> None:
+    with taken("--out", asked.out):
+        found = answer(asked, Console(stderr=True))
+        judged = verdicts(found, baselines_of(found))
+        save(asked.file, found, judged, provenance())
+    for table in tables(found, judged):
+        console.print(table)
+        console.print()
+    print(f"written to {asked.file}")
