@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sim real test slow lint bench bench-real gpu-kit clean
+.PHONY: sim real test slow lint docs bench bench-real gpu-kit clean
 
 sim: .venv/light
 	$(BIN)/python -m ssdsim policy=topk_outcomes
@@ -24,6 +24,11 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Strict: a warning is an error.
+docs: .venv/dev
+	rm -rf docs/api
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q docs docs/_build
 
 bench: .venv/light
 	$(BIN)/python -m ssdsim.bench
@@ -58,7 +63,7 @@ gpu-kit: .venv/real
 	'then, again from the root: PYTHONPATH=/tmp/site python3 -m ssdreal.gpu_check --out DIR'
 
 clean:
-	rm -rf .venv outputs multirun build dist *.egg-info .whl .gguf
+	rm -rf .venv outputs multirun build dist *.egg-info .whl .gguf docs/_build docs/api
 
 .venv/light: pyproject.toml setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -71,5 +76,5 @@ clean:
 	touch $@
 
 .venv/dev: .venv/real
-	$(PIP) --editable ".[dev]"
+	$(PIP) --editable ".[dev,docs]"
 	touch $@

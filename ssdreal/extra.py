@@ -1,4 +1,4 @@
-"""The extra `real`: what real models need beside the light package."""
+"""Checks that the packages of the extra `real` are installed, and says how to install them."""
 
 import select
 from importlib.machinery import ModuleSpec

@@ -1,4 +1,4 @@
-"""What the simulator costs beside SimPy's bare timeouts, and the exact expectation beside it.
+"""Measures simulated rounds a second beside bare SimPy timeouts, and the exact expectation.
 
 `python -m ssdsim.bench` alternates them in one process and prints medians and ratios.
 """

@@ -1,4 +1,4 @@
-"""What files call the classes that settings consist of: short names, wherever the modules lie.
+"""Resolves the short names (`table`, `hazard`, ...) by which configuration files name classes.
 
 The lowest floor: it imports nothing of this project by itself.
 """

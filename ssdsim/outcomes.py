@@ -1,4 +1,4 @@
-"""The vocabulary: what is drafted, how a verify can end, and what a round was.
+"""The vocabulary of speculative decoding: `Speculation`, `Outcome` and `Round`.
 
 Only the standard library is imported here, so that policies, simulated workers and real workers
 can all speak these words.
@@ -35,7 +35,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Speculation:
-    """Tokens drafted for one sequence, and what the draft thinks may follow each of them.
+    """Tokens drafted for one sequence, and the draft's ranked candidates after each of them.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which calibration runs tell what passes take: a contender's own, and SSD's around it."""
+"""The calibration runs from which a bench derives service times: each contender's, and SSD's."""
 
 from collections.abc import Iterator
 from dataclasses import replace

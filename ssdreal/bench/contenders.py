@@ -1,4 +1,4 @@
-"""Where contenders run: one sitting, the same prompts, and every answer of the workers noted."""
+"""Runs every contender (AR, SD, SSD) on the same prompts, and keeps the workers' timings."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +79,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Testbed:
-    """Runs contenders on these prompts."""
+    """Runs contenders on the same prompts, in one sitting."""
 
     sitting: Sitting
     tasks: Sequence[Task]

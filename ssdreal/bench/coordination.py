@@ -1,4 +1,4 @@
-"""How much of a round no model works in."""
+"""The share of a round in which no model works, computed from a run's spans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A process beside the bench's own, for work that needs torch and a core to itself."""
+"""A helper process, pinned to its own cores, for work that needs torch."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The course of a bench: what is measured in which order, and what comes of it."""
+"""What a bench measures, in which order, and the runs that it collects."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -71,7 +71,7 @@ class PeerEntry:
 
 @dataclass
 class BenchRuns:
-    """Everything that a bench works with.
+    """The measurements of a bench, taken in order.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a core can stream from memory: the ceiling of a pass that reads all its weights."""
+"""Memory bandwidth of a core: the upper limit for a pass that reads all its weights."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

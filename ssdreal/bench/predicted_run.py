@@ -1,4 +1,4 @@
-"""What ssdsim says of a contender, given a calibrated machine and an acceptance trace."""
+"""Simulates one contender on a calibrated machine with a recorded acceptance trace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

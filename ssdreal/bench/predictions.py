@@ -1,4 +1,4 @@
-"""What ssdsim makes of a course: every contender predicted, and SSD with less contention."""
+"""Simulates every contender of a bench, and SSD with less contention."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Simulates what a course ran.
+    """Simulates what a bench measured.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What real decoding reaches on this machine, beside transformers, and what ssdsim says of it.
+"""Measure real decoding on this machine beside transformers, and beside ssdsim's prediction of it.
 
 `python -m ssdreal.bench` runs everything alternating on the same prompts and cores, and prints:
 what a core can stream and what the target's pass streams; tokens/s of AR, SD and SSD, each at its

@@ -1,4 +1,4 @@
-"""Recording in a helper process, which keeps every text that it has read."""
+"""Records acceptance traces in a helper process, which caches every text that it has read."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,4 +1,4 @@
-"""What a bench found, as plain numbers."""
+"""The results of a bench as plain numbers."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""What a contender's passes take on a calibrated machine."""
+"""Seconds of each of a contender's passes on a calibrated machine."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,4 +1,4 @@
-"""The best settings of SD and SSD on a few prompts: one knob at a time, then a play-off."""
+"""Searches the best settings of SD and SSD on a few prompts, one option at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace

@@ -1,1 +1,1 @@
-"""Worker processes, and what travels between them and a run."""
+"""Messages between a run and its worker processes, and the shared memory beside them."""

@@ -1,4 +1,4 @@
-"""Pages of probabilities in the memory of a device: rows never travel through the host.
+"""Draft probabilities in device memory, shared with the target without a copy to the host.
 
 The draft's worker makes them, and its answer to `Begin` says how the target's finds them: within
 one process as the same tensor, from another through the device's own handles (CUDA IPC), which

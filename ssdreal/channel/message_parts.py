@@ -1,4 +1,4 @@
-"""What messages consist of: rows, blocks, chains as both sides write them down."""
+"""The data types inside messages: sequences, blocks to verify, drafted chains, candidates."""
 
 from msgspec import Struct
 

@@ -1,4 +1,4 @@
-"""What travels between a run and its workers, and how it is written down on the way.
+"""The commands that a run sends its workers, their answers, and how both are encoded.
 
 Every command carries a stamp, and its answer brings the stamp back. A worker carries out no
 command that is not newer than the last one, and a run takes no answer that it does not wait for;
@@ -167,7 +167,7 @@ class Grow(Message, frozen=True):
 
 
 class Branches(Message, frozen=True):
-    """What a tree came to: for every row its branches by outcome, and the tokens computed."""
+    """The branches drafted: for every row its chains by outcome, and the tokens computed."""
 
     rows: tuple[dict[tuple[int, int], Chain], ...]
     tokens: int
@@ -254,7 +254,7 @@ class Ready(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """A worker's last words; with a `stamp`, it could not carry out that command alone."""
+    """Why a worker failed; with a `stamp`, it could not carry out that command alone."""
 
     stamp: Stamp | None
     reason: str

@@ -1,4 +1,4 @@
-"""Shared pages of probabilities: what drafted tokens were sampled from, for the target to see.
+"""Shared memory for the probabilities that drafted tokens were sampled from.
 
 Rows of a vocabulary are large, so they never travel as messages: the draft writes them where the
 target can read them, and a message says which place holds a chain's. Trees take turns on the first

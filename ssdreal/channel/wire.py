@@ -1,4 +1,4 @@
-"""Messages through a connection, in as few steps as there can be: each finds its code uncached."""
+"""Sends and receives messages over a pipe in as few system calls and Python steps as possible."""
 
 import os
 from multiprocessing.connection import Connection

@@ -1,4 +1,4 @@
-"""Arguments of the commands beside the main one: one line for what cannot be, before any work."""
+"""Argument parsing of the side commands: errors in one line, before any work."""
 
 import argparse
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""`python -m ssdreal`: what the command runs is real."""
+"""`python -m ssdreal`: decode with real models, measure the baselines, print the table."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
+"""Turns Hydra's configuration of a real run into plain, checked objects."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""How the tools beside `python -m ssdreal` are started.
+"""Starts the tools beside `python -m ssdreal`: help first, then what is missing, then the tool.
 
 Nothing here needs a model, so that `--help` is quick, and works where nothing else would.
 """

@@ -1,4 +1,4 @@
-"""What `python -m ssdreal.distill` can be asked; nothing here needs a model."""
+"""The command-line options of `python -m ssdreal.distill`; imports neither torch nor models."""
 
 import argparse
 import math

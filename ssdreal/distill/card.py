@@ -1,4 +1,4 @@
-"""The card: how a draft was made and what it is worth, in Markdown."""
+"""A draft's model card in Markdown: how it was trained, and how it scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ NAMES = {"start": "the draft it started from", "written": "as written", "trained
 
 @dataclass(frozen=True)
 class DraftFacts:
-    """What the card tells.
+    """Everything that the card reports.
 
     Attributes
     ----------

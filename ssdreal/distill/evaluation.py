@@ -1,4 +1,4 @@
-"""What a draft is worth, by teacher forcing over held-out text of the target itself.
+"""Scores a draft by teacher forcing over held-out text that the target wrote.
 
 For an answer x sampled from the target, three numbers a position decide what speculative decoding
 with a chain of any lookahead would do there (p and q: the target's and the draft's distribution

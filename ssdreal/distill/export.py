@@ -1,4 +1,4 @@
-"""A draft on disk: int8 matrices with a scale a row, the rest bfloat16, no embedding."""
+"""Writes a draft to disk: int8 matrices with a scale a row, the rest bfloat16, no embedding."""
 
 import json
 import os

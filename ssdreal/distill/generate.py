@@ -1,4 +1,4 @@
-"""Text for a target that nobody has written any with yet: the target asks, and answers, itself."""
+"""Generates training text by letting the target write both questions and answers."""
 
 from typing import Any
 

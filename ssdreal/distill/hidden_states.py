@@ -1,4 +1,4 @@
-"""The target's final hidden states, computed once and kept on disk.
+"""Computes the target's final hidden states over the training text once, and caches them on disk.
 
 Times the head they give the target's distribution, at 2 bytes a hidden unit and token instead of
 a row of logits; most of the cost of training on the fly would be to compute them again.
@@ -24,7 +24,7 @@ BATCH = {"cpu": 4, "cuda": SHARD}  # sequences a pass
 
 @dataclass(frozen=True)
 class Sample:
-    """One sequence with what the target thinks of it.
+    """One sequence with the target's hidden states over it.
 
     Attributes
     ----------

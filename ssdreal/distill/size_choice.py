@@ -1,4 +1,4 @@
-"""How large a draft should be: tokens a second from acceptance, hits and service times."""
+"""Chooses a draft's size: expected tokens a second from acceptance, hits and service times."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Text that the target wrote: what a draft learns from and is measured on."""
+"""Reads and splits the text that the target wrote, for training a draft and for scoring it."""
 
 import zlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a real run is compared with: AR, SD at its best lookahead, and the target's own tokens."""
+"""Measures a real run's baselines: AR, SD at its best lookahead, and the target's own tokens."""
 
 from collections.abc import Sequence
 from dataclasses import replace

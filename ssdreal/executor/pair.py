@@ -1,4 +1,4 @@
-"""Which two models decode, by name."""
+"""A pair of models, target and draft, read by name from `conf/pair`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

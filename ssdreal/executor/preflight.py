@@ -1,4 +1,4 @@
-"""What is checked before any weights are read, so that no run dies half way."""
+"""Checks of a real run before any weights are read: context, memory, vocabulary."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where a record of a prompt file has its prompt: a function for each way to write it down.
+"""Finds the prompt in a record of a prompt file: a function for each spelling of its field.
 
 Each is given a record and the name of one of its fields, and returns the turns up to the one that
 is to be answered. A new spelling is a line in `FIELDS`.

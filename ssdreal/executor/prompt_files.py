@@ -1,4 +1,4 @@
-"""Files of prompts, in the formats in which people have them, and prompts as tokens."""
+"""Reads prompt files (text, JSON lines, JSON, Parquet, CSV) and turns prompts into tokens."""
 
 import csv
 import json

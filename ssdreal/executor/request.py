@@ -1,4 +1,4 @@
-"""All that a command line asks of a real run."""
+"""Everything that a command line asks of a real run, as one object."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a scripted run can be asked for, and its prompts."""
+"""Scripted runs, whose outcomes come from an acceptance source: checks, and random prompts."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def is_scripted(*models: str) -> bool:
 
 
 def check(setup: Setup, scripted: bool) -> None:
-    """Refuse an acceptance source where outcomes are measured, and a script that lacks one.
+    """Refuse an acceptance source for a pair with weights, and a scripted pair without one.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A target that drafts for itself: what it leaves out meanwhile."""
+"""Which sublayers a target skips while it drafts for itself."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ def left_out(method: Method) -> Sublayers | None:
 
 
 def chosen_for(method: Method, target: str) -> Method:
-    """Return the method, told what to leave out of this target if it was not.
+    """Return the method with the sublayers to skip of this target filled in, if none are given.
 
     Raises
     ------

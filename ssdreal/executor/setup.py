@@ -1,4 +1,4 @@
-"""What a run depends on, but for the models and where they are; and what follows from it."""
+"""The settings of a real run, apart from models and devices, and what follows from them."""
 
 from dataclasses import dataclass, field
 from math import ceil

@@ -1,4 +1,4 @@
-"""The same run for ssdsim: what a real one is set to, with outcomes and times from elsewhere."""
+"""Turns a real run's settings into a simulation's, given a machine and an acceptance source."""
 
 from ssdreal.executor.setup import Setup
 from ssdsim.acceptance.base import Acceptance
@@ -8,7 +8,7 @@ from ssdsim.latency.machine import Machine
 
 
 def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSetup:
-    """Return a real setup's twin.
+    """Return the simulated setup with a real setup's settings.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A sitting: models loaded once, and one run after another on them."""
+"""A sitting: loads the models once, and makes several runs on the same worker processes."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack

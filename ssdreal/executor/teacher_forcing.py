@@ -1,4 +1,4 @@
-"""Whether texts hold the target's own choices, found out by teacher forcing.
+"""Checks by teacher forcing whether outputs are the target's own choices, and counts near ties.
 
 Passes of different shapes add up in different orders, so where two tokens nearly tie the better
 one may change: a flip. A text decoded one token at a time differs from the same target's text at

@@ -1,4 +1,4 @@
-"""What is to be decoded: a user's turns, as tokens."""
+"""The prompts that a real run decodes, as token ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""What a GPU machine is asked in its few minutes."""
+"""`python -m ssdreal.gpu_check`: every check and measurement of a GPU machine."""

@@ -1,4 +1,4 @@
-"""What `python -m ssdreal.gpu_check` can be asked; nothing here needs a model."""
+"""The command-line options of `python -m ssdreal.gpu_check`; imports neither torch nor models."""
 
 from ssdreal.command.arguments import Parser
 

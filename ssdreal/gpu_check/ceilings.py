@@ -1,4 +1,4 @@
-"""What a GPU can do at best, for what passes reach to be held against.
+"""Measures a GPU's peak memory bandwidth and arithmetic, to compare passes with.
 
 `python -m ssdreal.gpu_check.ceilings DEVICE FILE` measures, and writes a JSON file.
 """

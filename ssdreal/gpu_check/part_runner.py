@@ -1,4 +1,4 @@
-"""Parts in order, each a command of its own: what is done stays done, whatever ends the rest."""
+"""Runs the check's parts in order, each as a command, and skips those already done."""
 
 import json
 import os

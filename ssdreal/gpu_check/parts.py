@@ -1,4 +1,4 @@
-"""The parts of the check, the most telling ones first."""
+"""The list of the check's parts and their commands, the most informative first."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What ssdsim says of the check's scripted runs, with the machine that the check measured."""
+"""Simulates the check's scripted runs on the machine that the check measured."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from ssdsim.run.trace import Run
 
 
 def predicted(run: Run, folder: Path) -> float | None:
-    """Return the tokens/s of a scripted run's twin, or None without a profile to simulate it with.
+    """Return the simulated tokens/s of a scripted run, or None without a profile to simulate with.
 
     The same outcomes are drawn from the same seed, so that rounds are the same and times alone are
     predicted.

@@ -1,4 +1,4 @@
-"""Everything that a GPU machine should be asked while there is one, in one command.
+"""Run every check and measurement of a GPU machine in one command, in resumable parts.
 
 `python -m ssdreal.gpu_check --out DIR` runs the lossless tests on the GPU, measures its ceilings,
 decodes with real and with scripted pairs (AR, SD, SSD; graphs and eager; several splits), compares

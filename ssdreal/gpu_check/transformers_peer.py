@@ -1,4 +1,4 @@
-"""The same pair as transformers runs it on a GPU.
+"""Measures tokens/s of the same pair decoded by transformers on a GPU.
 
 `python -m ssdreal.gpu_check.transformers_peer PAIR DTYPE DEVICE FILE` writes tokens/s of greedy
 decoding, alone and with the draft as its assistant.

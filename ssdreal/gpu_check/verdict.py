@@ -1,4 +1,4 @@
-"""What the check's runs say of the hardware's limit, of graphs and splits, and of ssdsim."""
+"""Compares the check's runs with the hardware's limits, with each other, and with ssdsim."""
 
 import json
 from collections.abc import Iterator, Sequence

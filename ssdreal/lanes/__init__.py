@@ -1,1 +1,1 @@
-"""Draft and target as a method sees them: what they are asked goes to workers elsewhere."""
+"""Draft and target as a method sees them: proxies that send its requests to worker processes."""

@@ -1,4 +1,4 @@
-"""What target and draft have in common: a remote worker to ask, and spans to write down."""
+"""The base of both proxies: sends commands to a worker process and records spans."""
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The draft as a method sees it, at work in a process of its own."""
+"""The draft as a method sees it: a proxy of the draft's worker process."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Draft and target whose work is real and whose outcomes are told beforehand.
+"""Scripted draft and target: real passes, with outcomes taken from an acceptance source.
 
 An acceptance source says how a verification ends, as it does in a simulation; what the worker
 found is not asked for. Tokens follow: accepted ones are the draft's, the bonus token is the
@@ -25,7 +25,7 @@ from ssdsim.run.trace import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedSpeculation(Drafted):
-    """Real tokens, and what the source says of them.
+    """A speculation of real tokens whose outcome the acceptance source has decided.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class ScriptedTarget(RealTarget):
 
 @dataclass(eq=False)
 class ScriptedDraft(RealDraft):
-    """A draft whose tokens are its own; how good they are, their row's script says."""
+    """A draft with tokens of its own, whose acceptance the row's source decides."""
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft at most `lookahead` tokens a row in series."""

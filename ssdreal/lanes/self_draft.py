@@ -1,4 +1,4 @@
-"""The draft that a target is for itself, as a method sees it."""
+"""The draft of a target that drafts for itself, as a method sees it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The real speculation cache while its branches are being drafted by the worker."""
+"""The speculation cache of a real run, while the draft's worker grows its branches."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""SimPy's environment on the wall clock: what it waits for are completions of worker processes."""
+"""SimPy's environment on the wall clock: its events are the answers of worker processes."""
 
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -11,7 +11,7 @@ Wait = Callable[[float | None], bool]
 
 
 class WallClock(simpy.Environment):
-    """An environment whose events happen when they happen.
+    """An environment in real time: it blocks until a worker process answers.
 
     Only `step` differs from a simulation: as long as nothing is due it waits for the workers, and
     whatever they answer becomes due. Inside one event `now` stands still, as in a simulation.

@@ -1,1 +1,1 @@
-"""Models by name, and the lean pass that runs them."""
+"""Models by name: checkpoints, tokenizers, KV cache, and the forward pass."""

@@ -1,4 +1,4 @@
-"""Keys and values of the tokens that a model has seen."""
+"""The KV cache: keys and values of the tokens that a model has read."""
 
 import torch
 from torch import Tensor

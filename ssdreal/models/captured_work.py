@@ -1,4 +1,4 @@
-"""How passes become replayable, wherever that is done."""
+"""The type of functions that capture a pass so that it can be replayed (CUDA graphs)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is known of models, by name, without their weights."""
+"""Describes models by name, from their configs alone: sizes, vocabulary, context."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Checkpoints: a model's weights by name, from wherever they are."""
+"""Reads a model's weights by tensor name, from a package, a folder or the Hub."""
 
 from pathlib import Path
 from pickle import UnpicklingError

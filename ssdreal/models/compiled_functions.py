@@ -1,4 +1,4 @@
-"""Functions of many small operations, made into few kernels where a device has a compiler."""
+"""Compiles functions of many small operations into few kernels, where the device can."""
 
 from collections.abc import Callable
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""What models' configs say, as far as it is known or used here."""
+"""Reads and checks the `config.json` of a model."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The arithmetic of a decoder's layers, as plain functions that TorchScript can compile.
+"""A transformer decoder's layers on a CPU, as plain functions that TorchScript can compile.
 
 A pass of a small model on one core streams its weights through the caches, so whatever runs
 between two products starts cold. That is why operations are few here, and why Python, which is
@@ -58,7 +58,7 @@ class Layer(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What all layers of a pass have in common.
+    """The arguments that all layers of a pass share.
 
     Attributes
     ----------

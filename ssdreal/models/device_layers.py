@@ -1,4 +1,4 @@
-"""A decoder's arithmetic for devices that launch a kernel an operation, and so want few of them.
+"""A transformer decoder's layers on a GPU, compiled into few kernels.
 
 A layer of a small model is a handful of products and what lies between; compiled, that is one
 kernel between two products. Nothing is complex here, and only the cache's memory itself is
@@ -20,7 +20,7 @@ HIDDEN = -1e30
 
 
 class Around(NamedTuple):
-    """What all layers of a pass have in common.
+    """The arguments that all layers of a pass share.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ def begun(
 def through(
     hidden: Tensor, more: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around
 ) -> tuple[Tensor, Tensor]:
-    """Take a layer: the residual stream, and what is still to be added to it, before and after.
+    """Compute one layer: from and to the residual stream and what is still to be added to it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Drafts that share their target's embedding: 8-bit weights and a head over some of its ids."""
+"""Reads drafts in this project's format: 8-bit weights, a trimmed head, the target's embedding."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

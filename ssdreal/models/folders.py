@@ -1,4 +1,4 @@
-"""Where the files of a model lie, and its config as they give it."""
+"""Finds the folder of a model (packaged, local or from the Hub) and reads its JSON files."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Memory in pages of 2 MB: a pass reads all weights in order, and each page interrupts that."""
+"""Moves weights into memory pages of 2 MB, so that a pass streams them with fewer page misses."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""A decoder's layers out of a checkpoint's weights: fused, paired and prepacked."""
+"""Builds a decoder's layers from a checkpoint's weights: projections fused and prepacked."""
 
 from collections.abc import Callable
 

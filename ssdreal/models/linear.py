@@ -1,4 +1,4 @@
-"""Linear layers whose weights are laid out once for the kernels that read them."""
+"""Linear layers whose weights are packed once for the CPU kernels that read them."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 

@@ -1,4 +1,4 @@
-"""A decoder of the Llama kind over prepacked weights: one lean forward pass."""
+"""The forward pass of a Llama-like decoder over prepacked weights and a KV cache."""
 
 from copy import copy
 from typing import Any, NamedTuple, Self

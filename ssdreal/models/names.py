@@ -1,4 +1,4 @@
-"""Names of the models that this project brings along or makes."""
+"""Names of the models that ship with this project or that it builds."""
 
 PACKAGED = ("smollm2_135m_draft",)
 TINY = ("tiny_target", "tiny_draft", "tiny_trimmed_draft")

@@ -1,4 +1,4 @@
-"""Models of which there is no more than a shape: true architectures, weights of no meaning.
+"""Models with random weights: the architecture of a `config.json`, for measuring times only.
 
 Such a model's passes take the time that its namesake's take, which is all that is wanted of it.
 """

@@ -1,4 +1,4 @@
-"""Sublayers of a model, by number."""
+"""A set of attention and MLP sublayers of a model, by layer number."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Which tensors a model has, and whether its files hold them: from their headers alone.
+"""Checks from file headers whether a checkpoint holds all tensors that its config asks for.
 
 transformers gives a weight that no file holds random numbers, and only warns of it.
 """

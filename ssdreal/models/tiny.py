@@ -1,4 +1,4 @@
-"""A pair of models small enough to enumerate, made on the spot."""
+"""A pair of tiny models with random weights, small enough to enumerate all outputs in tests."""
 
 from collections.abc import Sequence
 from functools import cache

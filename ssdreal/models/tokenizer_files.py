@@ -1,4 +1,4 @@
-"""A tokenizer read from its own files: transformers would do the same, but imports torch first."""
+"""Reads a tokenizer from its files without transformers, which would import torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Coder:
-    """What is used of a transformers tokenizer, with the same names and results.
+    """The part of a transformers tokenizer that is used here, with the same names and results.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Tokenizers by name, prompts as their tokens, and the tokens that end a text."""
+"""Tokenizers by model name: prompts to token ids, and the ids that end a text."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache

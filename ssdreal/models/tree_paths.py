@@ -1,4 +1,4 @@
-"""The ways of token trees in a pass, each laid out like a chain, so that it sums like one.
+"""Lays out each root-to-leaf path of a token tree like a chain, for bit-equal attention sums.
 
 Between the entries that a node sees lie those of other branches. Entries that do not count change
 no sum's value, but its grouping: kernels add several entries at once. So the last bits of a logit
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class TreePaths(NamedTuple):
-    """The ways of a tree a slot, as tokens of a pass.
+    """The root-to-leaf paths of a tree a slot, as tokens of a pass.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class TreePaths(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What it takes to attend to ways; all int64.
+    """Index tensors for attention along paths; all int64.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Layout(NamedTuple):
 
 
 def tree_paths_of(trees: Sequence[Sequence[int]], first: Sequence[int], width: int) -> TreePaths:
-    """Return the ways of a tree a slot.
+    """Return the root-to-leaf paths of a tree a slot.
 
     Parameters
     ----------

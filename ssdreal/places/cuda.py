@@ -1,4 +1,4 @@
-"""What only CUDA has: streams, a GPU cut in two, and graphs.
+"""What needs CUDA itself: streams, splitting a GPU's multiprocessors, and CUDA graphs.
 
 Nothing imports this but a worker whose model is on a GPU.
 """

@@ -1,4 +1,4 @@
-"""Places: the device and the cores of the host that a model has."""
+"""The device and the host cores on which each model runs."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence

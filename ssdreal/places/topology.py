@@ -1,4 +1,4 @@
-"""Topologies: how draft and target share a machine."""
+"""How draft and target share a machine: CPU cores, one GPU or two."""
 
 import os
 from collections.abc import Callable

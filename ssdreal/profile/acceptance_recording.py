@@ -1,4 +1,4 @@
-"""An acceptance trace of two real models: both read what the target generated (teacher forcing).
+"""Records an acceptance trace: target and draft both read the target's text (teacher forcing).
 
 The texts are some run's own outputs, so nothing is generated here: each model reads prompt and
 output once, and every position becomes a row (`ssdsim.acceptance.trace_row`). From these rows
@@ -36,7 +36,7 @@ near ties, of 908 at a width of 8 it were 87."""
 
 @dataclass(frozen=True)
 class GeneratedText:
-    """A text that the target generated.
+    """A text that the target generated, to be read by both models.
 
     Attributes
     ----------

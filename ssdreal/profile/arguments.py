@@ -1,4 +1,4 @@
-"""What `python -m ssdreal.profile` can be asked; nothing here needs a model."""
+"""The command-line options of `python -m ssdreal.profile`; imports neither torch nor models."""
 
 from ssdreal.command.arguments import Parser
 from ssdreal.command.help import PAIRS, SCRIPTED

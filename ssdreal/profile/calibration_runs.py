@@ -1,4 +1,4 @@
-"""Calibration runs on real models: one visit after the other, in random order."""
+"""Makes the calibration runs of a profile on real models, in random order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What `python -m ssdreal.profile` is asked for."""
+"""The command-line options of `python -m ssdreal.profile`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

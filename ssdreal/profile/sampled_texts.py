@@ -1,4 +1,4 @@
-"""The acceptance trace of a profile: what the target says at each temperature, read by both."""
+"""Lets the target generate texts at each temperature, and records a profile's acceptance trace."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -122,7 +122,7 @@ def read_by_both(
 
 
 def shortened(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row whose beliefs have 12 binary digits, which is a third off a trace's size.
+    """Return a row with probabilities rounded to 12 bits, which makes a trace a third smaller.
 
     They rank nothing (that is `rank`'s business); what they tell are confidences.
     """

@@ -1,4 +1,4 @@
-"""A pair without weights, as a profile measures it: random prompts, and outcomes that are told."""
+"""How a profile measures a pair without weights: random prompts and scripted outcomes."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class ScriptedSource:
-    """What tells the outcomes of a pair without weights.
+    """The acceptance source that scripts the outcomes of a pair without weights.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class ScriptedSource:
 
 
 def scripted_source_of(name: str, pair: Pair, source: str | None) -> ScriptedSource | None:
-    """Return what tells a pair's outcomes; None where its models have weights.
+    """Return the source that scripts a pair's outcomes; None where its models have weights.
 
     Parameters
     ----------

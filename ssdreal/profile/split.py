@@ -1,4 +1,4 @@
-"""What a profile is fitted to and what is predicted with it: the files in `conf/validation`."""
+"""Reads a split from `conf/validation`: which prompts and runs are fitted to, which held out."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The branches of a round while they are grown: one pass a step over all of them."""
+"""Grows the branches of a round (one a predicted outcome): one draft pass a step over them all."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -35,7 +35,7 @@ class Branch(Continued, Protocol):
 
 
 class Tree:
-    """Branches behind the rows' blocks: each starts at an outcome's node with its bonus token.
+    """The rows' branches: each starts behind an outcome's node with its bonus token.
 
     A branch sees its row's text, the accepted part of the block, and itself. Its entries lie
     behind the block's, so that nothing of what the reader holds is touched.

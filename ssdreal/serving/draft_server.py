@@ -1,4 +1,4 @@
-"""The draft's side: chains, candidates, and trees of branches."""
+"""The draft's worker: drafts chains and trees, ranks candidates, grows branches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ WARM_UP_BRANCHES = (1, 8, 24, 64)
 
 
 class DraftServer(Server):
-    """Drafts."""
+    """Answers the commands that need a draft."""
 
     fixed, role = False, "draft"
 

@@ -1,4 +1,4 @@
-"""How a draft chooses tokens and ranks candidates, from real logits."""
+"""Chooses drafted tokens and ranks candidates from the draft's logits."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A model that reads texts: it knows what its cache holds, and computes only what is new."""
+"""A model with its KV cache: tracks which tokens it holds, and computes only the new ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How tokens are sampled from real logits: what draft and target share.
+"""Sampling from real logits: the settings and noise that draft and target share.
 
 The rules are ssdsim's (`ssdsim.sampling.verification`); here they meet vocabularies of fifty
 thousand ids. A draft may know a part of the vocabulary only: row r of its

@@ -1,4 +1,4 @@
-"""A target that drafts for itself: with sublayers left out, from its own cache.
+"""The worker of a target that drafts for itself, skipping sublayers, from its own KV cache.
 
 The draft finds keys and values of the text where the target left them, so it reads no prompt. Its
 own lie from the last committed token on, and a verify begins there: it computes them anew with all

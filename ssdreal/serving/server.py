@@ -1,4 +1,4 @@
-"""What a worker does with commands, in its own process or, for tests, in the run's."""
+"""The base of all workers: carries out one command at a time on one model."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""The target's side: verify blocks at one fixed shape, and score texts."""
+"""The target's worker: verifies blocks in passes of one fixed shape, and scores texts."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Token trees while the draft grows them: one pass a level over all of them."""
+"""Grows token trees from the draft's logits: one pass a level over all of them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,7 +20,7 @@ NOWHERE = (-1, -1)
 
 
 class GrowingTree:
-    """One token tree.
+    """One token tree while it is drafted.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class GrowingTree:
 def grow_level(
     drafter: Drafter, growing_trees: Sequence[GrowingTree], logits: Logits, write: Write
 ) -> None:
-    """Let growing trees grow by a level.
+    """Add a level to each of these token trees.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _drawn(
 
 
 class GrowingTrees(Tree):
-    """The same where every branch is a token tree, and so is the block."""
+    """Branches as in `Tree`, where each is a token tree, and so is the block before them."""
 
     def __init__(self, reader: Reader, drafter: Drafter, command: Grow, tree: TokenTree) -> None:
         self.tree = tree

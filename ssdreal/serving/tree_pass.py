@@ -1,4 +1,4 @@
-"""Tokens behind what a reader holds, computed in one pass: the tips of branches and trees."""
+"""Computes the newest tokens of branches and trees, which are not part of the text, in one pass."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ssdreal.serving.sampling import Logits
 
 @dataclass(eq=False)
 class PendingToken:
-    """A token that is part of no text yet.
+    """A drafted token that is not part of the text.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class PendingToken:
 
 
 class Continued(Protocol):
-    """What some pending tokens are the tips of."""
+    """A branch or a tree whose newest tokens are to be computed."""
 
     def pending_tokens(self) -> Iterator[PendingToken]:
         """Yield the tokens that the next pass continues."""
@@ -45,7 +45,7 @@ class Continued(Protocol):
 
 
 def compute_tips(reader: Reader, continued: Sequence[Continued], free: dict[int, int]) -> Logits:
-    """Compute the tips of all these in one pass; see `look`."""
+    """Compute the newest tokens of all these in one pass; see `look`."""
     pending_tokens = [pending for one in continued for pending in one.pending_tokens()]
     logits = look(reader, pending_tokens, free)
     computed = iter(pending_tokens)
@@ -55,7 +55,7 @@ def compute_tips(reader: Reader, continued: Sequence[Continued], free: dict[int,
 
 
 def look(reader: Reader, pending_tokens: Sequence[PendingToken], free: dict[int, int]) -> Logits:
-    """Compute pending tokens in one pass, each in an entry of its own.
+    """Compute pending tokens in one pass, each in a cache entry of its own.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How a target verifies drafted tokens, from real logits.
+"""Accepts or rejects drafted tokens, given the target's logits.
 
 Rows are processed only as far as a verification looks at them.
 """

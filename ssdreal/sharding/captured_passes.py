@@ -1,4 +1,4 @@
-"""Passes of a sharded model that are captured once; the first rank sends their inputs each time."""
+"""Captured passes of a sharded model: recorded once, then replayed with the first rank's inputs."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from ssdreal.models.sublayers import Sublayers
 
 
 class Shape(NamedTuple):
-    """What a pass is like.
+    """The shape of a pass.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A rank of a sharded model that does what the first one tells it to."""
+"""A rank of a sharded model that carries out the first rank's passes."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ssdreal.sharding.model import ShardedModel
 
 
 class Follower:
-    """Does what the first rank tells it to.
+    """Carries out the passes that the first rank sends.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How the ranks of a sharded model find each other, and what they exchange."""
+"""The process group of a sharded model's ranks: how they meet, and how they gather parts."""
 
 from collections.abc import Callable
 from datetime import timedelta

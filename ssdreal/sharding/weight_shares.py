@@ -1,4 +1,4 @@
-"""Which part of every weight a rank of a sharded model has."""
+"""Cuts a rank's part out of every weight of a sharded model."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

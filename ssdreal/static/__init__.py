@@ -1,1 +1,1 @@
-"""Passes at fixed shapes, with everything on the device: what a GPU needs."""
+"""Workers for a GPU: passes at fixed shapes, captured as graphs, tokens chosen on the device."""

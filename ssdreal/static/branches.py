@@ -1,4 +1,4 @@
-"""A tree of branches whose tokens stay on the device until it has grown."""
+"""Grows the branches of a round on the device; their tokens are copied once they are whole."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -12,7 +12,7 @@ from ssdreal.static.passes import StaticReader
 
 
 class StaticTree(Tree):
-    """The same, grown in passes of one width: each branch has a column, also once it is dropped.
+    """Branches grown in passes of one width: each keeps its column, also once it is dropped.
 
     Parameters
     ----------

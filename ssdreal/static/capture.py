@@ -1,4 +1,4 @@
-"""How a pass over static buffers becomes something that can be replayed."""
+"""Captures a pass over static buffers, for replay as a graph or directly."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Chains that grow on the device: the token that one step chooses is the next one's input."""
+"""Draft steps on the device: each step's chosen token is the next step's input."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""When the work of commands began and ended on a device, by the device's own clock.
+"""Times the work of commands on a device by events of the device's own clock.
 
 A host that waited for a device in order to read a clock would disturb what it measures. So events
 are put into the device's queue, and looked at when the run is over.

@@ -1,4 +1,4 @@
-"""The draft's side, static: chains, candidates and trees without a trip to the host in between.
+"""The draft's worker on a GPU: chains, candidates and branches without copies to the host.
 
 A chain or a tree is copied to the host once, when it is whole. Only a rule that looks at
 confidences asks for them after every step: a step takes longer than a copy, so it is not worth
@@ -32,7 +32,7 @@ from ssdreal.static.server import StaticServer, tensor_of
 
 
 class StaticDraftServer(StaticServer, DraftServer):
-    """Drafts."""
+    """Answers the commands that need a draft, by captured passes."""
 
     def made(self) -> tuple[str, ...]:
         """Return the names of what is made for each run."""

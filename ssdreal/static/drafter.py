@@ -1,4 +1,4 @@
-"""How a draft chooses tokens and ranks candidates on the device; see `ssdreal.serving.drafter`."""
+"""Chooses drafted tokens and ranks candidates on the device, as `ssdreal.serving.drafter` does."""
 
 import torch
 from torch import Tensor

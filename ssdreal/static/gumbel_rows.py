@@ -1,4 +1,4 @@
-"""Gumbel noise of whole vocabularies, kept on the device: a row is needed by several passes."""
+"""A cache of Gumbel noise rows on the device, since several passes need the same row."""
 
 from collections.abc import Mapping
 

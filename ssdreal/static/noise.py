@@ -1,4 +1,4 @@
-"""`ssdsim.sampling.noise` in tensors: the same numbers at the same addresses, on any device.
+"""Keyed noise as tensors: the same numbers as `ssdsim.sampling.noise`, computed on any device.
 
 Philox multiplies unsigned 64-bit words. Devices have signed ones, which wrap alike; the upper half
 of a product is put together from 32-bit halves.

@@ -1,4 +1,4 @@
-"""Passes at fixed shapes over static buffers.
+"""Forward passes at fixed shapes over static buffers, captured once a run.
 
 Every pass attends to the whole capacity: a pass then has one shape wherever in the text it is, so
 the target's logits are the same bit by bit, and few passes have to be captured. What a cache holds

@@ -1,4 +1,4 @@
-"""What draft and target share on the device: the run's settings, its noise, what ranks tokens."""
+"""Sampling on the device: the settings, noise and ranking that draft and target share."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""The rules of sampling in tensors: ssdsim's `verification` and `ranking` on any device.
+"""The sampling rules as tensors: `ssdsim.sampling`'s `verification` and `ranking` on any device.
 
 What decides tokens is float64 where the host's is, summed in the same blocks, so that both come to
 the same tokens but for the last places of their sums.

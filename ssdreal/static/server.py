@@ -1,4 +1,4 @@
-"""What static servers have in common: a lane, and what is made on it for a run."""
+"""The base of the GPU workers: captures a run's passes on one stream."""
 
 import gc
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The target's side, static: a verify is one captured pass that decides on the device.
+"""The target's worker on a GPU: a verify is one captured pass that also accepts or rejects.
 
 Where nothing is left to chance the target's own tokens come back; where it is, how many tokens are
 accepted, and what follows them.

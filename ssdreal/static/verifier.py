@@ -1,4 +1,4 @@
-"""How a target verifies drafted tokens on the device; see `ssdreal.serving.verifier`."""
+"""Accepts or rejects drafted tokens on the device, as `ssdreal.serving.verifier` does."""
 
 from typing import NamedTuple
 

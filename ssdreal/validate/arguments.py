@@ -1,4 +1,4 @@
-"""What `python -m ssdreal.validate` can be asked; nothing here needs a model."""
+"""The command-line options of `python -m ssdreal.validate`; imports neither torch nor models."""
 
 from ssdreal.command.arguments import Parser
 

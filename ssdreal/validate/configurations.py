@@ -1,4 +1,4 @@
-"""Runs by name, as the command line would write them, made ready for real models and for ssdsim."""
+"""Reads configurations to validate, and sets each up both for real models and for ssdsim."""
 
 import re
 from collections.abc import Sequence

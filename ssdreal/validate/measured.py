@@ -1,4 +1,4 @@
-"""Measuring configurations in turns, each repeat in another order, and keeping what came of it."""
+"""Measures configurations repeatedly, each repeat in another order, and stores the runs."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Predict configurations, then measure them, then say how good the predictions were and why.
+"""Predict configurations, measure them, and report the predictions' errors and their causes.
 
 `python -m ssdreal.validate` takes a profile that `python -m ssdreal.profile` has measured and the
 configurations of a split, predicts each before anything is run, measures them in turns, and prints

@@ -1,4 +1,4 @@
-"""Whether ssdsim, given what both models make of the measured texts, has the measured rounds."""
+"""Replays measured runs in ssdsim from recorded traces, and compares the rounds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What a validation found, as tables and as a file."""
+"""The results of a validation, as tables and as a JSON file."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The worker processes of a sitting: started once, used by one run after another."""
+"""The worker processes of draft and target, started once and used by several runs."""
 
 from contextlib import AbstractContextManager
 from multiprocessing.connection import wait
@@ -14,7 +14,7 @@ from ssdreal.workers.remote import Remote, WorkerLost
 
 
 class Crew(Protocol):
-    """A target and a draft at work, wherever they are."""
+    """A target's and a draft's worker, in processes or in memory."""
 
     target: Remote
     draft: Remote

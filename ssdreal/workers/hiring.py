@@ -1,4 +1,4 @@
-"""What a worker process has to know before it starts."""
+"""The arguments with which a worker process is started."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Passes = Literal["graph", "eager"]
 
 @dataclass(frozen=True)
 class Hiring:
-    """What a worker has to know before it starts.
+    """The arguments with which a worker is started.
 
     Attributes
     ----------

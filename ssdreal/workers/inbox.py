@@ -1,4 +1,4 @@
-"""The run's ears: it waits for all worker processes at once, without polling."""
+"""Waits for the answers of all worker processes at once, without polling."""
 
 from collections.abc import Sequence
 from select import POLLIN, poll
@@ -33,7 +33,7 @@ class Inbox:
 
 
 def heard(remote: Remote) -> list[Any]:
-    """Return what a worker said, in order; a process that is gone has failed."""
+    """Return a worker's answers, in order; a process that is gone has failed."""
     try:
         return _channel(remote).wire.receive()
     except (EOFError, OSError):

@@ -1,4 +1,4 @@
-"""How processes live beside others: they give way, end with whoever started them, and say why."""
+"""Process priority, exit with the parent process, and one-line reasons for a process's end."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def end_with_the_parent() -> None:
 
 
 def last_error(error: BaseException) -> str:
-    """Say in one line why a process cannot go on."""
+    """Return in one line why a process cannot go on."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
         return f"out of memory ({text})" if text else "out of memory"

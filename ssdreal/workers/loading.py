@@ -1,4 +1,4 @@
-"""Models by name, ready to run."""
+"""Loads a model by name onto its device, ready to run."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Worker processes: how they are started, what they do all day, and how they end."""
+"""Worker processes: starting one, its loop over commands, and its end."""
 
 import atexit
 import gc
@@ -63,7 +63,7 @@ class Mailbox:
 
 
 def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
-    """Be a worker, or several with a thread each, until the run's process hangs up or is gone.
+    """Run one worker, or several with a thread each, until the run closes the pipe or is gone.
 
     What a thread needs of its own (cores, a number of threads, a stream) it sets up when a run
     begins. One that cannot load its model, or fails, says so, and the others go on.

@@ -1,4 +1,4 @@
-"""The run's side of a worker: commands go out, answers come back as events."""
+"""The run's end of a worker: sends commands, and turns answers into SimPy events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The processes of a sharded model's other ranks, which the first rank's worker starts and watches.
+"""Starts and watches the processes of a sharded model's other ranks, from the first rank's worker.
 
 Between passes a follower waits for its pipe, so that it keeps nothing busy, may wait for as long as
 it likes, and ends as soon as the first rank does. A follower that is lost would leave the first
@@ -176,7 +176,7 @@ def follow(
     share: "Share",
     port: int,
 ) -> None:
-    """Be a rank of a model until the first one closes the pipe, or is gone.
+    """Run one rank of a model until the first rank closes the pipe, or is gone.
 
     Parameters
     ----------

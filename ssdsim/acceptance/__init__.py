@@ -1,1 +1,1 @@
-"""Where outcomes come from in a simulation. One file a source."""
+"""Acceptance sources: how verifies end in a simulation. One file a source."""

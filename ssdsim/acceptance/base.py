@@ -1,4 +1,4 @@
-"""What every acceptance source answers: what is drafted, and how its verification ends."""
+"""The interface of acceptance sources: what is drafted, and how its verification ends."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable

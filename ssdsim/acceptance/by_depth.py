@@ -1,4 +1,4 @@
-"""Acceptance that depends on the place in the round alone, as papers print it of their heads."""
+"""Acceptance that depends only on a token's position in the round, as papers publish it."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Acceptance by position: the mechanism behind `iid` and `hazard`.
+"""Draws outcomes from a chance of rejection at each drafted position: used by `iid` and `hazard`.
 
 A text is easy or hard at each round. That decides the chance of a rejection at each drafted
 position and how surprising the bonus token is; a bonus token outside the draft's top few makes

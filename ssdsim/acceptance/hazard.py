@@ -1,4 +1,4 @@
-"""Acceptance by position, separate for rounds after a hit and after a miss.
+"""Acceptance by position from logged histograms, separate for rounds after a hit and a miss.
 
 That is what logs of real engines hold: a histogram of accepted drafts, a mean for the rounds
 after a miss, a hit rate. Copy those numbers in; nothing else is needed.

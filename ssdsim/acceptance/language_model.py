@@ -1,4 +1,4 @@
-"""A small made-up pair of models, decoded token by token: the oracle for the other sources."""
+"""A small synthetic pair of Markov-chain models, decoded token by token with exact logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A pair of models that are tables of logits: every distribution can be written down.
+"""Decodes a pair of models given as tables of logits, so that all distributions are known.
 
 Drafting and verifying run through the very code that real logits go through
 (`ssdsim.sampling.verification`), token by token.

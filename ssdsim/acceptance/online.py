@@ -1,4 +1,4 @@
-"""A draft that is trained between the steps of a rollout workload (FastGRPO, 2025)."""
+"""Acceptance of a draft that is trained between the steps of a rollout (FastGRPO, 2025)."""
 
 from dataclasses import dataclass
 from functools import lru_cache

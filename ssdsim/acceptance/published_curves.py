@@ -1,4 +1,4 @@
-"""Where in a round a draft fails, from what papers print: shares of positions, and one length.
+"""Fits acceptance by position to a paper's top-k shares and one mean acceptance length.
 
 Papers on token trees print how often the target's token is among the draft's top k at a position
 of a text, and the mean tokens that a tree commits. Were positions alike, the first would give the

@@ -1,4 +1,4 @@
-"""What real models did, replayed: the acceptance trace as an acceptance source."""
+"""Replays what real models did: an acceptance trace, or a run's rounds, as acceptance source."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache

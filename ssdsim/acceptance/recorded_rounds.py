@@ -1,7 +1,7 @@
-"""A run's own rounds as recorded texts: what became of every token decides how it replays.
+"""Turns a run's own rounds into recorded texts that can be replayed at other settings.
 
 In greedy and `gumbel` decoding the draft sends its best candidate, so the rounds tell the rank of
-every token x among the draft's candidates (DESIGN.md, "The acceptance trace"): an accepted token
+every token x among the draft's candidates (docs/acceptance_trace.md): an accepted token
 was the draft's best, rank 0; after a rejection the sent token stood before x and is left out of
 `Round.rank`, so x is one further down; after a full accept `Round.rank` is x's own. Then
 a = [rank = 0] and e = [rank > 0], and rounds at any other lookahead, fan-out, backup and timing

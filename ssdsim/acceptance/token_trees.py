@@ -1,4 +1,4 @@
-"""Token trees over a text, as speculations: over recorded positions, and over tables of logits."""
+"""Builds token trees as speculations, over recorded positions or over tables of logits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -76,7 +76,7 @@ class EnumerableText(Protocol):
 
 
 class Nodes:
-    """What a pair makes of the nodes of a tree: the children are the draft's best candidates.
+    """Outcomes over a tree whose children are the draft's best candidates.
 
     A node is looked at when it is asked for.
     """

@@ -1,4 +1,4 @@
-"""The acceptance trace as a file: what a pair of models would accept, position by position.
+"""Reads and writes an acceptance trace: per position, what a pair of models would accept.
 
 A directory with `acceptance.parquet` and `run.json`. The table has a row a position of a text that
 the target generated; its rows stand in order within each text (`prompt`, `temperature`,
@@ -13,7 +13,7 @@ each where it is there:
 `prompts`
     {prompt name: [token ids]}; without it, n-gram drafts look at the recorded outputs alone.
 
-Why these columns suffice to replay every chain draft is said in DESIGN.md, "The acceptance trace".
+Why these columns suffice to replay every chain draft is said in docs/acceptance_trace.md.
 """
 
 import json

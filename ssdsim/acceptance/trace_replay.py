@@ -1,4 +1,4 @@
-"""Replaying recorded positions: which drafts would have been accepted, and what would follow.
+"""Replays recorded positions: which drafted tokens are accepted, and which bonus token follows.
 
 Everything that chance decides about a position is drawn once, when its text is opened, by keyed
 noise: whoever drafts over it, in whichever round, block or branch, finds the same.

@@ -1,6 +1,6 @@
-"""One position of a text as a row of the acceptance trace: the numbers that decide its drafting.
+"""Computes one row of the acceptance trace from target and draft logits at one position.
 
-Why they suffice to replay every chain draft is said in DESIGN.md, "The acceptance trace".
+Why they suffice to replay every chain draft is said in docs/acceptance_trace.md.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Recorded positions as columns: what replaying them looks up."""
+"""The columns of an acceptance trace that replay looks up."""
 
 from dataclasses import dataclass
 from functools import cached_property

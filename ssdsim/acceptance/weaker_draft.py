@@ -1,4 +1,4 @@
-"""A draft that is not at its best: it loses some of the tokens that the source's would have had."""
+"""A draft weaker than the source's: it loses a share of the tokens that would be accepted."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Slow and accurate in small batches, fast in large ones, where one miss delays every row."""
+"""Switches from a slow, accurate backup to a fast one where the batch exceeds b* (SSD, Cor. 16)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every backup speculator is: who drafts when the outcome was not in the cache."""
+"""The interface of backups, which draft when the outcome was not in the speculation cache."""
 
 from typing import ClassVar, Protocol, runtime_checkable
 

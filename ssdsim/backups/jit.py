@@ -1,4 +1,4 @@
-"""The same draft, just in time: accurate, and paid for in full."""
+"""The same draft, just in time: K draft steps between the miss and the verify."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

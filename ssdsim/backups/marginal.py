@@ -1,4 +1,4 @@
-"""Slow and accurate in rounds where the tokens that this adds are worth the wait, else fast.
+"""Takes a slow backup in rounds where its additional tokens outweigh its seconds, else a fast one.
 
 One miss delays every row of the batch, so the slow backup costs the same seconds whether one row
 missed or all did, and gains a row's tokens for each that did. `adaptive` weighs the two on average

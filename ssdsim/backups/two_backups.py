@@ -1,4 +1,4 @@
-"""What backups that choose between two others have in common: first guesses, and learning."""
+"""The base of backups that choose between two others, from running means of what each yields."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TwoBackups:
-    """Two backups, and what is believed of them before anything was seen.
+    """Two backups, and first guesses of what each yields.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""From measured runs to a machine: what every piece of work takes, and how sure that is."""
+"""Calibration: fits a machine's service times to measured runs, and predicts with them."""

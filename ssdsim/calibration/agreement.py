@@ -1,4 +1,4 @@
-"""A measured run's rounds beside those that a replay predicts, field by field.
+"""Compares a measured run's rounds with those of its replay, field by field.
 
 Where nothing is left to chance both must be the same, but for near ties: passes of another shape
 add up in another order, and two candidates whose scores nearly agree may change places. So every

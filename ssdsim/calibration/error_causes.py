@@ -1,4 +1,4 @@
-"""Why a prediction missed: four simulations of one measured run, each with one more guess in it."""
+"""Splits a prediction's error by cause: simulates a measured run with one more guess each time."""
 
 from dataclasses import dataclass, replace
 from statistics import fmean

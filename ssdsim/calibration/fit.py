@@ -1,4 +1,4 @@
-"""The unknown seconds of a machine, by least squares over all calibration runs at once."""
+"""Fits a machine's unknown seconds to all calibration runs at once, by least squares."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -184,7 +184,7 @@ def solve(equations: Sequence[Observation]) -> dict[Unknown, float]:
 
 
 def predicted(one: Observation, seconds: Mapping[Unknown, float]) -> float:
-    """Return what the unknowns say of an equation."""
+    """Return the seconds that the fitted unknowns give for an equation."""
     return sum(factor * seconds[unknown] for unknown, factor in one.factors.items())
 
 

@@ -1,4 +1,4 @@
-"""A fit as the simulator's machine: tables of seconds, carried on beyond what was measured."""
+"""Turns a fit into a simulated machine: tables of seconds, extrapolated beyond measured sizes."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What calibration runs say of the unknown seconds: linear equations, one a cell.
+"""Turns the timings of calibration runs into linear equations for a machine's unknown seconds.
 
 The model. A verify of b rows and n tokens takes v(b, n), and a little more for every token that its
 rows have in their caches. A chain of K tokens takes K steps and a fixed part; a tree of depth D the

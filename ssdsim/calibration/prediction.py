@@ -1,4 +1,4 @@
-"""What a profile says of a run, and how sure it is."""
+"""Predicts a run from a measured profile by simulation, with a 90 % interval."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""How good predictions were: errors, order, choice, and whether intervals keep their promise."""
+"""Scores predictions against measurements: errors, order, regret, coverage of the intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A profile's own file: sections for Hydra's groups, and above them what the numbers are worth."""
+"""Writes `profile.yaml`: sections for the option groups, and a comment on the fit's quality."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A measured run simulated again: its own outcomes, and if wanted its own durations."""
+"""Simulates a measured run again with its own outcomes and, if wanted, its own durations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""A method that decodes in order to take times: every piece of work alone, and beside another."""
+"""A decoding method for calibration: each pass is timed alone and beside the other model's."""
 
 from dataclasses import dataclass
 from itertools import cycle

@@ -1,4 +1,4 @@
-"""What every piece of work in a run took, and what else went on meanwhile."""
+"""Extracts from a run how long each piece of work took, and how long the other model was busy."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

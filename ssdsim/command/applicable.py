@@ -1,4 +1,4 @@
-"""Options that would change nothing are refused, so that nobody draws conclusions from them."""
+"""Refuses options that would have no effect beside the others."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Options of groups are names: whatever else a command line says for one is refused."""
+"""Refuses option groups that are given anything but a name."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""`python -m ssdsim`: what the command runs is a simulation."""
+"""`python -m ssdsim`: simulate a run and its baselines, print the table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

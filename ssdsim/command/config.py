@@ -1,4 +1,4 @@
-"""From option names to plain objects: Hydra's groups are filled here, and its config ends here."""
+"""Turns Hydra's configuration of a simulation into a plain, checked `Setup`."""
 
 import os
 from collections.abc import Iterable

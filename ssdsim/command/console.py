@@ -1,4 +1,4 @@
-"""The terminal: where tables, progress and complaints go."""
+"""Output to the terminal: tables, progress bars and one-line errors."""
 
 import errno
 import sys

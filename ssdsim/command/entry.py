@@ -1,4 +1,4 @@
-"""What `python -m` does first: the help costs little, so nothing else is imported for it."""
+"""The entry point of `python -m`: prints the help without heavy imports, or runs the command."""
 
 import sys
 from collections.abc import Callable

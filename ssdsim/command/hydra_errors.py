@@ -1,4 +1,4 @@
-"""Hydra's complaints about a command line, in one line that says what would be right."""
+"""Turns Hydra's errors about a command line into one line that says what would be right."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A command: compose the config, run, compare, and write the run directory.
+"""The main function of both commands: compose options, run, compare, write the run directory.
 
 What is run is a `Program`'s business: a simulation, or real models.
 """

@@ -1,4 +1,4 @@
-"""A sweep: what its runs leave for each other, and the ranking after them.
+"""Sweeps: notes of runs that were refused or failed, and the ranking of all runs at the end.
 
 A configuration that is refused or fails must not stop the others, which may run in other processes
 or on other machines; so it leaves a note where its run would have been, and all are told of at the

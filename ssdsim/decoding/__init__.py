@@ -1,1 +1,1 @@
-"""What a decoding method works with: its session, and what it may ask of draft and target."""
+"""The interface of decoding methods: the session, and what it may ask of draft and target."""

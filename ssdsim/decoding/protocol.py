@@ -1,4 +1,4 @@
-"""What a method may ask of a draft and a target, simulated or real.
+"""The protocols of draft and target, simulated or real, as decoding methods use them.
 
 Every question is answered by an event whose value is the answer, so a method reads the same on
 both clocks. Rows are the live sequences; rows of a batch become ragged after the first round.

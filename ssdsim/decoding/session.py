@@ -1,4 +1,4 @@
-"""What a method works with: its workers, and the live sequences as they come and go."""
+"""A session: the workers and live sequences of one run, admitted and retired between rounds."""
 
 from collections.abc import Callable, Sequence
 from collections.abc import Generator as Generating

@@ -1,4 +1,4 @@
-"""A speculation cache that several drafts share: each grows the branches dealt out to it."""
+"""Splits a speculation cache among several drafts: each grows its share of the branches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

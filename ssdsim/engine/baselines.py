@@ -1,4 +1,4 @@
-"""What a run is compared with: autoregressive and speculative decoding on the same devices."""
+"""Simulates a run's baselines: autoregressive and speculative decoding on the same devices."""
 
 from dataclasses import replace
 from typing import Any

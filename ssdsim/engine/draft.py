@@ -1,4 +1,4 @@
-"""The simulated draft: what it drafts comes from the texts, here is how long that takes."""
+"""The simulated draft: tokens come from the acceptance source, seconds from the latency model."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

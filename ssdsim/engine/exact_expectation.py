@@ -1,4 +1,4 @@
-"""The exact expectation of a `Setup`, where its times are fixed and its policy never changes."""
+"""The exact long-run throughput of a `Setup` with fixed times and a static policy."""
 
 from functools import lru_cache
 

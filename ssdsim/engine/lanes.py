@@ -1,4 +1,4 @@
-"""Lanes: each does one piece of work at a time, alone or slowed by a busy neighbour."""
+"""Time lanes of simulated workers: one piece of work at a time, slowed by contention."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What no run can hold is refused before anything is allocated; what is merely slow is not."""
+"""Refuses sizes that no run could hold in memory or finish, before anything is allocated."""
 
 from typing import Protocol
 

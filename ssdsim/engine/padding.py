@@ -1,4 +1,4 @@
-"""The one shape that all verifies of a run have, where the machine pads them."""
+"""The shape to which all verifies of a run are padded, where the machine pads them."""
 
 from math import ceil
 from typing import TYPE_CHECKING

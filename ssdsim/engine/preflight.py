@@ -1,4 +1,4 @@
-"""What is checked of a `Setup` before it runs, so that no run dies half way."""
+"""Checks of a `Setup` before it runs, so that a run is refused early rather than fails late."""
 
 from collections.abc import Iterator
 from math import ceil

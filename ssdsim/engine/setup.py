@@ -1,4 +1,4 @@
-"""Everything a simulated run depends on."""
+"""`Setup`: all settings that a simulated run depends on."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The simulated speculation cache while it is being drafted: a glue pass, then K steps."""
+"""The simulated speculation cache: times the drafting of its branches, and cuts it short."""
 
 from collections.abc import Sequence
 from itertools import groupby, pairwise

@@ -1,4 +1,4 @@
-"""What simulated workers have in common, and the target: a source says what happens."""
+"""The base of simulated workers, and the simulated target, whose outcomes a source decides."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What is to be decoded."""
+"""The workload of a simulation: how many prompts, and how many tokens of each."""
 
 from dataclasses import dataclass
 from math import exp

@@ -1,1 +1,1 @@
-"""Where seconds come from in a simulation. One file a model."""
+"""Latency models: the seconds of each pass in a simulation. One file a model."""

@@ -1,4 +1,4 @@
-"""What every latency model answers: seconds for a pass of one model on its devices."""
+"""The interface of latency models: the seconds of a pass of one model on its devices."""
 
 from typing import Literal, Protocol, Self, runtime_checkable
 

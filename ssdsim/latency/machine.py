@@ -11,7 +11,7 @@ from ssdsim.sampling.settings import Sampling
 
 @dataclass(frozen=True)
 class Link:
-    """The way between target and draft.
+    """The link between target and draft.
 
     Attributes
     ----------

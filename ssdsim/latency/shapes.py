@@ -1,4 +1,4 @@
-"""Shapes of decoder-only transformers, and what follows from them by counting."""
+"""Shapes of decoder-only transformers: counts their parameters, bytes and operations."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A draft that is the target with layers left out: its times are a share of the target's own."""
+"""Service times of a draft that is the target with layers skipped: a share of the target's."""
 
 from dataclasses import dataclass
 from typing import Self

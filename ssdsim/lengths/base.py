@@ -1,8 +1,8 @@
-"""What every length control is: how many tokens to draft, and when to stop before that.
+"""The interface of length controls: how many tokens to draft, and when to stop before that.
 
 A chain must not be stopped because of a token that is then dropped: that would be biased
-(DESIGN.md, "Traps"). So a rule looks at what has been drafted, and the token that ends a chain is
-its last one, verified like the others.
+(docs/sampling.md, "Traps"). So a rule looks at what has been drafted, and the token that ends a
+chain is its last one, verified like the others.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""As many nodes, and as deep, as the live batch leaves room for (FastGRPO, 2025)."""
+"""Drafts as many tokens as the live batch leaves room for in one verify (FastGRPO, 2025)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Stop when the rest is likely in vain (SpecDec++; Huang, Guo, Wang 2024, arXiv 2405.19715)."""
+"""Stops once a rejection is likely (SpecDec++; Huang, Guo, Wang 2024, arXiv 2405.19715)."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A threshold that adapts itself (Draft & Verify; Zhang et al. 2023, arXiv 2309.08168)."""
+"""Stops below an adaptive confidence (Draft & Verify; Zhang et al. 2023, arXiv 2309.08168)."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The same length always (Leviathan et al. 2023)."""
+"""Drafts the same number of tokens in every round (Leviathan et al. 2023)."""
 
 from dataclasses import dataclass
 

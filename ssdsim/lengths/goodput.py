@@ -1,4 +1,4 @@
-"""As many tokens as pay at this load (TurboSpec, also SmartSpec; Liu et al. 2024)."""
+"""Drafts the length with the most expected tokens/s (TurboSpec or SmartSpec; Liu et al. 2024)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""AMUSD (McDanel 2025, arXiv 2410.17375): draft and target run free, each at its own pace.
+"""AMUSD (McDanel 2025, arXiv 2410.17375): draft and target run asynchronously.
 
 The draft makes a token a step, shows it, and only then looks what was committed meanwhile; where
 that parts with what it made, it goes back. It never waits. The target waits until enough tokens
@@ -20,7 +20,7 @@ from ssdsim.methods.base import Method
 
 @dataclass(frozen=True)
 class Amusd(Method):
-    """Two processes that know of each other what was shown last.
+    """Draft and target each run at their own pace, and read the other's latest tokens.
 
     The lookahead is the most drafted tokens that one verify takes.
 

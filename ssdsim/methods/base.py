@@ -1,4 +1,4 @@
-"""What every decoding method is: a generator over a session's events."""
+"""The interface of decoding methods: a generator over a session's events."""
 
 from typing import ClassVar, Protocol, runtime_checkable
 

@@ -9,7 +9,7 @@ from ssdsim.methods.base import Method
 
 @dataclass(frozen=True)
 class Speculative(Method):
-    """Draft and target take turns.
+    """Draft and target take turns: K drafted tokens, then one verify.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ from ssdsim.outcomes import Outcome, Speculation
 
 @dataclass(frozen=True)
 class Ssd(Method):
-    """The Saguaro round.
+    """The draft speculates on outcomes while the target verifies (the Saguaro algorithm).
 
     Attributes
     ----------

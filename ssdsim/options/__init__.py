@@ -1,1 +1,1 @@
-"""From names and plain data to checked objects: plug-ins, profiles, dataclasses."""
+"""Turns option names and plain data into checked objects: plug-ins, profiles, dataclasses."""

@@ -1,4 +1,4 @@
-"""Plain data into dataclasses, with every value checked and every complaint naming its option."""
+"""Builds dataclasses from plain data, checks every value, and names the option in every error."""
 
 import re
 from collections.abc import Collection

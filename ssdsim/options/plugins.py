@@ -1,4 +1,4 @@
-"""What can be chosen by name: plug-ins and profiles, found by looking.
+"""Finds the plug-ins and profiles that can be chosen by name.
 
 A plug-in is one file in the folder of its kind: `topk_outcomes.py` holds the dataclass
 `TopkOutcomes`, and its fields are its options. This module must stay light, `--help` needs it.

@@ -1,4 +1,4 @@
-"""How to spend a budget of prepared outcomes over the positions of a speculation."""
+"""Distributes a budget of prepared outcomes over a speculation's positions with fewest misses."""
 
 from collections.abc import Sequence
 

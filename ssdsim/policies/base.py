@@ -1,4 +1,4 @@
-"""What every outcome policy is, and the base of those whose fan-out never changes."""
+"""The interface of outcome policies, and the base of those with a static fan-out."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""A fan-out written down by hand."""
+"""The fan-out F_0, F_1, ... as listed in the options."""
 
 from dataclasses import dataclass
 

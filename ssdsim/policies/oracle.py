@@ -1,4 +1,4 @@
-"""Always right: the upper bound."""
+"""Predicts the outcome that will happen: the upper bound of all policies."""
 
 from dataclasses import dataclass
 

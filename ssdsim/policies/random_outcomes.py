@@ -1,4 +1,4 @@
-"""Outcomes picked blindly: the lower bound."""
+"""Predicts outcomes at random: the lower bound of all policies."""
 
 from dataclasses import dataclass
 

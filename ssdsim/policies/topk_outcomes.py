@@ -1,4 +1,4 @@
-"""The B likeliest outcomes, their chances learnt while decoding."""
+"""Predicts the B likeliest outcomes, from the draft's probabilities and frequencies seen so far."""
 
 from dataclasses import dataclass, field
 from heapq import nlargest

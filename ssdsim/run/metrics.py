@@ -1,4 +1,4 @@
-"""What a run achieved, computed from its tables alone, simulated or real.
+"""Computes a run's metrics and their 95 % confidence from its tables, simulated or real.
 
 Nearly every metric is a ratio of two sums over the run's steps. A step is the stretch of decoding
 time that ends when a round ends: the rows of a lock-step batch share it, rows that run on their
@@ -12,6 +12,7 @@ blocks - 1 degrees of freedom. This was chosen over replications because it need
 which a real machine might not grant, and treats simulated and real runs alike; and over a formula
 for independent rounds because neighbouring rounds are correlated (a hard passage of the text, a
 miss that leads into another speculator) and a block keeps such neighbours together. Its limits:
+
 - Correlation must fade within a block. Under some 20 steps a block, or where one prompt fills
   several blocks, the half-widths are too narrow.
 - It describes a steady state. A drift, such as a policy that is still learning, counts as noise.

@@ -1,4 +1,4 @@
-"""What a run leaves, simulated or real: its tables, its settings, and where it was made."""
+"""Assembles a `Run` from recorded rounds and spans, settings, and provenance."""
 
 import json
 import shutil

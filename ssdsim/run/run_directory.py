@@ -1,4 +1,4 @@
-"""A run's directory: reserved before the run begins, so that it never holds parts of two runs."""
+"""Reserves a run's directory before the run begins, so that it never holds parts of two runs."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A run and its directory: three tables, `run.json` and the timeline, as DESIGN.md fixes them."""
+"""A run and its directory: three Parquet tables, `run.json` and the timeline."""
 
 import json
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""Keyed noise: every random number of decoding has an address, so it never matters who asks when.
+"""Keyed noise: random numbers as a function of (seed, sequence, position, role, sibling).
 
 A branch of a tree, a batch-mate, a redraft after a miss or another process that asks for the same
 (seed, sequence, position, role, sibling) gets the same number, and two different addresses never
 share one. That makes runs comparable token by token, and keeps noise that must be independent
-apart: a residual drawn with its proposal's noise gives wrong tokens (DESIGN.md, "Traps").
+apart: a residual drawn with its proposal's noise gives wrong tokens (docs/sampling.md, "Traps").
 
 The generator is Philox 4x64 (Salmon et al. 2011), which is counter-based: an address is a counter,
 and nothing has to be stored or skipped.

@@ -1,4 +1,4 @@
-"""Which token stands before which: one way of comparing for drafts, candidates and recorded ranks.
+"""Ranks tokens by score: one order for drafts, candidates and recorded ranks.
 
 By float32 score, ties to the lower id. So "the best token" and "rank 0" are always the same token,
 and a rank is the same whether a trace was recorded in this process or another one. float32 cannot

@@ -19,7 +19,8 @@ class Sampling:
     temperature
         0 is greedy; else 1e-30 to 1e30, which float32 can divide by.
     coupling
-        `maximal` (Leviathan et al. 2023) or `gumbel` (Daliri, Musco, Suresh 2024); see DESIGN.
+        `maximal` (Leviathan et al. 2023) or `gumbel` (Daliri, Musco, Suresh 2024); see
+        docs/sampling.md.
     saguaro_constant, saguaro_fanout
         Saguaro sampling (SSD, section 4): the draft samples from q' ∝ C·q on its top F tokens
         and q elsewhere. C = 1 turns it off.

@@ -1,4 +1,4 @@
-"""From logits to tokens: processing, drafting, accepting. Simulated and real models share this.
+"""The rules from logits to tokens: processing, sampling, accepting. Shared by ssdsim and ssdreal.
 
 Everything is plain numpy on arrays whose last axis is the vocabulary (V token ids), probabilities
 are float64, tokens are compared as `ssdsim.sampling.ranking` says, and randomness comes in as

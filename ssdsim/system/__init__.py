@@ -1,1 +1,1 @@
-"""What the operating system gives: files written whole, interrupts, terminals, processors."""
+"""What depends on the operating system: atomic files, locks, interrupts."""

@@ -1,4 +1,4 @@
-"""Files that are written whole: under other names first, then moved to their places."""
+"""Writes files atomically: under temporary names first, then moved to their places."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

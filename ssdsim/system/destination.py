@@ -1,4 +1,4 @@
-"""Where results go: looked at before any work starts, and taken by one process at a time."""
+"""Checks and locks output folders and files before any work starts."""
 
 import os
 from collections.abc import Iterator

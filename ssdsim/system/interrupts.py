@@ -1,4 +1,4 @@
-"""Ctrl-C and its like end a command in good order, and wait while something is written."""
+"""Signals (Ctrl-C, SIGTERM, SIGHUP): held back while files are written, delivered afterwards."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Where `conf/` and `traces/` lie: inside the package where it is installed, else beside it."""
+"""Finds `conf/` and `traces/`: inside an installed package, or beside it in a checkout."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The processor that a run is on, and how much of it a container may use."""
+"""Reads the processor's model, its cores, and the container's CPU quota."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Stdout and stderr as they are found: of any encoding, and with readers that go away."""
+"""Output to terminals and pipes: any encoding, any width, readers that close early."""
 
 import codecs
 import errno

@@ -1,4 +1,4 @@
-"""Which outcomes to prepare for, and how often they miss (SSD paper, arXiv 2603.03251, Thm 12)."""
+"""Closed-form fan-outs and their miss rates (SSD paper, arXiv 2603.03251, Thm 12)."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""One lock-step round of `ssd` with deterministic times: how it ends, how long it takes."""
+"""One round of `ssd` with deterministic times: probabilities of its endings, and its seconds."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Small Markov chains: the long-run shares of states, and counts over independent rows."""
+"""Markov chains: stationary distribution of states, and counts over independent rows."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence

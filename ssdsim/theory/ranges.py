@@ -1,4 +1,4 @@
-"""Refusing arguments that closed forms do not hold for."""
+"""Range checks for the arguments of closed forms."""
 
 import math
 

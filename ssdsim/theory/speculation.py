@@ -1,4 +1,4 @@
-"""What drafting and then verifying gains (Leviathan, Kalman, Matias 2023, arXiv 2211.17192)."""
+"""Closed forms of speculative decoding (Leviathan, Kalman, Matias 2023, arXiv 2211.17192)."""
 
 import math
 from collections.abc import Sequence

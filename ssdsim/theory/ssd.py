@@ -1,4 +1,4 @@
-"""What drafting beside the verify gains (Kumar, Dao, May 2026, arXiv 2603.03251: "SSD paper")."""
+"""Closed forms of SSD (Kumar, Dao, May 2026, arXiv 2603.03251: "SSD paper")."""
 
 import math
 

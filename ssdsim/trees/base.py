@@ -1,4 +1,4 @@
-"""What every token tree is: which nodes it has, and what drafting it computes.
+"""The interface of token trees: which nodes a tree has, and the passes that draft it.
 
 A node is named by its path: for every token on the way to it that token's place among its
 siblings, its own last. The children of a node are the draft's best candidates there, so a place is

@@ -1,4 +1,4 @@
-"""One token after another, as in ordinary speculative decoding."""
+"""A chain: one token after another, as in ordinary speculative decoding."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -1,4 +1,4 @@
-"""A token tree that grows where the draft is sure of itself (EAGLE-2, Li et al. 2024)."""
+"""A token tree that grows where the draft's probabilities are high (EAGLE-2, Li et al. 2024)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A static token tree: so many children a node, level by level (SpecInfer, Miao et al. 2024)."""
+"""A static token tree with a given number of children a level (SpecInfer, Miao et al. 2024)."""
 
 from dataclasses import dataclass
 from functools import lru_cache

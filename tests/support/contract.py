@@ -1,4 +1,4 @@
-"""What a run directory holds, whatever wrote it (DESIGN.md, "Run directory: the contract")."""
+"""What a run directory holds, whatever wrote it (docs/run_directory.md)."""
 
 FILES = {"run.json", "sequences.parquet", "rounds.parquet", "spans.parquet"} | {
     "timeline.json",

@@ -1,6 +1,6 @@
 """Trees under the `maximal` coupling, through the whole executor: the target's distribution.
 
-And what DESIGN.md's traps say of trees fails the very check that the real code passes.
+And what the traps in docs/sampling.md say of trees fails the very check that the real code passes.
 """
 
 from dataclasses import replace

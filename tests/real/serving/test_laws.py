@@ -1,7 +1,7 @@
 """The `maximal` coupling: whatever was drafted, cached and cut short, the target's distribution.
 
 Every case is a whole run: method, executor, both servers, on a pair whose every law can be
-enumerated. And every trap that DESIGN.md names fails the very check that the real code passes.
+enumerated. And every trap in docs/sampling.md fails the very check that the real code passes.
 """
 
 from dataclasses import replace

@@ -95,14 +95,6 @@ def test_its_tokens_are_the_targets(examples):
     assert one == other
 
 
-def test_the_house_has_the_rooms_it_is_said_to_have():
-    root = Path(__file__).parents[3]
-    for cell in re.findall(r"^\| (`.*?) \|", TEXT, flags=re.MULTILINE):
-        for name in re.findall(r"`(.*?)`", cell):
-            places = [root / name, root / "ssdsim" / name, root / "ssdreal" / name]
-            assert any(place.exists() for place in places), name
-
-
 @pytest.mark.slow
 def test_real_models_run_it_as_it_stands(examples, tmp_path):
     from real_commands import SSD

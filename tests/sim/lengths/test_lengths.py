@@ -62,7 +62,7 @@ def test_asked_token_by_token_a_rule_gives_the_same_chain(rule):
 
 
 def test_what_follows_the_last_token_does_not_matter():
-    # A rule must not look at a token and then drop it (DESIGN.md, "Traps").
+    # A rule must not look at a token and then drop it (docs/sampling.md, "Traps").
     rule = Stopping(5, floor=0.5, reach=0.4)
     known = (0.9, 0.6, 0.3, 0.9, 0.1)
     kept = rule.length(known)
