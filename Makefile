@@ -13,8 +13,9 @@ real: .venv/real
 	$(BIN)/python -m ssdreal
 
 # A thread each: tests run side by side already, and threads that wait for each other would spin.
+# Quick ones come in whole files, so that what a file's tests share is made once.
 test: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not gpu"
 
 slow: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "slow and not gpu"

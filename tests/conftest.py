@@ -2,15 +2,41 @@
 
 import signal
 import threading
-import time
+from copy import deepcopy
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Checks that tests share show what they compared, as those of the tests themselves do.
+pytest.register_assert_rewrite("invariants", "scripted", "traces")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # A shell that starts the tests in the background lets them, and all that they start, ignore
 # Ctrl-C. Many of them press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def profiles_are_read_once():
+    """Keep what a profile's file holds: every command in this process reads all of them."""
+    from ssdsim.command import config
+
+    read = cache(lambda name, path, _changed, _here: original(name, path))
+    original = config.read_profile
+
+    def kept(name, path):
+        changed = path.stat().st_mtime_ns if path.exists() else None
+        return deepcopy(read(name, path, changed, Path.cwd()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "read_profile", kept)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +53,15 @@ def exact_trace(tmp_path_factory):
     from traces import record_exact
 
     return record_exact(tmp_path_factory.mktemp("exact"))
+
+
+@pytest.fixture(scope="session")
+def traces_of_two_kinds(tmp_path_factory):
+    """Return two traces of a text of kind a and one of kind b each, by what they stand for."""
+    from traces import record_two_kinds
+
+    names = enumerate(("RECORDED", "OTHER"))
+    return {name: record_two_kinds(tmp_path_factory.mktemp(name), seed) for seed, name in names}
 
 
 @pytest.fixture
@@ -49,13 +84,11 @@ def registered():
 def nothing_left():
     """Whatever a test does, no worker outlives it."""
     from faults import workers
+    from patience import wait_until_gone
 
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + 5
-    while threading.active_count() > threads or workers():
-        assert time.monotonic() < deadline, (threading.enumerate(), workers())
-        time.sleep(0.01)
+    wait_until_gone(lambda: [*(set(threading.enumerate()) - before), *workers()])
 
 
 @pytest.fixture

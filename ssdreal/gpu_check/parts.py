@@ -8,7 +8,7 @@ from pathlib import Path
 from ssdreal.gpu_check.part_runner import Part
 from ssdsim.system.package_data import ROOT
 
-TESTS = ROOT / "tests" / "test_on_gpu.py"
+TESTS = ROOT / "tests" / "real" / "executor" / "test_on_gpu.py"
 """In a checkout alone."""
 
 
@@ -109,7 +109,7 @@ class Wanted:
 def parts(wanted: Wanted) -> list[Part]:
     """Return all parts, in order."""
     first, *others = wanted.scripted
-    rates = _module("gpu_checking.ceilings", wanted.device, _file(wanted, "ceilings"))
+    rates = _module("gpu_check.ceilings", wanted.device, _file(wanted, "ceilings"))
     found = [
         Part("ceilings", rates, 30),
         *_lossless(wanted),
@@ -173,7 +173,7 @@ def _profile(wanted: Wanted, pair: Subject, split: float | None) -> Part:
 
 def _peer(wanted: Wanted) -> list[str]:
     named = (wanted.real.name, wanted.dtype, wanted.device)
-    return _module("gpu_checking.peer", *named, _file(wanted, "peer"))
+    return _module("gpu_check.transformers_peer", *named, _file(wanted, "peer"))
 
 
 def _selected(wanted: Wanted) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import exit_code, refusal
-from inline_crew import InlineCrew
+from inline_crew import InlineCrew, same_paces
 
 # Transformers' own lazy imports fail where two threads come to them at once.
 from transformers import AutoModelForCausalLM, LlamaForCausalLM  # noqa: F401
@@ -85,8 +85,7 @@ def at_work(hire):
         patch.setattr("ssdreal.workers.loading.load", loaded)
         patch.setattr("ssdreal.serving.server._settle_on", lambda _: None)
         torch.set_num_threads(1)  # as workers have
-        for role in ("draft", "target"):
-            patch.setattr(f"ssdreal.serving.{role}_server.median_seconds", lambda _: 1e-3)
+        same_paces(patch)
         yield patch
 
 

@@ -110,7 +110,8 @@ def near(rows):
     return [tuple(pytest.approx(value, abs=1e-9) for value in row) for row in rows]
 
 
-def spans(run, kind):
-    """Return (start, end, tokens, used) of all spans of a kind."""
+def spans(run, kind, *columns):
+    """Return these columns of all spans of a kind; by default start, end, tokens and used."""
     chosen = run.spans[run.spans.kind == kind]
-    return list(chosen[["start", "end", "tokens", "used"]].itertuples(index=False, name=None))
+    columns = columns or ("start", "end", "tokens", "used")
+    return list(chosen[list(columns)].itertuples(index=False, name=None))

@@ -83,13 +83,14 @@ def test_help_may_be_cut_short_by_its_reader(program):
 
 def test_models_are_no_business_of_the_run_s_process(tmp_path):
     code = """
-import sys
+import json, sys
 from ssdreal.command import cli
-sys.argv = ["ssdreal", *sys.argv[1:]]
-try:
-    cli.main()
-except SystemExit as end:
-    assert end.code == 2
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["ssdreal", *arguments]
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert end.code == 2
 heavy = {"torch", "transformers"} & set(sys.modules)
 assert not heavy, heavy
 """
@@ -98,10 +99,12 @@ assert not heavy, heavy
     file.write_text("much " * 9000)
     tiny = ("pair=tiny", *TINY[1:2], "workload.prompts=1", "workload.output_tokens=100000")
     default = (f"prompts={file}", "workload.prompts=1")
-    for arguments, word in ((tiny, "workload.output_tokens"), (default, "prompts='line 1'")):
-        found = python(code, *arguments, f"out={tmp_path / 'out'}")
-        assert found.returncode == 0, found.stderr
-        assert word in found.stderr
+    out = f"out={tmp_path / 'out'}"
+    found = python(code, json.dumps([(*tiny, out), (*default, out)]))
+    assert found.returncode == 0, found.stderr
+    first, second = found.stderr.splitlines()
+    assert "workload.output_tokens" in first
+    assert "prompts='line 1'" in second
 
 
 @pytest.mark.slow

@@ -7,15 +7,13 @@ so that what depends on times is deterministic as well.
 """
 
 import pytest
-from hydra import compose, initialize
 from knobs import main_keys
-from real_commands import PROMPTS, SSD, Inline, at_work
+from real_commands import PROMPTS, SSD
+from real_knobs import begun, effect, outputs
 from variants import other_values
 
-from ssdreal.command.cli import Measuring
 from ssdreal.command.config import GROUPS
 from ssdreal.executor.workload import Workload
-from ssdsim.errors import ConfigError
 from ssdsim.options.plugins import options, plugins
 
 WARM = (*SSD, "temperature=1")
@@ -106,7 +104,7 @@ MAIN = {
     "policy": (SSD, "policy=uniform_fanout"),
     "policy.budget": (SSD, "policy.budget=3"),
     "backup": (MISSING, "backup=random"),
-    "acceptance": None,  # of pairs without weights: tests/test_scripted_knobs.py
+    "acceptance": None,  # of pairs without weights: test_scripted_knobs.py
     "tree": (SSD, "tree=widths"),
     "length": (ENDING, "length=confidence"),
     "workload": None,  # the only one so far: its options are below
@@ -131,7 +129,7 @@ MAIN = {
     "split": None,  # likewise
     "passes": None,  # likewise
     "prompts": (SSD, "prompts=OTHER"),
-    "texts": None,  # what is printed: tests/test_real_cli.py
+    "texts": None,  # what is printed: test_real_cli.py
     "seed": (WARM, "seed=1"),
     "out": None,  # where, not what
     "overwrite": None,  # whether, not what
@@ -145,7 +143,7 @@ def own_keys():
 
 
 def knobs():
-    for group in GROUPS[:-1]:  # acceptance: tests/test_scripted_knobs.py
+    for group in GROUPS[:-1]:  # acceptance: test_scripted_knobs.py
         for name, plugin in plugins(group).items():
             if group != "method" or not plugin().simulated_only:
                 yield from (f"{group}={name} {field.name}" for field in options(plugin))
@@ -156,49 +154,6 @@ def test_every_option_has_a_case():
     assert PLUGINS.keys() | REFUSED.keys() <= found
     assert all(name.startswith("method=") for name in found - PLUGINS.keys() - REFUSED.keys())
     assert set(own_keys()) == MAIN.keys()
-
-
-@pytest.fixture(scope="module")
-def decoded():
-    """Return a function that decodes as the command does, and returns what does not vary."""
-    known = {}
-    Measuring().register()
-
-    def decode(arguments):
-        if arguments not in known:
-            known[arguments] = outputs(*begun(arguments))
-        return known[arguments]
-
-    with at_work(Inline):
-        yield decode
-
-
-def begun(arguments):
-    """Prepare a command line as the command does; return its job and its run, decoded."""
-    with initialize(version_base="1.3", config_path=None):
-        config = compose("real", overrides=list(arguments))
-    overridden = [argument.partition("=")[0] for argument in arguments]
-    job = Measuring().prepare(config, {}, overridden)
-    running = job.start(lambda _: None)
-    running.run()
-    return job, running.result()
-
-
-def outputs(job, run):
-    tables = {name: table.to_pydict() for name, table in run.tables.items()}
-    for table in tables.values():
-        for time in ("start", "end", "arrival", "admitted", "first_token", "finish"):
-            table.pop(time, None)
-    spans = sorted(zip(*tables.pop("spans").values(), strict=True), key=repr)
-    return tables, spans, run.info["devices"], job.tasks
-
-
-def effect(decoded, before, change):
-    """Return whether a change changes what is decoded, or why it is refused."""
-    try:
-        return decoded(before) != decoded((*before, change))
-    except ConfigError as error:
-        return str(error)
 
 
 @pytest.mark.parametrize("name", PLUGINS)

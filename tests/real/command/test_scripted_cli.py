@@ -76,7 +76,7 @@ WRONG = {
 def test_help_lists_every_pair_that_can_run():
     page = text()
     named = {path.stem for path in (CONF / "pair").glob("*.yaml")}
-    assert {*PAIRS, *SCRIPTED} == named - {"vicuna_7b_eagle"}  # refused: tests/test_real_input.py
+    assert {*PAIRS, *SCRIPTED} == named - {"vicuna_7b_eagle"}  # refused: test_real_input.py
     assert all(name in page for name in (*SCRIPTED, *SCRIPTED.values()) if name in named)
     assert "acceptance=NAME" in page
 

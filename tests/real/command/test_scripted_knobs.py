@@ -1,9 +1,8 @@
 """Every knob of a scripted run works, beyond those of any real one: see test_real_knobs.py."""
 
 import pytest
+from real_knobs import effect
 from shapes import PAIR
-from test_knobs import traces  # noqa: F401 - a fixture
-from test_real_knobs import decoded, effect  # noqa: F401 - the former is a fixture
 
 from ssdsim.options.plugins import options, plugins
 
@@ -55,17 +54,18 @@ def test_every_source_has_a_case():
 @pytest.mark.parametrize(
     ("name", "option"), [(name, option) for name in SOURCES for option in SOURCES[name][1]]
 )
-def test_option_of_a_source(name, option, decoded, traces):  # noqa: F811 - fixtures
+def test_option_of_a_source(name, option, decoded, traces_of_two_kinds):
     before, changes = SOURCES[name]
     if name == "recorded":
-        before = (*before, "workload.prompts=1", f"acceptance.path={traces['OTHER']}")
-    change = f"acceptance.{option}={traces.get(changes[option], changes[option])}"
+        before = (*before, "workload.prompts=1", f"acceptance.path={traces_of_two_kinds['OTHER']}")
+    value = traces_of_two_kinds.get(changes[option], changes[option])
+    change = f"acceptance.{option}={value}"
     found = effect(decoded, before, change)
     assert found is True, found
 
 
 @pytest.mark.parametrize("name", MAIN)
-def test_main_option(name, decoded):  # noqa: F811 - a fixture
+def test_main_option(name, decoded):
     before, changes = MAIN[name]
     if len(changes) == 1:
         found = effect(decoded, before, changes[0])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from inline_crew import decode
-from test_lossless import MODELS, POLICIES, prompts
+from tiny_runs import MODELS, POLICIES, prompts
 
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.prompt_files import read_prompts

@@ -1,7 +1,7 @@
 """Real processes on a GPU write what the target alone does; the same tests hold on the host.
 
-`pytest -m gpu tests/test_on_gpu.py` runs those of a GPU. Passes of one shape are compared bit by
-bit; where shapes differ, as with a token tree's mask, near ties may fall otherwise.
+`pytest -m gpu tests/real/executor/test_on_gpu.py` runs those of a GPU. Passes of one shape are
+compared bit by bit; where shapes differ, as with a token tree's mask, near ties may fall otherwise.
 """
 
 from collections import Counter

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 from inline_crew import decode, outputs
-from test_invariants import all_holds
-from test_lossless import GREEDY, GUMBEL, MODELS, K, alone, prompts
+from invariants import all_holds
+from tiny_runs import GREEDY, GUMBEL, MODELS, K, alone, prompts
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin

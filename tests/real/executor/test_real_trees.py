@@ -6,9 +6,10 @@ from itertools import product
 import pytest
 from enumerable import random_pair
 from inline_crew import Faults, decode, outputs
+from invariants import all_holds
 from real_commands import SSD, refused
-from test_invariants import all_holds
-from test_lossless import GREEDY, GUMBEL, MODELS, prompts, written
+from reference_decoding import written
+from tiny_runs import GREEDY, GUMBEL, MODELS, prompts
 
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.setup import Setup

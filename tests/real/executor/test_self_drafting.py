@@ -8,12 +8,15 @@ import pytest
 import torch
 from enumerable import random_pair
 from hydra import compose, initialize
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from inline_crew import Faults, decode, outputs
+from invariants import all_holds
+from random_settings import deterministic, few
 from real_commands import TINY, Threads, refused, run
-from test_invariants import all_holds
-from test_lossless import GREEDY, GUMBEL, MODELS, alone, deterministic, many, prompts, written
+from reference_decoding import written
+from skipped_layers import EVERYTHING, LAST_LAYER, MIXED, NOTHING
+from tiny_runs import GREEDY, GUMBEL, MODELS, alone, prompts
 
 from ssdreal.channel.messages import Prefill, Speculate
 from ssdreal.executor.self_drafting import check_layers, chosen_for, left_out
@@ -39,11 +42,6 @@ from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
 
-NOTHING = SelfSpeculative(skipped_attention=(), skipped_mlp=())
-LAST_LAYER = SelfSpeculative(skipped_attention=(1,), skipped_mlp=(1,))
-MIXED = SelfSpeculative(skipped_attention=(0,), skipped_mlp=(1,))
-FIRST_LAYER = SelfSpeculative(skipped_attention=(0,), skipped_mlp=(0,))
-EVERYTHING = SelfSpeculative(skipped_attention=(0, 1), skipped_mlp=(0, 1))
 METHODS = [NOTHING, LAST_LAYER, MIXED, EVERYTHING]
 SINGLE = [((0,), ()), ((1,), ()), ((), (0,)), ((), (1,))]
 LENGTHS = [Fixed(), Controller(0.3), Confidence(0.3)]
@@ -71,7 +69,7 @@ def test_the_text_is_the_targets_own(dtype, method):
         all_holds(setup, found)
 
 
-@settings(many, max_examples=25)
+@few
 @given(
     st.integers(0, 6),
     st.integers(1, 4),

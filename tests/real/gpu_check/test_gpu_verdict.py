@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize
+from known_machines import calibration_pieces, planted
 from omegaconf import OmegaConf
-from planted import calibration_pieces, planted
 from shapes import DRAFT, TARGET
 from timelines import autoregressive, played, run_of, span
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_model import EVERY, load, read, tokens_for
+from read_models import EVERY, read, shallow, tokens_for
 
 from ssdreal.models.model import Model, chain_mask
 
@@ -37,7 +37,7 @@ def last_logits(model: Model, pieces: list[tuple[int, int]], seed: int) -> torch
 
 @EVERY
 def test_a_token_s_logits_depend_bit_by_bit_only_on_what_it_sees(name, dtype):
-    model = load(name, dtype)
+    model = shallow(name, dtype)
     ways = [
         [(0, 5), (0, 4)],
         [(1, 4), (0, 5)],
@@ -53,7 +53,7 @@ def test_a_token_s_logits_depend_bit_by_bit_only_on_what_it_sees(name, dtype):
 
 def test_what_a_token_sees_does_change_its_logits():
     # The test above could otherwise pass on logits that depend on nothing.
-    model = load("tiny_target", "float32")
+    model = shallow("tiny_target", "float32")
     whole = tokens_for(model, 9)
     other = whole.clone()
     other[0, 3] += 1
@@ -86,7 +86,7 @@ MANY_ROWS = ((5, 1), (5, 2), (11, 1), (22, 2))
 
 @EVERY
 def test_logits_are_the_same_bit_by_bit_at_few_rows_and_at_many(name, dtype):
-    model = load(name, dtype)
+    model = shallow(name, dtype)
     narrow = dtype == "bfloat16"
     assert model.few == (4 if narrow else 0)
     for shapes in (FEW_ROWS, MANY_ROWS) if narrow else (FEW_ROWS + MANY_ROWS,):
@@ -97,15 +97,15 @@ def test_logits_are_the_same_bit_by_bit_at_few_rows_and_at_many(name, dtype):
 
 @pytest.mark.parametrize("name", ["tiny_target", "smollm2_135m"])
 def test_few_rows_in_bfloat16_are_no_worse_than_many(name):
-    model = load(name, "bfloat16")
-    exact = by(load(name, "float32"), 22, 1, 96)
+    model = shallow(name, "bfloat16")
+    exact = by(shallow(name, "float32"), 22, 1, 96)
     few, many = (by(model, width, 1, 96) - exact for width in (1, 22))
     assert 0 < few.square().mean() < 1.1 * many.square().mean()
 
 
 @pytest.mark.parametrize("name", ["tiny_target", "smollm2_135m"])
 def test_in_bfloat16_not_even_extent_and_capacity_show_in_a_bit(name):
-    model = load(name, "bfloat16")
+    model = shallow(name, "bfloat16")
     for width, others in (
         (1, ((1, None), (2, 83), (4, 300))),
         (5, ((5, None), (11, 83), (5, 300))),

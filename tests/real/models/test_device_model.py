@@ -1,35 +1,20 @@
 """What a GPU computes, computed on the host: the model's own logits, and without a graph break."""
 
 from contextlib import contextmanager
-from functools import cache
 
 import pytest
 import torch
-from test_model import KINDS, SHAPE, tokens_for
+from device_models import both
+from read_models import KINDS, SHAPE, tokens_for
 from torch._inductor.utils import run_and_get_code
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ssdreal.models.compiled_functions import fused
 from ssdreal.models.device_layers import PLAIN, kernels_by
-from ssdreal.models.linear import Weight
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.workers import loading
 
 SLOTS, CAPACITY = 3, 48
-
-
-@cache
-def both(name, dtype="float32", target="tiny_target"):
-    """Return a model as a host has it, and as a device does: nothing is packed."""
-    host = loading.load(name, dtype, target=target)
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("layers", "model"):
-            patch.setattr(f"ssdreal.models.{module}.packed", lambda part: Weight(part, None))
-            patch.setattr(f"ssdreal.models.{module}.doubled", lambda norm: torch.cat((norm, norm)))
-        device = loading.load(name, dtype, target=target)
-    device.kernels = PLAIN
-    return host, device
 
 
 def story(model):

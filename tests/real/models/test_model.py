@@ -1,81 +1,13 @@
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
+from read_models import EVERY, KINDS, SHAPE, load, read, shallow, text, tokens_for
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ssdreal.models import checkpoints, tokenizers
+from ssdreal.models import checkpoints
 from ssdreal.models.decoder import compiled, decode
 from ssdreal.models.model import Model, chain_mask
 from ssdreal.workers import loading
-
-torch.set_num_threads(1)
-
-EVERY = pytest.mark.parametrize(
-    ("name", "dtype"),
-    [
-        ("tiny_target", "float32"),
-        ("tiny_target", "bfloat16"),
-        ("smollm2_135m", "float32"),
-        ("smollm2_135m", "bfloat16"),
-    ],
-)
-SHAPE = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "max_position_embeddings": 256,
-}
-SCALED = {
-    "rope_type": "llama3",
-    "rope_theta": 1000.0,
-    "factor": 4.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
-YARN = {
-    "rope_type": "yarn",
-    "rope_theta": 1000.0,
-    "factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
-KINDS = {
-    "llama": {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
-    "llama3": {"model_type": "llama", "rope_parameters": SCALED, "tie_word_embeddings": True},
-    "yarn": {"model_type": "llama", "rope_parameters": YARN, "num_key_value_heads": 4},
-    "mistral": {"model_type": "mistral", "sliding_window": None, "num_key_value_heads": 1},
-    "qwen2": {"model_type": "qwen2", "head_dim": 8},
-    "qwen3": {"model_type": "qwen3", "tie_word_embeddings": True, "attention_bias": True},
-}
-
-
-@cache
-def load(name: str, dtype: str) -> Model:
-    return loading.load(name, dtype, target="smollm2_135m")
-
-
-@cache
-def text(length: int = 48) -> torch.Tensor:
-    story = "The miller's daughter counted the sacks twice, wrote the sum on the door, and left. "
-    return torch.tensor([tokenizers.tokenizer("smollm2_135m").encode(story * 5)[:length]])
-
-
-def tokens_for(model: Model, length: int) -> torch.Tensor:
-    return text(48)[:, :length] % model.vocabulary
-
-
-def read(model: Model, tokens: torch.Tensor) -> torch.Tensor:
-    """Logits of whole texts, each read in one pass."""
-    slots, length = tokens.shape
-    at = torch.arange(length).expand(slots, -1)
-    cache = model.cache(slots, length)
-    return model.forward(cache, tokens, at, at, chain_mask(at, length), length)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,7 +70,7 @@ def grown(model: Model, prefix: torch.Tensor, levels: torch.Tensor):
 
 @pytest.mark.parametrize("name", ["tiny_target", "smollm2_135m"])
 def test_a_tree_pass_equals_chains_from_forked_caches(name):
-    model = load(name, "float32")
+    model = shallow(name, "float32")
     prefix = tokens_for(model, 20).expand(2, -1)
     levels = torch.randint(model.vocabulary, (2, BRANCHES), generator=torch.Generator())
     _, logits = grown(model, prefix, levels)
@@ -150,7 +82,7 @@ def test_a_tree_pass_equals_chains_from_forked_caches(name):
 
 
 def test_one_slot_alone_is_read_into_the_shared_cache():
-    model = load("tiny_target", "float32")
+    model = shallow("tiny_target", "float32")
     cache, tokens = model.cache(3, 16), tokens_for(model, 9)
     at = torch.arange(9)[None]
     alone = cache.alone(1)
@@ -163,7 +95,7 @@ def test_one_slot_alone_is_read_into_the_shared_cache():
 
 
 def test_entries_beyond_the_extent_do_not_matter():
-    model = load("tiny_target", "float32")
+    model = shallow("tiny_target", "float32")
     tokens, at = tokens_for(model, 9), torch.arange(9)[None]
     cache = model.cache(1, 32)
     cache.entries.normal_()
@@ -173,7 +105,7 @@ def test_entries_beyond_the_extent_do_not_matter():
 
 @EVERY
 def test_what_sees_nothing_or_only_itself_stays_finite(name, dtype):
-    model = load(name, dtype)
+    model = shallow(name, dtype)
     at = torch.arange(3)[None]
     for mask in (torch.zeros(1, 3, 8, dtype=torch.bool), torch.eye(3, 8, dtype=torch.bool)[None]):
         logits = model.forward(model.cache(1, 8), tokens_for(model, 3), at, at, mask, 8)
@@ -181,7 +113,7 @@ def test_what_sees_nothing_or_only_itself_stays_finite(name, dtype):
 
 
 def test_without_logits_a_pass_only_fills_the_cache():
-    model = load("tiny_target", "float32")
+    model = shallow("tiny_target", "float32")
     at = torch.arange(6)[None]
     cache, other = model.cache(1, 6), model.cache(1, 6)
     arguments = (tokens_for(model, 6), at, at, chain_mask(at, 6), 6)
@@ -191,14 +123,14 @@ def test_without_logits_a_pass_only_fills_the_cache():
 
 
 def test_a_mask_for_another_extent_is_refused():
-    model = load("tiny_target", "float32")
+    model = shallow("tiny_target", "float32")
     at = torch.arange(6)[None]
     with pytest.raises(AssertionError, match="mask"):
         model.forward(model.cache(1, 8), tokens_for(model, 6), at, at, chain_mask(at, 6), 8)
 
 
 def test_a_trimmed_head_gives_the_whole_one_s_logits_of_its_ids():
-    trimmed, whole = load("tiny_trimmed_draft", "float32"), load("tiny_draft", "float32")
+    trimmed, whole = shallow("tiny_trimmed_draft", "float32"), shallow("tiny_draft", "float32")
     assert trimmed.vocabulary == whole.vocabulary == 64
     assert whole.ids is None
     assert trimmed.ids.tolist() == sorted(set(trimmed.ids.tolist()))
@@ -210,7 +142,7 @@ def test_a_trimmed_head_gives_the_whole_one_s_logits_of_its_ids():
 
 @EVERY
 def test_compiled_layers_compute_what_python_does_bit_by_bit(name, dtype):
-    model = load(name, dtype)
+    model = shallow(name, dtype)
     assert model.decode is not decode
     tokens = tokens_for(model, 7)
     found = read(model, tokens)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from device_models import both
 from enumerable import seen
-from test_device_model import both
-from test_model import EVERY, load
+from read_models import EVERY, shallow
 
 from ssdreal.models import tree_paths as laid_out
 from ssdreal.models.model import chain_mask
@@ -43,7 +43,7 @@ def on_the_way(block, node):
 
 @EVERY
 def test_a_node_has_the_logits_of_its_own_chain(name, dtype):
-    model, width = load(name, dtype), 26
+    model, width = shallow(name, dtype), 26
     for trees in ([TREES[1]], TREES):  # ragged: trees of 6, 25 and no nodes
         mine = blocks(trees)
         rows = {slot: (TEXTS[slot], block) for slot, block in enumerate(mine)}
@@ -60,7 +60,7 @@ def test_a_node_has_the_logits_of_its_own_chain(name, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_what_is_kept_is_what_a_chain_would_have_left(dtype):
-    model, mine, width = load("tiny_target", dtype), blocks(TREES), 26
+    model, mine, width = shallow("tiny_target", dtype), blocks(TREES), 26
     nodes = {0: 9, 1: 25, 2: 0}  # the last child of the last child, and so on
     kept, fresh = reader(model, 3), reader(model, 3)
     kept.read_trees({slot: (TEXTS[slot], block) for slot, block in enumerate(mine)}, width)
@@ -83,7 +83,7 @@ def test_what_is_kept_is_what_a_chain_would_have_left(dtype):
 
 def test_without_ways_the_last_bits_tell_where_in_a_tree_a_node_is():
     # The negative control: a mask alone, other branches' entries between a node's own.
-    model, (block,) = load("tiny_target", "float32"), blocks([TREES[1]])
+    model, (block,) = shallow("tiny_target", "float32"), blocks([TREES[1]])
     tokens, parents = block
     width, start = 1 + len(tokens), len(TEXTS[0]) - 1
     at = start + np.arange(width)[None]

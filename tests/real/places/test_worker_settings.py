@@ -2,7 +2,7 @@
 
 import pytest
 from real_commands import SSD
-from test_real_knobs import begun, decoded  # noqa: F401 - the latter is a fixture
+from real_knobs import begun
 
 
 @pytest.mark.parametrize(

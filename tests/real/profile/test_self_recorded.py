@@ -2,10 +2,10 @@
 
 import pytest
 from inline_crew import decode, outputs
-from test_acceptance_recording import PROMPTS as RECORDED
-from test_acceptance_recording import replayed
-from test_lossless import GREEDY, GUMBEL, MODELS
-from test_self_drafting import FIRST_LAYER, LAST_LAYER, MIXED
+from recorded_pair import PROMPTS as RECORDED
+from recorded_pair import replayed
+from skipped_layers import FIRST_LAYER, LAST_LAYER, MIXED
+from tiny_runs import GREEDY, GUMBEL, MODELS
 
 from ssdreal.executor.self_drafting import left_out
 from ssdreal.executor.setup import Setup

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_sharded import TARGET
+from patience import PATIENCE, cpu_seconds, wait_until
+from tiny_runs import TWO_RANKS
 
 from ssdreal.channel.message_parts import Stamp
 from ssdreal.channel.messages import Begin, Failed, Ready
@@ -46,23 +47,13 @@ def children(pid):
     return found
 
 
-def gone(pid, seconds=5):
-    deadline = time.monotonic() + seconds
-    while Path(f"/proc/{pid}").exists() and _state(pid) != "Z":
-        assert time.monotonic() < deadline, pid
-        time.sleep(0.02)
-
-
-def _state(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
+def gone(pid):
+    wait_until(lambda: cpu_seconds(pid) == float("inf"))
 
 
 @pytest.mark.slow
 def test_a_rank_killed_in_mid_pass_is_reported_and_none_is_left(worker):
-    channel, first, (follower,) = worker(TARGET)
+    channel, first, (follower,) = worker(TWO_RANKS)
     assert first == Ready(64, None)
     os.kill(follower, signal.SIGSTOP)
     channel.send(Begin(Stamp(1, 1), 1, 2, 64, 1, 1, 4, Decoding(), 0))  # which now waits for it
@@ -76,23 +67,23 @@ def test_a_rank_killed_in_mid_pass_is_reported_and_none_is_left(worker):
 
 @pytest.mark.slow
 def test_followers_end_with_a_first_rank_that_is_killed(worker):
-    channel, _, (follower,) = worker(TARGET)
+    channel, _, (follower,) = worker(TWO_RANKS)
     os.kill(channel.process.pid, signal.SIGKILL)
     gone(follower)
 
 
 @pytest.mark.slow
 def test_followers_end_with_a_first_rank_that_is_let_go(worker):
-    channel, _, (follower,) = worker(TARGET)
+    channel, _, (follower,) = worker(TWO_RANKS)
     channel.hang_up()
     gone(follower)
-    channel.process.join(5)  # its last thread may outlive the one that ends it
+    channel.process.join(PATIENCE)  # its last thread may outlive the one that ends it
     assert channel.process.exitcode == 0
 
 
 @pytest.mark.slow
 def test_a_rank_that_cannot_begin_says_why(worker):
-    nowhere = replace(TARGET, others=(Place("cuda:7", ()),))
+    nowhere = replace(TWO_RANKS, others=(Place("cuda:7", ()),))
     channel, first, _ = worker(nowhere)
     assert isinstance(first, Failed)
     assert first.reason.startswith("rank 1 of 2: ")

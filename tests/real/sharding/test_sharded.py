@@ -7,6 +7,7 @@ import pytest
 import torch
 from inline_crew import decode, outputs
 from real_commands import PROMPTS
+from tiny_runs import TWO_RANKS
 
 from ssdreal.executor.prompt_files import read_prompts
 from ssdreal.executor.setup import Setup
@@ -16,13 +17,11 @@ from ssdreal.models.device_layers import PLAIN
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tokenizers import encode_prompt
-from ssdreal.places.places import Place
 from ssdreal.sharding import model as sharded
 from ssdreal.sharding.model import ShardedModel
 from ssdreal.sharding.weight_shares import Share
 from ssdreal.static.capture import directly
 from ssdreal.static.server import CAPTURES
-from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.loading import load
 from ssdreal.workers.sharded_processes import Followers, _capture
 from ssdsim.methods.autoregressive import Autoregressive
@@ -30,9 +29,6 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
 
-TARGET = Hiring(
-    "target", "tiny_target", "tiny_target", "float32", "cpu", others=(Place("cpu", ()),)
-)
 TEXTS = [tuple(encode_prompt("tiny_target", p.text)) for p in read_prompts(str(PROMPTS), 3)]
 STATED = 2e-5
 """What logits may differ by in float32: sums in another order, of scores of about 5."""
@@ -166,7 +162,7 @@ def pair():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     draft, whole = load("tiny_draft", "float32"), load("tiny_target", "float32")
-    with Followers(TARGET, pytest.fail) as followers:
+    with Followers(TWO_RANKS, pytest.fail) as followers:
         (follower,) = followers.all
         target = load("tiny_target", "float32", share=Share(0, 2))
         target.tell = followers.tell

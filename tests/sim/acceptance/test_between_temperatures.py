@@ -7,7 +7,7 @@ from numpy.random import default_rng
 
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.sampling.settings import Sampling
-from traces import refused
+from traces import TEXTS, refused
 
 
 def opened(path, *sampling):
@@ -31,7 +31,7 @@ def test_prompts_are_shared_out_evenly(sampled_trace, temperature, goes_up):
 def test_means_are_linear_between_temperatures(sampled_trace):
     def accepted(temperature):
         source = opened(sampled_trace, temperature)
-        texts = [source.texts[seq] for seq in range(70)]
+        texts = [source.texts[seq] for seq in range(TEXTS)]
         return np.mean([text.table.a[text.first : text.first + 100].mean() for text in texts])
 
     low, middle, high = map(accepted, (0.5, 0.75, 1.0))

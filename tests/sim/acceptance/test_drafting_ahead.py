@@ -8,7 +8,7 @@ import pytest
 from chisquare import goodness
 from numpy.random import default_rng
 from scripted import Scripted
-from test_language_model import SMALL, decode, expected, opened
+from synthetic_pair import SMALL, decode, expected, opened
 
 from ssdsim.acceptance.by_position import Difficulty, PositionalSource, power_curve
 from ssdsim.acceptance.iid import Iid

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from functools import cache
-from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from chisquare import goodness
 from numpy.random import default_rng
+from synthetic_pair import SMALL, TOKENS, decode, draft, expected, opened
 
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.logit_tables import PairText
@@ -16,17 +16,6 @@ from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import process
 
-SMALL = LanguageModel(vocabulary=4, sharpness=1.0, divergence=1.0)
-TOKENS = 3
-
-
-def opened(sampling, config=SMALL):
-    return config.open(sampling, default_rng(11))
-
-
-def draft(text, length):
-    return text.speculate(length, "primary")
-
 
 def same_token_again(text, length):
     return text.propose([text.history[-1]] * length, length)
@@ -34,26 +23,6 @@ def same_token_again(text, length):
 
 def mixed(text, length):
     return (draft, same_token_again)[len(text.history) % 2](text, length)
-
-
-def decode(text, tokens, length, speculate=draft):
-    """Return the tokens generated, and the rounds' outcomes."""
-    outcomes, end = [], len(text.history) + tokens
-    while len(text.history) < end:
-        speculation = speculate(text, length)
-        truth = speculation.truth
-        text.commit(speculation, min(truth.node + 1, end - len(text.history)))
-        outcomes.append((truth.node, truth.rank))
-    return tuple(text.history[-tokens:]), outcomes
-
-
-def expected(temperature):
-    """Return the probability of every continuation of token 0."""
-    p = process(SMALL.logits()[0], temperature)
-    return {
-        path: p[0, path[0]] * np.prod([p[a, b] for a, b in pairwise(path)])
-        for path in product(range(SMALL.vocabulary), repeat=TOKENS)
-    }
 
 
 @cache
@@ -198,19 +167,15 @@ def test_a_perfect_draft_is_always_accepted():
 
 
 def test_saguaro_sampling_buys_hits_with_acceptance():
-    def share(constant, of):
+    def shares(constant):
         sampling = Sampling(1.0, saguaro_constant=constant, saguaro_fanout=2)
         _, outcomes = decode(opened(sampling, LanguageModel()).text(0), 4000, 1)
-        return of(outcomes)
+        accepted = np.mean([node for node, _ in outcomes])
+        return accepted, np.mean([rank < 2 for node, rank in outcomes if node == 0])
 
-    def accepted(outcomes):
-        return np.mean([node for node, _ in outcomes])
-
-    def hits(outcomes):
-        return np.mean([rank < 2 for node, rank in outcomes if node == 0])
-
-    assert share(0.2, accepted) < share(1.0, accepted) - 0.05
-    assert share(0.2, hits) > share(1.0, hits) + 0.05
+    (accepted, hits), (most_accepted, fewest_hits) = shares(0.2), shares(1.0)
+    assert accepted < most_accepted - 0.05
+    assert hits > fewest_hits + 0.05
 
 
 def test_prompts_are_the_same_in_every_run_and_noise_is_not():

@@ -15,7 +15,7 @@ from ssdsim.errors import ConfigError
 from ssdsim.sampling.ranking import outranks
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import residual, saguaro, softmax, view
-from traces import EXACT, PAIR, SEED
+from traces import EXACT, PAIR, SEED, TEXTS
 
 
 def draft(text, length):
@@ -46,17 +46,21 @@ def rounds(source, sequences, tokens, length, speculate=draft):
 # Against the pair
 
 
+def slow(*case):
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("length", "temperature", "constant", "fanout", "speculate"),
     [
-        (1, 1.0, 1.0, 3, draft),
         (3, 1.0, 1.0, 3, draft),
-        (7, 0.5, 1.0, 3, draft),
         (2, 1.0, 0.3, 3, draft),
-        (4, 0.5, 0.3, 3, draft),
-        (3, 1.0, 0.7, 1, draft),
-        (2, 1.0, 1.0, 3, look_up),
         (2, 0.5, 1.0, 3, look_up),
+        slow(1, 1.0, 1.0, 3, draft),
+        slow(7, 0.5, 1.0, 3, draft),
+        slow(4, 0.5, 0.3, 3, draft),
+        slow(3, 1.0, 0.7, 1, draft),
+        slow(2, 1.0, 1.0, 3, look_up),
     ],
 )
 def test_replayed_rounds_are_distributed_like_the_pairs(
@@ -65,8 +69,8 @@ def test_replayed_rounds_are_distributed_like_the_pairs(
     sampling = Sampling(temperature, "maximal", constant, fanout)
     replayed = Recorded(sampled_trace).open(sampling, default_rng(1))
     decoded = PAIR.open(sampling, default_rng(2))
-    one = rounds(replayed, 70, 100, length, speculate)
-    other = rounds(decoded, 70, 100, length, speculate)
+    one = rounds(replayed, TEXTS, 100, length, speculate)
+    other = rounds(decoded, TEXTS, 100, length, speculate)
     accepted = [Counter((drafted, node) for drafted, node, _ in seen) for seen in (one, other)]
     assert homogeneity(*accepted) > 1e-3
     assert homogeneity(Counter(one), Counter(other)) > 1e-3
@@ -81,8 +85,8 @@ def test_replayed_rounds_are_distributed_like_the_pairs(
     ],
 )
 def test_the_same_test_tells_other_settings_apart(sampled_trace, replayed, decoded):
-    one = rounds(Recorded(sampled_trace).open(replayed, default_rng(1)), 70, 100, 3)
-    other = rounds(PAIR.open(decoded, default_rng(2)), 70, 100, 3)
+    one = rounds(Recorded(sampled_trace).open(replayed, default_rng(1)), TEXTS, 100, 3)
+    other = rounds(PAIR.open(decoded, default_rng(2)), TEXTS, 100, 3)
     assert homogeneity(Counter(one), Counter(other)) < 1e-6
 
 
@@ -90,9 +94,9 @@ def test_the_same_test_catches_ranks_that_forget_the_rejected_token(sampled_trac
     source = Recorded(sampled_trace).open(Sampling(1.0), default_rng(1))
     table = source.texts[0].table
     table.e[:], kept = 0.0, table.e.copy()
-    one = rounds(source, 70, 100, 3)
+    one = rounds(source, TEXTS, 100, 3)
     table.e[:] = kept  # the table is shared between sources of one trace
-    other = rounds(PAIR.open(Sampling(1.0), default_rng(2)), 70, 100, 3)
+    other = rounds(PAIR.open(Sampling(1.0), default_rng(2)), TEXTS, 100, 3)
     assert homogeneity(Counter(one), Counter(other)) < 1e-6
 
 
@@ -195,7 +199,9 @@ def test_draws_do_not_depend_on_what_was_asked_before(sampled_trace):
         assert short.tokens == long.tokens[:2]
         assert short.candidates[:2] == long.candidates[:2]
         assert quiet.commit(long, 2) == busy.commit(long, 2)
-    assert source.text(3).speculate(30, "primary") != source.text(3 + 70).speculate(30, "primary")
+    assert source.text(3).speculate(30, "primary") != source.text(3 + TEXTS).speculate(
+        30, "primary"
+    )
 
 
 def test_a_speculation_has_all_its_parts(sampled_trace):

@@ -4,13 +4,14 @@ from functools import cache
 
 import pytest
 from inline_crew import outputs
-from test_acceptance_recording import (
+from recorded_pair import (
     GREEDY,
     GUMBEL,
     MACHINE,
     MAXIMAL,
     METHODS,
     PROMPTS,
+    in_turn,
     real,
     replayed,
 )
@@ -71,9 +72,7 @@ def the_same_rounds(theirs, ours):
     return known
 
 
-@pytest.mark.parametrize("settings", [OWN, *OTHER], ids=str)
-@pytest.mark.parametrize("decoding", [GREEDY, GUMBEL], ids=["greedy", "gumbel"])
-@pytest.mark.parametrize("draft", ["tiny_draft", "tiny_trimmed_draft"])
+@pytest.mark.parametrize(("draft", "decoding", "settings"), in_turn([OWN, *OTHER]), ids=str)
 def test_other_settings_follow_from_a_runs_own_rounds(saved, draft, decoding, settings):
     theirs = real(draft, decoding=decoding, **settings)
     ours = replayed(saved(draft, decoding), decoding, **settings)

@@ -6,8 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
-from scripted import machine
-from test_trees import spans
+from scripted import machine, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.by_depth import ByDepth

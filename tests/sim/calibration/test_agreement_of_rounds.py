@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.random import default_rng
-from test_acceptance_recording import (
+from recorded_pair import (
     GREEDY,
     GUMBEL,
     MACHINE,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from planted import noisy, planted
+from known_machines import noisy, planted
 
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel

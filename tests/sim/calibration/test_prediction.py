@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from planted import calibration_pieces, noisy, planted
+from known_machines import calibration_pieces, noisy, planted
 
 from ssdsim import simulate
 from ssdsim.acceptance.language_model import LanguageModel, record

@@ -9,6 +9,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 import pytest
 from commands import TINY, command, run
 from contract import FILES, INFO, METRICS, SPEEDUPS
+from patience import PATIENCE
 
 from ssdsim import load_run
 from ssdsim.command.help import text
@@ -73,7 +74,7 @@ def finished(tmp_path_factory):
     """Run the command once, as a process, from a directory of its own."""
     here = tmp_path_factory.mktemp("here")
     process = command("latency=constant", "acceptance=iid", *TINY, cwd=here)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     (directory,) = (here / "outputs").glob("*/*")
     return directory, out, err

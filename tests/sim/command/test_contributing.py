@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_invariants
 from commands import TINY, run
+from invariants import all_holds
 from scripted import decode, machine, rounds
 from variants import variants
 
@@ -81,7 +81,7 @@ def test_the_contract_holds_for_it(examples, acceptance, lookahead, batch):
             sampling=Sampling(1.0),
         )
         found = simulate(setup)
-        test_invariants.all_holds(setup, found)
+        all_holds(setup, found)
         assert found.tables == simulate(setup).tables
 
 

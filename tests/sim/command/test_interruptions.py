@@ -7,6 +7,7 @@ import time
 import pytest
 from commands import TINY, command, run
 from contract import METRICS, SPEEDUPS
+from patience import PATIENCE, wait_until, work_for
 
 import ssdsim.engine.simulation
 from ssdsim import load_run
@@ -14,22 +15,15 @@ from ssdsim.command import cli
 from ssdsim.methods.ssd import Ssd
 
 
-def wait_for(path):
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_can_be_read(interrupt, tmp_path):
-    process = command("workload.prompts=100000", f"out={tmp_path}")
-    wait_for(tmp_path / "run.json")
-    time.sleep(0.5)
+    process = command("workload.prompts=5000", f"out={tmp_path}")
+    wait_until((tmp_path / "run.json").exists)
+    work_for(process.pid, seconds=0.4)
     process.send_signal(interrupt)
     time.sleep(0.02)
     process.send_signal(interrupt)  # an impatient second one
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert err == f"ssdsim: interrupted; what was computed is in {tmp_path}\n"
     found = load_run(tmp_path)

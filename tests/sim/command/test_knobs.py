@@ -4,15 +4,11 @@ The options are counted from the dataclasses, so a new one fails here until ther
 a setting in which it matters, and a change.
 """
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from knobs import BATCH, IID, LLAMA, PAIR, ROOFLINE, SMALL, WARM, effect
 from variants import other_values
 
-from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.options.plugins import GROUPS, options, plugins
-from ssdsim.sampling.settings import Sampling
 
 pytestmark = pytest.mark.usefixtures("registered")
 
@@ -158,29 +154,14 @@ def test_every_option_has_a_case():
     assert all(name.startswith("method=") for name in found - PLUGINS.keys())
 
 
-@pytest.fixture(scope="module")
-def traces(tmp_path_factory):
-    """Record two traces of two texts, one text of kind a and one of kind b."""
-    paths = {"RECORDED": tmp_path_factory.mktemp("one"), "OTHER": tmp_path_factory.mktemp("two")}
-    for seed, path in enumerate(paths.values()):
-        record(LanguageModel(seed=seed), path, [Sampling()], sequences=2, tokens=40)
-        table = pq.read_table(path / "acceptance.parquet")
-        kinds = pa.array(
-            ["a" if name.endswith("0") else "b" for name in table["prompt"].to_pylist()]
-        )
-        at = table.column_names.index("kind")
-        pq.write_table(table.set_column(at, "kind", kinds), path / "acceptance.parquet")
-    return paths
-
-
 @pytest.mark.parametrize("name", PLUGINS)
-def test_option_of_a_plug_in(name, traces):
+def test_option_of_a_plug_in(name, traces_of_two_kinds):
     before, value = PLUGINS[name]
     choice, option = name.split()
     group = choice.partition("=")[0]
     if before == ("RECORDED",):
-        before = ("latency=constant", *SMALL, f"acceptance.path={traces['RECORDED']}")
-        value = traces.get(value, value)
+        before = ("latency=constant", *SMALL, f"acceptance.path={traces_of_two_kinds['RECORDED']}")
+        value = traces_of_two_kinds.get(value, value)
     if not any(part.startswith("profile=") for part in before):
         before = (choice, *(part for part in before if part != choice))
     found = effect(before, f"{group}.{option}={value}")

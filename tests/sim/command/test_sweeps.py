@@ -9,6 +9,7 @@ import pytest
 from commands import TINY, command, refused, run
 from contract import FILES
 from hydra._internal.core_plugins import basic_launcher
+from patience import PATIENCE
 
 from ssdsim import load_run
 
@@ -168,7 +169,7 @@ def launched(launcher, out):
         *TINY,
         f"out={out}",
     )
-    printed, err = process.communicate(timeout=60)
+    printed, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, err
     assert err == "ssdsim: #1 was refused: lookahead=-1: needs a number >= 0\n"
     assert printed.count("\n speculative") == 1

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from itertools import product
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from invariants import all_holds
 from scripted import machine
 from variants import fits, lengths, methods
 
@@ -27,8 +27,6 @@ from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
-
-CLOSE = 1e-9
 
 METHODS = [*methods(), Ssd(drafts=3), Ssd("prune", drafts=2)]
 LENGTHS = lengths()
@@ -93,108 +91,22 @@ def test_invariants(setup):
     all_holds(setup, simulate(setup))
 
 
-def all_holds(setup, run):
-    tokens_are_conserved(setup, run)
-    time_goes_forward(run)
-    lanes_do_one_thing_at_a_time(run)
-    work_is_used_or_wasted(setup.method, run)
-    hits_were_predicted(run)
-
-
-def tokens_are_conserved(setup, run):
-    asked = setup.workload.output_tokens
-    assert list(run.sequences.tokens) == [asked] * setup.workload.prompts
-    delivered = run.rounds.groupby("seq").accepted.agg(lambda a: (a + 1).sum())
-    assert list(delivered) == [asked] * setup.workload.prompts
-    assert (run.rounds.accepted <= run.rounds.drafted).all()
-    outputs = run.sequences.output.dropna()
-    assert all(len(output) == asked for output in outputs)
-
-
-def time_goes_forward(run):
-    for table in (run.rounds, run.spans):
-        assert (table.end >= table.start).all()
-    sequences = run.sequences
-    assert (sequences.admitted <= sequences.first_token).all()
-    assert (sequences.first_token <= sequences.finish).all()
-    by_sequence = run.rounds.groupby("seq")
-    assert (by_sequence.start.diff().dropna() >= 0).all()
-    assert (run.rounds.start >= by_sequence.end.shift().fillna(0) - CLOSE).all()
-    assert list(run.rounds["round"]) == list(by_sequence.cumcount())
-
-
-def lanes_do_one_thing_at_a_time(run):
-    end = run.spans.end.max()
-    for _, lane in run.spans.groupby("lane"):
-        ordered = lane.sort_values(["start", "end"])
-        assert (ordered.start.to_numpy()[1:] >= ordered.end.to_numpy()[:-1] - CLOSE).all()
-        busy = (lane.end - lane.start).sum()
-        idle = np.diff(
-            np.append(np.append(0.0, ordered[["start", "end"]].to_numpy().ravel()), end)
-        )[::2]
-        assert busy + idle.sum() == pytest.approx(end)
-
-
-def work_is_used_or_wasted(method, run):
-    spans, metrics = run.spans, run.metrics
-    assert (spans.used <= spans.tokens).all()
-    assert (spans.used >= 0).all()
-    drafts = spans[spans.kind.isin(["speculate", "prespeculate"])]
-    used = drafts.used.sum()
-    if method.draft_on is None:  # what it drafts, if anything, comes out of its verifies
-        assert drafts.empty
-    elif method.lossless:
-        # A draft that goes on past a block may have made the bonus token too, if the block was
-        # right.
-        whole = run.rounds.accepted == run.rounds.drafted
-        assert 0 <= used - run.rounds.accepted.sum() <= whole.sum() * goes_on(run)
-    else:  # what nobody corrects is all drafted
-        assert run.rounds.accepted.sum() <= used <= metrics["tokens"]
-    if drafts.tokens.sum():
-        wasted = metrics["wasted_draft_token_fraction"] * drafts.tokens.sum()
-        assert wasted + used == pytest.approx(drafts.tokens.sum())
-    verifies = spans[spans.kind == "verify"]
-    committed = verifies[verifies.used > 0]  # others were given up, or read guesses again
-    beyond = verifies.tokens.sum() - (run.rounds.drafted + 1).sum()
-    if method.lossless:  # every token is a target's, and every round a verify's
-        assert verifies.used.sum() == metrics["tokens"]
-        assert beyond >= 0
-        exact = committed.tokens.sum() == (run.rounds.drafted + 1).sum()
-        assert method.draft_on is None or exact
-
-
-def goes_on(run):
-    """Return whether the draft made more than what was verified or laid in the cache."""
-    series = run.spans[run.spans.kind == "speculate"]
-    return series.tokens.sum() > run.rounds.drafted.sum()
-
-
-def hits_were_predicted(run):
-    previous = run.rounds.groupby("seq").predicted.shift()
-    assert ((previous > 0) == run.rounds.hit.notna()).all()
-    primary = run.rounds[(run.rounds.speculator == "primary") & run.rounds.hit.notna()]
-    assert primary.hit.all()
-
-
 @pytest.mark.parametrize("method", METHODS, ids=str)
-@pytest.mark.parametrize("seed", [0, 7])
-def test_same_seed_same_tables(method, seed):
+def test_same_seed_same_tables(method):
     setup = Setup(
         method,
         LanguageModel(vocabulary=8),
         machine(target_jitter=Lognormal(0.2)),
-        Workload(6, 4, 50),
+        Workload(4, 4, 30),
         plugins("policy")["topk_outcomes"](),
         Random(),
         batch=2,
         sampling=Sampling(1.0),
-        seed=seed,
+        seed=7,
     )
     if not fits(setup):  # it is greedy, or needs no token ids
         setup = replace(setup, acceptance=Iid(), sampling=Sampling())
-    first, again, other = (
-        simulate(s).tables for s in (setup, setup, replace(setup, seed=seed + 1))
-    )
+    first, again, other = (simulate(s).tables for s in (setup, setup, replace(setup, seed=8)))
     assert first == again
     assert first["rounds"] != other["rounds"]
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from commands import run as command
-from scripted import decode, machine, rounds
+from scripted import decode, machine, rounds, spans
 
 from ssdsim import Setup, load_run, simulate
 from ssdsim.acceptance.iid import Iid
@@ -21,11 +21,6 @@ NEVER = {"confident": 0.0, "relaxed": 0.0}
 L = 10
 PASSES = {"tokens": [1, L], "seconds": [1.0, 1.9]}
 WIDE = Machine(target=Table({"verify": PASSES, "prefill": {"seconds": 0.0}}), draft=machine().draft)
-
-
-def spans(found, kind, *columns):
-    chosen = found.spans[found.spans.kind == kind]
-    return [tuple(row) for row in chosen[list(columns)].itertuples(index=False)]
 
 
 def test_what_the_encoder_is_certain_of_is_final():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scripted import decode, machine, rounds
+from scripted import decode, machine, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
@@ -21,11 +21,6 @@ from ssdsim.trees.widths import Widths
 
 IID = Iid(miss_scale=0.6)
 TREE = machine(step=0.2, tree=0.3)
-
-
-def spans(run, kind, *columns):
-    chosen = run.spans[run.spans.kind == kind]
-    return [tuple(row) for row in chosen[list(columns)].itertuples(index=False)]
 
 
 # The nodes

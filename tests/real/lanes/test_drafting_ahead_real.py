@@ -2,9 +2,9 @@
 
 import pytest
 from inline_crew import Faults, decode, outputs
-from test_acceptance_recording import GUMBEL, MAXIMAL
-from test_invariants import all_holds
-from test_lossless import AHEAD, MODELS, prompts
+from invariants import all_holds
+from recorded_pair import GUMBEL, MAXIMAL
+from tiny_runs import AHEAD, MODELS, prompts
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload

@@ -6,8 +6,8 @@ from itertools import pairwise, product
 import pytest
 import shapes
 from inline_crew import Faults, decode
+from invariants import all_holds
 from scripted import Scripted, machine
-from test_invariants import all_holds
 
 from ssdreal.executor.scripted import prompts
 from ssdreal.executor.setup import Setup

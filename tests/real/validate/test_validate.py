@@ -1,0 +1,74 @@
+"""`python -m ssdreal.validate`: its input, and a profile of the tiny pair, validated."""
+
+import json
+
+import pytest
+
+from ssdreal.profile import program as profile
+from ssdreal.validate import program as validate
+from ssdsim import load_run
+from ssdsim.acceptance.trace_file import read_trace
+from ssdsim.calibration.prediction import Profile
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--repeats", "0"], "--repeats=0"),
+        (["--tokens", "-1"], "--tokens=-1"),
+        (["--tokens", "0", "--quick"], "--tokens=0"),
+        (["--tokens", "99999999"], "--tokens=99999999"),
+        (["--profile", "nowhere"], "--profile=nowhere"),
+        (["--profile", "../x"], "--profile='../x': needs the name of a folder in traces/"),
+        (["--profile", ""], "--profile=''"),
+        (["--profile", ".."], "--profile='..'"),
+        (["--profile", "odd"], "--profile=odd: needs a folder of traces/"),
+        (["--split", "nowhere"], "--split=nowhere: cannot be read (No such file"),
+        (["--split", "/"], "--split=/: is a directory"),
+    ],
+)
+def test_validations_that_cannot_be_are_refused(
+    arguments, complaint, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(validate, "TRACES", tmp_path)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "run.json").write_text('["list"]')
+    with pytest.raises(SystemExit) as ended:
+        validate.main(arguments)
+    assert ended.value.code == 2
+    line = capsys.readouterr().err
+    assert complaint in line
+    assert line.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(validate, "TRACES", tmp_path)
+    asked = ["--pair", "tiny", "--dtype", "float32", "--quick", "--name", "tiny"]
+    profile.main([*asked, "--out", str(tmp_path)])
+    folder = tmp_path / "tiny"
+    assert "profile=tiny" in capsys.readouterr().out
+    trace = read_trace(folder)
+    assert len(trace.prompts) == 4
+    assert set(trace.columns["temperature"].tolist()) == {0.0, 1.0}
+    assert trace.grid
+    found = Profile(folder)
+    assert found.machine.padding == 64
+    assert found.machine.target.seconds("verify", 1, 2, 200) > 0
+    assert {piece.coupling for piece in found.calibration.pieces} == {"greedy", "maximal", "gumbel"}
+
+    out = tmp_path / "look"
+    validate.main(["--profile", "tiny", "--quick", "--out", str(out)])
+    shown = capsys.readouterr().out
+    for part in ("fit/ar", "new_kind/sd_k1", "median error", "scheduling", "replayed"):
+        assert part in shown
+    assert not (folder / "held_out.json").exists()
+    content = json.loads((out / "held_out.json").read_text())
+    assert set(content["verdicts"]) == {"tokens/s", "× AR", "× SD"}
+    for one in content["configurations"]:
+        assert all(tokens_per_s > 0 for tokens_per_s in one["causes"].values())
+        run = load_run(out / "runs" / one["part"] / one["name"])
+        assert run.info["complete"]
+        if one["replay"]:  # float32: no near ties, so the rounds are the very same
+            assert one["replay"]["rounds"] > 0
+            assert one["replay"]["differences"] == []
