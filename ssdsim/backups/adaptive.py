@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from ssdsim.backups.two_backups import ChosenBackup, TwoBackups
+from ssdsim.backups.choice_of_two import ChosenBackup, TwoBackups
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Speculating
 from ssdsim.theory import critical_batch

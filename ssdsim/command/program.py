@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ssdsim.command.choices import check_choices
-from ssdsim.command.console import complain_of_disk, console, ending, fail, progress, say, speak_as
+from ssdsim.command.console import complain_of_disk, console, fail, progress, say, speak_as
 from ssdsim.command.hydra_errors import explained
 from ssdsim.command.sweep import Sweep, leave_note, leave_traceback
 from ssdsim.errors import ConfigError, RunError
@@ -145,6 +145,8 @@ def _run(program: Program, config: DictConfig) -> None:
     try:
         job = _prepared(program, config)
         run, runs = _carry_out(job, config, out)
+        with printing():
+            (_show_line if sweeping else _show)(job, run, runs, out)
     except ConfigError as error:
         if not sweeping:
             fail(str(error))
@@ -163,9 +165,6 @@ def _run(program: Program, config: DictConfig) -> None:
             raise
         leave_traceback(out, error)
         program.close()  # what it holds may be in the middle of something
-    else:
-        with ending(), printing():
-            (_show_line if sweeping else _show)(job, run, runs, out)
 
 
 def _free(config: DictConfig) -> Path:
