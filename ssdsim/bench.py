@@ -1,27 +1,31 @@
 """Measures simulated rounds a second beside bare SimPy timeouts, and the exact expectation.
 
-`python -m ssdsim.bench` alternates them in one process and prints medians and ratios.
+Rounds and timeouts are alternated in one process, so that their ratio holds on a busy machine too.
 """
 
+import argparse
 import statistics
 import time
-from collections.abc import Callable, Generator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import simpy
 
 from ssdsim.acceptance.iid import Iid
+from ssdsim.command.console import ending, speak_as
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import Simulation
 from ssdsim.engine.workload import Workload
+from ssdsim.errors import require
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.trees.widths import Widths
 
 REPEATS = 7
-TIMEOUTS = 200_000
+TOKENS = 40_000
 SETUP = Setup(
     method=Ssd(),
     policy=UniformFanout(fanout=3),
@@ -32,23 +36,59 @@ SETUP = Setup(
 )
 
 
-def rounds_per_s() -> float:
-    """Return simulated SSD rounds a second (K=7, F=3, batch 1), rounds and spans recorded."""
-    simulation = Simulation(SETUP)
+def settings() -> Iterator[tuple[str, Setup]]:
+    """Yield what is measured, and what it is called."""
+    recorded = composed("profile=two_cores")
+    yield "K=7, F=3, batch 1", SETUP
+    yield "batch 16", replace(SETUP, batch=16)
+    yield "tree.widths=[2,2]", replace(SETUP, tree=Widths((2, 2)))
+    yield "profile=demo policy=topk_outcomes", composed("profile=demo", "policy=topk_outcomes")
+    yield (
+        "acceptance=recorded",
+        replace(SETUP, acceptance=recorded.acceptance, workload=recorded.workload),
+    )
+
+
+def composed(*overrides: str) -> Setup:
+    """Return the settings of a command line."""
+    from hydra import compose, initialize
+    from omegaconf import open_dict
+
+    from ssdsim.command.config import register, setup_from
+
+    register()
+    with initialize(version_base="1.3", config_path=None):
+        config = compose("config", [*overrides], return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    return setup_from(config, choices, [])
+
+
+def sized(setup: Setup, tokens: int) -> Setup:
+    """Return a setup with about so many tokens to decode, in texts no longer than its own."""
+    each = max(1, min(setup.workload.output_tokens, tokens // setup.batch))
+    workload = replace(setup.workload, prompts=max(1, tokens // each), output_tokens=each)
+    return replace(setup, workload=workload)
+
+
+def seconds_a_round(setup: Setup) -> float:
+    """Return the seconds that a simulated round of one row takes, rounds and spans recorded."""
+    simulation = Simulation(setup)
     seconds = _seconds(simulation.run)
-    return len(simulation.recorder.rounds) / seconds
+    return seconds / len(simulation.recorder.rounds)
 
 
-def timeouts_per_s() -> float:
-    """Return the timeouts a second of a process that does nothing else."""
+def seconds_a_timeout(timeouts: int) -> float:
+    """Return the seconds a timeout of a process that does nothing else."""
     env = simpy.Environment()
 
     def idle() -> Generator[simpy.Event, None, None]:
-        for _ in range(TIMEOUTS):
+        for _ in range(timeouts):
             yield env.timeout(1.0)
 
     process = env.process(idle())
-    return TIMEOUTS / _seconds(lambda: env.run(process))
+    return _seconds(lambda: env.run(process)) / timeouts
 
 
 def expectation_seconds(batch: int) -> float:
@@ -58,22 +98,70 @@ def expectation_seconds(batch: int) -> float:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asks for.
+
+    Attributes
+    ----------
+    repeats
+        How often rounds and timeouts take turns.
+    tokens
+        Decoded each time.
+
+    """
+
+    repeats: int
+    tokens: int
+
+    def __post_init__(self) -> None:
+        require(self.repeats >= 1, "repeats", self.repeats, "needs a number >= 1")
+        require(self.tokens >= 1, "tokens", self.tokens, "needs a number >= 1")
+
+
+def plan(arguments: Sequence[str] | None = None) -> Plan:
+    """Return what the command line asks for.
+
+    Raises
+    ------
+    ConfigError
+        A count is below 1.
+
+    """
+    parser = argparse.ArgumentParser(prog="python -m ssdsim.bench", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="medians of so many")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="decoded each time")
+    return Plan(**vars(parser.parse_args(arguments)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the rates and their ratio."""
-    pairs = [(rounds_per_s(), timeouts_per_s()) for _ in range(REPEATS)]
-    rounds, timeouts = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = statistics.median(t / r for r, t in pairs)
-    print(f"simulated SSD rounds (K=7, F=3)  {rounds:>12,.0f} /s")
-    print(f"bare SimPy timeouts              {timeouts:>12,.0f} /s")
-    print(f"timeouts in the time of a round  {ratio:>12.1f}")
-    for batch in (1, 16):
-        exact = statistics.median(expectation_seconds(batch) for _ in range(REPEATS))
-        print(f"exact expectation, batch {batch:<2}      {1000 * exact:>12.1f} ms")
+    speak_as("ssdsim.bench")
+    with ending():
+        asked = plan(arguments)
+        print(
+            f"{'simulated SSD rounds of a row':36}{'rounds/s':>10}{'timeouts/s':>12}{'a round':>9}"
+        )
+        for name, setup in settings():
+            print(_line(name, sized(setup, asked.tokens), asked), flush=True)
+        for batch in (1, 16):
+            exact = statistics.median(expectation_seconds(batch) for _ in range(asked.repeats))
+            print(f"{f'exact expectation, batch {batch}':36}{1000 * exact:>10.2f} ms")
+
+
+def _line(name: str, setup: Setup, asked: Plan) -> str:
+    """Measure rounds and timeouts in turns."""
+    pairs = [
+        (seconds_a_round(setup), seconds_a_timeout(asked.tokens)) for _ in range(asked.repeats)
+    ]
+    of_round, of_timeout = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(one / other for one, other in pairs)
+    return f"{name:36}{1 / of_round:>10,.0f}{1 / of_timeout:>12,.0f}{ratio:>9.1f}"
 
 
 if __name__ == "__main__":

@@ -6,13 +6,12 @@ can all speak these words.
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Speculator = Literal["primary", "backup", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a verify can end: the last accepted node and the bonus token.
 
     Attributes
@@ -90,8 +89,7 @@ class Speculation:
         return path_to(self.parents, node)
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Round(NamedTuple):
     """One verify of one sequence: a row of `rounds.parquet` (times in seconds from the start).
 
     `start` is when the sequence had nothing in flight (its last round's end, or its admission),
@@ -121,6 +119,7 @@ def depths(parents: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=4096)
 def path_to(parents: tuple[int, ...], node: int) -> tuple[int, ...]:
     """Return the nodes from the root's child to `node`, its own last."""
     found = []

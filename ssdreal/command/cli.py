@@ -18,8 +18,8 @@ from ssdreal.executor.workload import Task
 from ssdreal.models.tokenizers import end_ids, tokenizer
 from ssdsim.command import program
 from ssdsim.errors import require
+from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Run
-from ssdsim.run.trace import Sequence as SequenceRecord
 
 SCRIPTED = "weights are random: times are measured, tokens and what is accepted are scripted"
 

@@ -25,8 +25,8 @@ from ssdsim.decoding.session import Session
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Budget, Predictor
 from ssdsim.run.results import describe, result
+from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder, Run
-from ssdsim.run.trace import Sequence as SequenceRecord
 from ssdsim.sampling.streams import stream
 from ssdsim.trees.chain import Chain
 

@@ -13,8 +13,8 @@ from ssdreal.places.places import Places
 from ssdreal.workers.crew import Crew, Processes
 from ssdreal.workers.hiring import Hiring, Passes
 from ssdreal.workers.remote import WorkerLost
+from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Run
-from ssdsim.run.trace import Sequence as SequenceRecord
 
 Hire = Callable[..., AbstractContextManager[Crew]]
 """From the `Hiring` of the target, and of a draft if there is one."""

@@ -14,7 +14,8 @@ from ssdreal.lanes.speculations import (
 from ssdreal.lanes.wall_clock import WallClock
 from ssdreal.workers.remote import Remote
 from ssdsim.decoding.protocol import Row
-from ssdsim.run.trace import Recorder, Span
+from ssdsim.run.tables import Span
+from ssdsim.run.trace import Recorder
 
 
 @dataclass(eq=False)

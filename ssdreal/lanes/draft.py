@@ -20,7 +20,7 @@ from ssdreal.lanes.speculations import (
 from ssdsim.decoding.protocol import Row
 from ssdsim.lengths.base import Control, Stopping
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
-from ssdsim.run.trace import Span
+from ssdsim.run.tables import Span
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 

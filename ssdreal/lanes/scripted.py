@@ -20,7 +20,7 @@ from ssdreal.lanes.target import RealTarget
 from ssdsim.acceptance.base import Source
 from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
-from ssdsim.run.trace import Span
+from ssdsim.run.tables import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from ssdreal.workers.remote import Remote
 from ssdsim.decoding.protocol import Row
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.run.trace import Recorder, Span
+from ssdsim.run.tables import Span
+from ssdsim.run.trace import Recorder
 
 
 class BranchDraft(Protocol):

@@ -9,7 +9,7 @@ from ssdreal.channel.message_parts import Chain, Line
 from ssdreal.channel.probability_pages import Place
 from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Speculation, Speculator, chain
-from ssdsim.run.trace import Span
+from ssdsim.run.tables import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from ssdreal.lanes.base import Worker
 from ssdreal.lanes.speculations import Drafted, Text, lines_of, rank_in
 from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.run.trace import Span
+from ssdsim.run.tables import Span
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 

@@ -8,7 +8,7 @@ the next round hard. Misses then come at hard places, whoever drafts and whateve
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import accumulate, count, pairwise
 
 import numpy as np
@@ -78,9 +78,13 @@ class PositionalSource:
 
     def __post_init__(self) -> None:
         self.key = int(self.rng.integers(2**63))
-        self.ranks = [state.rank_below() for state in (self.easy, self.hard)]
         self.accepted = lru_cache(maxsize=None)(self._accepted)
         self.chances = lru_cache(maxsize=None)(self._chances)
+
+    @cached_property
+    def ranks(self) -> list[list[float]]:
+        """P(rank < F) for F = 1, 2, ..., at easy and at hard places."""
+        return [state.rank_below() for state in (self.easy, self.hard)]
 
     def text(self, seq: int) -> "PositionalText":
         """Return text `seq`; its draws depend on nothing but the source's key and `seq`."""
@@ -117,25 +121,24 @@ class PositionalText:
         self.noise = noise
         self.draws = blocks(rng.random)
         self.state = EASY
-        self.drawn: tuple[float, float] | None = None
+        self.drawn: tuple[float, int] | None = None
         self.rounds = self.done = 0
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
-        luck, _ = self._round()
+        luck, rank = self.drawn or self._round()
         accepted = bisect_right(self.source.accepted(self.state, length), luck)
-        return _speculation(length, speculator, accepted, self._rank())
+        return _speculation(length, speculator, accepted, rank)
 
     def ahead(self, length: int) -> Speculation:
         """Return the chain in flight from its place `done` on: one draw decides where it breaks."""
-        luck, _ = self._round()
+        luck, rank = self._round()
         whole = self.done + length + 1
         # Tables of rounded lengths: few of them serve all.
         below = self.source.accepted(self.state, 1 << whole.bit_length())
         right = bisect_right(below, luck, 0, whole) - self.done
         if right > length:
             return _speculation(length, _drafter(length), length, 0, continued=True)
-        rank = self._rank()
         listed = right == length and rank >= 0  # the draft's own next token is a candidate there
         return _speculation(length, _drafter(length), right, rank + listed)
 
@@ -153,13 +156,14 @@ class PositionalText:
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002 - no ids
         """Accept nothing: a proposal from elsewhere is a guess."""
-        return _speculation(length, "backup", 0, self._rank())
+        _, rank = self._round()
+        return _speculation(length, "backup", 0, rank)
 
     def guess(self, length: int, seen: int) -> Speculation:
         """Take a guess after a partly wrong prefix to be right as often as a draft's token is."""
-        luck, _ = self._round()
+        luck, rank = self._round()
         right = bisect_right(self.source.accepted(self.state, length), luck)
-        return _speculation(length, "none", min(right, seen), self._rank())
+        return _speculation(length, "none", min(right, seen), rank)
 
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
         """Move on: a surprising bonus token makes the next round hard."""
@@ -167,21 +171,22 @@ class PositionalText:
         if speculation.continued:
             self.done += speculation.length + 1
             return ()
-        easy = 0 <= self._rank() < self.source.reference_fanout
+        _, rank = self.drawn or self._round()
+        easy = 0 <= rank < self.source.reference_fanout
         self.state = EASY if easy else HARD
         self.drawn, self.done = None, 0
         self.rounds += 1
         return ()
 
-    def _round(self) -> tuple[float, float]:
-        """Return what decides this round, however often and for whatever length it is asked."""
-        if self.drawn is None:
-            self.drawn = next(self.draws), next(self.draws)
-        return self.drawn
+    def _round(self) -> tuple[float, int]:
+        """Return what decides this round, however often and for whatever length it is asked.
 
-    def _rank(self) -> int:
-        _, luck = self._round()
-        return self._ranked(luck)
+        That is how far its tokens are right, in [0, 1), and the rank of its bonus token.
+        """
+        if self.drawn is None:
+            luck, surprise = next(self.draws), next(self.draws)
+            self.drawn = luck, self._ranked(surprise)
+        return self.drawn
 
     def _ranked(self, luck: float) -> int:
         rank = bisect_right(self.source.ranks[self.state], luck)
@@ -194,22 +199,21 @@ class PositionalText:
         """
         ranks: list[int] = []
         for run in count():
-            luck, surprise = self._luck(run)
+            luck, bonus = self._luck(run)
             ranks += [0] * bisect_right(self.source.accepted(self.state, depth, len(ranks)), luck)
-            bonus = self._ranked(surprise)
             if len(ranks) == depth:
                 return [*ranks, bonus]
             ranks.append(bonus + 1 if bonus >= 0 else -1)
         raise AssertionError
 
-    def _luck(self, run: int) -> tuple[float, float]:
+    def _luck(self, run: int) -> tuple[float, int]:
         """Return what decides the chain of this round, or the `run`-th one that follows it."""
         if run == 0:
             return self._round()
         noise = self.noise
         return (
             noise.uniform(self.rounds, "accept", run),
-            noise.uniform(self.rounds, "residual", run),
+            self._ranked(noise.uniform(self.rounds, "residual", run)),
         )
 
 
@@ -239,6 +243,7 @@ def measured_curve(fanouts: Sequence[int], misses: Sequence[float]) -> Curve:
     x, y = np.log(fanouts), np.log(misses)
     slope = (y[1] - y[0]) / (x[1] - x[0])
 
+    @cache
     def miss(F: int) -> float:
         if F == 0:
             return 1.0

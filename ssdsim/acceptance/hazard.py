@@ -6,6 +6,7 @@ after a miss, a hit rate. Copy those numbers in; nothing else is needed.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import ClassVar
 
@@ -167,4 +168,4 @@ def _solve(rising: Callable[[float], float], low: float, high: float) -> float:
 
 
 def _times(factor: float, curve: Curve) -> Curve:
-    return lambda F: 1.0 if F == 0 else min(1.0, factor * curve(F))
+    return cache(lambda F: 1.0 if F == 0 else min(1.0, factor * curve(F)))

@@ -59,7 +59,7 @@ class ReplayText:
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Let the draft continue: accept up to the first position drawn as rejected."""
         accepted = min(self.stops[self.at] - self.at, length)
-        nodes = [self._node(k, accepted) for k in range(length + 1)]
+        nodes = self._nodes(length, accepted)
         if accepted < length:
             return _speculation(self.table, nodes, speculator, accepted, self._left(accepted))
         return _speculation(self.table, nodes, speculator, length, self._rank(length))
@@ -129,6 +129,12 @@ class ReplayText:
         at = self.at + ahead
         return self.on[at] if ahead <= accepted and at < self.length else self.off[at % self.length]
 
+    def _nodes(self, length: int, accepted: int) -> list[Node]:
+        """Return the nodes 0 .. `length`; see `_node`."""
+        at, end = self.at, self.at + length + 1
+        own = min(at + accepted + 1, end, self.length)
+        return self.on[at:own] + [self.off[place % self.length] for place in range(own, end)]
+
     def _row(self, path: Path, ranks: Sequence[int]) -> int:
         """Return the row of the place after `path`: the text's own, or a borrowed one."""
         at = self.at + len(path)
@@ -164,17 +170,21 @@ def _speculation(
         confidences[:-1] if candidates else (),
         candidates,
         Outcome(accepted, rank),
-        chances=tuple(table.chances[row][slot] for row, slot, _, _ in nodes[:-1] if table.chances),
+        chances=_chances(table.chances, nodes[:-1]),
     )
+
+
+def _chances(of: list[list[float]], nodes: list[Node]) -> tuple[float, ...]:
+    """Return P(accepted) of what was sent at every node; () where that is not known."""
+    return tuple([of[row][slot] for row, slot, _, _ in nodes]) if of else ()
 
 
 def _left(table: Table, nodes: list[Node]) -> tuple[tuple[float, ...], ...]:
     """Return the candidates after every node, what was sent left out; () where none is listed."""
-    of = table.candidates
+    of, left = table.candidates, table.left
     if not of[0]:
         return ()
-    left = [of[row][:slot] + of[row][slot + 1 :] for row, slot, _, _ in nodes[:-1]]
-    return (*left, of[nodes[-1][0]])
+    return (*[left(row, slot) for row, slot, _, _ in nodes[:-1]], of[nodes[-1][0]])
 
 
 def _next(rejected: NDArray[np.bool_]) -> list[int]:

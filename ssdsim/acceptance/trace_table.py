@@ -1,7 +1,8 @@
 """The columns of an acceptance trace that replay looks up."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,16 @@ class Table:
     def candidates(self) -> list[tuple[float, ...]]:
         """The draft's probabilities of every row's listed candidates, best first."""
         return list(map(tuple, self.q[:, :-1].tolist()))
+
+    @cached_property
+    def left(self) -> Callable[[int, int], tuple[float, ...]]:
+        """A row's candidates without the one in a slot."""
+
+        def left(row: int, slot: int) -> tuple[float, ...]:
+            candidates = self.candidates[row]
+            return candidates[:slot] + candidates[slot + 1 :]
+
+        return lru_cache(maxsize=65536)(left)
 
     @cached_property
     def chances(self) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from simpy import Event
@@ -13,6 +14,7 @@ from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Speculating
 from ssdsim.errors import require
 from ssdsim.outcomes import Round
+from ssdsim.run.trace import Recorder
 
 if TYPE_CHECKING:
     from ssdsim.decoding.session import Session
@@ -106,9 +108,9 @@ class ChosenBackup:
 
     def speculate(self, session: "Session", rows: Sequence[Row]) -> Event:
         """Let one of the two draft for each row."""
-        for ended in session.recorder.rounds[self.rounds :]:
-            self.see(ended)
-        self.rounds = len(session.recorder.rounds)
+        if not self.rounds:
+            session.recorder.readers.append(partial(self._read, session.recorder))
+        self._read(session.recorder)
         name = self._choose(session, rows)
         for row in rows:
             self.drafted_by[row.seq] = name
@@ -128,6 +130,12 @@ class ChosenBackup:
             self.hit.see(ended.hit)
         by = self.lengths[self.drafted_by.get(ended.seq, "slow")]
         (self.on_hit if ended.speculator == "primary" else by).see(ended.accepted + 1)
+
+    def _read(self, recorder: Recorder) -> None:
+        """Learn from the rounds that have ended meanwhile."""
+        for ended in recorder.rounds[self.rounds - recorder.gone :]:
+            self.see(ended)
+        self.rounds = recorder.gone + len(recorder.rounds)
 
     def _choose(self, session: "Session", rows: Sequence[Row]) -> str:
         return "slow" if self.slow_pays(session, rows) else "fast"

@@ -35,7 +35,9 @@ class Probe(Method):
             verify = session.target.verify(rows, drafted)
             if apart:
                 yield verify
-            drafted = yield session.draft.fork(rows, drafted)
+            forked = session.draft.fork(rows, drafted)
+            if forked is not None:
+                drafted = yield forked
             tree = _tree(session, rows, drafted, depth)
             if apart:
                 yield tree.wait([])

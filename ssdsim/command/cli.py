@@ -12,8 +12,8 @@ from ssdsim.command.config import register, setup_from
 if TYPE_CHECKING:
     from ssdsim.engine.setup import Setup
     from ssdsim.engine.simulation import Simulation
+    from ssdsim.run.tables import Sequence as SequenceRecord
     from ssdsim.run.trace import Run
-    from ssdsim.run.trace import Sequence as SequenceRecord
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Job:
         """Return the simulation, not begun yet."""
         from ssdsim.engine.simulation import Simulation
 
-        return Simulation(self.setup, retired)
+        return Simulation(self.setup, retired, spooled=True)
 
     def compare(self, run: "Run") -> "dict[str, Run]":
         """Simulate the baselines."""

@@ -26,8 +26,8 @@ from ssdsim.command.sweep import Sweep, leave_note, leave_traceback
 from ssdsim.errors import ConfigError, RunError
 from ssdsim.options.plugins import plugins
 from ssdsim.run.run_directory import FAILED, REFUSED, free, replace, reserved
+from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Run
-from ssdsim.run.trace import Sequence as SequenceRecord
 from ssdsim.system.atomic_files import replacing
 from ssdsim.system.interrupts import held_back, interruptible
 from ssdsim.system.terminal import printing

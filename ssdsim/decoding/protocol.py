@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from simpy import Event
 
 from ssdsim.outcomes import Outcome, Speculation, Speculator
-from ssdsim.run.trace import Sequence as SequenceRecord
-from ssdsim.run.trace import Span
+from ssdsim.run.tables import Sequence as SequenceRecord
+from ssdsim.run.tables import Span
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +23,8 @@ class Row:
     ----------
     record
         Its row of `sequences.parquet`.
+    seq
+        The sequence's number.
     left
         Tokens still to deliver.
     context
@@ -70,11 +72,10 @@ class Row:
     ahead: list[Span] = field(default_factory=list)
     text: Any = None
     step: int = 0
+    seq: int = field(init=False)
 
-    @property
-    def seq(self) -> int:
-        """The sequence's number."""
-        return self.record.seq
+    def __post_init__(self) -> None:
+        self.seq = self.record.seq
 
     @property
     def ended(self) -> bool:
@@ -104,19 +105,22 @@ class Row:
         record.tokens += delivered
         if record.first_token is None:
             record.first_token = now
+        if self.work is not None:
+            self.work.used += delivered - 1
+        if self.ahead:
+            right = self.ahead[: delivered if continued else delivered - 1]
+            for span in right:
+                span.used += 1
+            del self.ahead[: len(right)]
+        if not continued:
+            self.ahead = []
+        self.left -= delivered
+        self.context += delivered
         if ids:
             self.tokens.extend(ids)
             record.output = record.output or []
             record.output.extend(ids)
-        if self.work is not None:
-            self.work.used += delivered - 1
-        right = self.ahead[: delivered if continued else delivered - 1]
-        for span in right:
-            span.used += 1
-        self.ahead = self.ahead if continued else []
-        del self.ahead[: len(right)]
-        self.left -= delivered
-        self.context += delivered
+            self.left = 0 if self.ended else self.left
         self.round += 1
         self.ready = now
         self.cached = self.hit = self.work = None
@@ -257,8 +261,11 @@ class Draft(Protocol):
         """Take a proposal a row that cost `seconds`; the value is a list of speculations."""
         ...
 
-    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
-        """Find the candidates after every node; the value is the speculations with theirs."""
+    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event | None:
+        """Find the candidates after every node; the value is the speculations with theirs.
+
+        None if they are known already, or not at all.
+        """
         ...
 
     def prespeculate(

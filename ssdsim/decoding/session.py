@@ -1,19 +1,21 @@
 """A session: the workers and live sequences of one run, admitted and retired between rounds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
-from operator import add
+from operator import add, attrgetter
 from typing import Any, Protocol
 
 from simpy import Environment, Event
 
 from ssdsim.decoding.protocol import Draft, Row, Target
 from ssdsim.lengths.base import Control
-from ssdsim.outcomes import Outcome, Round, Speculation
+from ssdsim.outcomes import Outcome, Round, Speculation, depths
 from ssdsim.policies.base import Predictor
+from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder
-from ssdsim.run.trace import Sequence as SequenceRecord
+
+_left = attrgetter("left")
 
 Wait = Generating[Event, Any, Any]
 """A piece of a method: it yields the events it waits for."""
@@ -69,6 +71,8 @@ class Session:
         All copies of the target, `target` first; it alone by default.
     rows
         The live sequences.
+    drafts
+        All drafts; the first one drafts alone where nothing is shared.
 
     """
 
@@ -89,19 +93,15 @@ class Session:
     round_seconds: Callable[[float, float], float] = add
     servers: list[Target] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    drafts: list[Draft] = field(init=False)
 
     def __post_init__(self) -> None:
         self.servers = self.servers or [self.target]
-
-    @property
-    def drafts(self) -> list[Draft]:
-        """All drafts; the first one drafts alone where nothing is shared."""
-        return [self.draft, *self.assistants]
+        self.drafts = [self.draft, *self.assistants]
 
     def admit(self) -> Wait:
         """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
-        new = self._next()
-        if new:
+        if self.waiting and len(self.rows) < self.slots and (new := self._next()):
             self.waiting = self.waiting[len(new) :]
             yield from self._prefill(new)
             self.rows = [*self.rows, *new]
@@ -109,11 +109,10 @@ class Session:
             self.lookahead = self.length.limit(len(self.rows), self._expected)
         return self.rows
 
-    def exchange(self, rows: Sequence[Row], length: int | None = None) -> Wait:
+    def exchange(self, rows: Sequence[Row], length: int | None = None) -> Iterable[Event]:
         """Let outcomes reach the draft and its speculations the target: K or `length` tokens."""
         message = self.draft.exchange(rows, self.lookahead if length is None else length)
-        if message is not None:
-            yield message
+        return () if message is None else (message,)
 
     def commit(
         self,
@@ -136,10 +135,11 @@ class Session:
     ) -> None:
         """End a row's round with the outcome of its verify by `server`; None: by the target."""
         row.outcome = outcome
-        whole = speculation.depth(outcome.node) + 1
+        whole = depths(speculation.parents)[outcome.node] + 1
+        most = min(whole, row.left)
         continued = self.draft.continued(row, speculation)
-        ids = (server or self.target).commit(row, speculation, min(whole, row.left))
-        delivered = len(ids) or min(whole, row.left)
+        ids = (server or self.target).commit(row, speculation, most)
+        delivered = len(ids) or most
         ranked = delivered == whole and speculation.speculator != "none"
         known = outcome.rank if ranked else -1
         self.deliver(row, speculation, delivered, ids, known, continued and delivered == whole)
@@ -157,33 +157,35 @@ class Session:
 
         `continued`: the draft went on meanwhile, and was right about all of them.
         """
-        ended = Round(
-            seq=row.record.seq,
-            round=row.round,
-            drafted=len(speculation.parents),
-            speculator=speculation.speculator,
-            hit=row.hit,
-            accepted=delivered - 1,
-            token=ids[-1] if ids else None,
-            predicted=row.predicted,
-            rank=rank,
-            start=row.ready,
-            end=self.env.now,
+        now = self.env.now
+        ended = (
+            row.seq,
+            row.round,
+            len(speculation.parents),
+            speculation.speculator,
+            row.hit,
+            delivered - 1,
+            ids[-1] if ids else None,
+            row.predicted,
+            rank,
+            row.ready,
+            now,
         )
-        self.recorder.rounds.append(ended)
-        row.advance(delivered, ids, self.env.now, continued)
-        if row.ended:
-            row.left = 0
+        self.recorder.rounds.append(Round._make(ended))
+        row.advance(delivered, ids, now, continued)
 
     def retire(self) -> None:
         """Let go of the rows that have all their tokens; `rows` is a new list if there are any."""
-        finished = [row for row in self.rows if not row.left]
+        if not all(map(_left, self.rows)):
+            self._let_go([row for row in self.rows if not row.left])
+        self.recorder.settle()
+
+    def _let_go(self, finished: Sequence[Row]) -> None:
         for row in finished:
             row.record.finish = self.env.now
             row.record.reason = "eos" if row.ended else "length"
             self.retired(row.record)
-        if finished:
-            self.rows = [row for row in self.rows if row.left]
+        self.rows = [row for row in self.rows if row.left]
 
     def _next(self) -> list[Row]:
         """Return the waiting sequences that there is a slot for, all of the step under way."""

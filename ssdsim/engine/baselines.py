@@ -87,7 +87,7 @@ def _plain(setup: Setup, method: Method) -> Setup:
 
 def _covered(setup: Setup) -> Run | None:
     try:
-        return simulate(setup)
+        return simulate(setup, spooled=True)
     except ConfigError:
         return None  # the method's own settings were found fine; a table ends before this one's
 

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.by_position import PositionalSource
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
@@ -15,6 +16,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
+from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 from ssdsim.theory.expectation import (
     Design,
@@ -99,7 +101,26 @@ def _design(setup: Setup, times: Times, *, predicts: bool) -> Design:
 
 
 def _law(setup: Setup) -> Law:
-    source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
+    return _law_of(_Kept(setup.acceptance), setup.sampling)
+
+
+class _Kept:
+    """An acceptance source's configuration, told from others by its identity."""
+
+    def __init__(self, acceptance: Acceptance) -> None:
+        self.acceptance = acceptance
+
+    def __hash__(self) -> int:
+        return id(self.acceptance)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Kept) and other.acceptance is self.acceptance
+
+
+@lru_cache(maxsize=16)
+def _law_of(kept: _Kept, sampling: Sampling) -> Law:
+    """Open a source once for all expectations: its chances depend on no seed."""
+    source = kept.acceptance.open(sampling, stream(0, "acceptance"))
     if not isinstance(source, PositionalSource):
         raise ConfigError("acceptance: the exact expectation covers iid and hazard only")
     easy, hard = source.easy, source.hard
@@ -127,7 +148,7 @@ def _times(setup: Setup, context: int) -> Times:
         return dispatch + machine.target.seconds("verify", rows, n, context) + drawn
 
     return Times(
-        handshake=exchange(setup.batch * setup.lookahead),
+        handshake=exchange(setup.batch * setup.lookahead) if exchange else 0.0,
         verify=verify,
         # Two messages: for the candidates, and for the steps.
         glue=lambda rows, n: 2 * dispatch + draft.seconds("glue", rows, n, context) + drawn(n),

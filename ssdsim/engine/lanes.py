@@ -5,7 +5,7 @@ from typing import Any
 
 from simpy import Environment, Event
 
-from ssdsim.run.trace import Span
+from ssdsim.run.tables import Span
 
 
 class Lane:
@@ -23,9 +23,9 @@ class Lane:
 
     def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
         """Run `work` seconds, `delay` from now; the event carries `value` when they are done."""
-        span.start += delay
-        self._claim(span)
-        span.end = span.start + work
+        begin = span.start + delay
+        self._claim(span, begin)
+        span.end = begin + work
         return self.env.timeout(delay + work, value)
 
     def done(self) -> float:
@@ -47,11 +47,12 @@ class Lane:
         if self.span is not None and self.span.end > self.env.now:
             self.span.end = max(self.span.start, self.env.now)
 
-    def _claim(self, span: Span) -> None:
+    def _claim(self, span: Span, begin: float) -> None:
+        before = self.span
         # A span ends at a sum of floats, so its successor may start an ulp early.
-        busy = self.span is not None and self.span.end > span.start * (1 + 1e-12) + 1e-15
-        assert not busy, f"{self.name} would do two things at once"
-        self.span = span
+        free = before is None or before.end <= begin * (1 + 1e-12) + 1e-15
+        assert free, f"{self.name} would do two things at once"
+        span.start, self.span = begin, span
 
 
 class Contention:
@@ -90,8 +91,7 @@ class SharedLane(Lane):
 
     def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
         """Run `work` seconds' worth, `delay` from now; until then nobody is slowed."""
-        span.start += delay
-        self._claim(span)
+        self._claim(span, span.start + delay)
         span.end = float("inf")
         self.progress, self.since = 0.0, span.start
         return self._run(work, value)

@@ -1,7 +1,10 @@
 """One simulated run: from plain settings to a `Run`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import repeat
+from typing import Any
 
 import simpy
 
@@ -17,9 +20,12 @@ from ssdsim.engine.workers import SimulatedTarget
 from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.latency.machine import lanes_of
 from ssdsim.lengths.base import Control
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.run.results import result, run_id
+from ssdsim.run.spool import Spool
+from ssdsim.run.tables import Sequence as SequenceRecord
+from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder, Run
-from ssdsim.run.trace import Sequence as SequenceRecord
 from ssdsim.sampling.streams import blocks, stream
 
 Lanes = Callable[[str, str], Lane]
@@ -29,22 +35,28 @@ Lanes = Callable[[str, str], Lane]
 class Simulation:
     """A run that can be asked for its results at any time, also when it was interrupted.
 
-    Raises `ConfigError` when it is made, for settings that do not fit each other.
+    Where it is `spooled`, rounds and spans that are final go to disk on the way, so that memory
+    does not grow with them. Raises `ConfigError` when it is made, for settings that do not fit each
+    other.
     """
 
     def __init__(
-        self, setup: Setup, retired: Callable[[SequenceRecord], None] = lambda _: None
+        self,
+        setup: Setup,
+        retired: Callable[[SequenceRecord], None] = lambda _: None,
+        spooled: bool = False,
     ) -> None:
         self.setup = setup
         self.complete = False
         self.env = simpy.Environment()
-        self.recorder = Recorder(run_id=run_id(setup))
+        self.recorder = self._recorder(spooled)
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
         check_source(setup, source)
         check_tree(setup, source)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
         length = setup.control.start(setup.lookahead)
+        self.lanes: list[Lane] = []
         lane = self._lanes()
         servers = self._servers(source, lane, length)
         draft, *assistants = self._drafts(source, lane, length)
@@ -65,7 +77,7 @@ class Simulation:
             retired=retired,
             assistants=assistants,
             seed=setup.seed,
-            length=length,
+            length=None if isinstance(setup.control, Fixed) else length,
             round_seconds=setup.method.round_seconds,
             servers=[*servers],
         )
@@ -77,9 +89,30 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
+        devices, now = self._devices(), self.env.now
+        return result(self.setup, self.recorder, now, devices, "sim", self.complete)
+
+    def _recorder(self, spooled: bool) -> Recorder:
+        known = run_id(self.setup)
+        if not spooled:
+            return Recorder(run_id=known)
+        return Spool(run_id=known, devices=self._devices(), unsettled=self._unsettled)
+
+    def _devices(self) -> list[dict[str, Any]]:
         method = self.setup.method
-        devices = self.setup.machine.devices(method.draft_on, method.servers, method.drafts)
-        return result(self.setup, self.recorder, self.env.now, devices, "sim", self.complete)
+        return self.setup.machine.devices(method.draft_on, method.servers, method.drafts)
+
+    def _unsettled(self) -> tuple[Iterator[Span], float]:
+        """Return the spans that may still change, and since when a round has been in flight."""
+        rows, now = self.session.rows, self.env.now
+        return self._changing(rows), min((row.ready for row in rows), default=now)
+
+    def _changing(self, rows: Sequence[Row]) -> Iterator[Span]:
+        yield from (lane.span for lane in self.lanes if lane.span)
+        for row in rows:
+            yield from row.ahead
+            if row.work:
+                yield row.work
 
     def _row(self, source: Source, seq: int, tokens: int) -> Row:
         prompt, kind = source.prompt(seq)
@@ -128,23 +161,35 @@ class Simulation:
                 _factors(machine.draft_jitter, setup.seed, f"{name} jitter"),
                 machine.dispatch,
                 machine.sampling.under(setup.sampling),
-                source.vocabulary,
-                exchange_seconds(machine, setup.sent, setup.method.draft_on),
                 length,
                 setup.tree,
+                source.vocabulary,
+                exchange_seconds(machine, setup.sent, setup.method.draft_on),
             )
             for name in lanes_of("draft", setup.method.drafts)
         ]
 
     def _lanes(self) -> Lanes:
         slowdown = asdict(self.setup.machine.slowdown)
-        if max(slowdown.values()) > 1:
-            return Contention(self.env, slowdown).lane
-        return lambda name, device: Lane(self.env, name, device)
+        shared = max(slowdown.values()) > 1
+        make: Lanes = Contention(self.env, slowdown).lane if shared else partial(Lane, self.env)
+
+        def lane(name: str, device: str) -> Lane:
+            self.lanes.append(make(name, device))
+            return self.lanes[-1]
+
+        return lane
 
 
-def simulate(setup: Setup) -> Run:
+def simulate(setup: Setup, spooled: bool = False) -> Run:
     """Run `setup` to its end.
+
+    Parameters
+    ----------
+    setup
+        What is run.
+    spooled
+        See `Simulation`.
 
     Raises
     ------
@@ -152,13 +197,13 @@ def simulate(setup: Setup) -> Run:
         The settings do not fit each other.
 
     """
-    simulation = Simulation(setup)
+    simulation = Simulation(setup, spooled=spooled)
     simulation.run()
     return simulation.result()
 
 
 def _factors(jitter: Jitter, seed: int, cause: str) -> Callable[[], float]:
     if isinstance(jitter, NoJitter):
-        return lambda: 1.0
+        return repeat(1.0).__next__
     rng = stream(seed, cause)
     return blocks(lambda size: jitter.factors(rng, size)).__next__

@@ -1,18 +1,14 @@
 """The simulated speculation cache: times the drafting of its branches, and cuts it short."""
 
 from collections.abc import Sequence
-from itertools import groupby, pairwise
 from math import ceil
-from operator import mul
-from typing import TYPE_CHECKING
 
 from simpy import Event
 
 from ssdsim.decoding.protocol import Row
+from ssdsim.engine.draft_passes import DraftPasses
 from ssdsim.outcomes import Speculation
-
-if TYPE_CHECKING:
-    from ssdsim.engine.draft import SimulatedDraft
+from ssdsim.trees.base import Steps, made
 
 
 class SimulatedTree:
@@ -22,18 +18,16 @@ class SimulatedTree:
     chains may end early, the losing branches are taken to end as the run's chains did so far.
     """
 
-    def __init__(
-        self, draft: "SimulatedDraft", rows: Sequence[Row], branches: int, length: int
-    ) -> None:
+    def __init__(self, draft: DraftPasses, rows: Sequence[Row], branches: int, length: int) -> None:
         self.draft, self.rows = draft, rows
         self.branches = branches
         self.length = length
         self.won: dict[int, Speculation] = {}
-        nodes = [draft.tree.nodes(depth) for depth in range(length + 1)]
-        self.made = [more - less for less, more in pairwise(nodes)]
-        self.computed = draft.tree.passes(length)
-        self.stopping = draft.length.stopping(length)
-        self.early = branches > 0 and self.stopping.early
+        self.levels, self.live, tokens = draft.growth(length, branches)
+        self.early = False
+        if draft.stops:
+            self.stopping = draft.length.stopping(length)
+            self.early = branches > 0 and self.stopping.early
         self.ready: Event
         if not branches:
             self.ready = draft.lane.env.timeout(0.0)
@@ -41,10 +35,12 @@ class SimulatedTree:
         self.jitter = draft.jitter()
         # The outcomes are chosen once the glue pass has answered: the steps are a second message.
         self.glue = draft.glue_seconds(rows) * self.jitter + draft.dispatch
-        # One of them may be as long as can be. What they came to is known when one has won.
-        self.live = [max(1, live) for live in self._live(branches)]
+        if self.early:
+            # One of them may be as long as can be. What they came to is known when one has won.
+            self.live = self._live(branches, least=1)
+            tokens = made(self.live, self.levels.made)
         number = draft.recorder.verifies - 1
-        self.span = draft.span("prespeculate", rows, number, branches, self._tokens(self.live))
+        self.span = draft.span("prespeculate", rows, number, branches, tokens)
         self.ready = draft.lane.start(self.span, self._end(), delay=draft.dispatch)
 
     def wait(self, winners: Sequence[Row]) -> Event:
@@ -79,38 +75,37 @@ class SimulatedTree:
         self.won = {row.seq: self._drafted(row) for row in winners}
 
     def _drafted(self, row: Row) -> Speculation:
-        return self.draft.drafted(row, self.length, "primary", self.stopping)
+        tree = self.levels.tree
+        if not self.early:
+            return tree.speculate(row.text, self.length, "primary")
+        return self.draft.drafted(row, tree, self.length, "primary", self.stopping)
 
-    def _live(self, losers: int, winners: Sequence[Row] = ()) -> list[int]:
-        """Return how many branches each step has."""
+    def _live(self, losers: int, winners: Sequence[Row] = (), least: int = 0) -> Steps:
+        """Return how many branches each step has, at least so many."""
+        if not self.early:
+            return (losers + len(winners),) * self.length
         lengths = [self.won[row.seq].length for row in winners]
         shares = map(self.draft.share_beyond, range(self.length))
-        return [
-            sum(length > step for length in lengths) + round(losers * share)
+        return tuple(
+            max(least, sum(length > step for length in lengths) + round(losers * share))
             for step, share in enumerate(shares)
-        ]
+        )
 
     def _seconds(
-        self, rows: Sequence[Row], live: Sequence[int], first: int = 0
-    ) -> list[tuple[int, float]]:
+        self, rows: Sequence[Row], live: Steps, first: int = 0
+    ) -> Sequence[tuple[int, float]]:
         """Return runs of equal steps: how many, and the seconds of each before its jitter."""
-        steps = zip(live, self.computed[first:], strict=False)
-        return [
-            (len(list(same)), self.draft.level_seconds(rows, *of)) for of, same in groupby(steps)
-        ]
-
-    def _tokens(self, live: Sequence[int], first: int = 0) -> int:
-        """Return the tokens that steps from `first` on make, with so many branches each."""
-        return sum(map(mul, live, self.made[first:]))
-
-    def _steps(self) -> list[tuple[int, float]]:
-        """Return runs of equal planned steps: how many, and the seconds of each."""
-        planned = self._seconds(self.rows, self.live)
-        return [(count, step * self.jitter) for count, step in planned]
+        draft = self.draft
+        return draft.level_seconds(
+            live, self.levels.computed[first:], len(rows), draft.context(rows)
+        )
 
     def _end(self) -> float:
         """Return the seconds of work until the last planned step has ended."""
-        return sum((count * step for count, step in self._steps()), self.glue)
+        end = self.glue
+        for count, step in self._seconds(self.rows, self.live):
+            end += count * (step * self.jitter)
+        return end
 
     def _running(self) -> bool:
         return self.branches > 0 and not self.ready.processed
@@ -120,7 +115,8 @@ class SimulatedTree:
         if not self._running():
             return self.length
         begun, done = 0, self.draft.lane.done() - self.glue
-        for count, step in self._steps():
+        for count, alone in self._seconds(self.rows, self.live):
+            step = alone * self.jitter
             # Clock times are sums: a boundary may seem to lie a little before the verify's end.
             steps = max(0, ceil(done / step - 1e-9)) if step else count
             if steps <= count:
@@ -132,13 +128,14 @@ class SimulatedTree:
         self.length = steps
         return self._go_on(self.rows, self.live[:steps])
 
-    def _go_on(self, rows: Sequence[Row], live: Sequence[int]) -> Event:
+    def _go_on(self, rows: Sequence[Row], live: Steps) -> Event:
         """Replace the steps that have not begun by others, over the branches of `rows`."""
         running = self._running()
-        begun = self.live[: self._steps_begun()] if running else []
+        begun = self.live[: self._steps_begun()] if running else ()
         first = len(begun)
-        rest = [branches for branches in live[first:] if branches]
-        self.span.tokens = self._tokens(begun) + self._tokens(rest, first)
+        rest = tuple(branches for branches in live[first:] if branches)
+        of = self.levels.made
+        self.span.tokens = made(begun, of) + made(rest, of[first:])
         planned, self.live = self._end(), begun
         steps = self._seconds(rows, rest, first)
         more = sum(count * step for count, step in steps) * self.jitter

@@ -10,11 +10,12 @@ from ssdsim.acceptance.base import Source
 from ssdsim.decoding.protocol import Row
 from ssdsim.engine.lanes import Lane
 from ssdsim.engine.padding import Shape
-from ssdsim.latency.base import Latency, Pass
+from ssdsim.latency.base import Latency, Pass, reads_context
 from ssdsim.latency.machine import Drawing
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.run.trace import Recorder, Span
+from ssdsim.run.tables import Span
+from ssdsim.run.trace import Recorder
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 
@@ -40,31 +41,28 @@ class Worker:
     drawing: Drawing
 
     def __post_init__(self) -> None:
-        self.seconds = lru_cache(maxsize=65536)(self.latency.seconds)
+        draws = self.drawing != Drawing()
+        self.context = mean_context if reads_context(self.latency) else _no_context
+        self.seconds = lru_cache(maxsize=65536)(self._seconds if draws else self.latency.seconds)
 
-    def expected(self, work: Pass, rows: Sequence[Row], tokens: int) -> float:
-        """Return the expected seconds of one pass over `tokens` tokens of these rows."""
-        batch = len(rows)
-        context = rows[0].context if batch == 1 else sum(row.context for row in rows) // batch
-        return self.seconds(work, batch, tokens, context)
+    def _seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
+        """Return the expected seconds of one pass, and of drawing tokens from what it says."""
+        return self.latency.seconds(work, batch, tokens, context) + self.drawn(work, tokens)
+
+    def drawn(self, work: Pass, tokens: int) -> float:
+        """Return the seconds of drawing from the distributions of a pass."""
+        raise NotImplementedError
 
     def span(self, kind: str, rows: Sequence[Row], number: int, branches: int, tokens: int) -> Span:
         """Open a span now; `number` is the lock-step round for a batch, else the row's own."""
-        row, batch, now = rows[0], len(rows), self.lane.env.now
-        alone = batch == 1
-        span = Span(
-            lane=self.lane.name,
-            device=self.lane.device,
-            kind=kind,
-            seq=row.record.seq if alone else -1,
-            seqs=None if alone else [row.record.seq for row in rows],
-            round=row.round if alone else number,
-            start=now,
-            end=now,
-            batch=batch,
-            branches=branches,
-            tokens=tokens,
-        )
+        lane, batch, seqs = self.lane, len(rows), None
+        now = lane.env.now
+        if batch == 1:
+            seq, number = rows[0].seq, rows[0].round
+        else:
+            seq, seqs = -1, [row.seq for row in rows]
+        name, device = lane.name, lane.device
+        span = Span(name, device, kind, seq, seqs, number, now, now, batch, branches, tokens)
         self.recorder.spans.append(span)
         return span
 
@@ -117,13 +115,13 @@ class SimulatedTarget(Worker):
         self, rows: Sequence[Row], speculations: Sequence[Speculation], beside: int = 0
     ) -> Event:
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
-        tokens = len(rows) * (1 + beside)
+        tokens, truths = len(rows) * (1 + beside), []
         for speculation in speculations:
             tokens += len(speculation.parents)
+            truths.append(speculation.truth)
         seconds = self._verify_seconds(rows, tokens) * self.jitter()
         span = self.span("verify", rows, self.recorder.verifies, 0, tokens)
         self.recorder.verifies += 1
-        truths = [speculation.truth for speculation in speculations]
         return self.lane.start(span, seconds, truths, self.dispatch)
 
     def cancel(self) -> None:
@@ -132,7 +130,8 @@ class SimulatedTarget(Worker):
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Let the text grow."""
-        self.used(delivered)
+        if self.lane.span is not None:
+            self.lane.span.used += delivered
         ids: Sequence[int] = row.text.commit(speculation, delivered)
         return ids
 
@@ -159,10 +158,26 @@ class SimulatedTarget(Worker):
         return self._verify_seconds(rows, len(rows) * (nodes + 1))
 
     def _verify_seconds(self, rows: Sequence[Row], tokens: int) -> float:
-        drawn = self.drawing.target + tokens * self.drawing.target_token
         if self.shape is not None:
-            return self.seconds("verify", *self.shape) + drawn
-        return self.expected("verify", rows, tokens) + drawn
+            return self.latency.seconds("verify", *self.shape) + self.drawn("verify", tokens)
+        return self.seconds("verify", len(rows), tokens, self.context(rows))
+
+    def drawn(self, work: Pass, tokens: int) -> float:
+        """Return the seconds of drawing a token after every token verified."""
+        if work != "verify":
+            return 0.0
+        return self.drawing.target + tokens * self.drawing.target_token
+
+
+def mean_context(rows: Sequence[Row]) -> int:
+    """Return the mean tokens in the rows' caches, rounded down."""
+    if len(rows) == 1:
+        return rows[0].context
+    return sum([row.context for row in rows]) // len(rows)
+
+
+def _no_context(rows: Sequence[Row]) -> int:  # noqa: ARG001 - nothing depends on it
+    return 0
 
 
 def _true(speculation: Speculation) -> Outcome:

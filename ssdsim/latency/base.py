@@ -46,3 +46,8 @@ class Latency(Protocol):
     def spread(self, devices: int) -> Self | None:
         """Return the same model over that many devices; None where this model cannot tell."""
         ...
+
+
+def reads_context(latency: Latency) -> bool:
+    """Return whether a model's seconds may depend on the context: not if it says so itself."""
+    return getattr(latency, "reads_context", True)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Self, get_args
+from typing import ClassVar, Self, get_args
 
 from ssdsim.errors import require
 from ssdsim.latency.base import Pass
@@ -36,6 +36,7 @@ class Constant:
     tree: float | None = None
     fill: float = 0.0
     devices: int = 1
+    reads_context: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(self.devices >= 1, "devices", self.devices, "must be at least 1")

@@ -7,6 +7,7 @@ chain is its last one, verified like the others.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from ssdsim.outcomes import Outcome, Speculation
@@ -90,6 +91,12 @@ def bin_of(signal: float) -> int:
     return min(int(BINS * signal), BINS - 1)
 
 
+@lru_cache
+def _whole(limit: int) -> Stopping:
+    """Return the rule of chains that are drafted to their limit."""
+    return Stopping(limit)
+
+
 @dataclass
 class Control:
     """A length control at work in one run; this one drafts K tokens, whatever happens.
@@ -126,7 +133,7 @@ class Control:
 
     def stopping(self, limit: int) -> Stopping:
         """Return the rule for the chains begun now."""
-        return Stopping(limit)
+        return _whole(limit)
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
         """See how a verify ended."""

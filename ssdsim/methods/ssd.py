@@ -5,14 +5,17 @@ predicted outcome. If the real outcome is among them, the next speculation is th
 """
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import ClassVar, Literal
 
-from ssdsim.decoding.protocol import Row, Tree
+from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.decoding.shared_cache import prespeculate
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
+
+_cached = attrgetter("cached")
 
 
 @dataclass(frozen=True)
@@ -58,41 +61,27 @@ class Ssd(Method):
             yield from session.exchange(rows)
             speculations = yield from self._look_up(session, rows)
             verify = session.target.verify(rows, speculations)
-            speculations = yield session.draft.fork(rows, speculations)
+            forked = session.draft.fork(rows, speculations)
+            if forked is not None:
+                speculations = yield forked
             predictions = _predict(session, rows, speculations)
             tree = prespeculate(session.drafts, rows, predictions, session.lookahead)
             outcomes = yield verify
             session.commit(speculations, outcomes)
-            _observe(session, speculations, outcomes)
-            yield from self._settle(session, rows, predictions, outcomes, tree)
+            winners = _settle(session, rows, speculations, predictions, outcomes)
+            if session.rows or session.waiting:
+                yield getattr(tree, self.on_outcome)(winners)
+            for row in winners:
+                row.cached = tree.take(row)
 
     def _look_up(self, session: Session, rows: list[Row]) -> Wait:
-        missing = [row for row in rows if row.cached is None]
-        if missing:
+        if not all(map(_cached, rows)):
+            missing = [row for row in rows if row.cached is None]
             redrafted = rows if self.redraft == "all" else missing
             fresh = yield session.backup.speculate(session, redrafted)
             for row, speculation in zip(redrafted, fresh, strict=True):
                 row.cached = speculation
-        return [row.cached for row in rows]
-
-    def _settle(
-        self,
-        session: Session,
-        rows: list[Row],
-        predictions: list[frozenset[Outcome]],
-        outcomes: list[Outcome],
-        tree: Tree,
-    ) -> Wait:
-        winners = []
-        for row, predicted, outcome in zip(rows, predictions, outcomes, strict=True):
-            if row.left and predicted:
-                row.hit = outcome in predicted
-                if row.hit:
-                    winners.append(row)
-        if session.rows or session.waiting:
-            yield getattr(tree, self.on_outcome)(winners)
-        for row in winners:
-            row.cached = tree.take(row)
+        return list(map(_cached, rows))
 
 
 def _predict(
@@ -103,12 +92,29 @@ def _predict(
         verify = session.target.verify_seconds(rows, session.lookahead)
         each = session.draft.branches_within(verify, rows, session.lookahead)
         budget = each * len(session.drafts)
-    predictions = [session.policy.predict(speculation, budget) for speculation in speculations]
-    for row, predicted in zip(rows, predictions, strict=True):
+    predict, predictions = session.policy.predict, []
+    for row, speculation in zip(rows, speculations, strict=True):
+        predicted = predict(speculation, budget)
         row.predicted = len(predicted)
+        predictions.append(predicted)
     return predictions
 
 
-def _observe(session: Session, speculations: list[Speculation], outcomes: list[Outcome]) -> None:
-    for speculation, outcome in zip(speculations, outcomes, strict=True):
+def _settle(
+    session: Session,
+    rows: list[Row],
+    speculations: list[Speculation],
+    predictions: list[frozenset[Outcome]],
+    outcomes: list[Outcome],
+) -> list[Row]:
+    """Let the policy learn, and return the rows whose outcome had been predicted."""
+    winners = []
+    for row, speculation, predicted, outcome in zip(
+        rows, speculations, predictions, outcomes, strict=True
+    ):
         session.policy.observe(speculation, outcome)
+        if row.left and predicted:
+            row.hit = outcome in predicted
+            if row.hit:
+                winners.append(row)
+    return winners

@@ -86,17 +86,14 @@ class StaticPolicy(Policy):
         """Return a predictor that looks the fan-outs up."""
         fanouts = self.fanouts(lookahead, 1 if self.budget == "verify" else self.budget)
         check_outcomes(sum(fanouts), "policy.budget", self.budget)
-        return _Static(self)
+        return _Static(self, self.budget)
 
 
 @dataclass
 class _Static:
     policy: StaticPolicy
+    budget: Budget
     known: dict[tuple[tuple[int, ...], int], frozenset[Outcome]] = field(default_factory=dict)
-
-    @property
-    def budget(self) -> Budget:
-        return self.policy.budget
 
     def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
         key = (speculation.parents, budget)

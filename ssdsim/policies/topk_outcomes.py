@@ -1,14 +1,24 @@
 """Predicts the B likeliest outcomes, from the draft's probabilities and frequencies seen so far."""
 
 from dataclasses import dataclass, field
-from heapq import nlargest
+from functools import lru_cache
+from itertools import zip_longest
 from math import log2
+from typing import NamedTuple
 
+import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from ssdsim.errors import require
-from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.outcomes import Outcome, Speculation, Speculator, children, depths, path_to
 from ssdsim.policies.base import Budget, Policy, Predictor, check_outcomes
+
+Floats = NDArray[np.float64]
+Parents = tuple[int, ...]
+
+BINS = 64
+"""Bins of shares down to 1e-9."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +70,47 @@ class _Frequency:
         return self.happened / self.trials
 
 
-Key = tuple[object, ...]
+class _Bins:
+    """How often the bonus token was in each of many bins, starting from prior guesses."""
+
+    def __init__(self, size: int, prior: float) -> None:
+        self.prior = prior
+        self.happened, self.trials = np.zeros(size), np.full(size, prior)
+        self.guessed: set[int] = set()
+
+    def means(self, candidates: "_Candidates") -> Floats:
+        """Return how often it was each of these candidates; one of a new bin is the first guess."""
+        if not candidates.kinds <= self.guessed:
+            for place, guess in zip(candidates.bins.tolist(), candidates.shares, strict=True):
+                if place not in self.guessed:
+                    self.happened[place] = guess * self.prior
+                    self.guessed.add(place)
+        means: Floats = self.happened[candidates.bins] / self.trials[candidates.bins]
+        return means
+
+    def see(self, candidates: "_Candidates", rank: int) -> None:
+        """Count a bonus token: the candidate of this rank, or none of them."""
+        self.means(candidates)
+        np.add.at(self.trials, candidates.bins, 1)
+        if 0 <= rank < len(candidates.bins):
+            self.happened[candidates.bins[rank]] += 1
+
+
+class _Candidates(NamedTuple):
+    """What may follow a node: the bin and the guessed chance of every candidate, best first."""
+
+    bins: NDArray[np.intp]
+    shares: tuple[float, ...]
+    kinds: frozenset[int]
 
 
 @dataclass
 class _Learner:
     policy: TopkOutcomes
-    seen: dict[Key, _Frequency] = field(default_factory=dict)
-    shared: dict[Key, frozenset[Outcome]] = field(default_factory=dict)
+    accepted: dict[tuple[object, ...], _Frequency] = field(default_factory=dict)
+    bonus: dict[tuple[Speculator, int], _Bins] = field(default_factory=dict)
+    placed: dict[tuple[Speculator, Parents], list[_Frequency]] = field(default_factory=dict)
+    shared: dict[tuple[object, ...], frozenset[Outcome]] = field(default_factory=dict)
     rounds: int = 0
 
     @property
@@ -84,58 +127,106 @@ class _Learner:
         return self.shared[key]
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        way = {0, *speculation.path_to(outcome.node)}
-        for node in sorted(way):
-            for child in speculation.children(node):
-                self._accepts(speculation, child).see(child in way)
-        for rank, chance in enumerate(self._chances(speculation, outcome.node)):
-            chance.see(rank == outcome.rank)
+        accepts, following = self._accepts(speculation), children(speculation.parents)
+        path = (0, *path_to(speculation.parents, outcome.node))
+        for node, right in zip_longest(path, path[1:]):
+            for child in following[node]:
+                accepts[child - 1].see(child == right)
+        bins = self._bins(speculation.speculator, len(following[outcome.node]))
+        bins.see(self._candidates(speculation, outcome.node), outcome.rank)
         self.rounds += 1
         if self.rounds & (self.rounds - 1) == 0 or self.rounds % 64 == 0:
             self.shared.clear()
 
     def probabilities(self, speculation: Speculation) -> list[tuple[float, int, int]]:
         """Return (P, -node, -rank) of every outcome considered: the larger, the better."""
-        scored, reached = [], [1.0] * (speculation.length + 1)
-        for node in range(speculation.length + 1):
-            following = speculation.children(node)
-            goes_on = [self._accepts(speculation, child).mean for child in following]
+        found = enumerate(self._ends(speculation))
+        return [(P, -node, -rank) for node, of in found for rank, P in enumerate(of.tolist())]
+
+    def _ends(self, speculation: Speculation) -> list[Floats]:
+        """Return for every node the chance of each outcome considered that ends there."""
+        accepts, reached = self._accepts(speculation), [1.0] * (speculation.length + 1)
+        found = []
+        for node, following in enumerate(children(speculation.parents)):
+            goes_on = [accepts[child - 1].mean for child in following]
             ends = reached[node] * max(0.0, 1 - sum(goes_on))
-            chances = self._chances(speculation, node)
-            scored += [(ends * chance.mean, -node, -rank) for rank, chance in enumerate(chances)]
+            bins = self._bins(speculation.speculator, len(following))
+            found.append(ends * bins.means(self._candidates(speculation, node)))
             for child, chance in zip(following, goes_on, strict=True):
                 reached[child] = reached[node] * chance
-        return scored
+        return found
 
     def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
-        best = nlargest(budget, self.probabilities(speculation))
-        return frozenset(Outcome(-node, -rank) for _, node, rank in best)
+        """Return the likeliest outcomes; of equal ones those first in the tree, then in rank."""
+        found = self._ends(speculation)
+        best = np.argsort(-np.concatenate(found), kind="stable")[:budget]
+        outcomes = _outcomes(tuple(map(len, found)))
+        return frozenset([outcomes[place] for place in best.tolist()])
 
-    def _accepts(self, speculation: Speculation, node: int) -> _Frequency:
-        """Return how often such a node is accepted, where its parent was."""
-        if not speculation.confidences:
-            siblings = speculation.children(speculation.parents[node - 1] + 1)
-            place = (speculation.depth(node), siblings.index(node))
-            guess = 0.3 * _share(place[1] - 1) if place[1] else 0.7
-            return self._frequency(("accept", speculation.speculator, place), guess)
-        confidence = speculation.confidences[node - 1]
-        return self._frequency(("accept", speculation.speculator, int(16 * confidence)), confidence)
+    def _accepts(self, speculation: Speculation) -> list[_Frequency]:
+        """Return for every drafted node how often such a one is accepted, if its parent was."""
+        by = speculation.speculator
+        if speculation.confidences:
+            return [
+                self._frequency((by, int(16 * confidence)), confidence)
+                for confidence in speculation.confidences
+            ]
+        key = by, speculation.parents
+        if key not in self.placed:
+            self.placed[key] = [
+                self._frequency((by, depth, place), 0.3 * _share(place - 1) if place else 0.7)
+                for depth, place in _places(speculation.parents)
+            ]
+        return self.placed[key]
 
-    def _chances(self, speculation: Speculation, node: int) -> list[_Frequency]:
-        """Return how often the bonus token is each of the candidates, where it ends at `node`."""
-        kind = ("bonus", speculation.speculator, len(speculation.children(node)))
+    def _frequency(self, key: tuple[object, ...], guess: float) -> _Frequency:
+        if key not in self.accepted:
+            self.accepted[key] = _Frequency(guess * self.policy.prior, self.policy.prior)
+        return self.accepted[key]
+
+    def _bins(self, speculator: Speculator, children: int) -> _Bins:
+        """Return how often the bonus token was which candidate, after nodes with such children."""
+        key = speculator, children
+        if key not in self.bonus:
+            self.bonus[key] = _Bins(max(self.policy.ranks, BINS), self.policy.prior)
+        return self.bonus[key]
+
+    def _candidates(self, speculation: Speculation, node: int) -> _Candidates:
         if not speculation.candidates:
-            guesses = [_share(rank) for rank in range(self.policy.ranks)]
-            return [self._frequency((*kind, rank), guess) for rank, guess in enumerate(guesses)]
-        candidates = speculation.candidates[node][: self.policy.ranks]
-        total = sum(candidates) or 1.0
-        shares = [max(candidate / total, 1e-9) for candidate in candidates]
-        return [self._frequency((*kind, int(-2 * log2(share))), share) for share in shares]
+            return _ranked(self.policy.ranks)
+        return _known(speculation.candidates[node], self.policy.ranks)
 
-    def _frequency(self, key: Key, guess: float) -> _Frequency:
-        if key not in self.seen:
-            self.seen[key] = _Frequency(guess * self.policy.prior, self.policy.prior)
-        return self.seen[key]
+
+@lru_cache(maxsize=4096)
+def _known(chances: tuple[float, ...], ranks: int) -> _Candidates:
+    """Bin candidates by their shares of the draft's probability, two bins a factor of 2."""
+    kept = chances[:ranks]
+    total = sum(kept) or 1.0
+    shares = tuple(max(1e-9, chance / total) for chance in kept)
+    bins = [int(-2 * log2(share)) for share in shares]
+    return _Candidates(np.array(bins, np.intp), shares, frozenset(bins))
+
+
+@lru_cache
+def _ranked(ranks: int) -> _Candidates:
+    """Give candidates of which nothing is known a bin a rank."""
+    bins = range(ranks)
+    return _Candidates(np.arange(ranks), tuple(map(_share, bins)), frozenset(bins))
+
+
+@lru_cache(maxsize=4096)
+def _places(parents: Parents) -> tuple[tuple[int, int], ...]:
+    """Return for every drafted node its depth and its place among its siblings."""
+    depth, following = depths(parents), children(parents)
+    return tuple(
+        (depth[node], following[parent + 1].index(node)) for node, parent in enumerate(parents, 1)
+    )
+
+
+@lru_cache(maxsize=256)
+def _outcomes(ranks: tuple[int, ...]) -> tuple[Outcome, ...]:
+    """Return the outcomes of so many ranks at each node, in order."""
+    return tuple(Outcome(node, rank) for node, count in enumerate(ranks) for rank in range(count))
 
 
 def _share(rank: int) -> float:

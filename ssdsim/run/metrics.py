@@ -20,26 +20,29 @@ miss that leads into another speculator) and a block keeps such neighbours toget
   times. Whether the model of the machine is right is not a matter of scatter.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Ratios = dict[str, tuple[Floats, Floats]]
+from ssdsim.run.decoding_steps import (
+    Busy,
+    Floats,
+    Ints,
+    Ratios,
+    Steps,
+    column,
+    drafting,
+    ratios,
+    wasted_seconds,
+)
 
 SPEEDUPS = ("speedup_over_ar", "speedup_over_sd", "speedup_over_same_devices")
 """Metrics that compare two runs; null until they are compared."""
 
 BLOCKS = 32
-IDLE = pa.array(["wait", "transfer"])
-DRAFTING = pa.array(["speculate", "prespeculate"])
 
 
 def measure(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -59,22 +62,7 @@ def measure(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]
         by or no device power is known.
 
     """
-    steps = _Steps(tables["rounds"])
-    tokens = int(steps.rows("accepted").sum() + steps.index.size)
-    ratios = {
-        name: _quotient(above.sum(), below.sum())
-        for name, (above, below) in _ratios(tables).items()
-    }
-    speed, count = ratios["tokens_per_s"], sum(device["count"] for device in devices)
-    return {
-        "tokens": tokens,
-        "seconds": float(steps.seconds.sum()),
-        **ratios,
-        "tokens_per_s_e2e": _quotient(tokens, steps.end.max(initial=0.0)),
-        "tokens_per_s_per_device": None if speed is None else _quotient(speed, count),
-        "wasted_draft_seconds": float(_wasted_seconds(_drafting(tables["spans"])).sum()),
-        "energy_j": _energy(tables, devices),
-    }
+    return tally(tables, devices).metrics()
 
 
 def confidence(tables: Mapping[str, pa.Table]) -> dict[str, float]:
@@ -87,12 +75,7 @@ def confidence(tables: Mapping[str, pa.Table]) -> dict[str, float]:
         every one of a run with fewer than 4 steps.
 
     """
-    ratios = {name: pair for name, pair in _ratios(tables).items() if pair[1].any()}
-    return {
-        name: _half_width(above, below)
-        for name, (above, below) in ratios.items()
-        if len(above) >= 4
-    }
+    return tally(tables, ()).confidence()
 
 
 def speedup(a: float, a_ci: float, b: float, b_ci: float) -> tuple[float, float]:
@@ -110,174 +93,174 @@ def speedup(a: float, a_ci: float, b: float, b_ci: float) -> tuple[float, float]
     return a / b, a / b * float(np.hypot(a_ci / a, b_ci / b))
 
 
-class _Steps:
-    """Decoding time, cut wherever a round ends.
+def tally(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]) -> "Tally":
+    """Return the sums of a whole run."""
+    sums = Tally(devices)
+    sums.add(tables["rounds"], tables["spans"])
+    return sums
 
-    Between two ends, whatever still runs ends later; so the decoding time in between is one
-    stretch, from the earliest start among the rounds that are still to end.
+
+class Tally:
+    """The sums that the metrics of a run are made of, added up a stretch of time after another.
+
+    Attributes
+    ----------
+    devices
+        As `ssdsim.run.trace.Run` describes them.
+    most
+        Of each stretch at most so many sums of neighbouring steps are kept, equal in steps; the
+        blocks of batch means are then made of those. None: every step is kept.
+
     """
 
-    def __init__(self, rounds: pa.Table) -> None:
-        self.table = rounds
-        self.end, index = np.unique(self.rows("end"), return_inverse=True)
-        self.index: Ints = index
-        earliest = np.full(self.end.size, np.inf)
-        np.minimum.at(earliest, index, self.rows("start"))
-        still_to_end = np.minimum.accumulate(earliest[::-1])[::-1]
-        self.start: Floats = np.maximum(still_to_end, np.r_[-np.inf, self.end][: self.end.size])
+    def __init__(self, devices: Sequence[Mapping[str, Any]], most: int | None = None) -> None:
+        self.devices, self.most = devices, most
+        self.until = -np.inf
+        self.rounds: pa.Table | None = None
+        self.spans: pa.Table | None = None
+        self.counts: list[Ints] = []
+        self.sums: dict[str, list[tuple[Floats, Floats]]] = {}
+        self.working: set[str] = set()
+        self.busy = [0.0] * len(devices)
+        self.tokens, self.wasted, self.decoded, self.ended = 0, 0.0, 0.0, 0.0
 
-    def rows(self, name: str) -> Floats:
-        """Return a column of the rounds; a null is 0."""
-        return _column(self.table, name)
+    def add(self, rounds: pa.Table, spans: pa.Table, horizon: float = np.inf) -> None:
+        """Take up more rounds and spans, neither of which changes any more.
 
-    @cached_property
-    def seconds(self) -> Floats:
-        """Return the length of each step."""
-        return self.end - self.start
+        What ends after `horizon`, the earliest start of all that is still to come, is kept until
+        it is known what else happens then.
+        """
+        self._count(rounds, spans)
+        rounds = rounds if self.rounds is None else pa.concat_tables([self.rounds, rounds])
+        spans = spans if self.spans is None else pa.concat_tables([self.spans, spans])
+        steps = Steps(rounds, self.until)
+        # The last step takes up what happens after it, so it must be the run's last.
+        known = steps.end.size if horizon == np.inf else _known(steps.end, horizon)
+        until = horizon if horizon == np.inf else steps.end[known - 1] if known else self.until
+        for at, device in enumerate(self.devices):
+            busy = Busy.of(spans.filter(pc.is_in(spans["lane"], pa.array(device["lanes"]))))
+            self.busy[at] += busy.seconds_until(until)
+        self._add_up({n: (a[:known], b[:known]) for n, (a, b) in ratios(steps, spans).items()})
+        self.rounds = rounds.filter(pc.greater(rounds["end"], until))
+        self.spans, self.until = _rest(spans, until), until
 
-    def total(self, rows: npt.ArrayLike) -> Floats:
-        """Add up, for each step, a number a round."""
-        return _sums(self.index, rows, self.end.size)
+    def metrics(self) -> dict[str, Any]:
+        """Return the metrics of `run.json` that follow from one run alone; see `measure`."""
+        ratios = {
+            name: _quotient(above.sum(), below.sum()) for name, (above, below) in self._ratios()
+        }
+        speed, count = ratios["tokens_per_s"], sum(device["count"] for device in self.devices)
+        return {
+            "tokens": self.tokens,
+            "seconds": float(sum(below.sum() for _, below in self.sums["tokens_per_s"])),
+            **ratios,
+            "tokens_per_s_e2e": _quotient(self.tokens, self.decoded),
+            "tokens_per_s_per_device": None if speed is None else _quotient(speed, count),
+            "wasted_draft_seconds": self.wasted,
+            "energy_j": self._energy(),
+        }
 
-    def total_spans(self, spans: pa.Table, values: Floats) -> Floats:
-        """Add up, for each step, a number a span; a span belongs to the step it starts in."""
-        index = np.searchsorted(self.end, _column(spans, "start"), side="right")
-        last = max(self.end.size - 1, 0)
-        return _sums(np.minimum(index, last), values, self.end.size)
+    def confidence(self) -> dict[str, float]:
+        """Return the 95 % half-width of each ratio metric; see `confidence`."""
+        counts = np.concatenate(self.counts)
+        if counts.sum() < 4:
+            return {}
+        first = _blocks(counts)
+        return {
+            name: _half_width(above, below, first)
+            for name, (above, below) in self._ratios()
+            if below.any()
+        }
 
+    def _count(self, rounds: pa.Table, spans: pa.Table) -> None:
+        """Count what needs no steps."""
+        ends = [column(table, "end").max(initial=0.0) for table in (rounds, spans)]
+        self.decoded, self.ended = max(self.decoded, ends[0]), max(self.ended, *ends)
+        self.tokens += int(column(rounds, "accepted").sum()) + len(rounds)
+        self.wasted += float(wasted_seconds(drafting(spans)).sum())
+        lanes = pc.unique(spans["lane"]).to_pylist()
+        self.working |= {party for party in LANES if any(map(LANES[party], lanes))}
 
-def _ratios(tables: Mapping[str, pa.Table]) -> Ratios:
-    """Return for each ratio metric what is summed above and below its line, a number a step."""
-    steps, spans = _Steps(tables["rounds"]), tables["spans"]
-    return _by_round(steps) | _by_lane(steps, spans) | _by_token(steps, spans)
+    def _add_up(self, ratios: Ratios) -> None:
+        size = len(ratios["tokens_per_s"][0])
+        each = 1 if self.most is None else -(-size // self.most)
+        first = np.arange(0, size, max(1, each))
+        self.counts.append(np.diff(np.append(first, size)))
+        for name, (above, below) in ratios.items():
+            pair = (above, below)
+            if each > 1:
+                pair = np.add.reduceat(above, first), np.add.reduceat(below, first)
+            self.sums.setdefault(name, []).append(pair)
 
+    def _ratios(self) -> Iterator[tuple[str, tuple[Floats, Floats]]]:
+        """Yield what is summed above and below each ratio's line, if there is such a lane."""
+        for name, parts in self.sums.items():
+            above, below = (np.concatenate(column) for column in zip(*parts, strict=True))
+            worked = name not in LANES or name in self.working
+            yield name, (above, below * worked)
 
-def _by_round(steps: _Steps) -> Ratios:
-    column = steps.table["hit"]
-    known, hit = column.is_valid().to_numpy(), steps.rows("hit") > 0
-    tokens, miss = steps.rows("accepted") + 1, known & ~hit
-    rows, duration = steps.total(np.ones(len(tokens))), steps.rows("end") - steps.rows("start")
-    return {
-        "tokens_per_s": (steps.total(tokens), steps.seconds),
-        "step_seconds": (steps.total(duration) / rows, np.ones(len(rows))),
-        "acceptance_length": (steps.total(tokens), rows),
-        "hit_rate": (steps.total(hit), steps.total(known)),
-        "acceptance_length_on_hit": (steps.total(tokens * hit), steps.total(hit)),
-        "acceptance_length_on_miss": (steps.total(tokens * miss), steps.total(miss)),
-    }
-
-
-def _by_lane(steps: _Steps, spans: pa.Table) -> Ratios:
-    busy = {
-        f"{party}_busy": _busy_share(steps, spans.filter(pc.starts_with(spans["lane"], party)))
-        for party in ("draft", "target")
-    }
-    working, seconds = _busy_share(steps, spans)
-    return {**busy, "idle": (seconds - working, seconds)}
-
-
-def _busy_share(steps: _Steps, spans: pa.Table) -> tuple[Floats, Floats]:
-    """Return busy seconds and seconds of each step; no seconds for a party without a lane."""
-    busy = _Busy.of(spans)
-    return busy.until(steps.end) - busy.until(steps.start), steps.seconds * bool(len(spans))
-
-
-def _by_token(steps: _Steps, spans: pa.Table) -> Ratios:
-    verify = spans.filter(pc.equal(spans["kind"], "verify"))
-    return {
-        f"wasted_{party}_token_fraction": (
-            steps.total_spans(work, _column(work, "tokens") - _column(work, "used")),
-            steps.total_spans(work, _column(work, "tokens")),
+    def _energy(self) -> float | None:
+        """Return the joules of all devices from time 0 to the last end, None without watts."""
+        watts = [
+            device.get(name) for device in self.devices for name in ("busy_watts", "idle_watts")
+        ]
+        if not watts or None in watts:
+            return None
+        return float(
+            sum(
+                device["count"]
+                * (device["busy_watts"] * busy + device["idle_watts"] * (self.ended - busy))
+                for device, busy in zip(self.devices, self.busy, strict=True)
+            )
         )
-        for party, work in (("draft", _drafting(spans)), ("target", verify))
+
+
+LANES: dict[str, Callable[[str], bool]] = {
+    "draft_busy": lambda lane: lane.startswith("draft"),
+    "target_busy": lambda lane: lane.startswith("target"),
+    "idle": bool,
+}
+"""Metrics that have a value only if there is such a lane."""
+
+
+def _known(end: Floats, horizon: float) -> int:
+    """Return how many steps are over before anything that is still to come begins, but the last."""
+    return max(0, min(int(np.searchsorted(end, horizon, side="right")), end.size - 1))
+
+
+def _rest(spans: pa.Table, until: float) -> pa.Table:
+    """Return the spans that go on after a time, from then on; their tokens have been counted."""
+    later = pc.or_(pc.greater(spans["end"], until), pc.greater_equal(spans["start"], until))
+    spans = spans.filter(later)
+    cut = pc.less(spans["start"], until)
+    kept = {
+        "start": pc.max_element_wise(spans["start"], until),
+        "tokens": pc.if_else(cut, 0, spans["tokens"]),
+        "used": pc.if_else(cut, 0, spans["used"]),
     }
+    for name, values in kept.items():
+        place = spans.schema.get_field_index(name)
+        spans = spans.set_column(place, spans.schema.field(place), values)
+    return spans
 
 
-@dataclass(frozen=True)
-class _Busy:
-    """Seconds with at least one span under way, as a function of time: linear between `times`."""
-
-    times: Floats
-    seconds: Floats
-
-    @classmethod
-    def of(cls, spans: pa.Table) -> "_Busy":
-        spans = spans.filter(pc.invert(pc.is_in(spans["kind"], IDLE)))
-        edges = np.stack(_union(_column(spans, "start"), _column(spans, "end")), axis=1)
-        lengths = (edges[:, 1] - edges[:, 0]).cumsum()
-        flat = np.stack([np.r_[0.0, lengths][: lengths.size], lengths], axis=1)
-        return cls(edges.ravel(), flat.ravel())
-
-    @property
-    def total(self) -> float:
-        """Return the busy seconds of the whole run."""
-        return float(self.seconds.max(initial=0.0))
-
-    def until(self, time: Floats) -> Floats:
-        """Return the busy seconds before each `time`."""
-        if not self.times.size:
-            return np.zeros_like(time)
-        return np.interp(time, self.times, self.seconds)
+def _blocks(counts: Ints) -> Ints:
+    """Return where each of some 32 blocks begins, equal in steps; `counts` are those of a sum."""
+    steps = int(counts.sum())
+    blocks = min(BLOCKS, steps // 2)
+    wanted = np.arange(blocks) * steps // blocks
+    return np.unique(np.searchsorted(np.cumsum(counts) - counts, wanted).clip(max=len(counts) - 1))
 
 
-def _union(start: Floats, end: Floats) -> tuple[Floats, Floats]:
-    """Return the starts and ends of the disjoint intervals that cover the same time."""
-    order = np.argsort(start[end > start], kind="stable")
-    start, end = start[end > start][order], np.maximum.accumulate(end[end > start][order])
-    gap = start[1:] > end[:-1]
-    opens, closes = np.r_[True, gap][: start.size], np.r_[gap, True][: start.size]
-    return start[opens], end[closes]
-
-
-def _drafting(spans: pa.Table) -> pa.Table:
-    of_draft = pc.starts_with(spans["lane"], "draft")
-    return spans.filter(pc.and_(of_draft, pc.is_in(spans["kind"], DRAFTING)))
-
-
-def _wasted_seconds(spans: pa.Table) -> Floats:
-    """Return each span's duration times its unused share; all of it if it made no token."""
-    used = _column(spans, "used") / np.maximum(_column(spans, "tokens"), 1)
-    return (_column(spans, "end") - _column(spans, "start")) * (1 - used)
-
-
-def _energy(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the joules of all devices from time 0 to the last end, None without their watts."""
-    watts = [device.get(name) for device in devices for name in ("busy_watts", "idle_watts")]
-    if not watts or None in watts:
-        return None
-    ends = [_column(tables[name], "end").max(initial=0.0) for name in ("rounds", "spans")]
-    return sum(_device_energy(tables["spans"], device, max(ends)) for device in devices)
-
-
-def _device_energy(spans: pa.Table, device: Mapping[str, Any], elapsed: float) -> float:
-    lanes = pa.array(device["lanes"], type=pa.string())
-    busy = _Busy.of(spans.filter(pc.is_in(spans["lane"], lanes))).total
-    one = device["busy_watts"] * busy + device["idle_watts"] * (elapsed - busy)
-    return float(device["count"] * one)
-
-
-def _half_width(above: Floats, below: Floats) -> float:
-    """Return the 95 % half-width of sum(above) / sum(below), steps in time order."""
+def _half_width(above: Floats, below: Floats, first: Ints) -> float:
+    """Return the 95 % half-width of sum(above) / sum(below) from blocks that begin at `first`."""
     from scipy.special import stdtrit
 
-    blocks = min(BLOCKS, len(above) // 2)
-    first = np.arange(blocks) * len(above) // blocks
+    blocks = len(first)
     a, b = np.add.reduceat(above, first), np.add.reduceat(below, first)
     residual = a - a.sum() / b.sum() * b
     error = np.sqrt(blocks / (blocks - 1) * np.square(residual).sum()) / b.sum()
     return float(stdtrit(blocks - 1, 0.975) * error)
-
-
-def _column(table: pa.Table, name: str) -> Floats:
-    """Return a column as numbers; a null is 0."""
-    column = table[name].cast(pa.float64()) if len(table) else pa.array([], pa.float64())
-    values: Floats = column.fill_null(0.0).to_numpy()
-    return values
-
-
-def _sums(index: Ints, values: npt.ArrayLike, size: int) -> Floats:
-    """Add up the values that share an index, in floats however short the run."""
-    return np.asarray(np.bincount(index, values, minlength=size), dtype=np.float64)
 
 
 def _quotient(above: float, below: float) -> float | None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssdsim.run.stored_table import beginning
 from ssdsim.run.trace import Run
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _beginning(run: Run, steps: int) -> tuple["pd.DataFrame", "pd.DataFrame", st
     That is ms, unless a round lasts over half a second: then times are slow or, as in theory,
     in units of a target pass.
     """
-    rounds, spans = run.rounds, run.spans
+    rounds, spans = (beginning(run.tables[name]).to_pandas() for name in ("rounds", "spans"))
     ends = rounds["end"].drop_duplicates().nsmallest(steps)
     last = ends.max() if len(ends) else spans["end"].max()
     first = rounds["start"].min() if len(rounds) else 0.0

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, Protocol
 
 from ssdsim.kinds import short_name
-from ssdsim.run.metrics import SPEEDUPS, confidence, measure
+from ssdsim.run.metrics import SPEEDUPS
 from ssdsim.run.trace import RUN_ID, SCHEMA, Recorder, Run
 from ssdsim.system.package_data import INSTALLED, ROOT
 from ssdsim.system.processor import processor
@@ -68,6 +68,7 @@ def result(
     for record in recorder.sequences:
         record.reason = record.reason or "cut"
     tables = recorder.tables(now)
+    sums = recorder.summed(tables, devices)
     method = settings.method
     info = {
         "schema": SCHEMA,
@@ -82,10 +83,10 @@ def result(
         **provenance(),
         "devices": list(devices),
         "metrics": {
-            **measure(tables, devices),
+            **sums.metrics(),
             **dict.fromkeys(SPEEDUPS),
             **({} if method.lossless else {"token_mismatches": recorder.mismatches}),
-            "ci95": confidence(tables),
+            "ci95": sums.confidence(),
         },
         "baselines": {},
     }

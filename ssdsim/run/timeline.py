@@ -3,12 +3,13 @@
 The file opens at https://ui.perfetto.dev or in chrome://tracing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from ssdsim.run.trace import Run
+from ssdsim.run.stored_table import StoredTable, beginning
 
 LIMIT = 20_000
 ARGUMENTS = ("round", "batch", "branches", "tokens", "used")
@@ -16,30 +17,29 @@ ARGUMENTS = ("round", "batch", "branches", "tokens", "used")
 Event = dict[str, Any]
 
 
-def perfetto(run: Run) -> dict[str, Any]:
-    """Return the run's first spans as Chrome trace-event JSON (times in µs).
+def perfetto(info: Mapping[str, Any], spans: pa.Table | StoredTable) -> dict[str, Any]:
+    """Return a run's first spans as Chrome trace-event JSON (times in µs).
 
     An arrow leads from the end of each verify, where its outcome is known, to the speculation
     that this outcome chose: to the draft span that begins after it, or, if the speculation lay
     ready, straight to the next verify.
     """
-    spans = _first(run)
-    threads = _threads(spans)
-    events = [*_names(threads), *_slices(spans, threads), *_arrows(spans, threads)]
-    total = len(run.tables["spans"])
+    first, total = _first(spans), len(spans)
+    threads = _threads(first)
+    events = [*_names(threads), *_slices(first, threads), *_arrows(first, threads)]
     return {
         "traceEvents": events,
         "displayTimeUnit": "ms",
         "otherData": {
-            "method": run.info.get("method"),
-            "policy": run.info.get("policy"),
-            "spans": f"the first {len(spans)} of {total}" if len(spans) < total else f"all {total}",
+            "method": info.get("method"),
+            "policy": info.get("policy"),
+            "spans": f"the first {len(first)} of {total}" if len(first) < total else f"all {total}",
         },
     }
 
 
-def _first(run: Run) -> list[dict[str, Any]]:
-    table = run.tables["spans"]
+def _first(spans: pa.Table | StoredTable) -> list[dict[str, Any]]:
+    table = beginning(spans)
     order = np.argsort(table["start"].to_numpy(), kind="stable")
     rows: list[dict[str, Any]] = table.take(order[:LIMIT]).to_pylist()
     return rows

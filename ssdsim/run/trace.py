@@ -1,7 +1,8 @@
 """A run and its directory: three Parquet tables, `run.json` and the timeline."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,101 +14,23 @@ import pyarrow.parquet as pq
 
 from ssdsim.errors import ConfigError
 from ssdsim.outcomes import Round
+from ssdsim.run.stored_table import StoredTable, write_table
+from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS, Sequence, Span, table_of
+from ssdsim.run.timeline import perfetto
 from ssdsim.system.atomic_files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ssdsim.run.metrics import Tally
+
 SCHEMA = 1
 RUN_ID = "run_id"
 """Where `run.json` and the metadata of every table say which run they are of."""
+Tables = dict[str, Any]
+"""`sequences`, `rounds` and `spans`: pyarrow tables, or what a long run has put away of them."""
 
-SEQUENCES = pa.schema(
-    {
-        "seq": pa.int64(),
-        "prompt": pa.string(),
-        "kind": pa.string(),
-        "prompt_tokens": pa.int64(),
-        "output": pa.list_(pa.int64()),
-        "tokens": pa.int64(),
-        "arrival": pa.float64(),
-        "admitted": pa.float64(),
-        "first_token": pa.float64(),
-        "finish": pa.float64(),
-        "reason": pa.string(),
-    }
-)
-ROUNDS = pa.schema(
-    {
-        "seq": pa.int64(),
-        "round": pa.int64(),
-        "drafted": pa.int64(),
-        "speculator": pa.string(),
-        "hit": pa.bool_(),
-        "accepted": pa.int64(),
-        "token": pa.int64(),
-        "predicted": pa.int64(),
-        "rank": pa.int64(),
-        "start": pa.float64(),
-        "end": pa.float64(),
-    }
-)
-SPANS = pa.schema(
-    {
-        "lane": pa.string(),
-        "device": pa.string(),
-        "kind": pa.string(),
-        "seq": pa.int64(),
-        "seqs": pa.list_(pa.int64()),
-        "round": pa.int64(),
-        "start": pa.float64(),
-        "end": pa.float64(),
-        "batch": pa.int64(),
-        "branches": pa.int64(),
-        "tokens": pa.int64(),
-        "used": pa.int64(),
-    }
-)
 SCHEMAS = {"sequences": SEQUENCES, "rounds": ROUNDS, "spans": SPANS}
-
-
-@dataclass(slots=True)
-class Span:
-    """A piece of work on a lane: a row of `spans.parquet`. It stays open while it runs.
-
-    `tokens` were computed in it, `used` of them reached the output (known only after the verify
-    that follows). `seq` is -1 for a batch; `seqs` then lists the rows.
-    """
-
-    lane: str
-    device: str
-    kind: str
-    seq: int
-    seqs: list[int] | None
-    round: int
-    start: float
-    end: float
-    batch: int
-    branches: int = 0
-    tokens: int = 0
-    used: int = 0
-
-
-@dataclass(slots=True)
-class Sequence:
-    """One prompt and its output: a row of `sequences.parquet`. Times in seconds."""
-
-    seq: int
-    prompt: str
-    kind: str
-    prompt_tokens: int
-    output: list[int] | None
-    tokens: int
-    arrival: float
-    admitted: float | None = None
-    first_token: float | None = None
-    finish: float | None = None
-    reason: str | None = None
 
 
 @dataclass
@@ -117,6 +40,7 @@ class Recorder:
     `verifies` counts the verifies begun: the number of the lock-step round for a batch's spans.
     `mismatches` counts delivered tokens that are not the target's own, where a method is lossy.
     `run_id` tells the run from all others; runs that cannot but be the same may share it.
+    `gone` counts the rounds that are not held any more; `readers` are called before any goes.
     """
 
     sequences: list[Sequence] = field(default_factory=list)
@@ -125,30 +49,37 @@ class Recorder:
     verifies: int = 0
     mismatches: int | None = None
     run_id: str = field(default_factory=lambda: uuid4().hex)
+    gone: int = 0
+    readers: list[Callable[[], None]] = field(default_factory=list)
 
-    def tables(self, now: float) -> dict[str, pa.Table]:
+    def settle(self) -> None:
+        """Take note that rounds have ended: what is final may be put away."""
+
+    def tables(self, now: float) -> "Tables":
         """Return the three tables as of time `now`, cutting short the spans still running."""
-        for span in self.spans:
-            span.end = min(span.end, now)
-        spans = [span for span in self.spans if span.start <= now]
+        self.cut(now)
         return {
-            "sequences": _table(self.sequences, SEQUENCES),
-            "rounds": _table(self.rounds, ROUNDS),
-            "spans": _table(spans, SPANS),
+            "sequences": table_of(self.sequences, SEQUENCES),
+            "rounds": table_of(self.rounds, ROUNDS),
+            "spans": table_of(self.spans, SPANS),
         }
 
+    def cut(self, now: float) -> None:
+        """Cut short the spans still running, and drop those to come."""
+        for span in self.spans:
+            span.end = min(span.end, now)
+        self.spans = [span for span in self.spans if span.start <= now]
 
-def _frame(table: pa.Table) -> "pd.DataFrame":
+    def summed(self, tables: "Tables", devices: Ordered[Mapping[str, Any]]) -> "Tally":
+        """Return the sums that the metrics of these tables are made of."""
+        from ssdsim.run.metrics import tally
+
+        return tally(tables, devices)
+
+
+def _frame(table: pa.Table | StoredTable) -> "pd.DataFrame":
     frame: pd.DataFrame = table.to_pandas()
     return frame
-
-
-def _table(rows: list[Any], schema: pa.Schema) -> pa.Table:
-    columns = {
-        name: pa.array([getattr(row, name) for row in rows], type=schema.field(name).type)
-        for name in schema.names
-    }
-    return pa.table(columns, schema=schema)
 
 
 @dataclass
@@ -164,12 +95,12 @@ class Run:
         `devices` lists {"name", "lanes", "count", "busy_watts", "idle_watts"}: `count` devices
         work together under that name; the watts are for one of them, or None.
     tables
-        `sequences`, `rounds` and `spans` as pyarrow tables.
+        `sequences`, `rounds` and `spans` as pyarrow tables; those of a long run may be in a file.
 
     """
 
     info: dict[str, Any]
-    tables: dict[str, pa.Table]
+    tables: Tables
 
     @cached_property
     def sequences(self) -> "pd.DataFrame":
@@ -194,9 +125,10 @@ class Run:
 
     def save(self, directory: Path) -> None:
         """Write the tables, the timeline and last of all `run.json`: all of them, or none."""
-        from ssdsim.run.timeline import perfetto
-
-        self._write(directory, lambda path: _write_json(path, perfetto(self), indent=None))
+        self._write(
+            directory,
+            lambda path: _write_json(path, perfetto(self.info, self.tables["spans"]), indent=None),
+        )
 
     def save_small(self, directory: Path) -> None:
         """Write the same without the timeline, which follows from the spans."""
@@ -206,8 +138,7 @@ class Run:
         directory.mkdir(parents=True, exist_ok=True)
         with replacing(directory) as partial:
             for name, table in self.tables.items():
-                path = partial(f"{name}.parquet")
-                pq.write_table(self._signed(table), path, compression="zstd")
+                write_table(self._signed(table), partial(f"{name}.parquet"))
             if timeline is not None:
                 timeline(partial("timeline.json"))
             _write_json(partial("run.json"), self.info)
@@ -218,8 +149,10 @@ class Run:
         with replacing(directory) as partial:
             _write_json(partial("run.json"), self.info)
 
-    def _signed(self, table: pa.Table) -> pa.Table:
-        """Return a table that says which run it is of."""
+    def _signed(self, table: pa.Table | StoredTable) -> pa.Table | StoredTable:
+        """Return a table that says which run it is of; one in a file was signed at its end."""
+        if isinstance(table, StoredTable):
+            return table
         run_id = self.info.get(RUN_ID)
         return table.replace_schema_metadata({RUN_ID: run_id} if run_id else None)
 

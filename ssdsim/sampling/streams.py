@@ -1,6 +1,7 @@
 """Random streams: one for each cause, so that changing one cause leaves the others' draws alone."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from zlib import crc32
 
 import numpy as np
@@ -13,6 +14,5 @@ def stream(seed: int, cause: str) -> Generator:
 
 
 def blocks(draw: Callable[[int], np.ndarray], size: int = 256) -> Iterator[float]:
-    """Yield single numbers from `draw(size)`; a block at a time is far quicker than one by one."""
-    while True:
-        yield from draw(size).tolist()
+    """Return single numbers from `draw(size)`; a block at a time is far quicker than one by one."""
+    return chain.from_iterable(draw(size).tolist() for _ in repeat(None))

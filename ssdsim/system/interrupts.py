@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import FrameType
 
 INTERRUPTS = tuple(
@@ -22,7 +23,13 @@ def interruptible() -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let interrupts wait until the end; the first that came is delivered then."""
+    """Let interrupts wait until the end; the first that came is delivered then.
+
+    A thread that is not the main one hears of none, and may not ask for them either.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
     came: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:

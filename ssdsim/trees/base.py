@@ -7,8 +7,11 @@ a rank; where they are sampled, it is the order in which they were drawn and wil
 
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from itertools import pairwise
+from operator import mul
+from typing import Protocol, Self, runtime_checkable
 from zlib import crc32
 
 from ssdsim.errors import ConfigError
@@ -188,10 +191,47 @@ def landing(paths: Paths, ranks: Sequence[int]) -> Outcome:
     return Outcome(number[path], rank - width[path] if rank >= 0 else -1)
 
 
-@lru_cache(maxsize=4096)
-def grouped(passes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Return how many of these passes are over so many nodes, as (nodes, passes)."""
-    return tuple(Counter(passes).items())
+Steps = tuple[int, ...]
+"""How many branches there are in each of a draft's steps over a level."""
+
+
+def made(live: Steps, nodes: Sequence[int]) -> int:
+    """Return the tokens of all steps, each of which makes so many nodes in a branch."""
+    return sum(map(mul, live, nodes))
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """A tree of some depth, in the numbers that its cost depends on.
+
+    Attributes
+    ----------
+    tree
+        The tree.
+    nodes
+        The most tokens that it sends to the target.
+    made
+        The most of them on each level, shape (depth,).
+    computed
+        The nodes that each of the draft's serial passes continues, shape (depth,).
+    passes
+        How many of these passes are over so many nodes, as (nodes, passes).
+
+    """
+
+    tree: TokenTree
+    nodes: int
+    made: tuple[int, ...]
+    computed: tuple[int, ...]
+    passes: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, tree: TokenTree, depth: int) -> Self:
+        """Count the levels of a tree of this depth."""
+        nodes = [tree.nodes(level) for level in range(depth + 1)]
+        made = tuple(more - less for less, more in pairwise(nodes))
+        computed = tree.passes(depth)
+        return cls(tree, nodes[-1], made, computed, tuple(Counter(computed).items()))
 
 
 def halving(path: Path) -> Sequence[float]:  # noqa: ARG001 - it is the same everywhere

@@ -4,7 +4,8 @@ from random import Random
 from typing import Any
 
 from ssdsim.outcomes import Round
-from ssdsim.run.trace import Recorder, Run, Span
+from ssdsim.run.tables import Span
+from ssdsim.run.trace import Recorder, Run
 
 DEVICES = [
     {"name": "a", "lanes": ["target"], "count": 4, "busy_watts": 700.0, "idle_watts": 100.0},

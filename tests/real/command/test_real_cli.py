@@ -14,7 +14,7 @@ from ssdreal.command.config import GROUPS
 from ssdreal.command.help import text
 from ssdsim import load_run
 from ssdsim.options.plugins import options, plugins
-from ssdsim.run.trace import ROUNDS, SEQUENCES, SPANS
+from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS
 
 HEAVY = {"torch", "transformers", "pandas", "matplotlib", "hydra", "rich"}
 

@@ -30,7 +30,8 @@ from ssdsim.engine.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
-from ssdsim.run.trace import ROUNDS, SEQUENCES, Run
+from ssdsim.run.tables import ROUNDS, SEQUENCES
+from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import Sampling
 
 # Worked by hand: one text of four tokens, vocabulary of 4, all scores written down

@@ -23,8 +23,9 @@ from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.run.results import describe
-from ssdsim.run.trace import Recorder, Run, Span
-from ssdsim.run.trace import Sequence as SequenceRecord
+from ssdsim.run.tables import Sequence as SequenceRecord
+from ssdsim.run.tables import Span
+from ssdsim.run.trace import Recorder, Run
 from ssdsim.sampling.settings import Sampling
 
 CHECKED = (

@@ -14,7 +14,7 @@ from patience import PATIENCE
 from ssdsim import load_run
 from ssdsim.command.help import text
 from ssdsim.options.plugins import GROUPS, options, plugins
-from ssdsim.run.trace import ROUNDS, SEQUENCES, SPANS
+from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS
 
 
 def tables(directory):

@@ -1,0 +1,141 @@
+"""Passes of the simulated draft: which tokens they draft, and the seconds that they take."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from math import inf
+from operator import mul
+
+from ssdsim.decoding.protocol import Row
+from ssdsim.engine.workers import Worker
+from ssdsim.errors import ConfigError
+from ssdsim.latency.base import Pass
+from ssdsim.lengths.base import Control, Stopping
+from ssdsim.outcomes import Speculation, Speculator
+from ssdsim.trees.base import Levels, Steps, TokenTree, made
+
+
+@dataclass(eq=False)
+class DraftPasses(Worker):
+    """A draft, but for what it is asked to do: contents and seconds of its passes.
+
+    Attributes
+    ----------
+    length
+        When a chain ends before its limit; `lengths` counts those that could have.
+    asked
+        What it drafts, a pass a level: as much of it as `length` leaves.
+
+    """
+
+    length: Control
+    asked: TokenTree
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.lengths: Counter[int] = Counter()
+        self.level_seconds = lru_cache(maxsize=65536)(self._level_seconds)
+        self.stops = type(self.length).stopping is not Control.stopping
+        self._shapes: dict[tuple[int | None, int], Levels] = {}
+        self._growths: dict[tuple[int | None, int, int], tuple[Levels, Steps, int]] = {}
+
+    def levels(self, depth: int) -> Levels:
+        """Return what it drafts this round, at most so many levels deep."""
+        key = self.length.nodes, depth
+        found = self._shapes.get(key)
+        if found is None:
+            tree = self.length.within(self.asked)
+            found = self._shapes[key] = Levels.of(tree, depth)
+        return found
+
+    def growth(self, depth: int, branches: int) -> tuple[Levels, Steps, int]:
+        """Return so many whole branches: their levels, the branches of each step, their tokens."""
+        key = self.length.nodes, depth, branches
+        found = self._growths.get(key)
+        if found is None:
+            levels, live = self.levels(depth), (branches,) * depth
+            found = self._growths[key] = levels, live, made(live, levels.made)
+        return found
+
+    def drafted(
+        self, row: Row, tree: TokenTree, depth: int, speculator: Speculator, stopping: Stopping
+    ) -> Speculation:
+        """Return what the draft makes of a row's text, up to the token that ends the chain."""
+        whole = tree.speculate(row.text, depth, speculator)
+        if not stopping.early:
+            return whole
+        kept = stopping.cut(whole)
+        self.lengths[kept] += 1
+        return whole if kept == whole.length else tree.speculate(row.text, kept, speculator)
+
+    def share_beyond(self, step: int) -> float:
+        """Return the share of chains that were longer, among all that could have ended early."""
+        longer = sum(count for length, count in self.lengths.items() if length > step)
+        return longer / self.lengths.total() if self.lengths else 1.0
+
+    def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
+        batch = len(rows)
+        steps = self._steps_seconds(rows, batch, lookahead, "step")
+        return steps + self.seconds("fill", batch, batch, self.context(rows))
+
+    def step_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the expected seconds of one more token a row."""
+        return self.seconds("step", len(rows), len(rows), self.context(rows))
+
+    def _level_seconds(
+        self, live: tuple[int, ...], nodes: tuple[int, ...], batch: int, context: int
+    ) -> tuple[tuple[int, float], ...]:
+        """Return runs of equal steps: how many, and the expected seconds of each.
+
+        Step i is a pass over `nodes[i]` nodes of each of its `live[i]` branches.
+        """
+        runs = groupby(map(mul, live, nodes))
+        return tuple(
+            (len([*same]), self.seconds("tree", batch, tokens, context)) for tokens, same in runs
+        )
+
+    def glue_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the expected seconds of the pass that gives the candidates at every node."""
+        tokens = len(rows)
+        for row in rows:
+            if row.cached is not None:
+                tokens += len(row.cached.parents)
+        return self.seconds("glue", len(rows), tokens, self.context(rows))
+
+    def drawn(self, work: Pass, tokens: int) -> float:
+        """Return the seconds of drawing from a pass: none where it only fills a cache."""
+        if work in {"prefill", "fill"}:
+            return 0.0
+        return self.drawing.draft + tokens * self.drawing.draft_token
+
+    def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
+        """Return the most branches a row (at most 1024) whose tree takes no more than `seconds`."""
+        left = seconds - self.glue_seconds(rows) - self.dispatch
+        left *= 1 + 1e-9  # sums of floats may miss by an ulp
+        low, high = 0, 1024
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = self._known_seconds(rows, middle * len(rows), lookahead) <= left
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return low
+
+    def _known_seconds(self, rows: Sequence[Row], branches: int, steps: int) -> float:
+        """Return the seconds of all steps; without end where no measurement goes that far."""
+        try:
+            return self._steps_seconds(rows, branches, steps, "tree")
+        except ConfigError:
+            return inf
+
+    def _steps_seconds(self, rows: Sequence[Row], branches: int, steps: int, lone: Pass) -> float:
+        """Return the expected seconds of so many steps, over all branches.
+
+        One node a branch is the pass `lone`; more are a pass over a "tree".
+        """
+        batch, context = len(rows), self.context(rows)
+        return sum(
+            passes * self.seconds(lone if nodes == 1 else "tree", batch, nodes * branches, context)
+            for nodes, passes in self.levels(steps).passes
+        )

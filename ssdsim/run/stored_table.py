@@ -1,0 +1,74 @@
+"""Tables that are written while they grow: a row group at a time, into a file without a name."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPRESSION = "zstd"
+
+
+class StoredTable:
+    """A table in a file that vanishes with it, whatever ends the process.
+
+    It grows until it is closed; it can be read, whole or from its beginning, from then on.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the table
+        self.writer = pq.ParquetWriter(self.file, schema, compression=COMPRESSION)
+        self.rows = 0
+
+    def __len__(self) -> int:
+        """Return the rows so far."""
+        return self.rows
+
+    def append(self, table: pa.Table) -> None:
+        """Add a row group."""
+        self.writer.write_table(table, row_group_size=max(1, len(table)))
+        self.rows += len(table)
+
+    def close(self, metadata: Mapping[str, str]) -> None:
+        """End the table, and sign its file."""
+        if self.writer.is_open:
+            self.writer.add_key_value_metadata(dict(metadata))
+            self.writer.close()
+
+    def beginning(self) -> pa.Table:
+        """Return the first row group."""
+        return self._parts().read_row_group(0)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return all of it."""
+        frame: pd.DataFrame = self._parts().read().to_pandas()
+        return frame
+
+    def copy_to(self, path: Path) -> None:
+        """Write the file to a place with a name."""
+        self.file.seek(0)
+        with path.open("wb") as copy:
+            shutil.copyfileobj(self.file, copy, 1 << 20)
+
+    def _parts(self) -> pq.ParquetFile:
+        self.file.seek(0)
+        return pq.ParquetFile(self.file)
+
+
+def beginning(table: pa.Table | StoredTable) -> pa.Table:
+    """Return a table's first rows: all of them, if they are in memory."""
+    return table.beginning() if isinstance(table, StoredTable) else table
+
+
+def write_table(table: pa.Table | StoredTable, path: Path) -> None:
+    """Write a table as Parquet."""
+    if isinstance(table, StoredTable):
+        table.copy_to(path)
+    else:
+        pq.write_table(table, path, compression=COMPRESSION)

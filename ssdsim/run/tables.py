@@ -1,0 +1,103 @@
+"""The three tables of a run: their columns, and a row of each."""
+
+from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import pyarrow as pa
+
+SEQUENCES = pa.schema(
+    {
+        "seq": pa.int64(),
+        "prompt": pa.string(),
+        "kind": pa.string(),
+        "prompt_tokens": pa.int64(),
+        "output": pa.list_(pa.int64()),
+        "tokens": pa.int64(),
+        "arrival": pa.float64(),
+        "admitted": pa.float64(),
+        "first_token": pa.float64(),
+        "finish": pa.float64(),
+        "reason": pa.string(),
+    }
+)
+ROUNDS = pa.schema(
+    {
+        "seq": pa.int64(),
+        "round": pa.int64(),
+        "drafted": pa.int64(),
+        "speculator": pa.string(),
+        "hit": pa.bool_(),
+        "accepted": pa.int64(),
+        "token": pa.int64(),
+        "predicted": pa.int64(),
+        "rank": pa.int64(),
+        "start": pa.float64(),
+        "end": pa.float64(),
+    }
+)
+SPANS = pa.schema(
+    {
+        "lane": pa.string(),
+        "device": pa.string(),
+        "kind": pa.string(),
+        "seq": pa.int64(),
+        "seqs": pa.list_(pa.int64()),
+        "round": pa.int64(),
+        "start": pa.float64(),
+        "end": pa.float64(),
+        "batch": pa.int64(),
+        "branches": pa.int64(),
+        "tokens": pa.int64(),
+        "used": pa.int64(),
+    }
+)
+
+
+@dataclass(slots=True)
+class Span:
+    """A piece of work on a lane: a row of `spans.parquet`. It stays open while it runs.
+
+    `tokens` were computed in it, `used` of them reached the output (known only after the verify
+    that follows). `seq` is -1 for a batch; `seqs` then lists the rows.
+    """
+
+    lane: str
+    device: str
+    kind: str
+    seq: int
+    seqs: list[int] | None
+    round: int
+    start: float
+    end: float
+    batch: int
+    branches: int = 0
+    tokens: int = 0
+    used: int = 0
+
+
+@dataclass(slots=True)
+class Sequence:
+    """One prompt and its output: a row of `sequences.parquet`. Times in seconds."""
+
+    seq: int
+    prompt: str
+    kind: str
+    prompt_tokens: int
+    output: list[int] | None
+    tokens: int
+    arrival: float
+    admitted: float | None = None
+    first_token: float | None = None
+    finish: float | None = None
+    reason: str | None = None
+
+
+def table_of(rows: Ordered[Any], schema: pa.Schema) -> pa.Table:
+    """Return a table of objects that have an attribute a column."""
+    columns = (
+        zip(*map(attrgetter(*schema.names), rows), strict=True) if rows else [()] * len(schema)
+    )
+    arrays = [pa.array(column, of.type) for column, of in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema=schema)
