@@ -24,7 +24,7 @@ def test_counts_below_one(option, value, capsys):
     with pytest.raises(SystemExit) as end:
         bench.main([option, value])
     assert end.value.code == 2
-    line = f"ssdreal.bench: {option}={value}: needs a number >= 1\n"
+    line = f"ssdreal.bench: {option}={value}: needs a number >= 1, at most 1,000,000\n"
     assert capsys.readouterr() == ("", line)
 
 
@@ -56,6 +56,6 @@ def test_files_that_cannot_be_written(kind, capsys, tmp_path):
 
 
 def test_a_profile_cannot_have_the_name_of_one_that_comes_along():
-    with pytest.raises(ConfigError, match=r"--name='demo': is the name of a profile that comes"):
+    with pytest.raises(ConfigError, match=r"--name='demo': is a profile of the project; needs another name"):
         profile_options(["--name", "demo"])
     assert profile_options(["--name", "this_machine"])[0].name == "this_machine"
