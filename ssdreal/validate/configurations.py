@@ -37,6 +37,7 @@ FIXED = {
     "seed": "every repeat has a seed of its own",
     "texts": "no text is printed",
     "out": "--out says where all goes",
+    "overwrite": "--overwrite says whether results may be replaced",
     "hydra": "nothing is launched",
 }
 """Options that are the same for all configurations, and who chooses."""

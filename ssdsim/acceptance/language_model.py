@@ -55,7 +55,9 @@ class LanguageModel:
         for name, least in (("sharpness", LEAST), ("divergence", 0.0)):
             value, right = getattr(self, name), f"must be from {least:g} to {MOST:g}"
             require(least <= value <= MOST, f"acceptance.{name}", value, right)
-        fits = order >= 1 and V ** (order + 1) <= _MOST_LOGITS
+        fits = (
+            1 <= order < 64 and V ** (order + 1) <= _MOST_LOGITS
+        )  # the power alone could fill memory
         right = f"must be at least 1, with vocabulary^(order + 1) at most {_MOST_LOGITS}"
         require(fits, "acceptance.order", order, right)
         right = f"must be at least the order, {order}"

@@ -60,7 +60,7 @@ class Spool(Recorder):
         self.cut(now)
         self._put_away(len(self.spans), inf)
         for table in self.stored.values():
-            table.close({RUN_ID: self.run_id})
+            table.close()
         return {"sequences": table_of(self.sequences, SEQUENCES), **self.stored}
 
     def summed(self, tables: Tables, devices: Sequence[Mapping[str, Any]]) -> Tally:
@@ -76,7 +76,9 @@ class Spool(Recorder):
             self.tally.add(rounds, spans, horizon)
             for name, table in (("rounds", rounds), ("spans", spans)):
                 if name not in self.stored:
-                    self.stored[name] = StoredTable(table.schema)
+                    self.stored[name] = StoredTable(
+                        table.schema.with_metadata({RUN_ID: self.run_id})
+                    )
                 self.stored[name].append(table)
             self.gone += len(self.rounds)
             self.rounds.clear()

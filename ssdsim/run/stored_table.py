@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -35,11 +34,9 @@ class StoredTable:
         self.writer.write_table(table, row_group_size=max(1, len(table)))
         self.rows += len(table)
 
-    def close(self, metadata: Mapping[str, str]) -> None:
-        """End the table, and sign its file."""
-        if self.writer.is_open:
-            self.writer.add_key_value_metadata(dict(metadata))
-            self.writer.close()
+    def close(self) -> None:
+        """End the table."""
+        self.writer.close()
 
     def beginning(self) -> pa.Table:
         """Return the first row group."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from warnings import catch_warnings
 
 from ssdsim.errors import ConfigError, require
 
@@ -127,7 +128,8 @@ def taken(option: str, path: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(option: str, path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
+    with catch_warnings(action="ignore"):  # that a system has no kernel locks for files
+        from filelock import FileLock, Timeout
 
     lock = FileLock(path / LOCK)
     with writing(option, path):

@@ -69,10 +69,14 @@ def ended(tool, *arguments):
 @pytest.mark.parametrize("tool", TOOLS)
 def test_where_nothing_can_be_written(tool, name, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for start in ("ssdreal.profile.measure", "ssdreal.validate.answer", "ssdreal.bench.measure"):
+    for start in (
+        "ssdreal.profile.program.measure",
+        "ssdreal.validate.program.answer",
+        "ssdreal.bench.program.measure",
+    ):
         monkeypatch.setattr(start, None)  # it does not come to that
-    monkeypatch.setattr("ssdreal.distill.run", None)
-    monkeypatch.setattr("ssdreal.gpu_check.check", None)
+    monkeypatch.setattr("ssdreal.distill.program.run", None)
+    monkeypatch.setattr("ssdreal.gpu_check.program.check", None)
     assert ended(tool, "--out", WHERE[name]) == 2
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
@@ -92,9 +96,9 @@ def test_what_fills_its_folder_wants_one_of_its_own(tool, out, monkeypatch, caps
 @pytest.mark.parametrize(
     ("tool", "start"),
     [
-        ("validate", "ssdreal.validate.answer"),
-        ("distill", "ssdreal.distill.run"),
-        ("gpu_check", "ssdreal.gpu_check.check"),
+        ("validate", "ssdreal.validate.program.answer"),
+        ("distill", "ssdreal.distill.program.run"),
+        ("gpu_check", "ssdreal.gpu_check.program.check"),
     ],
 )
 def test_a_folder_that_is_taken(tool, start, monkeypatch, capsys, tmp_path):

@@ -56,6 +56,8 @@ def test_files_that_cannot_be_written(kind, capsys, tmp_path):
 
 
 def test_a_profile_cannot_have_the_name_of_one_that_comes_along():
-    with pytest.raises(ConfigError, match=r"--name='demo': is a profile of the project; needs another name"):
+    with pytest.raises(
+        ConfigError, match=r"--name='demo': is a profile of the project; needs another name"
+    ):
         profile_options(["--name", "demo"])
     assert profile_options(["--name", "this_machine"])[0].name == "this_machine"

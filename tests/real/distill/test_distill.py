@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from ssdreal import distill  # noqa: E402
+from ssdreal.distill import program as distill  # noqa: E402
 from ssdreal.distill.draft import build, depth, frequent, grown  # noqa: E402
 from ssdreal.distill.evaluation import score_all  # noqa: E402
 from ssdreal.distill.export import packed, quantized, write_draft  # noqa: E402

@@ -172,7 +172,7 @@ def test_every_split_has_a_profile_of_its_own(tmp_path, exact_trace, monkeypatch
 
     for name, stand_in in {
         "_visited": visited,
-        "_told": lambda *_: [None],
+        "_sampled": lambda *_: [None],
         "read_by_both": lambda *_: rows,
         "shortened": lambda row: row,
     }.items():

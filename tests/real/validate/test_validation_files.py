@@ -216,7 +216,7 @@ def test_a_split_by_another_path_is_the_frozen_one_all_the_same(profile):
             ("--tokens", "99999"),
             "test/ar: --tokens=99999: the models' context of 8192 has room for",
         ),
-        (("--quick", "--out", "/dev/null"), "--out=/dev/null: cannot be written (File exists)"),
+        (("--quick", "--out", "/dev/null"), "--out=/dev/null: cannot be written (Not a directory)"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_predicted(

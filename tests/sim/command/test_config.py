@@ -64,7 +64,7 @@ WRONG = {
     "budget": (("policy.budget=0",), "policy.budget=0", '>= 1 or "verify"'),
     "word for a budget": (("policy.budget=all",), "policy.budget='all'", "'verify'"),
     "coupling": (("coupling=none",), "coupling='none'", "'maximal' or 'gumbel'"),
-    "saguaro": (("saguaro.constant=0",), "saguaro.constant=0.0", "(0, 1]"),
+    "saguaro": (("saguaro.constant=0",), "saguaro.constant=0.0", "from 1e-30 to 1"),
     "word for saguaro": (("saguaro.fanout=x",), "saguaro.fanout='x'", "integer"),
     "required": (("acceptance=recorded",), "acceptance.path", "needs a value"),
     "hazard without tables": (("acceptance=hazard",), "acceptance.at", "needs a value"),

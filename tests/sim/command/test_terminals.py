@@ -154,7 +154,7 @@ def test_help_in_a_narrow_terminal(package, columns, monkeypatch):
     from importlib import import_module
 
     monkeypatch.setenv("COLUMNS", columns)
-    assert "lookahead=K" in import_module(f"{package}.help").text()
+    assert "lookahead=K" in import_module(f"{package}.command.help").text()
 
 
 @pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("NO_COLOR", "1")])
