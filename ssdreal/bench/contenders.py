@@ -78,14 +78,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Testbed:
+class Contest:
     """Runs contenders on the same prompts, in one sitting."""
 
     sitting: Sitting
     tasks: Sequence[Task]
 
-    def first(self, count: int) -> "Testbed":
-        """Return a testbed with the first prompts only."""
+    def first(self, count: int) -> "Contest":
+        """Return a contest with the first prompts only."""
         return replace(self, tasks=self.tasks[:count])
 
     def run(self, contender: Contender) -> Measured:

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from ssdreal.bench.calibration_runs import around, visits
-from ssdreal.bench.contenders import Contender, Measured, Testbed
+from ssdreal.bench.contenders import Contender, Measured, Contest
 from ssdreal.bench.coordination import Coordination, coordination
 from ssdreal.bench.helper_process import Helper
 from ssdreal.bench.settings_search import Search, describe, search_speculative, search_ssd
@@ -98,9 +98,9 @@ class BenchRuns:
 
     """
 
-    testbed: Testbed
+    contest: Contest
     calibration: CalibrationRuns
-    few: Testbed
+    few: Contest
     base: Setup
     few_tokens: int
     helper: Helper
@@ -178,13 +178,13 @@ class BenchRuns:
     def _run(self, name: str) -> None:
         if name in self.peers:
             entry = self.peers[name]
-            prompts = [task.tokens for task in self.testbed.tasks]
+            prompts = [task.tokens for task in self.contest.tasks]
             tokens = self.base.workload.output_tokens
             entry.runs.append(self.helper.call(generate, entry.peer, prompts, tokens))
             return
         contender = self.entries[name].contender
         self._visit(visits(contender))
-        self.entries[name].runs.append(self.testbed.run(contender))
+        self.entries[name].runs.append(self.contest.run(contender))
 
     def _visit(self, planned: Iterable[Visit]) -> None:
         for visit in planned:

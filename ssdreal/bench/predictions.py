@@ -74,7 +74,7 @@ class Forecast:
 
     def service(self) -> dict[str, ServiceTimes]:
         """Return what every contender's passes take on it."""
-        longest = max(len(task.tokens) for task in self.bench_runs.testbed.tasks)
+        longest = max(len(task.tokens) for task in self.bench_runs.contest.tasks)
         return {
             name: service_times(entry.contender, self.machine, longest)
             for name, entry in self.bench_runs.entries.items()
@@ -101,7 +101,7 @@ class Forecast:
 
     def _best(self, known: Machine) -> tuple[Options, float]:
         """Return SSD's fastest settings, looked for on a few texts, and their tokens/s on all."""
-        few, count = len(self.bench_runs.few.tasks), len(self.bench_runs.testbed.tasks)
+        few, count = len(self.bench_runs.few.tasks), len(self.bench_runs.contest.tasks)
         found = max(_options(), key=lambda options: self._speed(options, known, few, seeds=1))
         return found, self._speed(found, known, count)
 
@@ -113,7 +113,7 @@ class Forecast:
     def _predicted(self, name: str, known: Machine) -> Prediction:
         contender, count = (
             self.bench_runs.entries[name].contender,
-            len(self.bench_runs.testbed.tasks),
+            len(self.bench_runs.contest.tasks),
         )
         return predict(contender, known, self._trace(name), count)
 
@@ -131,9 +131,9 @@ class Forecast:
 
     def _record(self, name: str, folder: Path) -> None:
         bench_runs, entry = self.bench_runs, self.bench_runs.entries[name]
-        sitting, decoding = bench_runs.testbed.sitting, entry.contender.setup.decoding
+        sitting, decoding = bench_runs.contest.sitting, entry.contender.setup.decoding
         models = (sitting.pair.target, sitting.pair.draft, sitting.dtype)
-        texts = generated_texts(entry.runs[0].run, bench_runs.testbed.tasks)
+        texts = generated_texts(entry.runs[0].run, bench_runs.contest.tasks)
         bench_runs.helper.call(record_texts, str(folder), models, texts, decoding, self.seed)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from ssdreal.bench.arguments import RANGES, SIZES, parser
-from ssdreal.bench.contenders import Testbed
+from ssdreal.bench.contenders import Contest
 from ssdreal.bench.helper_process import Helper
 from ssdreal.bench.measurements import BenchRuns
 from ssdreal.bench.memory_bandwidth import BYTES, Ceiling, ceiling
@@ -143,11 +143,11 @@ def _results(bench_runs: BenchRuns, asked: Plan, name: str, found: Ceiling, size
 def _course(
     asked: Plan, sitting: Sitting, helper: Helper, tasks: list[Task], name: str, console: Console
 ) -> BenchRuns:
-    testbed = Testbed(sitting, tasks[: asked.prompts])
+    contest = Contest(sitting, tasks[: asked.prompts])
     return BenchRuns(
-        testbed=testbed,
+        contest=contest,
         calibration=_tour(asked, sitting, tasks[asked.prompts :]),
-        few=testbed.first(asked.few),
+        few=contest.first(asked.few),
         base=Setup(
             Autoregressive(),
             workload=Workload(output_tokens=asked.tokens),

@@ -114,7 +114,7 @@ def unfinished(bench_runs: BenchRuns, decoding: str) -> dict[str, Any]:
     }
     return {
         "decoding": decoding,
-        "prompts": len(bench_runs.testbed.tasks),
+        "prompts": len(bench_runs.contest.tasks),
         "tokens": bench_runs.base.workload.output_tokens,
         "machine": provenance(),
         "rows": rows,
@@ -133,7 +133,7 @@ def collect(
     rows |= {name: _peer_row(entry, plain) for name, entry in bench_runs.peers.items()}
     return Results(
         decoding=decoding,
-        prompts=len(bench_runs.testbed.tasks),
+        prompts=len(bench_runs.contest.tasks),
         tokens=bench_runs.base.workload.output_tokens,
         machine=provenance(),
         ceiling=found,

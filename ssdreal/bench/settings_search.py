@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from ssdreal.bench.contenders import Contender, Testbed
+from ssdreal.bench.contenders import Contender, Contest
 from ssdreal.executor.setup import Setup
 from ssdreal.places.places import Places
 from ssdsim.backups.base import Backup
@@ -78,7 +78,7 @@ class Search:
 
     """
 
-    testbed: Testbed
+    contest: Contest
     base: Setup
     places: Places
     quick: bool = False
@@ -92,7 +92,7 @@ class Search:
 
     def measured(self, tried: Options | int) -> float:
         """Measure anew."""
-        return self.testbed.run(Contender("", self.setup(tried), self.places)).tokens_per_s
+        return self.contest.run(Contender("", self.setup(tried), self.places)).tokens_per_s
 
     def setup(self, tried: Options | int) -> Setup:
         """Return the setup of SSD with these options, or of SD at this lookahead."""

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from ssdreal.bench import program as bench
-from ssdreal.bench.contenders import Contender, Testbed
+from ssdreal.bench.contenders import Contender, Contest
 from ssdreal.bench.measurements import BenchRuns, Entry
 from ssdreal.distill import program as distill
 from ssdreal.executor.setup import Setup
@@ -196,8 +196,8 @@ class Sitting:
 
 def bench_runs(last, keep):
     base = Setup(Autoregressive(), Workload(prompts=1, output_tokens=4))
-    testbed = Testbed(Sitting(last), [])
-    made = BenchRuns(testbed, None, testbed, base, 4, None, lambda _: None, keep=keep)
+    contest = Contest(Sitting(last), [])
+    made = BenchRuns(contest, None, contest, base, 4, None, lambda _: None, keep=keep)
     for name in ("ar", "sd"):
         made.entries[name] = bench_entry(name, base)
     made._visit = lambda _: None
@@ -215,10 +215,10 @@ def test_a_bench_writes_its_numbers_as_they_come(monkeypatch, tmp_path):
     out.parent.mkdir()
     numbers = bench.Numbers(asked)
     monkeypatch.setattr(
-        Testbed,
+        Contest,
         "run",
-        lambda testbed, _: SimpleNamespace(
-            tokens_per_s=testbed.sitting.execution().result().metrics["tokens_per_s"]
+        lambda contest, _: SimpleNamespace(
+            tokens_per_s=contest.sitting.execution().result().metrics["tokens_per_s"]
         ),
     )
     with pytest.raises(KeyboardInterrupt):
