@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from ssdreal.bench.calibration_runs import around, visits
-from ssdreal.bench.contenders import Contender, Measured, Contest
+from ssdreal.bench.contenders import Contender, Contest, Measured
 from ssdreal.bench.coordination import Coordination, coordination
 from ssdreal.bench.helper_process import Helper
 from ssdreal.bench.settings_search import Search, describe, search_speculative, search_ssd
