@@ -154,6 +154,15 @@ def children(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(map(tuple, found))
 
 
+@lru_cache(maxsize=65536)
+def outlined(
+    length: int, speculator: Speculator, accepted: int, rank: int, *, continued: bool = False
+) -> Speculation:
+    """Return a chain of which nothing is known but how its verify will end."""
+    truth = Outcome(accepted, rank)
+    return Speculation(chain(length), speculator, truth=truth, continued=continued)
+
+
 @lru_cache(maxsize=256)
 def chain(length: int) -> tuple[int, ...]:
     """Return the parents of a chain of `length` drafted tokens."""

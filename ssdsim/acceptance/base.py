@@ -97,6 +97,15 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Describing(Protocol):
+    """A source that also knows tokens, confidences and candidates of what is drafted."""
+
+    def outlined(self) -> Source:
+        """Return the same source for who never looks at those of a chain: it leaves them out."""
+        ...
+
+
+@runtime_checkable
 class Acceptance(Protocol):
     """The configuration of a source: a frozen dataclass, one file each in this folder.
 

@@ -14,7 +14,7 @@ from itertools import accumulate, count, pairwise
 import numpy as np
 from numpy.random import Generator, Philox
 
-from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.outcomes import Speculation, Speculator, outlined
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.streams import blocks
 from ssdsim.trees.base import TokenTree, landing, parents_of
@@ -119,7 +119,8 @@ class PositionalText:
     def __init__(self, source: PositionalSource, rng: Generator, noise: Noise) -> None:
         self.source = source
         self.noise = noise
-        self.draws = blocks(rng.random)
+        draws = blocks(rng.random)
+        self.draws = zip(draws, draws, strict=True)
         self.state = EASY
         self.drawn: tuple[float, int] | None = None
         self.rounds = self.done = 0
@@ -128,7 +129,7 @@ class PositionalText:
         """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
         luck, rank = self.drawn or self._round()
         accepted = bisect_right(self.source.accepted(self.state, length), luck)
-        return _speculation(length, speculator, accepted, rank)
+        return outlined(length, speculator, accepted, rank)
 
     def ahead(self, length: int) -> Speculation:
         """Return the chain in flight from its place `done` on: one draw decides where it breaks."""
@@ -138,9 +139,9 @@ class PositionalText:
         below = self.source.accepted(self.state, 1 << whole.bit_length())
         right = bisect_right(below, luck, 0, whole) - self.done
         if right > length:
-            return _speculation(length, _drafter(length), length, 0, continued=True)
+            return outlined(length, _drafter(length), length, 0, continued=True)
         listed = right == length and rank >= 0  # the draft's own next token is a candidate there
-        return _speculation(length, _drafter(length), right, rank + listed)
+        return outlined(length, _drafter(length), right, rank + listed)
 
     def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
         """Draw the rank of the text's own token at every level, and see where they lead.
@@ -157,13 +158,13 @@ class PositionalText:
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:  # noqa: ARG002 - no ids
         """Accept nothing: a proposal from elsewhere is a guess."""
         _, rank = self._round()
-        return _speculation(length, "backup", 0, rank)
+        return outlined(length, "backup", 0, rank)
 
     def guess(self, length: int, seen: int) -> Speculation:
         """Take a guess after a partly wrong prefix to be right as often as a draft's token is."""
         luck, rank = self._round()
         right = bisect_right(self.source.accepted(self.state, length), luck)
-        return _speculation(length, "none", min(right, seen), rank)
+        return outlined(length, "none", min(right, seen), rank)
 
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
         """Move on: a surprising bonus token makes the next round hard."""
@@ -184,8 +185,9 @@ class PositionalText:
         That is how far its tokens are right, in [0, 1), and the rank of its bonus token.
         """
         if self.drawn is None:
-            luck, surprise = next(self.draws), next(self.draws)
-            self.drawn = luck, self._ranked(surprise)
+            luck, surprise = next(self.draws)
+            rank = bisect_right(self.source.ranks[self.state], surprise)
+            self.drawn = luck, rank if rank < MOST_RANKS else -1
         return self.drawn
 
     def _ranked(self, luck: float) -> int:
@@ -217,14 +219,6 @@ class PositionalText:
         )
 
 
-@lru_cache(maxsize=65536)
-def _speculation(
-    length: int, speculator: Speculator, accepted: int, rank: int, *, continued: bool = False
-) -> Speculation:
-    truth = Outcome(accepted, rank)
-    return Speculation(chain(length), speculator, truth=truth, continued=continued)
-
-
 def _drafter(length: int) -> Speculator:
     return "primary" if length else "none"
 
@@ -238,8 +232,13 @@ def measured_curve(fanouts: Sequence[int], misses: Sequence[float]) -> Curve:
     """Interpolate a measured miss curve, straight in log F and log P.
 
     Under its first fan-out the first segment goes on (no curve here was measured at F = 1), and
-    beyond its last one the last value holds.
+    beyond its last one the last value holds. What was looked up once is kept.
     """
+    return _measured_curve(tuple(fanouts), tuple(misses))
+
+
+@lru_cache
+def _measured_curve(fanouts: tuple[int, ...], misses: tuple[float, ...]) -> Curve:
     x, y = np.log(fanouts), np.log(misses)
     slope = (y[1] - y[0]) / (x[1] - x[0])
 

@@ -72,15 +72,23 @@ class Recorded:
 
 @dataclass(frozen=True)
 class RecordedSource:
-    """Recorded texts; sequences beyond their number start over with fresh draws."""
+    """Recorded texts; sequences beyond their number start over with fresh draws.
+
+    `described` says whether their chains have tokens, confidences and candidates.
+    """
 
     texts: Texts
     vocabulary: int
     key: int
+    described: bool = True
 
     def text(self, seq: int) -> ReplayText:
         """Return the text of sequence `seq` at its prompt's end."""
-        return ReplayText(self._recorded(seq), Noise(self.key, seq))
+        return ReplayText(self._recorded(seq), Noise(self.key, seq), self.described)
+
+    def outlined(self) -> "RecordedSource":
+        """Return the same source with nothing but outcomes."""
+        return replace(self, described=False)
 
     def prompt(self, seq: int) -> tuple[str, str]:
         """Return the name and the kind of the prompt of sequence `seq`."""

@@ -6,6 +6,7 @@ noise: whoever drafts over it, in whichever round, block or branch, finds the sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from zlib import crc32
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from ssdsim.acceptance.token_trees import replayed
 from ssdsim.acceptance.trace_table import Table, Whole
 from ssdsim.errors import require
-from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.outcomes import Outcome, Speculation, Speculator, chain, outlined
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.verification import Array
 from ssdsim.trees.base import Path, TokenTree, landing
@@ -38,31 +39,45 @@ class RecordedText:
 
 
 class ReplayText:
-    """One recorded text with its draws."""
+    """One recorded text with its draws.
 
-    def __init__(self, text: RecordedText, noise: Noise) -> None:
+    `described` says whether its chains have tokens, confidences and candidates.
+    """
+
+    def __init__(self, text: RecordedText, noise: Noise, described: bool = True) -> None:
         self.table = table = text.table
+        self.noise, self.described = noise, described
         self.at = 0
         self.length = text.length
         self.history = list(text.prompt)
-        rows = np.arange(text.first, text.first + text.length)
+        self.rows = rows = np.arange(text.first, text.first + text.length)
         self.tokens: list[int] = table.token[rows].tolist()
         self.ranks: list[int] = table.rank[rows].tolist()
-        rejected = noise.uniforms(0, rows.size, "accept") >= table.a[rows]
-        outranked = noise.uniforms(0, rows.size, "residual") < table.e[rows]
-        self.ranks_left: list[int] = (table.rank[rows] - outranked).tolist()
-        self.stops = _next(rejected)
-        slots = _sent(table, rows, rejected, outranked, noise.uniforms(0, rows.size, "propose"))
-        self.on = _nodes(table, rows, slots, ~rejected)
-        self.off = _strangers(table, noise, rows.size)
+        self.rejected = noise.uniforms(0, rows.size, "accept") >= table.a[rows]
+        self.outranked = noise.uniforms(0, rows.size, "residual") < table.e[rows]
+        self.ranks_left: list[int] = (table.rank[rows] - self.outranked).tolist()
+        self.stops = _next(self.rejected)
+
+    @cached_property
+    def on(self) -> list[Node]:
+        """What is sent at every place of the text's own way."""
+        table, rows, rejected = self.table, self.rows, self.rejected
+        uniform = self.noise.uniforms(0, rows.size, "propose")
+        slots = _sent(table, rows, rejected, self.outranked, uniform)
+        return _nodes(table, rows, slots, ~rejected)
+
+    @cached_property
+    def off(self) -> list[Node]:
+        """What is sent at every place past an error."""
+        return _strangers(self.table, self.noise, self.rows.size)
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Let the draft continue: accept up to the first position drawn as rejected."""
         accepted = min(self.stops[self.at] - self.at, length)
-        nodes = self._nodes(length, accepted)
-        if accepted < length:
-            return _speculation(self.table, nodes, speculator, accepted, self._left(accepted))
-        return _speculation(self.table, nodes, speculator, length, self._rank(length))
+        rank = self._left(accepted) if accepted < length else self._rank(length)
+        if not self.described:
+            return outlined(length, speculator, accepted, rank)
+        return _speculation(self.table, self._nodes(length, accepted), speculator, accepted, rank)
 
     def ahead(self, length: int) -> Speculation:
         """Let the draft go on: a position's next token is decided there, whoever comes to it."""

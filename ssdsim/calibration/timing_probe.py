@@ -40,10 +40,16 @@ class Probe(Method):
                 drafted = yield forked
             tree = _tree(session, rows, drafted, depth)
             if apart:
-                yield tree.wait([])
+                yield from _grown(tree)
             outcomes = yield verify
-            yield tree.wait([])
+            yield from _grown(tree)
             session.commit(drafted, outcomes)
+
+
+def _grown(tree: Tree) -> Wait:
+    end = tree.wait([])
+    if end is not None:
+        yield end
 
 
 def _tree(session: Session, rows: list[Row], drafted: list[Speculation], depth: int) -> Tree:

@@ -197,17 +197,20 @@ class SelfDrafting(Target, Protocol):
 
 
 class Tree(Protocol):
-    """Branches being drafted while the target verifies, one a predicted outcome."""
+    """Branches being drafted while the target verifies, one a predicted outcome.
 
-    def wait(self, winners: Sequence[Row]) -> Event:
+    What is to be waited for is an event, or None where nothing is.
+    """
+
+    def wait(self, winners: Sequence[Row]) -> Event | None:
         """Finish every branch."""
         ...
 
-    def prune(self, winners: Sequence[Row]) -> Event:
+    def prune(self, winners: Sequence[Row]) -> Event | None:
         """Drop all branches but the winning row's; finish those. Without winners, stop."""
         ...
 
-    def truncate(self, winners: Sequence[Row]) -> Event:
+    def truncate(self, winners: Sequence[Row]) -> Event | None:
         """Stop after the step in flight (the first, at least, if there is a winner)."""
         ...
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
+from functools import partial
 from operator import add, attrgetter
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder
 
 _left = attrgetter("left")
+_round = partial(tuple.__new__, Round)  # as `_make`, which is slower
 
 Wait = Generating[Event, Any, Any]
 """A piece of a method: it yields the events it waits for."""
@@ -124,10 +126,12 @@ class Session:
 
         `server` verified it; None: the target.
         """
-        for row, speculation, outcome in zip(self.rows, speculations, outcomes, strict=True):
-            self.end(row, speculation, outcome, server)
-            if self.length is not None and speculation.speculator != "none":
-                self.length.observe(speculation, outcome)
+        for place, row in enumerate(self.rows):
+            self.end(row, speculations[place], outcomes[place], server)
+        if self.length is not None:
+            for speculation, outcome in zip(speculations, outcomes, strict=True):
+                if speculation.speculator != "none":
+                    self.length.observe(speculation, outcome)
         self.retire()
 
     def end(
@@ -171,7 +175,7 @@ class Session:
             row.ready,
             now,
         )
-        self.recorder.rounds.append(Round._make(ended))
+        self.recorder.rounds.append(_round(ended))
         row.advance(delivered, ids, now, continued)
 
     def retire(self) -> None:

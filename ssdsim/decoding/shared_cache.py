@@ -1,7 +1,8 @@
 """Splits a speculation cache among several drafts: each grows its share of the branches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 
 from simpy import AllOf, Event
@@ -13,12 +14,18 @@ Predictions = list[frozenset[Outcome]]
 """Outcomes that a draft prepares, a set a row."""
 
 
-def prespeculate(
+Prespeculating = Callable[[Sequence[Row], Predictions, int], Tree]
+"""Starts to draft so many tokens for every predicted outcome of these rows."""
+
+
+def prespeculating(drafts: Sequence[Draft]) -> Prespeculating:
+    """Return what drafts for every predicted outcome: the one draft there is, or all together."""
+    return drafts[0].prespeculate if len(drafts) == 1 else partial(_prespeculate, drafts)
+
+
+def _prespeculate(
     drafts: Sequence[Draft], rows: Sequence[Row], predictions: Predictions, lookahead: int
 ) -> Tree:
-    """Start to draft for every predicted outcome, by one draft or by several."""
-    if len(drafts) == 1:
-        return drafts[0].prespeculate(rows, predictions, lookahead)
     shares = deal(predictions, len(drafts))
     trees = [
         draft.prespeculate(rows, share, lookahead)
@@ -67,15 +74,15 @@ class SplitTree:
     shares: Sequence[Predictions]
     places: dict[int, int]
 
-    def wait(self, winners: Sequence[Row]) -> Event:
+    def wait(self, winners: Sequence[Row]) -> Event | None:
         """Finish every branch."""
         return self._settled("wait", winners)
 
-    def prune(self, winners: Sequence[Row]) -> Event:
+    def prune(self, winners: Sequence[Row]) -> Event | None:
         """Drop the losing branches; a draft without a winner stops."""
         return self._settled("prune", winners)
 
-    def truncate(self, winners: Sequence[Row]) -> Event:
+    def truncate(self, winners: Sequence[Row]) -> Event | None:
         """Stop after the steps in flight."""
         return self._settled("truncate", winners)
 
@@ -83,12 +90,13 @@ class SplitTree:
         """Return the branch of `row`'s outcome from the draft that has it."""
         return self.trees[self._holder(row)].take(row)
 
-    def _settled(self, how: str, winners: Sequence[Row]) -> Event:
+    def _settled(self, how: str, winners: Sequence[Row]) -> Event | None:
         won: list[list[Row]] = [[] for _ in self.trees]
         for row in winners:
             won[self._holder(row)].append(row)
-        events = [getattr(tree, how)(rows) for tree, rows in zip(self.trees, won, strict=True)]
-        return AllOf(events[0].env, events)
+        ends = [getattr(tree, how)(rows) for tree, rows in zip(self.trees, won, strict=True)]
+        events = [end for end in ends if end is not None]
+        return AllOf(events[0].env, events) if events else None
 
     def _holder(self, row: Row) -> int:
         place = self.places[row.seq]

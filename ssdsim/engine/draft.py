@@ -49,12 +49,15 @@ class SimulatedDraft(DraftPasses):
 
         Rows that stop wait for the others.
         """
-        stopping = self.length.stopping(lookahead)
         tree = self.levels(lookahead).tree
-        found = [self.drafted(row, tree, lookahead, speculator, stopping) for row in rows]
-        longest = max(speculation.length for speculation in found)
-        steps = longest if stopping.early else lookahead
-        seconds = self.speculate_seconds(rows, steps) * self.jitter()
+        if self.stops:
+            stopping = self.length.stopping(lookahead)
+            found = [self.drafted(row, tree, lookahead, speculator, stopping) for row in rows]
+            if stopping.early:
+                lookahead = max(speculation.length for speculation in found)
+        else:
+            found = [tree.speculate(row.text, lookahead, speculator) for row in rows]
+        seconds = self.speculate_seconds(rows, lookahead) * self.jitter()
         return self._work(rows, found, seconds, self.dispatch)
 
     def run_on(self, rows: Sequence[Row], length: int) -> Event:
@@ -108,7 +111,7 @@ class SimulatedDraft(DraftPasses):
         self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
     ) -> SimulatedTree:
         """Start to draft `lookahead` tokens for every predicted outcome."""
-        return SimulatedTree(self, rows, sum(map(len, predictions)), lookahead)
+        return SimulatedTree(self, rows, predictions, lookahead)
 
     def search(self, row: Row, tokens: int) -> Event:
         """Run the draft over `tokens` tokens of a row's text at once."""
@@ -119,7 +122,9 @@ class SimulatedDraft(DraftPasses):
     def _work(
         self, rows: Sequence[Row], found: list[Speculation], seconds: float, delay: float
     ) -> Event:
-        tokens = sum(len(speculation.parents) for speculation in found)
+        tokens = 0
+        for speculation in found:
+            tokens += len(speculation.parents)
         span = self.span("speculate", rows, self.recorder.verifies, len(rows), tokens)
         for row in rows:
             row.work = span

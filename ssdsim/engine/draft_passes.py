@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import groupby
 from math import inf
 from operator import mul
+from typing import NamedTuple
 
 from ssdsim.decoding.protocol import Row
 from ssdsim.engine.workers import Worker
@@ -15,6 +16,30 @@ from ssdsim.latency.base import Pass
 from ssdsim.lengths.base import Control, Stopping
 from ssdsim.outcomes import Speculation, Speculator
 from ssdsim.trees.base import Levels, Steps, TokenTree, made
+
+
+class Branching(NamedTuple):
+    """Branches that are drafted together.
+
+    Attributes
+    ----------
+    levels
+        Of each branch.
+    live
+        The branches of each step.
+    tokens
+        All that they make.
+    glue, steps
+        Expected seconds of the pass that gives their outcomes, and runs of equal steps: how many,
+        and the expected seconds of each.
+
+    """
+
+    levels: Levels
+    live: Steps
+    tokens: int
+    glue: float
+    steps: Sequence[tuple[int, float]]
 
 
 @dataclass(eq=False)
@@ -37,9 +62,10 @@ class DraftPasses(Worker):
         super().__post_init__()
         self.lengths: Counter[int] = Counter()
         self.level_seconds = lru_cache(maxsize=65536)(self._level_seconds)
+        self.branching = lru_cache(maxsize=65536)(self._branching)
+        self.chain_seconds = lru_cache(maxsize=65536)(self._chain_seconds)
         self.stops = type(self.length).stopping is not Control.stopping
         self._shapes: dict[tuple[int | None, int], Levels] = {}
-        self._growths: dict[tuple[int | None, int, int], tuple[Levels, Steps, int]] = {}
 
     def levels(self, depth: int) -> Levels:
         """Return what it drafts this round, at most so many levels deep."""
@@ -50,14 +76,23 @@ class DraftPasses(Worker):
             found = self._shapes[key] = Levels.of(tree, depth)
         return found
 
-    def growth(self, depth: int, branches: int) -> tuple[Levels, Steps, int]:
-        """Return so many whole branches: their levels, the branches of each step, their tokens."""
-        key = self.length.nodes, depth, branches
-        found = self._growths.get(key)
-        if found is None:
-            levels, live = self.levels(depth), (branches,) * depth
-            found = self._growths[key] = levels, live, made(live, levels.made)
-        return found
+    def _branching(
+        self,
+        nodes: int | None,  # noqa: ARG002 - part of the key
+        depth: int,
+        branches: int,
+        batch: int,
+        glued: int,
+        context: int,
+    ) -> Branching:
+        """Return what so many whole branches are, after a glue pass over `glued` tokens.
+
+        `nodes` is what the length control leaves a tree of.
+        """
+        levels, live = self.levels(depth), (branches,) * depth
+        glue = self.seconds("glue", batch, glued, context)
+        steps = self.level_seconds(live, levels.computed, batch, context)
+        return Branching(levels, live, made(live, levels.made), glue, steps)
 
     def drafted(
         self, row: Row, tree: TokenTree, depth: int, speculator: Speculator, stopping: Stopping
@@ -77,9 +112,12 @@ class DraftPasses(Worker):
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds of `lookahead` steps, and of the pass that fills the cache."""
-        batch = len(rows)
-        steps = self._steps_seconds(rows, batch, lookahead, "step")
-        return steps + self.seconds("fill", batch, batch, self.context(rows))
+        batch, context = len(rows), self.context(rows) if self.reads_context else 0
+        return self.chain_seconds(self.length.nodes, lookahead, batch, context)
+
+    def _chain_seconds(self, nodes: int | None, lookahead: int, batch: int, context: int) -> float:  # noqa: ARG002 - part of the key
+        steps = self._steps_seconds(batch, context, batch, lookahead, "step")
+        return steps + self.seconds("fill", batch, batch, context)
 
     def step_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of one more token a row."""
@@ -99,11 +137,7 @@ class DraftPasses(Worker):
 
     def glue_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of the pass that gives the candidates at every node."""
-        tokens = len(rows)
-        for row in rows:
-            if row.cached is not None:
-                tokens += len(row.cached.parents)
-        return self.seconds("glue", len(rows), tokens, self.context(rows))
+        return self.seconds("glue", len(rows), glued(rows), self.context(rows))
 
     def drawn(self, work: Pass, tokens: int) -> float:
         """Return the seconds of drawing from a pass: none where it only fills a cache."""
@@ -125,17 +159,27 @@ class DraftPasses(Worker):
     def _known_seconds(self, rows: Sequence[Row], branches: int, steps: int) -> float:
         """Return the seconds of all steps; without end where no measurement goes that far."""
         try:
-            return self._steps_seconds(rows, branches, steps, "tree")
+            return self._steps_seconds(len(rows), self.context(rows), branches, steps, "tree")
         except ConfigError:
             return inf
 
-    def _steps_seconds(self, rows: Sequence[Row], branches: int, steps: int, lone: Pass) -> float:
+    def _steps_seconds(
+        self, batch: int, context: int, branches: int, steps: int, lone: Pass
+    ) -> float:
         """Return the expected seconds of so many steps, over all branches.
 
         One node a branch is the pass `lone`; more are a pass over a "tree".
         """
-        batch, context = len(rows), self.context(rows)
         return sum(
             passes * self.seconds(lone if nodes == 1 else "tree", batch, nodes * branches, context)
             for nodes, passes in self.levels(steps).passes
         )
+
+
+def glued(rows: Sequence[Row]) -> int:
+    """Return the tokens of a pass that gives the candidates at every node."""
+    tokens = len(rows)
+    for row in rows:
+        if row.cached is not None:
+            tokens += len(row.cached.parents)
+    return tokens

@@ -20,39 +20,52 @@ class Lane:
         self.name = name
         self.device = device
         self.span: Span | None = None
+        self.until = 0.0
+
+    def begin(self, span: Span, work: float, delay: float = 0.0) -> None:
+        """Run `work` seconds, `delay` from now."""
+        begin, before = span.start + delay, self.span
+        # A span ends at a sum of floats, so its successor may start an ulp early.
+        free = before is None or before.end <= begin * (1 + 1e-12) + 1e-15
+        assert free, f"{self.name} would do two things at once"
+        self.until = span.start + (delay + work)
+        span.start, span.end, self.span = begin, begin + work, span
 
     def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
         """Run `work` seconds, `delay` from now; the event carries `value` when they are done."""
-        begin = span.start + delay
-        self._claim(span, begin)
-        span.end = begin + work
+        self.begin(span, work, delay)
         return self.env.timeout(delay + work, value)
+
+    def running(self) -> bool:
+        """Return whether what was begun may still be cut short: until after its last instant."""
+        return self.env.now <= self.until
+
+    def end(self) -> Event | None:
+        """Return what tells the end of what was begun; None if that is over.
+
+        It is asked for only where somebody waits, since an event costs more than all else here.
+        """
+        left = self.until - self.env.now
+        return self.env.timeout(left) if left > 0 else None
 
     def done(self) -> float:
         """Return how many seconds of the current work are done."""
         assert self.span is not None
         return max(0.0, self.env.now - self.span.start)
 
-    def cut(self, work: float, value: Any = None) -> Event:
-        """Change the current work to `work` seconds in all, not less than what is done.
+    def cut(self, work: float) -> Event | None:
+        """Change what was begun to `work` seconds in all, not less than what is done.
 
-        Replaces the event that `start` returned.
+        Returns what tells its end, as `end` does.
         """
         assert self.span is not None
-        self.span.end = max(self.span.start + work, self.env.now)
-        return self.env.timeout(self.span.end - self.env.now, value)
+        self.until = self.span.end = max(self.span.start + work, self.env.now)
+        return self.end()
 
     def cancel(self) -> None:
         """Give up the current work, if there is any: its span ends now."""
         if self.span is not None and self.span.end > self.env.now:
             self.span.end = max(self.span.start, self.env.now)
-
-    def _claim(self, span: Span, begin: float) -> None:
-        before = self.span
-        # A span ends at a sum of floats, so its successor may start an ulp early.
-        free = before is None or before.end <= begin * (1 + 1e-12) + 1e-15
-        assert free, f"{self.name} would do two things at once"
-        span.start, self.span = begin, span
 
 
 class Contention:
@@ -89,30 +102,43 @@ class SharedLane(Lane):
         self.rate = 1.0
         self.plans = 0
 
-    def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
+    def begin(self, span: Span, work: float, delay: float = 0.0) -> None:
         """Run `work` seconds' worth, `delay` from now; until then nobody is slowed."""
-        self._claim(span, span.start + delay)
+        super().begin(span, work, delay)
         span.end = float("inf")
         self.progress, self.since = 0.0, span.start
-        return self._run(work, value)
+        self._run(work)
+
+    def start(self, span: Span, work: float, value: Any = None, delay: float = 0.0) -> Event:
+        """Run as `begin` does; the event carries `value` when it is done."""
+        self.value = value
+        self.begin(span, work, delay)
+        return self.event
+
+    def running(self) -> bool:
+        """Return whether what was begun may still be cut short."""
+        return not self.event.processed
+
+    def end(self) -> Event | None:
+        """Return what tells the end of what was begun; None if that is over."""
+        return self.event if self.running() else None
 
     def done(self) -> float:
         """Return how much of the current work is done, in seconds of running alone."""
         running = max(0.0, self.env.now - self.since)
         return min(self.work, self.progress + running * self.rate)
 
-    def cut(self, work: float, value: Any = None) -> Event:
-        """Change the current work to `work` seconds in all."""
-        assert self.span is not None
-        if self.event.triggered:
-            return self.env.timeout(0.0, value)
-        return self._run(work, value)
+    def cut(self, work: float) -> Event | None:
+        """Change what was begun to `work` seconds in all."""
+        if not self.event.triggered:
+            self._run(work)
+        return self.end()
 
     def cancel(self) -> None:
         """Give up the current work, if there is any: its span ends now."""
         super().cancel()
         if self.span is not None and not self.event.triggered:
-            self._run(self.done(), None)
+            self._run(self.done())
 
     def advance(self) -> None:
         """Book the work done at the old rate."""
@@ -142,8 +168,8 @@ class SharedLane(Lane):
             self.progress, self.since = self.work, self.env.now
             self.contention.update()
 
-    def _run(self, work: float, value: Any) -> Event:
-        self.work, self.value, self.event = work, value, self.env.event()
+    def _run(self, work: float) -> None:
+        self.work, self.event = work, self.env.event()
         delay = self.since - self.env.now
         if delay > 0:
             begin = self.env.timeout(delay)
@@ -152,7 +178,6 @@ class SharedLane(Lane):
             begin.callbacks.append(lambda _: self._join(event))
         else:
             self._join(self.event)
-        return self.event
 
     def _join(self, event: Event) -> None:
         if event is self.event:  # else it was given up before it began

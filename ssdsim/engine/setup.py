@@ -73,6 +73,12 @@ class Setup:
         return self.length if "length" in self.method.uses else Fixed()
 
     @property
+    def reads_drafts(self) -> bool:
+        """Whether anything looks at tokens, confidences or candidates of a speculation."""
+        policy = "policy" in self.method.uses and self.policy.reads_drafts
+        return self.method.reads_drafts or policy or self.control.needs is not None
+
+    @property
     def sent(self) -> Sampling:
         """How the tokens that the draft sends are sampled: as in greedy decoding, if not at all."""
         return self.sampling if self.tree.sampled else Sampling()

@@ -8,7 +8,7 @@ from typing import Any
 
 import simpy
 
-from ssdsim.acceptance.base import Source
+from ssdsim.acceptance.base import Describing, Source
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session
 from ssdsim.engine.draft import SimulatedDraft, exchange_seconds
@@ -53,6 +53,8 @@ class Simulation:
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
         check_source(setup, source)
         check_tree(setup, source)
+        if isinstance(source, Describing) and not setup.reads_drafts:
+            source = source.outlined()
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
         length = setup.control.start(setup.lookahead)

@@ -6,8 +6,8 @@ from math import ceil
 from simpy import Event
 
 from ssdsim.decoding.protocol import Row
-from ssdsim.engine.draft_passes import DraftPasses
-from ssdsim.outcomes import Speculation
+from ssdsim.engine.draft_passes import DraftPasses, glued
+from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.trees.base import Steps, made
 
 
@@ -18,39 +18,46 @@ class SimulatedTree:
     chains may end early, the losing branches are taken to end as the run's chains did so far.
     """
 
-    def __init__(self, draft: DraftPasses, rows: Sequence[Row], branches: int, length: int) -> None:
+    def __init__(
+        self,
+        draft: DraftPasses,
+        rows: Sequence[Row],
+        predictions: Sequence[frozenset[Outcome]],
+        length: int,
+    ) -> None:
         self.draft, self.rows = draft, rows
-        self.branches = branches
+        self.branches = branches = sum(map(len, predictions))
         self.length = length
-        self.won: dict[int, Speculation] = {}
-        self.levels, self.live, tokens = draft.growth(length, branches)
         self.early = False
-        if draft.stops:
-            self.stopping = draft.length.stopping(length)
-            self.early = branches > 0 and self.stopping.early
-        self.ready: Event
         if not branches:
-            self.ready = draft.lane.env.timeout(0.0)
             return
+        context = draft.context(rows) if draft.reads_context else 0
+        self.levels, self.live, tokens, glue, steps = draft.branching(
+            draft.length.nodes, length, branches, len(rows), glued(rows), context
+        )
         self.jitter = draft.jitter()
         # The outcomes are chosen once the glue pass has answered: the steps are a second message.
-        self.glue = draft.glue_seconds(rows) * self.jitter + draft.dispatch
+        self.glue = glue * self.jitter + draft.dispatch
+        if draft.stops:
+            self.stopping = draft.length.stopping(length)
+            self.early = self.stopping.early
+            self.won: dict[int, Speculation] = {}
         if self.early:
             # One of them may be as long as can be. What they came to is known when one has won.
             self.live = self._live(branches, least=1)
-            tokens = made(self.live, self.levels.made)
+            tokens, steps = made(self.live, self.levels.made), self._seconds(rows, self.live)
         number = draft.recorder.verifies - 1
         self.span = draft.span("prespeculate", rows, number, branches, tokens)
-        self.ready = draft.lane.start(self.span, self._end(), delay=draft.dispatch)
+        draft.lane.begin(self.span, self._end(steps), draft.dispatch)
 
-    def wait(self, winners: Sequence[Row]) -> Event:
+    def wait(self, winners: Sequence[Row]) -> Event | None:
         """Finish every branch."""
         if not self.early:
-            return self.ready
+            return self.draft.lane.end() if self.branches else None
         self._let_win(winners)
         return self._go_on(self.rows, self._live(self.branches - len(winners), winners))
 
-    def prune(self, winners: Sequence[Row]) -> Event:
+    def prune(self, winners: Sequence[Row]) -> Event | None:
         """Drop the losing branches at the next step; finish the winning ones."""
         if not self._running():
             return self.wait(winners)
@@ -59,7 +66,7 @@ class SimulatedTree:
         self._let_win(winners)
         return self._go_on(winners, self._live(0, winners))
 
-    def truncate(self, winners: Sequence[Row]) -> Event:
+    def truncate(self, winners: Sequence[Row]) -> Event | None:
         """Stop after the step in flight: the winners hand over what they have."""
         if not self._running():
             return self.wait(winners)
@@ -69,16 +76,17 @@ class SimulatedTree:
     def take(self, row: Row) -> Speculation:
         """Return the winning branch of `row`."""
         row.work = self.span
-        return self.won.get(row.seq) or self._drafted(row)
+        if self.early:
+            return self.won.get(row.seq) or self._drafted(row)
+        return self.levels.tree.speculate(row.text, self.length, "primary")
 
     def _let_win(self, winners: Sequence[Row]) -> None:
-        self.won = {row.seq: self._drafted(row) for row in winners}
+        if self.early:
+            self.won = {row.seq: self._drafted(row) for row in winners}
 
     def _drafted(self, row: Row) -> Speculation:
-        tree = self.levels.tree
-        if not self.early:
-            return tree.speculate(row.text, self.length, "primary")
-        return self.draft.drafted(row, tree, self.length, "primary", self.stopping)
+        tree, stopping = self.levels.tree, self.stopping
+        return self.draft.drafted(row, tree, self.length, "primary", stopping)
 
     def _live(self, losers: int, winners: Sequence[Row] = (), least: int = 0) -> Steps:
         """Return how many branches each step has, at least so many."""
@@ -100,15 +108,15 @@ class SimulatedTree:
             live, self.levels.computed[first:], len(rows), draft.context(rows)
         )
 
-    def _end(self) -> float:
-        """Return the seconds of work until the last planned step has ended."""
+    def _end(self, steps: Sequence[tuple[int, float]]) -> float:
+        """Return the seconds of work until the last of these steps has ended."""
         end = self.glue
-        for count, step in self._seconds(self.rows, self.live):
+        for count, step in steps:
             end += count * (step * self.jitter)
         return end
 
     def _running(self) -> bool:
-        return self.branches > 0 and not self.ready.processed
+        return self.branches > 0 and self.draft.lane.running()
 
     def _steps_begun(self) -> int:
         """Count the steps done or in flight; a step that would begin just now has not begun."""
@@ -124,11 +132,11 @@ class SimulatedTree:
             begun, done = begun + count, done - count * step
         return begun
 
-    def _stop_after(self, steps: int) -> Event:
+    def _stop_after(self, steps: int) -> Event | None:
         self.length = steps
         return self._go_on(self.rows, self.live[:steps])
 
-    def _go_on(self, rows: Sequence[Row], live: Steps) -> Event:
+    def _go_on(self, rows: Sequence[Row], live: Steps) -> Event | None:
         """Replace the steps that have not begun by others, over the branches of `rows`."""
         running = self._running()
         begun = self.live[: self._steps_begun()] if running else ()
@@ -136,13 +144,12 @@ class SimulatedTree:
         rest = tuple(branches for branches in live[first:] if branches)
         of = self.levels.made
         self.span.tokens = made(begun, of) + made(rest, of[first:])
-        planned, self.live = self._end(), begun
+        planned, self.live = self._end(self._seconds(self.rows, self.live)), begun
         steps = self._seconds(rows, rest, first)
         more = sum(count * step for count, step in steps) * self.jitter
+        end = self._end(self._seconds(self.rows, begun)) + more
         if running:
-            return self.draft.lane.cut(self._end() + more)
+            return self.draft.lane.cut(end)
         if planned:  # it was over before: then not as late as it was planned
-            self.span.end -= (self.span.end - self.span.start) * (
-                1 - (self._end() + more) / planned
-            )
-        return self.ready
+            self.span.end -= (self.span.end - self.span.start) * (1 - end / planned)
+        return None

@@ -41,12 +41,22 @@ class Worker:
     drawing: Drawing
 
     def __post_init__(self) -> None:
-        draws = self.drawing != Drawing()
-        self.context = mean_context if reads_context(self.latency) else _no_context
-        self.seconds = lru_cache(maxsize=65536)(self._seconds if draws else self.latency.seconds)
+        self.reads_context = reads_context(self.latency)
+        self.seconds = lru_cache(maxsize=65536)(self.pass_seconds)
 
-    def _seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
-        """Return the expected seconds of one pass, and of drawing tokens from what it says."""
+    def context(self, rows: Sequence[Row]) -> int:
+        """Return the mean tokens in the rows' caches, rounded down; 0 where nothing reads it."""
+        if not self.reads_context:
+            return 0
+        if len(rows) == 1:
+            return rows[0].context
+        return sum([row.context for row in rows]) // len(rows)
+
+    def pass_seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
+        """Return the expected seconds of one pass, and of drawing tokens from what it says.
+
+        `seconds` is the same, looked up.
+        """
         return self.latency.seconds(work, batch, tokens, context) + self.drawn(work, tokens)
 
     def drawn(self, work: Pass, tokens: int) -> float:
@@ -119,7 +129,8 @@ class SimulatedTarget(Worker):
         for speculation in speculations:
             tokens += len(speculation.parents)
             truths.append(speculation.truth)
-        seconds = self._verify_seconds(rows, tokens) * self.jitter()
+        context = self.context(rows) if self.reads_context else 0
+        seconds = self.seconds("verify", len(rows), tokens, context) * self.jitter()
         span = self.span("verify", rows, self.recorder.verifies, 0, tokens)
         self.recorder.verifies += 1
         return self.lane.start(span, seconds, truths, self.dispatch)
@@ -155,29 +166,19 @@ class SimulatedTarget(Worker):
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds a verify of `lookahead` levels a row is expected to take."""
         nodes = self.length.within(self.tree).nodes(lookahead)
-        return self._verify_seconds(rows, len(rows) * (nodes + 1))
+        return self.seconds("verify", len(rows), len(rows) * (nodes + 1), self.context(rows))
 
-    def _verify_seconds(self, rows: Sequence[Row], tokens: int) -> float:
-        if self.shape is not None:
-            return self.latency.seconds("verify", *self.shape) + self.drawn("verify", tokens)
-        return self.seconds("verify", len(rows), tokens, self.context(rows))
+    def pass_seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
+        """Return the expected seconds of one pass, whatever its shape where verifies have one."""
+        if work != "verify" or self.shape is None:
+            return super().pass_seconds(work, batch, tokens, context)
+        return self.latency.seconds(work, *self.shape) + self.drawn(work, tokens)
 
     def drawn(self, work: Pass, tokens: int) -> float:
         """Return the seconds of drawing a token after every token verified."""
         if work != "verify":
             return 0.0
         return self.drawing.target + tokens * self.drawing.target_token
-
-
-def mean_context(rows: Sequence[Row]) -> int:
-    """Return the mean tokens in the rows' caches, rounded down."""
-    if len(rows) == 1:
-        return rows[0].context
-    return sum([row.context for row in rows]) // len(rows)
-
-
-def _no_context(rows: Sequence[Row]) -> int:  # noqa: ARG001 - nothing depends on it
-    return 0
 
 
 def _true(speculation: Speculation) -> Outcome:

@@ -15,11 +15,13 @@ class Method(Protocol):
 
     `uses` names the options it depends on: "lookahead", "length", "tree", "policy", "backup".
     `drafts_ahead` says that its draft goes on past what is being verified: so it never stops to
-    fill its cache. `lossless` says whether its tokens are the target's own.
+    fill its cache. `reads_drafts` says that it looks at tokens, confidences or candidates of a
+    speculation. `lossless` says whether its tokens are the target's own.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
     drafts_ahead: ClassVar[bool] = False
+    reads_drafts: ClassVar[bool] = True
     lossless: ClassVar[bool] = True
 
     @property

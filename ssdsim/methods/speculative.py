@@ -20,6 +20,7 @@ class Speculative(Method):
 
     draft_on: Literal["target", "own"] = "target"
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree"})
+    reads_drafts: ClassVar[bool] = False
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
-from ssdsim.decoding.shared_cache import prespeculate
+from ssdsim.decoding.shared_cache import prespeculating
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
@@ -42,6 +42,7 @@ class Ssd(Method):
     drafts: int = 1
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
+    reads_drafts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(self.drafts >= 1, "method.drafts", self.drafts, "needs a number >= 1")
@@ -57,30 +58,36 @@ class Ssd(Method):
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
+        prespeculate = prespeculating(session.drafts)
         while rows := (yield from session.admit()):
-            yield from session.exchange(rows)
-            speculations = yield from self._look_up(session, rows)
+            message = session.draft.exchange(rows, session.lookahead)
+            if message is not None:
+                yield message
+            speculations = list(map(_cached, rows))
+            if not all(speculations):
+                speculations = yield from self._redrafted(session, rows)
             verify = session.target.verify(rows, speculations)
             forked = session.draft.fork(rows, speculations)
             if forked is not None:
                 speculations = yield forked
             predictions = _predict(session, rows, speculations)
-            tree = prespeculate(session.drafts, rows, predictions, session.lookahead)
+            tree = prespeculate(rows, predictions, session.lookahead)
             outcomes = yield verify
             session.commit(speculations, outcomes)
             winners = _settle(session, rows, speculations, predictions, outcomes)
             if session.rows or session.waiting:
-                yield getattr(tree, self.on_outcome)(winners)
+                end = getattr(tree, self.on_outcome)(winners)
+                if end is not None:
+                    yield end
             for row in winners:
                 row.cached = tree.take(row)
 
-    def _look_up(self, session: Session, rows: list[Row]) -> Wait:
-        if not all(map(_cached, rows)):
-            missing = [row for row in rows if row.cached is None]
-            redrafted = rows if self.redraft == "all" else missing
-            fresh = yield session.backup.speculate(session, redrafted)
-            for row, speculation in zip(redrafted, fresh, strict=True):
-                row.cached = speculation
+    def _redrafted(self, session: Session, rows: list[Row]) -> Wait:
+        missing = [row for row in rows if row.cached is None]
+        redrafted = rows if self.redraft == "all" else missing
+        fresh = yield session.backup.speculate(session, redrafted)
+        for row, speculation in zip(redrafted, fresh, strict=True):
+            row.cached = speculation
         return list(map(_cached, rows))
 
 
@@ -93,8 +100,8 @@ def _predict(
         each = session.draft.branches_within(verify, rows, session.lookahead)
         budget = each * len(session.drafts)
     predict, predictions = session.policy.predict, []
-    for row, speculation in zip(rows, speculations, strict=True):
-        predicted = predict(speculation, budget)
+    for place, row in enumerate(rows):
+        predicted = predict(speculations[place], budget)
         row.predicted = len(predicted)
         predictions.append(predicted)
     return predictions
@@ -108,11 +115,10 @@ def _settle(
     outcomes: list[Outcome],
 ) -> list[Row]:
     """Let the policy learn, and return the rows whose outcome had been predicted."""
-    winners = []
-    for row, speculation, predicted, outcome in zip(
-        rows, speculations, predictions, outcomes, strict=True
-    ):
-        session.policy.observe(speculation, outcome)
+    observe, winners = session.policy.observe, []
+    for place, row in enumerate(rows):
+        predicted, outcome = predictions[place], outcomes[place]
+        observe(speculations[place], outcome)
         if row.left and predicted:
             row.hit = outcome in predicted
             if row.hit:

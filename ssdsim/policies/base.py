@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from numpy.random import Generator
 
@@ -44,8 +44,10 @@ class Policy:
     budget
         Outcomes to prepare a row and round, or "verify".
 
+    `reads_drafts` says whether it looks at tokens, confidences or candidates of a speculation.
     """
 
+    reads_drafts: ClassVar[bool] = True
     budget: Budget = 24
 
     def __post_init__(self) -> None:
@@ -77,6 +79,8 @@ class StaticPolicy(Policy):
     Every node of a token tree gets what its depth does: those of the first-ranked path first, as
     in a chain, then the others in order, as far as the budget goes.
     """
+
+    reads_drafts: ClassVar[bool] = False
 
     def fanouts(self, lookahead: int, budget: int) -> tuple[int, ...]:
         """Return F_0..F_K."""

@@ -1,6 +1,7 @@
 """Predicts the outcome that will happen: the upper bound of all policies."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from numpy.random import Generator
 
@@ -13,6 +14,7 @@ from ssdsim.policies.base import Policy, Predictor
 class Oracle(Policy):
     """Predicts the one outcome that will happen."""
 
+    reads_drafts: ClassVar[bool] = False
     budget: int = 1
 
     def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - it needs none

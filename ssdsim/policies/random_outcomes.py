@@ -1,6 +1,7 @@
 """Predicts outcomes at random: the lower bound of all policies."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from numpy.random import Generator
 
@@ -23,6 +24,7 @@ class RandomOutcomes(Policy):
 
     """
 
+    reads_drafts: ClassVar[bool] = False
     candidates: int = 32
 
     def __post_init__(self) -> None:

@@ -1,10 +1,10 @@
 """Predicts the B likeliest outcomes, from the draft's probabilities and frequencies seen so far."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import zip_longest
 from math import log2
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.random import Generator
@@ -54,20 +54,43 @@ class TopkOutcomes(Policy):
         return _Learner(self)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Frequency:
     """How often something happened, starting from a prior guess."""
 
     happened: float
     trials: float
 
-    def see(self, happened: bool) -> None:
-        self.happened += happened
-        self.trials += 1
-
     @property
     def mean(self) -> float:
         return self.happened / self.trials
+
+
+class _Candidates(NamedTuple):
+    """What may follow a node.
+
+    Attributes
+    ----------
+    bins, shares
+        The bin and the guessed chance of every candidate, best first.
+    counts
+        How many of them are in each bin.
+    kinds
+        The bins that are not empty.
+
+    """
+
+    bins: NDArray[np.intp]
+    shares: tuple[float, ...]
+    counts: Floats
+    kinds: frozenset[int]
+
+    @classmethod
+    def of(cls, bins: Sequence[int], shares: tuple[float, ...], size: int) -> Self:
+        """Count candidates in so many bins."""
+        own = np.array(bins, np.intp)
+        counts = np.bincount(own, minlength=size).astype(np.float64)
+        return cls(own, shares, counts, frozenset(bins))
 
 
 class _Bins:
@@ -78,30 +101,35 @@ class _Bins:
         self.happened, self.trials = np.zeros(size), np.full(size, prior)
         self.guessed: set[int] = set()
 
-    def means(self, candidates: "_Candidates") -> Floats:
-        """Return how often it was each of these candidates; one of a new bin is the first guess."""
+    def means(self, candidates: _Candidates) -> Floats:
+        """Return how often it was each of these candidates."""
+        self._guess(candidates)
+        means: Floats = self.happened[candidates.bins] / self.trials[candidates.bins]
+        return means
+
+    def see(self, candidates: _Candidates, rank: int) -> None:
+        """Count a bonus token: the candidate of this rank, or none of them."""
+        self._guess(candidates)
+        self.trials += candidates.counts
+        if 0 <= rank < len(candidates.shares):
+            self.happened[candidates.bins[rank]] += 1
+
+    def _guess(self, candidates: _Candidates) -> None:
+        """Let the first candidate of a new bin be the first guess."""
         if not candidates.kinds <= self.guessed:
             for place, guess in zip(candidates.bins.tolist(), candidates.shares, strict=True):
                 if place not in self.guessed:
                     self.happened[place] = guess * self.prior
                     self.guessed.add(place)
-        means: Floats = self.happened[candidates.bins] / self.trials[candidates.bins]
-        return means
-
-    def see(self, candidates: "_Candidates", rank: int) -> None:
-        """Count a bonus token: the candidate of this rank, or none of them."""
-        self.means(candidates)
-        np.add.at(self.trials, candidates.bins, 1)
-        if 0 <= rank < len(candidates.bins):
-            self.happened[candidates.bins[rank]] += 1
 
 
-class _Candidates(NamedTuple):
-    """What may follow a node: the bin and the guessed chance of every candidate, best first."""
+class _Ending(NamedTuple):
+    """What the end of a verify tells about: tokens tested, those accepted, and the bonus token."""
 
-    bins: NDArray[np.intp]
-    shares: tuple[float, ...]
-    kinds: frozenset[int]
+    tested: list[_Frequency]
+    accepted: list[_Frequency]
+    bins: _Bins
+    candidates: _Candidates
 
 
 @dataclass
@@ -109,7 +137,7 @@ class _Learner:
     policy: TopkOutcomes
     accepted: dict[tuple[object, ...], _Frequency] = field(default_factory=dict)
     bonus: dict[tuple[Speculator, int], _Bins] = field(default_factory=dict)
-    placed: dict[tuple[Speculator, Parents], list[_Frequency]] = field(default_factory=dict)
+    endings: dict[tuple[Speculator, Parents, int], _Ending] = field(default_factory=dict)
     shared: dict[tuple[object, ...], frozenset[Outcome]] = field(default_factory=dict)
     rounds: int = 0
 
@@ -127,13 +155,12 @@ class _Learner:
         return self.shared[key]
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        accepts, following = self._accepts(speculation), children(speculation.parents)
-        path = (0, *path_to(speculation.parents, outcome.node))
-        for node, right in zip_longest(path, path[1:]):
-            for child in following[node]:
-                accepts[child - 1].see(child == right)
-        bins = self._bins(speculation.speculator, len(following[outcome.node]))
-        bins.see(self._candidates(speculation, outcome.node), outcome.rank)
+        tested, right, bins, candidates = self._ending(speculation, outcome.node)
+        for frequency in tested:
+            frequency.trials += 1
+        for frequency in right:
+            frequency.happened += 1
+        bins.see(candidates, outcome.rank)
         self.rounds += 1
         if self.rounds & (self.rounds - 1) == 0 or self.rounds % 64 == 0:
             self.shared.clear()
@@ -163,6 +190,25 @@ class _Learner:
         outcomes = _outcomes(tuple(map(len, found)))
         return frozenset([outcomes[place] for place in best.tolist()])
 
+    def _ending(self, speculation: Speculation, node: int) -> _Ending:
+        """Return what a verify that ends at `node` tells about."""
+        if speculation.confidences or speculation.candidates:
+            return self._new_ending(speculation, node)
+        key = speculation.speculator, speculation.parents, node
+        if key not in self.endings:
+            self.endings[key] = self._new_ending(speculation, node)
+        return self.endings[key]
+
+    def _new_ending(self, speculation: Speculation, node: int) -> _Ending:
+        accepts, following = self._accepts(speculation), children(speculation.parents)
+        path = path_to(speculation.parents, node)
+        return _Ending(
+            [accepts[child - 1] for at in (0, *path) for child in following[at]],
+            [accepts[accepted - 1] for accepted in path],
+            self._bins(speculation.speculator, len(following[node])),
+            self._candidates(speculation, node),
+        )
+
     def _accepts(self, speculation: Speculation) -> list[_Frequency]:
         """Return for every drafted node how often such a one is accepted, if its parent was."""
         by = speculation.speculator
@@ -171,13 +217,10 @@ class _Learner:
                 self._frequency((by, int(16 * confidence)), confidence)
                 for confidence in speculation.confidences
             ]
-        key = by, speculation.parents
-        if key not in self.placed:
-            self.placed[key] = [
-                self._frequency((by, depth, place), 0.3 * _share(place - 1) if place else 0.7)
-                for depth, place in _places(speculation.parents)
-            ]
-        return self.placed[key]
+        return [
+            self._frequency((by, depth, place), 0.3 * _share(place - 1) if place else 0.7)
+            for depth, place in _places(speculation.parents)
+        ]
 
     def _frequency(self, key: tuple[object, ...], guess: float) -> _Frequency:
         if key not in self.accepted:
@@ -188,7 +231,7 @@ class _Learner:
         """Return how often the bonus token was which candidate, after nodes with such children."""
         key = speculator, children
         if key not in self.bonus:
-            self.bonus[key] = _Bins(max(self.policy.ranks, BINS), self.policy.prior)
+            self.bonus[key] = _Bins(_size(self.policy.ranks), self.policy.prior)
         return self.bonus[key]
 
     def _candidates(self, speculation: Speculation, node: int) -> _Candidates:
@@ -204,14 +247,19 @@ def _known(chances: tuple[float, ...], ranks: int) -> _Candidates:
     total = sum(kept) or 1.0
     shares = tuple(max(1e-9, chance / total) for chance in kept)
     bins = [int(-2 * log2(share)) for share in shares]
-    return _Candidates(np.array(bins, np.intp), shares, frozenset(bins))
+    return _Candidates.of(bins, shares, _size(ranks))
 
 
 @lru_cache
 def _ranked(ranks: int) -> _Candidates:
     """Give candidates of which nothing is known a bin a rank."""
     bins = range(ranks)
-    return _Candidates(np.arange(ranks), tuple(map(_share, bins)), frozenset(bins))
+    return _Candidates.of(bins, tuple(map(_share, bins)), _size(ranks))
+
+
+def _size(ranks: int) -> int:
+    """Return how many bins there are."""
+    return max(ranks, BINS)
 
 
 @lru_cache(maxsize=4096)

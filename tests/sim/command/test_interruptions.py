@@ -12,7 +12,7 @@ from patience import PATIENCE, wait_until, work_for
 import ssdsim.engine.simulation
 from ssdsim import load_run
 from ssdsim.command import cli
-from ssdsim.methods.ssd import Ssd
+from ssdsim.decoding.session import Session
 
 
 @pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
@@ -56,14 +56,14 @@ def test_interrupted_before_it_began(monkeypatch, capsys, tmp_path):
 
 
 def test_a_crash_in_a_method_leaves_what_was_computed(monkeypatch, tmp_path):
-    original = Ssd._look_up
+    original = Session.admit
 
-    def crashing(self, session, rows):
+    def crashing(session):
         if len(session.recorder.rounds) == 10:
             raise RuntimeError("the method has a bug")
-        return (yield from original(self, session, rows))
+        return (yield from original(session))
 
-    monkeypatch.setattr(Ssd, "_look_up", crashing)
+    monkeypatch.setattr(Session, "admit", crashing)
     with pytest.raises(RuntimeError, match="has a bug"):
         run(*TINY, f"out={tmp_path}")
     found = load_run(tmp_path)
