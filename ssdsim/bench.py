@@ -120,8 +120,8 @@ class Plan:
     tokens: int
 
     def __post_init__(self) -> None:
-        require(self.repeats >= 1, "repeats", self.repeats, "needs a number >= 1")
-        require(self.tokens >= 1, "tokens", self.tokens, "needs a number >= 1")
+        require(self.repeats >= 1, "--repeats", self.repeats, "needs a number >= 1")
+        require(self.tokens >= 1, "--tokens", self.tokens, "needs a number >= 1")
 
 
 def plan(arguments: Sequence[str] | None = None) -> Plan:

@@ -1,24 +1,27 @@
 """Predicts the B likeliest outcomes, from the draft's probabilities and frequencies seen so far."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import log2
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator, children, depths, path_to
 from ssdsim.policies.base import Budget, Policy, Predictor, check_outcomes
+from ssdsim.policies.outcome_frequencies import (
+    Bins,
+    Candidates,
+    Floats,
+    Frequency,
+    bins_of,
+    guessed_share,
+    known_candidates,
+    ranked_candidates,
+)
 
-Floats = NDArray[np.float64]
 Parents = tuple[int, ...]
-
-BINS = 64
-"""Bins of shares down to 1e-9."""
 
 
 @dataclass(frozen=True)
@@ -54,89 +57,20 @@ class TopkOutcomes(Policy):
         return _Learner(self)
 
 
-@dataclass(slots=True)
-class _Frequency:
-    """How often something happened, starting from a prior guess."""
-
-    happened: float
-    trials: float
-
-    @property
-    def mean(self) -> float:
-        return self.happened / self.trials
-
-
-class _Candidates(NamedTuple):
-    """What may follow a node.
-
-    Attributes
-    ----------
-    bins, shares
-        The bin and the guessed chance of every candidate, best first.
-    counts
-        How many of them are in each bin.
-    kinds
-        The bins that are not empty.
-
-    """
-
-    bins: NDArray[np.intp]
-    shares: tuple[float, ...]
-    counts: Floats
-    kinds: frozenset[int]
-
-    @classmethod
-    def of(cls, bins: Sequence[int], shares: tuple[float, ...], size: int) -> Self:
-        """Count candidates in so many bins."""
-        own = np.array(bins, np.intp)
-        counts = np.bincount(own, minlength=size).astype(np.float64)
-        return cls(own, shares, counts, frozenset(bins))
-
-
-class _Bins:
-    """How often the bonus token was in each of many bins, starting from prior guesses."""
-
-    def __init__(self, size: int, prior: float) -> None:
-        self.prior = prior
-        self.happened, self.trials = np.zeros(size), np.full(size, prior)
-        self.guessed: set[int] = set()
-
-    def means(self, candidates: _Candidates) -> Floats:
-        """Return how often it was each of these candidates."""
-        self._guess(candidates)
-        means: Floats = self.happened[candidates.bins] / self.trials[candidates.bins]
-        return means
-
-    def see(self, candidates: _Candidates, rank: int) -> None:
-        """Count a bonus token: the candidate of this rank, or none of them."""
-        self._guess(candidates)
-        self.trials += candidates.counts
-        if 0 <= rank < len(candidates.shares):
-            self.happened[candidates.bins[rank]] += 1
-
-    def _guess(self, candidates: _Candidates) -> None:
-        """Let the first candidate of a new bin be the first guess."""
-        if not candidates.kinds <= self.guessed:
-            for place, guess in zip(candidates.bins.tolist(), candidates.shares, strict=True):
-                if place not in self.guessed:
-                    self.happened[place] = guess * self.prior
-                    self.guessed.add(place)
-
-
 class _Ending(NamedTuple):
     """What the end of a verify tells about: tokens tested, those accepted, and the bonus token."""
 
-    tested: list[_Frequency]
-    accepted: list[_Frequency]
-    bins: _Bins
-    candidates: _Candidates
+    tested: list[Frequency]
+    accepted: list[Frequency]
+    bins: Bins
+    candidates: Candidates
 
 
 @dataclass
 class _Learner:
     policy: TopkOutcomes
-    accepted: dict[tuple[object, ...], _Frequency] = field(default_factory=dict)
-    bonus: dict[tuple[Speculator, int], _Bins] = field(default_factory=dict)
+    accepted: dict[tuple[object, ...], Frequency] = field(default_factory=dict)
+    bonus: dict[tuple[Speculator, int], Bins] = field(default_factory=dict)
     endings: dict[tuple[Speculator, Parents, int], _Ending] = field(default_factory=dict)
     shared: dict[tuple[object, ...], frozenset[Outcome]] = field(default_factory=dict)
     rounds: int = 0
@@ -209,7 +143,7 @@ class _Learner:
             self._candidates(speculation, node),
         )
 
-    def _accepts(self, speculation: Speculation) -> list[_Frequency]:
+    def _accepts(self, speculation: Speculation) -> list[Frequency]:
         """Return for every drafted node how often such a one is accepted, if its parent was."""
         by = speculation.speculator
         if speculation.confidences:
@@ -218,48 +152,26 @@ class _Learner:
                 for confidence in speculation.confidences
             ]
         return [
-            self._frequency((by, depth, place), 0.3 * _share(place - 1) if place else 0.7)
+            self._frequency((by, depth, place), 0.3 * guessed_share(place - 1) if place else 0.7)
             for depth, place in _places(speculation.parents)
         ]
 
-    def _frequency(self, key: tuple[object, ...], guess: float) -> _Frequency:
+    def _frequency(self, key: tuple[object, ...], guess: float) -> Frequency:
         if key not in self.accepted:
-            self.accepted[key] = _Frequency(guess * self.policy.prior, self.policy.prior)
+            self.accepted[key] = Frequency(guess * self.policy.prior, self.policy.prior)
         return self.accepted[key]
 
-    def _bins(self, speculator: Speculator, children: int) -> _Bins:
+    def _bins(self, speculator: Speculator, children: int) -> Bins:
         """Return how often the bonus token was which candidate, after nodes with such children."""
         key = speculator, children
         if key not in self.bonus:
-            self.bonus[key] = _Bins(_size(self.policy.ranks), self.policy.prior)
+            self.bonus[key] = Bins(bins_of(self.policy.ranks), self.policy.prior)
         return self.bonus[key]
 
-    def _candidates(self, speculation: Speculation, node: int) -> _Candidates:
+    def _candidates(self, speculation: Speculation, node: int) -> Candidates:
         if not speculation.candidates:
-            return _ranked(self.policy.ranks)
-        return _known(speculation.candidates[node], self.policy.ranks)
-
-
-@lru_cache(maxsize=4096)
-def _known(chances: tuple[float, ...], ranks: int) -> _Candidates:
-    """Bin candidates by their shares of the draft's probability, two bins a factor of 2."""
-    kept = chances[:ranks]
-    total = sum(kept) or 1.0
-    shares = tuple(max(1e-9, chance / total) for chance in kept)
-    bins = [int(-2 * log2(share)) for share in shares]
-    return _Candidates.of(bins, shares, _size(ranks))
-
-
-@lru_cache
-def _ranked(ranks: int) -> _Candidates:
-    """Give candidates of which nothing is known a bin a rank."""
-    bins = range(ranks)
-    return _Candidates.of(bins, tuple(map(_share, bins)), _size(ranks))
-
-
-def _size(ranks: int) -> int:
-    """Return how many bins there are."""
-    return max(ranks, BINS)
+            return ranked_candidates(self.policy.ranks)
+        return known_candidates(speculation.candidates[node], self.policy.ranks)
 
 
 @lru_cache(maxsize=4096)
@@ -275,8 +187,3 @@ def _places(parents: Parents) -> tuple[tuple[int, int], ...]:
 def _outcomes(ranks: tuple[int, ...]) -> tuple[Outcome, ...]:
     """Return the outcomes of so many ranks at each node, in order."""
     return tuple(Outcome(node, rank) for node, count in enumerate(ranks) for rank in range(count))
-
-
-def _share(rank: int) -> float:
-    """Guess how often the bonus token is the candidate of this rank."""
-    return float(0.5 / (rank + 1) ** 1.5)
