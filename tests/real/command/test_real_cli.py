@@ -81,6 +81,7 @@ def test_help_may_be_cut_short_by_its_reader(program):
 # What the run's own process loads
 
 
+@pytest.mark.slow
 def test_models_are_no_business_of_the_run_s_process(tmp_path):
     code = """
 import json, sys
@@ -216,6 +217,7 @@ def crews(monkeypatch):
     return hired
 
 
+@pytest.mark.slow
 def test_a_sweep_compares_in_one_sitting(crews, capsys, tmp_path):
     assert run("-m", "method=autoregressive,speculative,ssd", *TINY, f"out={tmp_path}") == 0
     printed = capsys.readouterr()
@@ -243,12 +245,14 @@ def test_a_refused_configuration_costs_no_other(crews, capsys, tmp_path):
     assert len(crews) == 1
 
 
+@pytest.mark.slow
 def test_other_models_are_another_sitting(crews, tmp_path):
     drafts = "pair.draft=tiny_draft,tiny_trimmed_draft"
     assert run("-m", drafts, *TINY, "method=speculative", f"out={tmp_path}") == 0
     assert [crew.hirings[1].model for crew in crews] == ["tiny_draft", "tiny_trimmed_draft"]
 
 
+@pytest.mark.slow
 def test_baselines_are_of_the_same_prompts(tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("Other words\nAnd others still\n")

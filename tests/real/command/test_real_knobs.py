@@ -16,6 +16,8 @@ from ssdreal.command.config import GROUPS
 from ssdreal.executor.workload import Workload
 from ssdsim.options.plugins import options, plugins
 
+pytestmark = pytest.mark.slow  # a real run, or two, for every option
+
 WARM = (*SSD, "temperature=1")
 SLOW = (*WARM, "pair.draft=tiny_trimmed_draft")  # with more misses
 LITTLE = (*SLOW, "policy.budget=6", "workload.output_tokens=60")

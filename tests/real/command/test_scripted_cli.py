@@ -97,6 +97,7 @@ def test_a_scripted_run_says_so(tmp_path, capsys):
     assert "times are measured, tokens and what is accepted are scripted" in shown
 
 
+@pytest.mark.slow
 def test_the_baselines_follow_the_same_source(tmp_path):
     """At an acceptance of 1 SD never loses a token, and at 0 every one."""
     for alpha, length in ((1.0, 5.0), (0.0, 1.0)):
@@ -110,6 +111,7 @@ def test_the_baselines_follow_the_same_source(tmp_path):
         assert found.info["baselines"]["sd"]["lookahead"] >= 1
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_share_the_models(tmp_path, crews):
     methods = "method=autoregressive,speculative,ssd,pearl"
     arguments = ("-m", methods, "acceptance=iid", *PAIR, *SHORT, f"out={tmp_path}")

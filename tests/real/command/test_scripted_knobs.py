@@ -6,6 +6,8 @@ from shapes import PAIR
 
 from ssdsim.options.plugins import options, plugins
 
+pytestmark = pytest.mark.slow  # a real run, or two, for every option
+
 SCRIPT = (*PAIR, "lookahead=4", "workload.prompts=2", "workload.output_tokens=40")
 IID = (*SCRIPT, "acceptance=iid")
 ONLINE = (*SCRIPT, "acceptance=online", "acceptance.group=1")

@@ -50,6 +50,7 @@ def test_a_second_interrupt_leaves_no_worker_either(monkeypatch, capsys, tmp_pat
     assert capsys.readouterr().err.count("interrupted") == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ssdreal.executor.baselines.compare", lambda *_: {})
     starts = at_call(monkeypatch, Threads, "_greet", {2}, interrupt(signal.SIGTERM))
@@ -103,6 +104,7 @@ def test_a_full_disk_at_the_picture(monkeypatch, capsys, tmp_path):
     assert load_run(tmp_path).info["complete"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_in_a_sweep(monkeypatch, capsys, tmp_path):
     at_call(monkeypatch, ssdsim.run.trace.pq, "write_table", {5}, full)
     assert run("-m", "seed=0,1", *SSD, f"out={tmp_path}") == 1

@@ -82,6 +82,7 @@ def test_a_draft_that_is_lost_again_and_again(crews, monkeypatch, capsys, tmp_pa
     assert len(crews) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_of_a_lost_draft(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ssdreal.executor.baselines.compare", lambda *_: {})
     at_call(monkeypatch, DraftServer, "grow", {2}, raises(EOFError()))
@@ -141,6 +142,7 @@ def test_a_target_lost_in_the_baselines(monkeypatch, capsys, tmp_path):
     assert set(found.info["baselines"]) == {"ar"}
 
 
+@pytest.mark.slow
 def test_a_failed_run_costs_a_sweep_no_other(crews, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ssdreal.executor.baselines.compare", lambda *_: {})
     at_call(monkeypatch, TargetServer, "verify", {3}, raises(MemoryError()))

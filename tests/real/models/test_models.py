@@ -56,7 +56,9 @@ def test_the_target_is_described_from_memory():
     assert whole == pytest.approx(4 * (embedding + products), rel=0.001)
 
 
-@pytest.mark.parametrize("name", ["smollm2_135m", *configs.TINY])
+@pytest.mark.parametrize(
+    "name", [pytest.param("smollm2_135m", marks=pytest.mark.slow), *configs.TINY]
+)
 def test_what_is_described_is_what_is_loaded(name):
     described, model = catalog.describe(name), loaded(name)
     assert (described.vocabulary, described.context) == (model.vocabulary, model.context)
@@ -64,6 +66,7 @@ def test_what_is_described_is_what_is_loaded(name):
     assert described.head_dim == model.head_dim
 
 
+@pytest.mark.slow
 def test_the_packaged_draft_shares_the_target_s_vocabulary_and_often_its_choice():
     described = catalog.describe("smollm2_135m_draft")
     draft = loading.load("smollm2_135m_draft", target="smollm2_135m")

@@ -77,6 +77,7 @@ def test_a_tied_head_is_the_embedding(tmp_path):
     assert not torch.equal(own("lm_head.weight"), own("embed_tokens.weight"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["llama31_8b", "qwen3_32b"])
 def test_logits_are_finite_at_every_depth(name, tmp_path):
     """All layers of the real thing, at a thirty-second of its width, in bfloat16."""

@@ -128,6 +128,7 @@ def rounds(directory):
     return table[[name for name in ROUNDS if name in table]].to_dict("records")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone", "counted", "nothing_left")
 def test_one_process_decodes_what_two_do(request, tmp_path):
     command = (*SSD, "policy=fixed_fanout", "policy.fanout=[1,1,1,1,1]")
@@ -141,6 +142,7 @@ def test_one_process_decodes_what_two_do(request, tmp_path):
     assert tokens(together) == tokens(apart) == undisturbed(())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone", "counted", "nothing_left", "together")
 def test_with_their_process_both_models_are_lost(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(Counted, "kill", (1, 16))

@@ -95,6 +95,7 @@ sys.exit(enter("ssdsim"))
 """
 
 
+@pytest.mark.slow
 def test_simulations_need_nothing_of_it(tmp_path):
     tiny = "workload.prompts=2", "workload.output_tokens=8", f"out={tmp_path}"
     command = [sys.executable, "-c", LACKING, *tiny]

@@ -48,6 +48,7 @@ def test_random_prompts_fit_the_models():
         assert max(max(task.tokens) for task in long) < 96
 
 
+@pytest.mark.slow
 def test_a_scripted_pair_s_profile_simulates_it(tmp_path, monkeypatch, capsys):
     """Its passes are real; what is accepted is what the source named says, here as there."""
     small = replace(read_split().fit, lookaheads=(1, 2), branches=(1, 4, 8), batch=2)

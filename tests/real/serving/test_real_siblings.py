@@ -141,6 +141,7 @@ def children_are_samples(seen):
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sampled", "best"])
 def test_every_law_holds(name):
     assert min(p_values(CASES[name]).values()) > FINE

@@ -171,6 +171,7 @@ def pair():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_a_sharded_target_has_the_whole_one_s_logits(pair):
     target, _, whole = pair
     torch.testing.assert_close(logits(target), logits(whole), rtol=0, atol=STATED)

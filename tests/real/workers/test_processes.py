@@ -135,6 +135,7 @@ class Mortal(Processes):
         return super().wait(seconds)
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed(monkeypatch, capfd, tmp_path):
     """A sweep on real processes: they ignore interrupts, and are killed in turn."""
     whole = [undisturbed(decoding) for decoding in (GUMBEL, MAXIMAL)]
@@ -174,6 +175,7 @@ def started(out, *arguments):
     return command
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_models_load(tmp_path):
     with started(tmp_path) as command:
         time.sleep(0.5)

@@ -70,6 +70,7 @@ def test_what_follows_a_round_has_it_too_however_the_round_ended(constant):
     assert min(values) * len(values) > 1e-2
 
 
+@pytest.mark.slow
 def test_the_same_test_catches_a_pair_that_verifies_with_the_raw_q(monkeypatch):
     sampling = Sampling(1.0, saguaro_constant=0.4, saguaro_fanout=1)
     verify = PairText._verify

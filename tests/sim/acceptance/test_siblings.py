@@ -69,6 +69,7 @@ def test_siblings_that_share_their_accept_noise_do_not(monkeypatch):
     assert found["shared"] < 1e-4
 
 
+@pytest.mark.slow
 def test_the_drafts_best_children_accepted_as_samples_do_not(monkeypatch):
     def best(self, path):
         return int(ranked(self.views(path[:-1])[1].scores)[path[-1]])

@@ -98,6 +98,7 @@ def test_seconds_a_token_are_an_identity_of_calls_and_discarded_drafts(length, s
     assert run.metrics["seconds"] / tokens == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_estimates_about_the_token_beat_the_best_fixed_length_on_the_same_trace():
     assert speed(Confidence(estimate="head")) > 1.04 * best_fixed()
     assert speed(Confidence()) > best_fixed()

@@ -49,6 +49,7 @@ def test_a_refused_configuration_costs_no_other(capsys, tmp_path):
     assert sorted(path.parent.name for path in tmp_path.glob("*/run.json")) == ["0", "2"]
 
 
+@pytest.mark.slow
 def test_a_sweep_ranks_no_earlier_runs(capsys, tmp_path):
     assert sweep(tmp_path, "lookahead=3") == 0
     time.sleep(0.02)
@@ -57,6 +58,7 @@ def test_a_sweep_ranks_no_earlier_runs(capsys, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"0", "multirun.yaml"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [("-m", "lookahead=5"), ("lookahead=5",)], ids=["sweep", "run"])
 def test_a_sweep_is_not_overwritten_without_a_word(again, capsys, tmp_path):
     assert run("-m", "lookahead=3", *TINY, f"out={tmp_path}") == 0
@@ -73,6 +75,7 @@ def test_a_sweep_is_not_overwritten_without_a_word(again, capsys, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
+@pytest.mark.slow
 def test_a_refused_sweep_costs_no_earlier_runs(tmp_path):
     assert run("-m", "lookahead=3", *TINY, f"out={tmp_path}") == 0
     assert run("-m", "lookahead=3", "policy=x", f"out={tmp_path}", "overwrite=true") == 2
@@ -120,6 +123,7 @@ def test_a_line_that_cannot_be_printed_costs_no_ranking(monkeypatch, capsys, tmp
     assert printed.err.count("failed: UnicodeEncodeError") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_is_ranked(number, monkeypatch, capsys, tmp_path):
     ends = iter((lambda: None, lambda: os.kill(os.getpid(), number)))
@@ -131,6 +135,7 @@ def test_an_interrupted_sweep_is_ranked(number, monkeypatch, capsys, tmp_path):
     assert not (tmp_path / "2").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupt_between_two_runs_is_ranked(monkeypatch, capsys, tmp_path):
     jobs = count()
 
@@ -147,6 +152,7 @@ def test_an_interrupt_between_two_runs_is_ranked(monkeypatch, capsys, tmp_path):
     assert printed.err == "ssdsim: interrupted\n"
 
 
+@pytest.mark.slow
 def test_a_torn_run_is_named_beside_the_ranking(monkeypatch, capsys, tmp_path):
     def tear(_, __, ___, out):
         if out.name == "0":
@@ -176,6 +182,7 @@ def launched(launcher, out):
     assert load_run(out / "0").info["complete"]
 
 
+@pytest.mark.slow
 def test_a_sweep_on_all_cores(tmp_path):
     launched("joblib", tmp_path)
 

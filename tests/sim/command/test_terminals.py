@@ -108,6 +108,7 @@ def test_help_that_nobody_reads(program):
     assert closed(program, "--help") == (b"", 0)
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_reads_is_whole(tmp_path):
     assert closed("ssdsim", *TINY, f"out={tmp_path}") == (b"", 0)
     assert {"run.json", "rounds.parquet"} <= {path.name for path in tmp_path.iterdir()}

@@ -123,6 +123,7 @@ def speed(length, lookahead=10):
     return run.metrics["tokens_per_s"]
 
 
+@pytest.mark.slow
 def test_the_ablation_is_in_the_published_order():
     fixed = max(speed(Fixed(), K) for K in (2, 3, 4, 8))
     thresholds = sorted(speed(Controller(th, step=0.0)) for th in (0.2, 0.4, 0.5, 0.6, 0.8))

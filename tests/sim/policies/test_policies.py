@@ -140,12 +140,14 @@ def surely_better(better, worse):
     return a - b > np.hypot(a_width, b_width)
 
 
+@pytest.mark.slow
 def test_geometric_beats_uniform_in_simulation_under_its_own_assumptions():
     power = Iid(alpha=0.6, miss_scale=1.0, miss_exponent=0.5)
     geometric = hits(GeometricFanout(budget=14, acceptance=0.6, exponent=0.5), power)
     assert surely_better(geometric, hits(UniformFanout(fanout=2), power))
 
 
+@pytest.mark.slow
 def test_optimal_beats_both_on_a_measured_curve():
     # Nothing is gained between the second and the tenth candidate: a power law cannot know that.
     table = (0.5, 0.3, *[0.3] * 7, 0.05)
