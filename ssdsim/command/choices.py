@@ -28,7 +28,8 @@ def check_choices(overrides: Sequence[str]) -> None:
         if options is not None and not override.is_delete():
             right = f"needs the name of an option among {', '.join(options)}"
             for value in _values(override):
-                named = isinstance(value, str) and value.strip() != ""
+                # An interpolation may come to no text at all, which Hydra does not say in words.
+                named = isinstance(value, str) and value.strip() != "" and "${" not in value
                 require(named, override.key_or_group, value, right)
 
 

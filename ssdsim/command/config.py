@@ -1,7 +1,7 @@
 """Turns Hydra's configuration of a simulation into a plain, checked `Setup`."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -41,7 +41,7 @@ _sections: dict[str, set[str]] = {}
 def register() -> None:
     """Fill Hydra's groups from the plug-ins' dataclasses and from the profiles."""
     store = emptied(SECTIONS)
-    register_plugins(GROUPS)
+    register_plugins([*GROUPS])
     store.store(name="config", node=OmegaConf.load(CONF / "config.yaml"))
     for group in ("latency", "pair", "workload"):
         for path in (CONF / group).glob("*.yaml"):
@@ -62,9 +62,9 @@ def emptied(groups: Iterable[str]) -> ConfigStore:
     return store
 
 
-def register_plugins(groups: Iterable[str]) -> None:
+def register_plugins(groups: Sequence[str]) -> None:
     """Store the plug-ins of these groups as options, with all their defaults."""
-    store = ConfigStore.instance()
+    store = emptied(groups)
     for group in groups:
         for name, plugin in plugins(group).items():
             node = {"_target_": name}
