@@ -72,7 +72,9 @@ def test_many_values_of_real_runs():
 
 
 @pytest.mark.parametrize("group", ["method", "pair", "profile", "workload", "latency"])
-@pytest.mark.parametrize("value", ["-1", "0", "null", "[1]", "true", "nan", "", "''", "x,1", "${seed}"])
+@pytest.mark.parametrize(
+    "value", ["-1", "0", "null", "[1]", "true", "nan", "", "''", "x,1", "${seed}"]
+)
 def test_groups_are_chosen_by_name(group, value):
     register()
     with pytest.raises(ConfigError, match=rf"^{group}=.*: needs the name of an option among \w+, "):
