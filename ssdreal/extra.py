@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from ssdsim.errors import ConfigError
 
-MODULES = ("torch", "transformers", "safetensors", "msgspec", "gguf", "accelerate")
+MODULES = ("torch", "transformers", "safetensors", "gguf", "accelerate")
 INSTALL = 'make real, or pip install "ssdsim[real]"'
 
 

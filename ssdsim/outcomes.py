@@ -1,4 +1,4 @@
-"""The vocabulary of speculative decoding: `Speculation`, `Outcome` and `Round`.
+"""The vocabulary of speculative decoding: `Speculation` and `Outcome`.
 
 Only the standard library is imported here, so that policies, simulated workers and real workers
 can all speak these words.
@@ -87,27 +87,6 @@ class Speculation:
     def path_to(self, node: int) -> tuple[int, ...]:
         """Return the nodes from the root's child to `node`, its own last."""
         return path_to(self.parents, node)
-
-
-class Round(NamedTuple):
-    """One verify of one sequence: a row of `rounds.parquet` (times in seconds from the start).
-
-    `start` is when the sequence had nothing in flight (its last round's end, or its admission),
-    `end` when the verify's outcome was known. `hit` is None where nothing had been predicted.
-    `accepted` + 1 tokens were delivered.
-    """
-
-    seq: int
-    round: int
-    drafted: int
-    speculator: Speculator
-    hit: bool | None
-    accepted: int
-    token: int | None
-    predicted: int
-    rank: int
-    start: float
-    end: float
 
 
 @lru_cache(maxsize=4096)

@@ -50,8 +50,9 @@ class Difficulty:
         alive = accumulate((1 - h for h in hazards), lambda a, b: a * b)
         return [1 - a for a in alive]
 
+    @cached_property
     def rank_below(self) -> list[float]:
-        """Return P(rank < F) for F = 1..MOST_RANKS."""
+        """P(rank < F) for F = 1..MOST_RANKS."""
         return [1 - self.miss(F) for F in range(1, MOST_RANKS + 1)]
 
 
@@ -84,7 +85,7 @@ class PositionalSource:
     @cached_property
     def ranks(self) -> list[list[float]]:
         """P(rank < F) for F = 1, 2, ..., at easy and at hard places."""
-        return [state.rank_below() for state in (self.easy, self.hard)]
+        return [state.rank_below for state in (self.easy, self.hard)]
 
     def text(self, seq: int) -> "PositionalText":
         """Return text `seq`; its draws depend on nothing but the source's key and `seq`."""

@@ -6,7 +6,7 @@ after a miss, a hit rate. Copy those numbers in; nothing else is needed.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import ClassVar
 
@@ -68,6 +68,7 @@ class HazardTable:
             right,
         )
 
+    @lru_cache  # noqa: B019 - a few tables, which runs in turn ask for the same
     def difficulties(self) -> tuple[Difficulty, Difficulty]:
         """Return what a round is like after a hit and after a miss."""
         hazards = _hazards(self.accepted_on_hit)

@@ -13,7 +13,7 @@ from ssdsim.backups.random import Random
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Speculating
 from ssdsim.errors import require
-from ssdsim.outcomes import Round
+from ssdsim.run.tables import Round
 from ssdsim.run.trace import Recorder
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from numpy.random import Generator
 from ssdsim.backups.choice_of_two import ChosenBackup, TwoBackups
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Speculating
-from ssdsim.outcomes import Round
+from ssdsim.run.tables import Round
 from ssdsim.theory import ssd_speedup
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
-from functools import partial
 from operator import add, attrgetter
 from typing import Any, Protocol
 
@@ -11,13 +10,13 @@ from simpy import Environment, Event
 
 from ssdsim.decoding.protocol import Draft, Row, Target
 from ssdsim.lengths.base import Control
-from ssdsim.outcomes import Outcome, Round, Speculation, depths
+from ssdsim.outcomes import Outcome, Speculation, depths
 from ssdsim.policies.base import Predictor
+from ssdsim.run.tables import Round
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder
 
 _left = attrgetter("left")
-_round = partial(tuple.__new__, Round)  # as `_make`, which is slower
 
 Wait = Generating[Event, Any, Any]
 """A piece of a method: it yields the events it waits for."""
@@ -162,7 +161,7 @@ class Session:
         `continued`: the draft went on meanwhile, and was right about all of them.
         """
         now = self.env.now
-        ended = (
+        ended = Round(
             row.seq,
             row.round,
             len(speculation.parents),
@@ -175,7 +174,7 @@ class Session:
             row.ready,
             now,
         )
-        self.recorder.rounds.append(_round(ended))
+        self.recorder.rounds.append(ended)
         row.advance(delivered, ids, now, continued)
 
     def retire(self) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from simpy import Event
 
 from ssdsim.decoding.protocol import Row
 from ssdsim.engine.draft_passes import DraftPasses
+from ssdsim.engine.lanes import Lane
 from ssdsim.engine.speculation_cache import SimulatedTree
 from ssdsim.latency.machine import Link, Machine
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
@@ -32,17 +33,25 @@ class SimulatedDraft(DraftPasses):
     exchange_seconds: Callable[[int], float] | None
     pace: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.link = Lane(self.lane.env, "link", "link")
+        self.exchanging = lru_cache(maxsize=65536)(self._exchanging)
+
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
         if self.exchange_seconds is None:
             return None
-        seconds = self.exchange_seconds(len(rows) * self.levels(lookahead).nodes)
+        seconds = self.exchanging(self.length.nodes, len(rows), lookahead)
         if not seconds:
             return None
-        span = self.span("transfer", rows, self.recorder.verifies, 0, 0)
-        span.lane = span.device = "link"
-        span.end = span.start + seconds
+        span = self.span("transfer", rows, self.recorder.verifies, 0, 0, self.link)
+        span.end += seconds
         return self.lane.env.timeout(seconds)
+
+    def _exchanging(self, nodes: int | None, rows: int, lookahead: int) -> float:  # noqa: ARG002 - part of the key
+        assert self.exchange_seconds is not None
+        return self.exchange_seconds(rows * self.levels(lookahead).nodes)
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft at most `lookahead` tokens a row in series, or as many levels of a tree.
@@ -143,4 +152,4 @@ def exchange_seconds(
     """Return the seconds for an exchange about so many tokens: none on the same devices."""
     if draft_on != "own" or (machine.link == Link() and not machine.serve):
         return None
-    return cache(lambda tokens: machine.serve + machine.link.exchange(tokens, sampling))
+    return lambda tokens: machine.serve + machine.link.exchange(tokens, sampling)

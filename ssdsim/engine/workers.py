@@ -63,9 +63,20 @@ class Worker:
         """Return the seconds of drawing from the distributions of a pass."""
         raise NotImplementedError
 
-    def span(self, kind: str, rows: Sequence[Row], number: int, branches: int, tokens: int) -> Span:
-        """Open a span now; `number` is the lock-step round for a batch, else the row's own."""
-        lane, batch, seqs = self.lane, len(rows), None
+    def span(
+        self,
+        kind: str,
+        rows: Sequence[Row],
+        number: int,
+        branches: int,
+        tokens: int,
+        lane: Lane | None = None,
+    ) -> Span:
+        """Open a span now, on its own lane unless another is said.
+
+        `number` is the lock-step round for a batch, else the row's own.
+        """
+        lane, batch, seqs = lane or self.lane, len(rows), None
         now = lane.env.now
         if batch == 1:
             seq, number = rows[0].seq, rows[0].round

@@ -78,9 +78,8 @@ class Roofline:
 
     def seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:  # noqa: ARG002 - tokens tell the kinds apart
         """Return the seconds of one pass; see `Latency.seconds`."""
-        require(batch >= 1, "batch", batch, "must be at least 1")
-        require(tokens >= 1, "tokens", tokens, "must be at least 1")
-        require(context >= 0, "context", context, "must be at least 0")
+        if batch < 1 or tokens < 1 or context < 0:
+            _refuse(batch, tokens, context)
         memory = self.memory_seconds(batch, context, tokens)
         compute = self.compute_seconds(batch, tokens, context)
         knee = self.knee or self.hardware.knee
@@ -88,6 +87,18 @@ class Roofline:
         long, short = max(memory, compute), min(memory, compute)
         busy = long * math.pow(1 + math.pow(short / long, knee), 1 / knee)
         return self._overhead + busy + self.link_seconds(tokens)
+
+    @cached_property
+    def _bandwidth(self) -> float:
+        """Bytes a second that a device reads."""
+        hardware = self.hardware
+        bandwidth = min(hardware.bandwidth, hardware.shared_bandwidth / self.devices)
+        return bandwidth * hardware.bandwidth_efficiency
+
+    @cached_property
+    def _flops(self) -> float:
+        """Operations a second that a device computes."""
+        return self.hardware.flops * self.hardware.compute_efficiency
 
     def spread(self, devices: int) -> Self | None:
         """Return the same model over that many devices; `ConfigError` if it does not fit them."""
@@ -98,13 +109,12 @@ class Roofline:
 
         Of a mixture of experts, those are read that the tokens go through (`Shape.read`).
         """
-        shape, hardware = self.dimensions, self.hardware
+        shape = self.dimensions
         weights = shape.read(tokens) * self.weight_bytes / self.devices
         # A key-value head is not split: beyond kv_heads devices, they keep copies.
         share = min(self.devices, shape.kv_heads)
         caches = batch * context * shape.cached * self._state_bytes / share
-        bandwidth = min(hardware.bandwidth, hardware.shared_bandwidth / self.devices)
-        return (weights + caches) / (bandwidth * hardware.bandwidth_efficiency)
+        return (weights + caches) / self._bandwidth
 
     def compute_seconds(self, batch: int, tokens: int, context: int) -> float:
         """Return the seconds of the arithmetic for `tokens` tokens of `batch` rows.
@@ -112,11 +122,11 @@ class Roofline:
         A token is a multiplication and an addition a parameter, and for attention twice that a
         query number and token attended to: the context, and half of its row's new tokens.
         """
-        shape, hardware = self.dimensions, self.hardware
+        shape = self.dimensions
         attended = context + (tokens / batch + 1) / 2
         attention = 4 * shape.layers * shape.heads * shape.head_dim * attended
         flops = tokens * (2 * shape.multiplied + attention) / self.devices
-        return flops / (hardware.flops * hardware.compute_efficiency)
+        return flops / self._flops
 
     def link_seconds(self, tokens: int) -> float:
         """Return the seconds of the all-reduces, one after attention and one after each MLP."""
@@ -127,12 +137,19 @@ class Roofline:
         sent = 2 * (1 - 1 / self.devices) * tokens * shape.hidden * self._state_bytes
         return 2 * shape.layers * (hardware.link_latency + sent / hardware.link_bandwidth)
 
-    @property
+    @cached_property
     def _overhead(self) -> float:
         given = self.launch_overhead
         return self.hardware.launch_overhead if given is None else given
 
-    @property
+    @cached_property
     def _state_bytes(self) -> float:
         # Caches and activations stay in 16 bits where weights are quantised below that.
         return max(2.0, self.weight_bytes)
+
+
+def _refuse(batch: int, tokens: int, context: int) -> None:
+    """Raise `ConfigError` for the count that is too low."""
+    require(batch >= 1, "batch", batch, "must be at least 1")
+    require(tokens >= 1, "tokens", tokens, "must be at least 1")
+    require(context >= 0, "context", context, "must be at least 0")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from ssdsim.errors import ConfigError, require
 from ssdsim.latency.presets import find_preset
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shape:
     """A transformer with grouped-query attention and gated MLPs (Llama, Qwen, Mistral, Mixtral).
 
@@ -46,12 +47,12 @@ class Shape:
     experts: int = 1
     active: int = 1
 
-    @property
+    @cached_property
     def embedding(self) -> int:
         """Parameters of the embedding, and as many again in an output head of its own."""
         return self.vocab * self.hidden
 
-    @property
+    @cached_property
     def multiplied(self) -> int:
         """Parameters that a token is multiplied with: all matrices but the input embedding.
 
@@ -76,18 +77,18 @@ class Shape:
         idle = (1 - self.active / self.experts) ** tokens
         return self._shared + self.experts * (1 - idle) * self._expert
 
-    @property
+    @cached_property
     def _shared(self) -> int:
         """Parameters of the attention and the output head."""
         attention = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
         return self.layers * attention + self.embedding
 
-    @property
+    @cached_property
     def _expert(self) -> int:
         """Parameters of one MLP of every layer."""
         return self.layers * 3 * self.hidden * self.intermediate
 
-    @property
+    @cached_property
     def cached(self) -> int:
         """Numbers that the key-value cache keeps of one token."""
         return 2 * self.layers * self.kv_heads * self.head_dim

@@ -58,16 +58,17 @@ class Ssd(Method):
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
+        target, draft = session.target, session.draft
         prespeculate = prespeculating(session.drafts)
         while rows := (yield from session.admit()):
-            message = session.draft.exchange(rows, session.lookahead)
+            message = draft.exchange(rows, session.lookahead)
             if message is not None:
                 yield message
             speculations = list(map(_cached, rows))
             if not all(speculations):
                 speculations = yield from self._redrafted(session, rows)
-            verify = session.target.verify(rows, speculations)
-            forked = session.draft.fork(rows, speculations)
+            verify = target.verify(rows, speculations)
+            forked = draft.fork(rows, speculations)
             if forked is not None:
                 speculations = yield forked
             predictions = _predict(session, rows, speculations)

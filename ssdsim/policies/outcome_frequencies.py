@@ -1,6 +1,6 @@
 """Running frequencies of accepted tokens and bonus tokens, starting from prior guesses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
@@ -69,12 +69,13 @@ class Bins:
         means: Floats = self.happened[candidates.bins] / self.trials[candidates.bins]
         return means
 
-    def see(self, candidates: Candidates, rank: int) -> None:
-        """Count a bonus token: the candidate of this rank, or none of them."""
+    def see(self, candidates: Candidates, ranks: Mapping[int, int]) -> None:
+        """Count bonus tokens by their ranks: each was that candidate, or none of them."""
         self._guess(candidates)
-        self.trials += candidates.counts
-        if 0 <= rank < len(candidates.shares):
-            self.happened[candidates.bins[rank]] += 1
+        self.trials += candidates.counts * sum(ranks.values())
+        for rank, times in ranks.items():
+            if 0 <= rank < len(candidates.shares):
+                self.happened[candidates.bins[rank]] += times
 
     def _guess(self, candidates: Candidates) -> None:
         """Let the first candidate of a new bin be the first guess."""

@@ -1,8 +1,9 @@
 """Predicts the B likeliest outcomes, from the draft's probabilities and frequencies seen so far."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.random import Generator
@@ -57,13 +58,30 @@ class TopkOutcomes(Policy):
         return _Learner(self)
 
 
-class _Ending(NamedTuple):
-    """What the end of a verify tells about: tokens tested, those accepted, and the bonus token."""
+@dataclass(slots=True)
+class _Ending:
+    """What the end of a verify tells about: tokens tested, those accepted, and the bonus token.
+
+    `ranks` counts the bonus tokens seen there since it was last learnt from.
+    """
 
     tested: list[Frequency]
     accepted: list[Frequency]
     bins: Bins
     candidates: Candidates
+    ranks: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    def learn(self) -> None:
+        """Add what was seen to the frequencies."""
+        times = sum(self.ranks.values())
+        if not times:
+            return
+        for frequency in self.tested:
+            frequency.trials += times
+        for frequency in self.accepted:
+            frequency.happened += times
+        self.bins.see(self.candidates, self.ranks)
+        self.ranks.clear()
 
 
 @dataclass
@@ -74,29 +92,33 @@ class _Learner:
     endings: dict[tuple[Speculator, Parents, int], _Ending] = field(default_factory=dict)
     shared: dict[tuple[object, ...], frozenset[Outcome]] = field(default_factory=dict)
     rounds: int = 0
+    due: int = 1
+    budget: Budget = field(init=False)
 
-    @property
-    def budget(self) -> Budget:
-        return self.policy.budget
+    def __post_init__(self) -> None:
+        self.budget = self.policy.budget
 
     def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
         if speculation.candidates:
             return self._best(speculation, budget)
         # Nothing tells this speculation from others of its kind: rank once for many rounds.
         key = (speculation.parents, speculation.speculator, budget)
-        if key not in self.shared:
-            self.shared[key] = self._best(speculation, budget)
-        return self.shared[key]
+        found = self.shared.get(key)
+        if found is None:
+            found = self.shared[key] = self._best(speculation, budget)
+        return found
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        tested, right, bins, candidates = self._ending(speculation, outcome.node)
-        for frequency in tested:
-            frequency.trials += 1
-        for frequency in right:
-            frequency.happened += 1
-        bins.see(candidates, outcome.rank)
+        ending = self._ending(speculation, outcome.node)
+        ending.ranks[outcome.rank] += 1
+        if speculation.confidences or speculation.candidates:
+            ending.learn()
         self.rounds += 1
-        if self.rounds & (self.rounds - 1) == 0 or self.rounds % 64 == 0:
+        if self.rounds == self.due:
+            # What 64 rounds have to say counts for little beside hundreds.
+            self.due += max(min(self.rounds, 64), self.rounds // 8)
+            for ending in self.endings.values():
+                ending.learn()
             self.shared.clear()
 
     def probabilities(self, speculation: Speculation) -> list[tuple[float, int, int]]:
@@ -107,15 +129,27 @@ class _Learner:
     def _ends(self, speculation: Speculation) -> list[Floats]:
         """Return for every node the chance of each outcome considered that ends there."""
         accepts, reached = self._accepts(speculation), [1.0] * (speculation.length + 1)
+        means = self._means(speculation)
         found = []
         for node, following in enumerate(children(speculation.parents)):
             goes_on = [accepts[child - 1].mean for child in following]
             ends = reached[node] * max(0.0, 1 - sum(goes_on))
-            bins = self._bins(speculation.speculator, len(following))
-            found.append(ends * bins.means(self._candidates(speculation, node)))
+            found.append(ends * means(node, len(following)))
             for child, chance in zip(following, goes_on, strict=True):
                 reached[child] = reached[node] * chance
         return found
+
+    def _means(self, speculation: Speculation) -> Callable[[int, int], Floats]:
+        """Return what tells the shares of the candidates after a node with so many children."""
+
+        def means(node: int, children: int) -> Floats:
+            bins = self._bins(speculation.speculator, children)
+            return bins.means(self._candidates(speculation, node))
+
+        if speculation.candidates:
+            return means
+        alike = cache(lambda children: means(0, children))
+        return lambda _, children: alike(children)
 
     def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
         """Return the likeliest outcomes; of equal ones those first in the tree, then in rank."""
@@ -129,9 +163,10 @@ class _Learner:
         if speculation.confidences or speculation.candidates:
             return self._new_ending(speculation, node)
         key = speculation.speculator, speculation.parents, node
-        if key not in self.endings:
-            self.endings[key] = self._new_ending(speculation, node)
-        return self.endings[key]
+        found = self.endings.get(key)
+        if found is None:
+            found = self.endings[key] = self._new_ending(speculation, node)
+        return found
 
     def _new_ending(self, speculation: Speculation, node: int) -> _Ending:
         accepts, following = self._accepts(speculation), children(speculation.parents)

@@ -1,11 +1,17 @@
-"""The three tables of a run: their columns, and a row of each."""
+"""The three tables of a run: their columns, and a row of each.
+
+Rows are made in every round and kept by the thousand, so they are structs of a C library that the
+garbage collector does not look through: nothing in them leads back to them.
+"""
 
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
+
+from ssdsim.outcomes import Speculator
 
 SEQUENCES = pa.schema(
     {
@@ -55,8 +61,28 @@ SPANS = pa.schema(
 )
 
 
-@dataclass(slots=True)
-class Span:
+class Round(Struct, gc=False):
+    """One verify of one sequence: a row of `rounds.parquet` (times in seconds from the start).
+
+    `start` is when the sequence had nothing in flight (its last round's end, or its admission),
+    `end` when the verify's outcome was known. `hit` is None where nothing had been predicted.
+    `accepted` + 1 tokens were delivered.
+    """
+
+    seq: int
+    round: int
+    drafted: int
+    speculator: Speculator
+    hit: bool | None
+    accepted: int
+    token: int | None
+    predicted: int
+    rank: int
+    start: float
+    end: float
+
+
+class Span(Struct, gc=False):
     """A piece of work on a lane: a row of `spans.parquet`. It stays open while it runs.
 
     `tokens` were computed in it, `used` of them reached the output (known only after the verify
@@ -77,8 +103,7 @@ class Span:
     used: int = 0
 
 
-@dataclass(slots=True)
-class Sequence:
+class Sequence(Struct, gc=False):
     """One prompt and its output: a row of `sequences.parquet`. Times in seconds."""
 
     seq: int

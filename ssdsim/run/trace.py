@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssdsim.errors import ConfigError
-from ssdsim.outcomes import Round
 from ssdsim.run.stored_table import StoredTable, write_table
-from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS, Sequence, Span, table_of
+from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS, Round, Sequence, Span, table_of
 from ssdsim.run.timeline import perfetto
 from ssdsim.system.atomic_files import replacing
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import pytest
 from inline_crew import decode, outputs
 
 from ssdreal.executor.setup import Setup
@@ -44,10 +45,16 @@ METHODS = [
 
 
 def in_turn(settings):
-    """Yield settings with both drafts and both ways of decoding, paired one way or the other."""
+    """Return settings with both drafts and both ways of decoding, paired one way or the other.
+
+    One of the pairs in turn is quick, the other slow.
+    """
+    cases = []
     for at, one in enumerate(settings):
-        for draft, decoding in zip(DRAFTS, (GREEDY, GUMBEL)[:: 1 - 2 * (at % 2)], strict=True):
-            yield draft, decoding, one
+        pairs = [*zip(DRAFTS, (GREEDY, GUMBEL)[:: 1 - 2 * (at % 2)], strict=True)]
+        quick, other = pairs[:: 1 - 2 * (at // 2 % 2)]
+        cases += [(*quick, one), pytest.param(*other, one, marks=pytest.mark.slow)]
+    return cases
 
 
 @cache

@@ -3,8 +3,7 @@
 from random import Random
 from typing import Any
 
-from ssdsim.outcomes import Round
-from ssdsim.run.tables import Span
+from ssdsim.run.tables import Round, Span
 from ssdsim.run.trace import Recorder, Run
 
 DEVICES = [

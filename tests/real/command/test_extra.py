@@ -40,10 +40,10 @@ def test_help_needs_none_of_it_and_is_light(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_line_names_what_is_missing_and_what_installs_it(command, tmp_path):
-    found = without(("msgspec", "torch"), command, "--out", str(tmp_path / "out"))
+    found = without(("gguf", "torch"), command, "--out", str(tmp_path / "out"))
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr == (
-        f"ssdreal{command}: real models need more than the light package, torch, msgspec are not "
+        f"ssdreal{command}: real models need more than the light package, torch, gguf are not "
         'installed: make real, or pip install "ssdsim[real]"\n'
     )
 

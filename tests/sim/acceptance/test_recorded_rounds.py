@@ -132,6 +132,7 @@ def simulated_run(tmp_path):
     return str(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_simulated_pair_is_replayed_likewise(simulated_run):
     sampling = Sampling(0.7, "gumbel")
     for settings in OTHER:

@@ -102,6 +102,7 @@ def test_one_child_is_verified_as_a_chain_is(seed):
     assert found == (token if accepted else bonus)
 
 
+@pytest.mark.slow
 def test_more_siblings_are_accepted_more_often():
     # Of i.i.d. siblings; P(one is accepted) follows from the residuals, worked through for each.
     rng = np.random.default_rng(1)

@@ -104,6 +104,7 @@ def test_estimates_about_the_token_beat_the_best_fixed_length_on_the_same_trace(
     assert speed(Confidence()) > best_fixed()
 
 
+@pytest.mark.slow
 def test_the_better_the_estimates_the_faster():
     head, draft, none = (
         speed(Confidence(estimate="head")),

@@ -120,6 +120,7 @@ class Opened:
         return self.source
 
 
+@pytest.mark.slow
 def test_a_recording_at_a_temperature_accepts_what_its_own_ranks_say(tmp_path):
     record(LanguageModel(), tmp_path, [WARM], sequences=12, tokens=120)
     setup = Setup(

@@ -84,7 +84,7 @@ def grown(with_tokens, sampling):
     return [*trees, *sampled]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(setups())
 def test_invariants(setup):
     assume(fits(setup))

@@ -51,6 +51,7 @@ def test_logged_acceptance_comes_back():
         assert metrics[name] == pytest.approx(logged, rel=0.015), name
 
 
+@pytest.mark.slow
 def test_too_long_a_lookahead_loses_where_the_tree_outlasts_the_verify():
     speeds = [
         run(QWEN, *UNIFORM, f"lookahead={K}", prompts=16).metrics["tokens_per_s"] for K in (4, 7)
@@ -58,6 +59,7 @@ def test_too_long_a_lookahead_loses_where_the_tree_outlasts_the_verify():
     assert speeds[1] < 0.9 * speeds[0]
 
 
+@pytest.mark.slow
 def test_one_miss_in_a_larger_batch_costs_everyone():
     single, eight = (run(LLAMA, *UNIFORM, f"batch={b}", prompts=32).metrics for b in (1, 8))
     assert eight["step_seconds"] > 1.3 * single["step_seconds"]

@@ -80,6 +80,7 @@ def test_closed_form_within_one_percent(alpha, tokens, window):
     assert speed(alpha, window, tokens) == pytest.approx(closed_form(alpha, window), rel=0.01)
 
 
+@pytest.mark.slow
 def test_limits():
     assert speed(1.0, 5) == pytest.approx(5, rel=0.002)  # γ tokens a step
     assert speed(0.0, 5) == pytest.approx(1)  # autoregressive decoding

@@ -157,6 +157,7 @@ def test_optimal_beats_both_on_a_measured_curve():
         assert surely_better(optimal, hits(rival, measured))
 
 
+@pytest.mark.slow
 def test_topk_learns_what_the_best_fixed_fanout_was_told():
     told = hits(OptimalFanout(budget=14, reject=(0.2,)), Iid())
     learnt = hits(TopkOutcomes(budget=14), Iid())
