@@ -1,28 +1,16 @@
 """Predicts the B likeliest outcomes, from the draft's probabilities and frequencies seen so far."""
 
-from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
 
 from ssdsim.errors import require
-from ssdsim.outcomes import Outcome, Speculation, Speculator, children, depths, path_to
+from ssdsim.outcomes import Outcome, Speculation, children
 from ssdsim.policies.base import Budget, Policy, Predictor, check_outcomes
-from ssdsim.policies.outcome_frequencies import (
-    Bins,
-    Candidates,
-    Floats,
-    Frequency,
-    bins_of,
-    guessed_share,
-    known_candidates,
-    ranked_candidates,
-)
-
-Parents = tuple[int, ...]
+from ssdsim.policies.candidate_bins import Floats
+from ssdsim.policies.running_frequencies import OutcomeFrequencies
 
 
 @dataclass(frozen=True)
@@ -58,45 +46,18 @@ class TopkOutcomes(Policy):
         return _Learner(self)
 
 
-@dataclass(slots=True)
-class _Ending:
-    """What the end of a verify tells about: tokens tested, those accepted, and the bonus token.
-
-    `ranks` counts the bonus tokens seen there since it was last learnt from.
-    """
-
-    tested: list[Frequency]
-    accepted: list[Frequency]
-    bins: Bins
-    candidates: Candidates
-    ranks: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-
-    def learn(self) -> None:
-        """Add what was seen to the frequencies."""
-        times = sum(self.ranks.values())
-        if not times:
-            return
-        for frequency in self.tested:
-            frequency.trials += times
-        for frequency in self.accepted:
-            frequency.happened += times
-        self.bins.see(self.candidates, self.ranks)
-        self.ranks.clear()
-
-
 @dataclass
 class _Learner:
     policy: TopkOutcomes
-    accepted: dict[tuple[object, ...], Frequency] = field(default_factory=dict)
-    bonus: dict[tuple[Speculator, int], Bins] = field(default_factory=dict)
-    endings: dict[tuple[Speculator, Parents, int], _Ending] = field(default_factory=dict)
     shared: dict[tuple[object, ...], frozenset[Outcome]] = field(default_factory=dict)
     rounds: int = 0
     due: int = 1
     budget: Budget = field(init=False)
+    seen: OutcomeFrequencies = field(init=False)
 
     def __post_init__(self) -> None:
         self.budget = self.policy.budget
+        self.seen = OutcomeFrequencies(self.policy.prior, self.policy.ranks)
 
     def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
         if speculation.candidates:
@@ -109,16 +70,12 @@ class _Learner:
         return found
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        ending = self._ending(speculation, outcome.node)
-        ending.ranks[outcome.rank] += 1
-        if speculation.confidences or speculation.candidates:
-            ending.learn()
+        self.seen.see(speculation, outcome)
         self.rounds += 1
         if self.rounds == self.due:
             # What 64 rounds have to say counts for little beside hundreds.
             self.due += max(min(self.rounds, 64), self.rounds // 8)
-            for ending in self.endings.values():
-                ending.learn()
+            self.seen.learn()
             self.shared.clear()
 
     def probabilities(self, speculation: Speculation) -> list[tuple[float, int, int]]:
@@ -128,8 +85,8 @@ class _Learner:
 
     def _ends(self, speculation: Speculation) -> list[Floats]:
         """Return for every node the chance of each outcome considered that ends there."""
-        accepts, reached = self._accepts(speculation), [1.0] * (speculation.length + 1)
-        means = self._means(speculation)
+        accepts, reached = self.seen.accepts(speculation), [1.0] * (speculation.length + 1)
+        means = self.seen.means(speculation)
         found = []
         for node, following in enumerate(children(speculation.parents)):
             goes_on = [accepts[child - 1].mean for child in following]
@@ -139,83 +96,12 @@ class _Learner:
                 reached[child] = reached[node] * chance
         return found
 
-    def _means(self, speculation: Speculation) -> Callable[[int, int], Floats]:
-        """Return what tells the shares of the candidates after a node with so many children."""
-
-        def means(node: int, children: int) -> Floats:
-            bins = self._bins(speculation.speculator, children)
-            return bins.means(self._candidates(speculation, node))
-
-        if speculation.candidates:
-            return means
-        alike = cache(lambda children: means(0, children))
-        return lambda _, children: alike(children)
-
     def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
         """Return the likeliest outcomes; of equal ones those first in the tree, then in rank."""
         found = self._ends(speculation)
         best = np.argsort(-np.concatenate(found), kind="stable")[:budget]
         outcomes = _outcomes(tuple(map(len, found)))
         return frozenset([outcomes[place] for place in best.tolist()])
-
-    def _ending(self, speculation: Speculation, node: int) -> _Ending:
-        """Return what a verify that ends at `node` tells about."""
-        if speculation.confidences or speculation.candidates:
-            return self._new_ending(speculation, node)
-        key = speculation.speculator, speculation.parents, node
-        found = self.endings.get(key)
-        if found is None:
-            found = self.endings[key] = self._new_ending(speculation, node)
-        return found
-
-    def _new_ending(self, speculation: Speculation, node: int) -> _Ending:
-        accepts, following = self._accepts(speculation), children(speculation.parents)
-        path = path_to(speculation.parents, node)
-        return _Ending(
-            [accepts[child - 1] for at in (0, *path) for child in following[at]],
-            [accepts[accepted - 1] for accepted in path],
-            self._bins(speculation.speculator, len(following[node])),
-            self._candidates(speculation, node),
-        )
-
-    def _accepts(self, speculation: Speculation) -> list[Frequency]:
-        """Return for every drafted node how often such a one is accepted, if its parent was."""
-        by = speculation.speculator
-        if speculation.confidences:
-            return [
-                self._frequency((by, int(16 * confidence)), confidence)
-                for confidence in speculation.confidences
-            ]
-        return [
-            self._frequency((by, depth, place), 0.3 * guessed_share(place - 1) if place else 0.7)
-            for depth, place in _places(speculation.parents)
-        ]
-
-    def _frequency(self, key: tuple[object, ...], guess: float) -> Frequency:
-        if key not in self.accepted:
-            self.accepted[key] = Frequency(guess * self.policy.prior, self.policy.prior)
-        return self.accepted[key]
-
-    def _bins(self, speculator: Speculator, children: int) -> Bins:
-        """Return how often the bonus token was which candidate, after nodes with such children."""
-        key = speculator, children
-        if key not in self.bonus:
-            self.bonus[key] = Bins(bins_of(self.policy.ranks), self.policy.prior)
-        return self.bonus[key]
-
-    def _candidates(self, speculation: Speculation, node: int) -> Candidates:
-        if not speculation.candidates:
-            return ranked_candidates(self.policy.ranks)
-        return known_candidates(speculation.candidates[node], self.policy.ranks)
-
-
-@lru_cache(maxsize=4096)
-def _places(parents: Parents) -> tuple[tuple[int, int], ...]:
-    """Return for every drafted node its depth and its place among its siblings."""
-    depth, following = depths(parents), children(parents)
-    return tuple(
-        (depth[node], following[parent + 1].index(node)) for node, parent in enumerate(parents, 1)
-    )
 
 
 @lru_cache(maxsize=256)

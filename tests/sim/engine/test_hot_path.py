@@ -9,11 +9,11 @@ from ssdsim.engine.simulation import Simulation
 
 # Python functions called in a simulated round of one row: deterministic, unlike seconds.
 MOST = {
-    "K=7, F=3, batch 1": 52,
-    "batch 16": 21,
-    "tree.widths=[2,2]": 74,
-    "profile=demo policy=topk_outcomes": 106,
-    "acceptance=recorded": 61,
+    "K=7, F=3, batch 1": 48,
+    "batch 16": 20,
+    "tree.widths=[2,2]": 71,
+    "profile=demo policy=topk_outcomes": 76,
+    "acceptance=recorded": 58,
 }
 
 

@@ -1,4 +1,4 @@
-"""Running frequencies of accepted tokens and bonus tokens, starting from prior guesses."""
+"""Running frequencies of the candidates of a bonus token, in bins of like chances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
