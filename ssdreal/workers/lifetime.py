@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 
@@ -20,7 +21,8 @@ def lower_priority() -> None:
     time is what it is for, since a simulation knows one time.
     """
     if hasattr(os, "SCHED_BATCH"):  # Linux
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        with suppress(OSError):  # some sandboxes know no such policy
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def end_with_the_parent() -> None:

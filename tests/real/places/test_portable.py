@@ -1,5 +1,6 @@
 """Systems that lack what Linux has, and containers that may use less than they see."""
 
+import errno
 import json
 import os
 import select
@@ -15,6 +16,7 @@ from ssdreal.channel.probability_pages import OpenPages, Pages, Place
 from ssdreal.gpu_check.part_runner import _ended
 from ssdreal.places import places
 from ssdreal.places.topology import Cpu, OneGpu
+from ssdreal.workers.lifetime import lower_priority
 from ssdreal.workers.process import _interrupts_held_back
 from ssdsim.command import config
 from ssdsim.errors import ConfigError
@@ -47,6 +49,19 @@ def test_a_run_that_is_not_pinned_says_so(capsys, tmp_path):
     assert UNPINNED in capsys.readouterr().out
     info = json.loads((tmp_path / "run.json").read_text())
     assert (info["pinned"], info["cautions"]) == (False, [UNPINNED])
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "Invalid argument"), PermissionError()])
+def test_a_sandbox_may_refuse_to_lower_priorities(error, monkeypatch):
+    asked = []
+
+    def refuse(*arguments):
+        asked.append(arguments)
+        raise error
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    lower_priority()
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("lacking", [(), ("memfd_create",)])
