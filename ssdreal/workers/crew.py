@@ -83,5 +83,6 @@ class Processes(AbstractContextManager["Processes"]):
                 remote = loading.pop(connection)
                 first, *_ = heard(remote)
                 if isinstance(first, Failed):
-                    raise WorkerLost(f"the {remote.role} worker is gone: {first.reason}")
+                    remote.lose(first.reason)
+                    raise WorkerLost(f"the {remote.role} worker is gone: {remote.lost}")
                 self.ready[remote.role] = first

@@ -5,7 +5,10 @@ import signal
 from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from traceback import print_exception
 
+from ssdreal.workers.logs import drop_if_empty
 from ssdsim.errors import ConfigError, RunError
 
 GRACE = 1.0
@@ -25,21 +28,24 @@ def lower_priority() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def end_with_the_parent() -> None:
+def end_with_the_parent(log: Path | None = None) -> None:
     """End when the parent's process does, in the middle of a command too: nobody waits for it."""
     parent = parent_process()
     if parent is not None:
         parent.join()
+        if log is not None:
+            drop_if_empty(log)
         os._exit(1)
 
 
 def last_error(error: BaseException) -> str:
-    """Return in one line why a process cannot go on."""
+    """Return in one line why a process cannot go on; how it came to that goes to its log."""
     text = " ".join(str(error).split())
+    if isinstance(error, ConfigError | RunError):
+        return text  # which says all there is to know
+    print_exception(error)
     if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
         return f"out of memory ({text})" if text else "out of memory"
-    if isinstance(error, ConfigError | RunError):
-        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

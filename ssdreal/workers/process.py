@@ -13,12 +13,14 @@ from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from ssdreal.channel.messages import Command, Failed, Stop
 from ssdreal.channel.wire import Wire
 from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.lifetime import GRACE, end_with_the_parent, last_error, lower_priority
+from ssdreal.workers.logs import drop_if_empty, log_to, new_log
 from ssdreal.workers.sharded_processes import Followers
 from ssdsim.system.interrupts import INTERRUPTS, held_back
 
@@ -68,8 +70,6 @@ def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
     What a thread needs of its own (cores, a number of threads, a stream) it sets up when a run
     begins. One that cannot load its model, or fails, says so, and the others go on.
     """
-    threading.Thread(target=end_with_the_parent, daemon=True).start()
-    lower_priority()
     loaded: list[tuple[Wire, Any, ExitStack]] = []
     for connection, hiring in seats:  # one by one: transformers does not import in two threads
         wire = Wire(connection)
@@ -88,6 +88,14 @@ def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def work_apart(*seats: tuple["Connection[Any, Any]", Hiring], log: Path) -> None:
+    """Do so as a process of its own, whose standard error goes to a log."""
+    log_to(log)
+    threading.Thread(target=end_with_the_parent, args=[log], daemon=True).start()
+    lower_priority()
+    work(*seats)
 
 
 def _serve(wire: Wire, server: Any, ranks: ExitStack) -> None:
@@ -169,10 +177,13 @@ class PipeChannel:
     ----------
     process
         The one at its other end.
+    log
+        Where that one's standard error goes; None: where this one's does.
 
     """
 
     process: BaseProcess
+    log: Path | None = None
 
     def __init__(self) -> None:
         self.connection, self.theirs = get_context("spawn").Pipe()
@@ -199,10 +210,13 @@ class WorkerProcess:
 
     def __init__(self, *hirings: Hiring) -> None:
         self.channels = [PipeChannel() for _ in hirings]
+        roles = [hiring.role for hiring in hirings]
+        self.log = new_log("_".join(roles))
         self.process: BaseProcess = get_context("spawn").Process(
-            target=work,
+            target=work_apart,
             args=[(one.theirs, hiring) for one, hiring in zip(self.channels, hirings, strict=True)],
-            name=f"ssdreal {' and '.join(hiring.role for hiring in hirings)}",
+            kwargs={"log": self.log},
+            name=f"ssdreal {' and '.join(roles)}",
             daemon=not any(hiring.others for hiring in hirings),  # a daemon may start none
         )
 
@@ -214,7 +228,7 @@ class WorkerProcess:
         with _interrupts_held_back():
             self.process.start()
         for channel in self.channels:
-            channel.process = self.process
+            channel.process, channel.log = self.process, self.log
             channel.theirs.close()  # so that the process's end closes the pipe
 
     def hang_up(self) -> None:
@@ -229,6 +243,7 @@ class WorkerProcess:
             self.process.join(max(grace, 0.0))
             self.process.kill()
             self.process.join()
+        drop_if_empty(self.log)
         atexit.unregister(self.close)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from simpy import Environment, Event
@@ -9,6 +10,7 @@ from simpy import Environment, Event
 from ssdreal.channel.message_parts import Line, Stamp
 from ssdreal.channel.messages import Command, Done, Failed, Stop
 from ssdreal.places.places import Role
+from ssdreal.workers.logs import with_log
 from ssdsim.errors import RunError
 
 
@@ -17,7 +19,16 @@ class WorkerLost(RunError):  # noqa: N818 - "lost" says that it is an error
 
 
 class Channel(Protocol):
-    """A way to a worker."""
+    """A way to a worker.
+
+    Attributes
+    ----------
+    log
+        Where the worker's standard error goes; None: where the run's does.
+
+    """
+
+    log: Path | None
 
     def send(self, message: Command | Stop) -> None:
         """Send a message.
@@ -116,13 +127,13 @@ class Remote:
     def lose(self, reason: str) -> None:
         """Give the worker up. A run goes on without its draft, not without its target."""
         if self.lost is None:
-            self.lost = reason
-            self.on_lost(reason)
+            self.lost = with_log(reason, self.channel.log)
+            self.on_lost(self.lost)
         self._tick()
         pending, self.pending = self.pending, {}
         for event in pending.values():
             if self.role == "target":
-                event.fail(WorkerLost(f"the {self.role} worker is gone: {reason}"))
+                event.fail(WorkerLost(f"the {self.role} worker is gone: {self.lost}"))
             else:
                 event.succeed(None)
 

@@ -68,6 +68,8 @@ class InlineChannel:
 
     """
 
+    log = None
+
     def __init__(self, server, faults):
         self.server, self.faults = server, faults
         self.commands, self.answers, self.replays, self.stops = deque(), [], deque(), {}

@@ -84,6 +84,7 @@ def at_work(hire):
         patch.setattr(cli, "Sitting", partial(Sitting, hire=hire))
         patch.setattr("ssdreal.workers.loading.load", loaded)
         patch.setattr("ssdreal.serving.server._settle_on", lambda _: None)
+        patch.setattr("ssdreal.workers.lifetime.print_exception", lambda _: None)  # no log here
         torch.set_num_threads(1)  # as workers have
         same_paces(patch)
         yield patch

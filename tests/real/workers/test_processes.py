@@ -19,6 +19,7 @@ from ssdreal.workers import process
 from ssdreal.workers.crew import Processes
 from ssdreal.workers.hiring import Hiring
 from ssdsim import load_run
+from ssdsim.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -27,12 +28,67 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.mark.parametrize("end", [name for name in ENDS if name != "killed"])
-def test_a_worker_s_last_words(end, monkeypatch):
+def test_a_worker_s_last_words(end, capsys, monkeypatch):
     error, reason = ENDS[end]
     monkeypatch.setattr(process, "_server", lambda _: raises(error)())
     ours, theirs = Pipe()
     process.work((theirs, Hiring("draft", "tiny_draft", "tiny_target", "float32", "cpu")))
     assert Wire(ours).receive() == [Failed(None, reason)]
+    log = capsys.readouterr().err
+    assert log.startswith("Traceback (most recent call last):\n")
+    assert f"\n{type(error).__name__}" in log
+
+
+def test_what_a_user_is_told_needs_no_traceback(capsys, monkeypatch):
+    monkeypatch.setattr(process, "_server", lambda _: raises(ConfigError("dtype='int8': no"))())
+    ours, theirs = Pipe()
+    process.work((theirs, Hiring("draft", "tiny_draft", "tiny_target", "int8", "cpu")))
+    assert Wire(ours).receive() == [Failed(None, "dtype='int8': no")]
+    assert capsys.readouterr().err == ""
+
+
+FAILING = """
+import os, sys
+from ssdreal.workers import process
+from ssdreal.workers.crew import Processes
+from ssdreal.workers.hiring import Hiring
+from ssdreal.workers.remote import WorkerLost
+
+def _server(hiring):
+    if sys.argv[1] == "error":
+        raise ValueError("a bug")
+    os.abort() if sys.argv[1] == "abort" else os._exit(3)
+
+process._server = _server
+
+if __name__ == "__main__":
+    try:
+        Processes(Hiring("target", "none", "none", "float32", "cpu"))
+    except WorkerLost as lost:
+        print(lost)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "logged"),
+    [
+        ("error", "ValueError: a bug (its log: {})", "ValueError: a bug"),
+        ("abort", "its process was killed (SIGABRT) (its log: {})", "Fatal Python error: Aborted"),
+        ("exit", "its process ended (exit code 3)", None),
+    ],
+)
+def test_what_a_worker_complains_of_is_in_its_log(how, reason, logged, tmp_path):
+    file, logs = tmp_path / "failing.py", tmp_path / "logs"
+    file.write_text(FAILING)
+    logs.mkdir()
+    with session(file, how, env=os.environ | {"TMPDIR": str(logs)}) as command:
+        line, complaints = command.communicate()
+    found = list(logs.glob("*.log"))  # an empty one is not kept
+    assert len(found) == (logged is not None)
+    assert line == f"the target worker is gone: {reason.format(*found)}\n"
+    assert complaints == ""
+    assert all(logged in log.read_text() for log in found)
+    assert all("in _server" in log.read_text() for log in found)
 
 
 STUB = """
