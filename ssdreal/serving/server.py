@@ -20,7 +20,7 @@ from ssdreal.channel.messages import (
 )
 from ssdreal.channel.probability_pages import OpenPages, Pages
 from ssdreal.models.model import Model
-from ssdreal.places.places import Given, Role, pin
+from ssdreal.places.places import Given, Role, cores, kept_on, pin
 from ssdreal.serving.reader import Reader
 from ssdsim.options.building import build
 from ssdsim.trees.base import TokenTree
@@ -40,6 +40,8 @@ class Server:
         Shared probabilities, while a run needs them.
     tree
         The token tree that is drafted and verified; None: chains.
+    cores
+        Where it gets ready for a run: those that its process had at first.
 
     """
 
@@ -48,7 +50,7 @@ class Server:
     role: Role
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        self.model, self.cores = model, cores()
         self.pages: OpenPages | DevicePages | None = None
         self.last = (0, 0)
         self.stop: Callable[[int, int], Stop | None] = lambda run, tree: None  # noqa: ARG005 - none comes
@@ -74,7 +76,14 @@ class Server:
 
     def begin(self, command: Begin) -> Paces:
         """Get ready for a run, warm up, and return what passes take."""
+        with kept_on(self.cores):  # whatever compiles passes starts threads that stay where it was
+            given = self._made_ready(command)
         _settle_on(command.cores)
+        handle = getattr(self.pages, "handle", b"")
+        return replace(self.warm_up(command), given=given, handle=handle)
+
+    def _made_ready(self, command: Begin) -> Given | None:
+        """Make what the run needs, and return what a GPU gave."""
         given = self._settle_in(command)
         if self.pages is not None:
             self.pages.close()
@@ -83,8 +92,7 @@ class Server:
         self.shape = command
         self.tree = None if command.tree is None else build(TokenTree, command.tree, "tree")
         self.prepare(command)
-        handle = getattr(self.pages, "handle", b"")
-        return replace(self.warm_up(command), given=given, handle=handle)
+        return given
 
     def reading(self, command: Begin) -> Reader:
         """Return a reader with fresh caches."""
@@ -132,14 +140,14 @@ class Server:
         raise NotImplementedError
 
 
-def _settle_on(cores: tuple[int, ...]) -> None:
+def _settle_on(chosen: tuple[int, ...]) -> None:
     """Run on these cores alone, a thread each."""
-    if not cores:
+    if not chosen:
         return
     import torch
 
-    pin(cores)
-    torch.set_num_threads(len(cores))
+    pin(chosen)
+    torch.set_num_threads(len(chosen))
 
 
 def median_seconds(work: Callable[[], object], times: int = 5) -> float:

@@ -177,13 +177,13 @@ class PipeChannel:
     ----------
     process
         The one at its other end.
-    log
+    stderr
         Where that one's standard error goes; None: where this one's does.
 
     """
 
     process: BaseProcess
-    log: Path | None = None
+    stderr: Path | None = None
 
     def __init__(self) -> None:
         self.connection, self.theirs = get_context("spawn").Pipe()
@@ -228,7 +228,7 @@ class WorkerProcess:
         with _interrupts_held_back():
             self.process.start()
         for channel in self.channels:
-            channel.process, channel.log = self.process, self.log
+            channel.process, channel.stderr = self.process, self.log
             channel.theirs.close()  # so that the process's end closes the pipe
 
     def hang_up(self) -> None:

@@ -23,12 +23,12 @@ class Channel(Protocol):
 
     Attributes
     ----------
-    log
+    stderr
         Where the worker's standard error goes; None: where the run's does.
 
     """
 
-    log: Path | None
+    stderr: Path | None
 
     def send(self, message: Command | Stop) -> None:
         """Send a message.
@@ -127,7 +127,7 @@ class Remote:
     def lose(self, reason: str) -> None:
         """Give the worker up. A run goes on without its draft, not without its target."""
         if self.lost is None:
-            self.lost = with_log(reason, self.channel.log)
+            self.lost = with_log(reason, self.channel.stderr)
             self.on_lost(self.lost)
         self._tick()
         pending, self.pending = self.pending, {}

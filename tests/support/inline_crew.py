@@ -68,7 +68,7 @@ class InlineChannel:
 
     """
 
-    log = None
+    stderr = None
 
     def __init__(self, server, faults):
         self.server, self.faults = server, faults

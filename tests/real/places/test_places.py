@@ -3,6 +3,7 @@
 import os
 import signal
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,13 +12,17 @@ from faults import MAXIMAL, at_call, raises, tokens, undisturbed, workers
 from real_commands import SSD, Threads, run
 
 from ssdreal.channel.device_pages import DevicePages
+from ssdreal.channel.message_parts import Stamp
+from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.probability_pages import Pages, Place
-from ssdreal.places.places import Partition, Places
+from ssdreal.places.places import Partition, Places, kept_on
 from ssdreal.places.topology import Cpu, OneGpu, OneGpuTwoProcesses, TwoGpus, topology
 from ssdreal.serving.draft_server import DraftServer
+from ssdreal.serving.server import Server
 from ssdreal.workers.crew import Processes
 from ssdsim import load_run
 from ssdsim.errors import ConfigError
+from ssdsim.sampling.settings import Decoding
 
 ROUNDS = ["seq", "round", "speculator", "hit", "drafted", "accepted", "delivered"]
 
@@ -214,3 +219,36 @@ def test_within_a_process_pages_are_one_tensor_that_goes_with_its_users():
     found.close()
     with pytest.raises(KeyError):
         DevicePages(Pages(1, 2, 3, 4, device="cpu", handle=handle), "cpu")
+
+
+# Cores
+
+
+class Compiling(Server):
+    """A server that notes on which cores it gets ready and warms up."""
+
+    def __init__(self):
+        super().__init__(SimpleNamespace(device=torch.device("cpu")))
+        self.prepared, self.warmed = [], []
+
+    def reading(self, command):
+        self.prepared.append(os.sched_getaffinity(0))
+
+    def prepare(self, command):
+        self.prepared.append(os.sched_getaffinity(0))
+
+    def warm_up(self, command):
+        self.warmed.append(os.sched_getaffinity(0))
+        return Paces({})
+
+
+def test_what_a_lane_compiles_may_have_every_core_and_what_it_measures_its_own():
+    whole = os.sched_getaffinity(0)
+    first, last = min(whole), max(whole)
+    server = Compiling()
+    with kept_on(whole):
+        for core in (first, last, first):  # runs: a lane is pinned already when the second begins
+            server.begin(Begin(Stamp(1, 1), 1, 1, 64, 1, 1, 4, Decoding(), 0, (core,)))
+            assert os.sched_getaffinity(0) == {core}
+    assert server.prepared == 6 * [whole]
+    assert server.warmed == [{first}, {last}, {first}]
