@@ -92,8 +92,9 @@ class Execution:
 
     @property
     def workers(self) -> list[Remote]:
-        """The target, and who drafts if that is another."""
-        return list(dict.fromkeys((self.crew.target, self.drafter)))
+        """Those with a part in this run: the target, and who drafts if anybody does."""
+        drafting = [self.drafter] if self.setup.method.draft_on else []
+        return list(dict.fromkeys((self.crew.target, *drafting)))
 
     @contextmanager
     def ready(self) -> Iterator[Session]:
@@ -129,7 +130,8 @@ class Execution:
             self.env.run(self.env.process(self.setup.method.decode(session)))
             self.ended, self.complete = self.env.now, True
             for lane in self.lanes:
-                self.env.run(lane.clock())
+                if lane.remote in self.workers:
+                    self.env.run(lane.clock())
 
     def result(self) -> Run:
         """Return what there is so far."""
@@ -187,7 +189,10 @@ class Execution:
 
     def _session(self) -> Session:
         setup, crew, recorder = self.setup, self.crew, self.recorder
-        paces = [self.readied[remote.role].kinds for remote in (crew.target, self.drafter)]
+        paces = [
+            self.readied.get(remote.role, Paces({})).kinds
+            for remote in (crew.target, self.drafter)
+        ]
         name = self.places.target.name, self.places.draft.name
         as_target, as_draft = self._kinds(crew.ready["target"].rows)
         target = as_target(self.env, crew.target, recorder, "target", name[0], paces[0])

@@ -212,3 +212,12 @@ def test_a_token_that_ends_the_text_is_the_last():
     assert outputs(execution.result()) == cut
     reasons = ["eos" if text[-1] == end else "length" for text in cut]
     assert list(execution.result().sequences.reason) == reasons
+
+
+def test_a_draft_that_a_method_does_not_use_is_not_got_ready():
+    crew = InlineCrew(MODELS("tiny_target", "float32"), MODELS("tiny_draft", "float32"))
+    commands = crew.channels["draft"].log
+    for method, drafts in ((Autoregressive(), False), (Speculative(), True)) * 2:
+        before = len(commands)
+        Execution(Setup(method, Workload(2, 6)), lambda: crew, HERE, tasks(prompts(2))).run()
+        assert (len(commands) > before) is drafts
