@@ -1,18 +1,38 @@
 """Sends and receives messages over a pipe in as few system calls and Python steps as possible."""
 
 import os
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from select import POLLIN, poll
 from threading import Lock
-from typing import Any
+from time import perf_counter
+from typing import Any, TypeVar
 
 from ssdreal.channel.messages import Message, decoded, encoded
+
+Found = TypeVar("Found")
 
 HEAD = 4
 """Bytes that say how long a message is."""
 
 READ = 1 << 16
 """Bytes read at a time: more than a usual message has."""
+
+PATIENCE = 0.02
+"""Seconds that a pass and what is behind it hardly ever take."""
+
+
+def awaited(ask: Callable[[float], Found], patience: float) -> Found | None:
+    """Return what there is within `patience` seconds, asking again and again; None: nothing.
+
+    Who blocks has to be woken up, which takes as long as all else about a message. Who asks keeps a
+    core busy.
+    """
+    until = perf_counter() + patience
+    while perf_counter() < until:
+        if found := ask(0):
+            return found
+    return None
 
 
 class Wire:
@@ -24,8 +44,12 @@ class Wire:
         The end.
     rest
         The beginning of a message whose end has not come.
+    patience
+        Seconds for which it asks for a message again and again before it blocks: see `awaited`.
 
     """
+
+    patience: float = 0.0
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
         self.connection, self.rest = connection, b""
@@ -59,6 +83,7 @@ class Wire:
         """
         found: list[Any] = []
         while not found:
+            awaited(self.poll.poll, self.patience)
             data = os.read(self.connection.fileno(), READ)
             if not data:
                 raise EOFError

@@ -111,8 +111,7 @@ class Execution:
         for remote in self.workers:
             remote.attach(self.env)
         pages = self._pages()
-        here = kept_on({*self.places.target.cores, *self.places.draft.cores})
-        with here, pages.made() if pages else nullcontext() as self.pages:
+        with kept_on(self.places.run), pages.made() if pages else nullcontext() as self.pages:
             session: Any = self.env.run(self.env.process(self._prepared()))
             self.env.restart()
             yield session
@@ -190,8 +189,7 @@ class Execution:
     def _session(self) -> Session:
         setup, crew, recorder = self.setup, self.crew, self.recorder
         paces = [
-            self.readied.get(remote.role, Paces({})).kinds
-            for remote in (crew.target, self.drafter)
+            self.readied.get(remote.role, Paces({})).kinds for remote in (crew.target, self.drafter)
         ]
         name = self.places.target.name, self.places.draft.name
         as_target, as_draft = self._kinds(crew.ready["target"].rows)

@@ -116,7 +116,7 @@ class Sitting:
 
     def _hired(self, places: Places) -> AbstractContextManager[Crew]:
         pair, on = self.pair, places.target
-        how = places.together, self.passes
+        how = places.together, self.passes, bool(places.own)
         target = Hiring("target", pair.target, pair.target, self.dtype, on.device, *how, on.others)
         if isinstance(pair, Alone):
             return self.hire(target)

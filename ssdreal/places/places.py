@@ -115,12 +115,24 @@ class Places:
     together
         Whether they share a process, a thread and a stream each. Two processes on one GPU only
         take turns, unless a service shares it out.
+    own
+        Cores that the run's process has to itself; empty: it shares the models'.
 
     """
 
     target: Place
     draft: Place
     together: bool = False
+    own: tuple[int, ...] = ()
+
+    @property
+    def run(self) -> tuple[int, ...]:
+        """Cores that the run's process is kept on.
+
+        Among shared ones a message costs least between processes of one core, since no other has
+        to wake up.
+        """
+        return self.own or tuple(sorted({*self.target.cores, *self.draft.cores}))
 
     @property
     def cores(self) -> set[int]:
@@ -180,10 +192,7 @@ def pin(chosen: Collection[int]) -> None:
 
 @contextmanager
 def kept_on(chosen: Collection[int]) -> Iterator[None]:
-    """Keep this process on these cores meanwhile; empty: wherever it is.
-
-    A message costs least between processes of one core, since no other core has to wake up.
-    """
+    """Keep this thread on these cores meanwhile; empty: wherever it is."""
     before = cores()
     pin(chosen)
     try:

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from ssdreal.places.places import Partition, Place, Places, cores, sharded
 from ssdsim.errors import ConfigError, require
+from ssdsim.system.processor import cpu_quota
 
 
 class Topology(Protocol):
@@ -87,7 +88,7 @@ class OneGpu:
             return self._both(())
         target, draft = (Partition(self.split, first) for first in (True, False))
         own = draft if draft_on == "own" else target
-        return Places(_gpu(0, 0, (target,)), _gpu(0, 1, (own,)), together=True)
+        return _driven(_gpu(0, 0, (target,)), _gpu(0, 1, (own,)), together=True)
 
     def spread(self) -> Places | None:
         """Return all of the GPU for both."""
@@ -97,7 +98,7 @@ class OneGpu:
 
     @staticmethod
     def _both(partitions: tuple[Partition, ...]) -> Places:
-        return Places(_gpu(0, 0, partitions), _gpu(0, 1, partitions), together=True)
+        return _driven(_gpu(0, 0, partitions), _gpu(0, 1, partitions), together=True)
 
 
 class OneGpuTwoProcesses:
@@ -105,7 +106,7 @@ class OneGpuTwoProcesses:
 
     def places(self, draft_on: str | None) -> Places:  # noqa: ARG002 - there is no choice
         """Return the first GPU for both."""
-        return Places(_gpu(0, 0), _gpu(0, 1))
+        return _driven(_gpu(0, 0), _gpu(0, 1))
 
     def spread(self) -> Places | None:
         """Return the same: there is one device."""
@@ -121,15 +122,26 @@ class TwoGpus:
     def places(self, draft_on: str | None) -> Places:
         """Return the first GPUs for the target, and the next for a draft of its own."""
         if draft_on == "own":
-            return Places(_ranks(self.ranks), _gpu(self.ranks, self.ranks))
-        return Places(_ranks(self.ranks), _gpu(0, self.ranks), together=True)
+            return _driven(_ranks(self.ranks), _gpu(self.ranks, self.ranks))
+        return _driven(_ranks(self.ranks), _gpu(0, self.ranks), together=True)
 
     def spread(self) -> Places | None:
         """Return the target over all of the GPUs, if it can be sharded so."""
         every = self.ranks + 1
         if not self.sharding.divides(every):
             return None
-        return Places(_ranks(every), _gpu(0, every), together=True)
+        return _driven(_ranks(every), _gpu(0, every), together=True)
+
+
+def _driven(target: Place, draft: Place, together: bool = False) -> Places:
+    """Return where models on GPUs are, and the cores that their lanes leave to the run's process.
+
+    A lane keeps its core busy while it waits for the device.
+    """
+    places, quota = Places(target, draft, together), cpu_quota()
+    left = tuple(core for core in cores() if core not in places.cores)
+    enough = quota is None or quota > len(places.cores)
+    return replace(places, own=left if enough else ())
 
 
 def _ranks(number: int) -> Place:

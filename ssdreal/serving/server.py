@@ -94,6 +94,9 @@ class Server:
         self.prepare(command)
         return given
 
+    def let_go(self) -> None:
+        """Let go of all that the last run needed and another must not find."""
+
     def reading(self, command: Begin) -> Reader:
         """Return a reader with fresh caches."""
         return Reader(self.model, command.slots, command.capacity, fixed=self.fixed)

@@ -1,7 +1,7 @@
 """A rank of a sharded model that carries out the first rank's passes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,19 +24,27 @@ class Follower:
     ----------
     model
         Its share.
-    capture
-        How it captures passes: as the first rank does.
+    capturing
+        Says how passes are captured: as the first rank does. Asked with every cache, as graphs
+        cannot be put where others have been that are gone.
 
     """
 
-    def __init__(self, model: ShardedModel, capture: Capture) -> None:
-        self.model, self.capture = model, capture
+    capture: Capture
+
+    def __init__(self, model: ShardedModel, capturing: Callable[[], Capture]) -> None:
+        self.model, self.capturing = model, capturing
         self.replays: list[Work] = []
 
     def cache(self, slots: int, capacity: int) -> None:
         """Have a cache like the first rank's; passes that were captured on another are over."""
-        self.replays.clear()
+        self.let_go()
         self.model.cache(slots, capacity)
+        self.capture = self.capturing()
+
+    def let_go(self) -> None:
+        """Let go of all that was captured."""
+        self.replays.clear()
 
     def forward(self, shape: Shape, block: NDArray[Any], sees: NDArray[Any]) -> None:
         """Compute a pass over tokens, positions and entries (3, slots, N), and the mask's bits."""

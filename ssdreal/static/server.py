@@ -43,12 +43,16 @@ class StaticServer(Server):
 
     def begin(self, command: Begin) -> Paces:
         """Let go of an earlier run's buffers, and get ready for this one."""
-        for name in self.made():
-            self.__dict__.pop(name, None)
-        gc.collect()  # passes and what they are for know each other
+        self.let_go()
         paces = super().begin(command)
         self.watch = Stopwatch(self.event) if self.event is not None else None
         return paces
+
+    def let_go(self) -> None:
+        """Let go of a run's passes and their buffers."""
+        for name in self.made():
+            self.__dict__.pop(name, None)
+        gc.collect()  # passes and what they are for know each other
 
     def clock(self, command: Clock) -> Times:
         """Tell when commands ran by the device's clock, if it has one of its own."""

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from ssdreal.channel.messages import Failed, Ready
+from ssdreal.channel.wire import PATIENCE
 from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.inbox import Inbox, heard
 from ssdreal.workers.lifetime import GRACE
@@ -47,7 +48,7 @@ class Processes(AbstractContextManager["Processes"]):
             for hiring, channel in zip(hirings, self.channels, strict=True)
         ]
         self.target, self.draft = self.remotes[0], self.remotes[-1]
-        self.inbox = Inbox(self.remotes)
+        self.inbox = Inbox(self.remotes, PATIENCE if target.polls else 0.0)
         self.ready: dict[str, Ready] = {}
         try:
             for process in self.processes:

@@ -24,6 +24,8 @@ class Hiring:
         Whether the other worker is to be in the same process.
     passes
         How a GPU is told to compute passes: as a graph each, or operation by operation.
+    polls
+        Whether who waits for a message may keep a core busy: nobody else needs it.
     others
         Where a sharded target's other ranks run.
 
@@ -36,4 +38,5 @@ class Hiring:
     device: str
     together: bool = False
     passes: Passes = "graph"
+    polls: bool = False
     others: tuple[Place, ...] = ()

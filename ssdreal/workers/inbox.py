@@ -1,19 +1,30 @@
-"""Waits for the answers of all worker processes at once, without polling."""
+"""Waits for the answers of all worker processes at once."""
 
 from collections.abc import Sequence
 from select import POLLIN, poll
 from typing import Any
 
 from ssdreal.channel.messages import Failed
+from ssdreal.channel.wire import awaited
 from ssdreal.workers.lifetime import exit_reason
 from ssdreal.workers.process import PipeChannel
 from ssdreal.workers.remote import Remote
 
 
 class Inbox:
-    """Takes the answers of worker processes."""
+    """Takes the answers of worker processes.
 
-    def __init__(self, remotes: Sequence[Remote]) -> None:
+    Parameters
+    ----------
+    remotes
+        The workers.
+    patience
+        Seconds for which it asks for answers again and again before it blocks.
+
+    """
+
+    def __init__(self, remotes: Sequence[Remote], patience: float = 0.0) -> None:
+        self.patience = patience
         self.remotes = {_channel(remote).connection.fileno(): remote for remote in remotes}
         self.poll = poll()
         for number in self.remotes:
@@ -23,13 +34,21 @@ class Inbox:
         """Take the answers that come within `seconds`; False if nobody owes one."""
         if not any(remote.pending and remote.lost is None for remote in self.remotes.values()):
             return False
-        for number, _ in self.poll.poll(None if seconds is None else 1e3 * seconds):
+        for number, _ in self._ready(seconds):
             remote = self.remotes[number]
             for answer in heard(remote):
                 remote.receive(answer)
             if remote.lost is not None:
                 self.poll.unregister(number)
         return True
+
+    def _ready(self, seconds: float | None) -> list[tuple[int, int]]:
+        """Return the pipes that have something within `seconds`."""
+        patience = self.patience if seconds is None else min(self.patience, seconds)
+        found = awaited(self.poll.poll, patience)
+        if found is not None:
+            return found
+        return self.poll.poll(None if seconds is None else 1e3 * (seconds - patience))
 
 
 def heard(remote: Remote) -> list[Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdreal.channel.messages import Command, Failed, Stop
-from ssdreal.channel.wire import Wire
+from ssdreal.channel.wire import PATIENCE, Wire
 from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.lifetime import GRACE, end_with_the_parent, last_error, lower_priority
 from ssdreal.workers.logs import drop_if_empty, log_to, new_log
@@ -73,6 +73,8 @@ def work(*seats: tuple["Connection[Any, Any]", Hiring]) -> None:
     loaded: list[tuple[Wire, Any, ExitStack]] = []
     for connection, hiring in seats:  # one by one: transformers does not import in two threads
         wire = Wire(connection)
+        # Two threads of one process take turns as it is: each asking would stop the other.
+        wire.patience = PATIENCE if hiring.polls and len(seats) == 1 else 0.0
         with _last_words(wire), ExitStack() as ranks:
             followers = ranks.enter_context(Followers(hiring, partial(_report, wire)))
             server = _server(hiring)

@@ -9,15 +9,18 @@ import gc
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from select import POLLIN, poll
 from time import sleep
 from typing import TYPE_CHECKING, Any, Self
 
+from ssdreal.channel.wire import PATIENCE, awaited
 from ssdreal.places.places import pin
 from ssdreal.workers.lifetime import (
     GRACE,
@@ -28,8 +31,12 @@ from ssdreal.workers.lifetime import (
 )
 
 if TYPE_CHECKING:
+    from ssdreal.models.captured_work import Capture
     from ssdreal.sharding.weight_shares import Share
     from ssdreal.workers.hiring import Hiring, Passes
+
+LOADING = timedelta(hours=1)
+"""How long ranks may take to load their weights, which they do not begin to work without."""
 
 MOMENT = 0.1
 """Seconds in which the ranks that follow a lost one into its end are heard, too."""
@@ -84,6 +91,7 @@ class Followers(AbstractContextManager["Followers"]):
         self.hiring, self.report = hiring, report
         self.all: list[_Follower] = []
         self.closing = False
+        self.let_go: Callable[[], None] = lambda: None
         self.watch = threading.Thread(target=self._watch, daemon=True)
 
     def tell(self, order: str, *arguments: Any) -> None:
@@ -96,9 +104,10 @@ class Followers(AbstractContextManager["Followers"]):
             raise RuntimeError("a rank of the model is gone") from error
 
     def lead(self, server: Any) -> None:
-        """Let them do what a server's model does."""
+        """Let them do what a server's model does, as soon as all have loaded theirs."""
         if self.all:
-            server.model.tell = self.tell
+            self.store.wait([_loaded(follower.rank) for follower in self.all], LOADING)
+            server.model.tell, self.let_go = self.tell, server.let_go
 
     def __enter__(self) -> Self:
         if self.hiring.others:
@@ -110,31 +119,34 @@ class Followers(AbstractContextManager["Followers"]):
             return
         if isinstance(error, RuntimeError):  # what a pass without all of its ranks comes to
             self.watch.join(GRACE)  # for the reason; the process ends there if there is one
-        self.close()
+        # What failed still has its graphs.
+        self.close(leaving=error is None or isinstance(error, EOFError))
 
-    def close(self) -> None:
-        """End them; those that do not do so in time by force."""
+    def close(self, leaving: bool = True) -> None:
+        """End them, leaving the group like them; those that do not do so in time by force."""
         self.closing = True
         for follower in self.all:
             follower.orders.close()
+        if leaving:
+            self.let_go()
+            _leave()
         for follower in self.all:
             follower.process.join(GRACE / 2)
             follower.process.kill()
             follower.process.join()
         self.watch.join()
-        _leave()
 
     def _start(self) -> None:
         from ssdreal.sharding.ranks import join, meeting_point
         from ssdreal.sharding.weight_shares import Share
 
         ranks = 1 + len(self.hiring.others)
-        store = meeting_point(ranks)
+        self.store = meeting_point(ranks)
         for rank in range(1, ranks):
-            self.all.append(_started(self.hiring, Share(rank, ranks), store.port))
+            self.all.append(_started(self.hiring, Share(rank, ranks), self.store.port))
         self.watch.start()
         try:
-            join(Share(0, ranks), self.hiring.device, store)
+            join(Share(0, ranks), self.hiring.device, self.store)
         except BaseException as error:
             self.__exit__(None, error, None)
             raise
@@ -195,15 +207,24 @@ def follow(
     try:
         follower = _follower(hiring, share, port)
         gc.freeze()
-        while True:
-            order, arguments = orders.recv()
+        for order, arguments in _ordered(orders, PATIENCE if hiring.polls else 0.0):
             getattr(follower, order)(*arguments)
-    except (EOFError, ConnectionResetError):
+        follower.let_go()
         _leave()
     except BaseException as error:  # noqa: BLE001 - whatever it is, the run must hear of it
         with suppress(OSError):
             words.send(last_error(error))
         os._exit(1)
+
+
+def _ordered(orders: "Connection[Any, Any]", patience: float) -> Iterator[Any]:
+    """Yield what there is to do until the first rank closes the pipe."""
+    pipe = poll()
+    pipe.register(orders.fileno(), POLLIN)
+    with suppress(EOFError, ConnectionResetError):
+        while True:
+            awaited(pipe.poll, patience)
+            yield orders.recv()
 
 
 def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
@@ -214,26 +235,34 @@ def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     from ssdreal.workers.loading import load
 
     place = hiring.others[share.rank - 1]
-    pin(place.cores)
     torch.set_num_threads(max(1, len(place.cores)))
-    join(share, place.device, meeting_point(share.ranks, port))
+    store = meeting_point(share.ranks, port)
+    join(share, place.device, store)
     model: Any = load(hiring.model, hiring.dtype, place.device, share=share)
-    return Follower(model, _capture(model.device, hiring.passes))
+    follower = Follower(model, _capturing(model.device, hiring.passes))
+    pin(place.cores)  # at last: the threads that NCCL has started need not be there
+    store.set(_loaded(share.rank), "")
+    return follower
 
 
-def _capture(device: Any, passes: "Passes") -> Any:
+def _loaded(rank: int) -> str:
+    return f"rank {rank} has loaded its model"
+
+
+def _capturing(device: Any, passes: "Passes") -> "Callable[[], Capture]":
     """Return how passes are captured: as the first rank does, or the two would not run as often."""
     from ssdreal.static.server import CAPTURES
 
     if device.type != "cuda":
-        return CAPTURES["eager"]()
+        return CAPTURES["eager"]
     from ssdreal.places.cuda import enter
 
     enter(device, "target", None)
-    return CAPTURES[passes]()
+    return CAPTURES[passes]
 
 
 def _leave() -> None:
+    """Leave the group. NCCL waits for the end of every graph that has a part of it: none may be."""
     from torch.distributed import destroy_process_group, is_initialized
 
     if is_initialized():

@@ -2,6 +2,8 @@
 
 import threading
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,12 +20,13 @@ from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.sharding import model as sharded
+from ssdreal.sharding.follower import Follower
 from ssdreal.sharding.model import ShardedModel
 from ssdreal.sharding.weight_shares import Share
 from ssdreal.static.capture import directly
 from ssdreal.static.server import CAPTURES
 from ssdreal.workers.loading import load
-from ssdreal.workers.sharded_processes import Followers, _capture
+from ssdreal.workers.sharded_processes import Followers, _capturing
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -190,9 +193,27 @@ def test_all_ranks_capture_as_the_first_one_does(device, passes, monkeypatch):
     entered = []
     monkeypatch.setattr("ssdreal.places.cuda.enter", lambda *where: entered.append(where))
     monkeypatch.setitem(CAPTURES, "graph", lambda: "a graph")
-    found = _capture(torch.device(device), passes)
+    found = _capturing(torch.device(device), passes)()
     assert found == ("a graph" if (device, passes) == ("cuda", "graph") else directly)
     assert len(entered) == (device == "cuda")
+
+
+def test_every_cache_has_captures_of_its_own():
+    """A pool of graphs cannot be used again once all that were in it are gone."""
+    pools, made = count(), []
+    model = SimpleNamespace(device=torch.device("cpu"), cache=lambda *_: None)
+
+    def capturing():
+        pool = next(pools)
+        return lambda work: made.append(pool) or work
+
+    follower = Follower(model, capturing)
+    for _ in range(2):  # runs
+        follower.cache(1, 64)
+        follower.record([])
+        follower.record([])
+        assert len(follower.replays) == 2
+    assert made == [0, 0, 1, 1]
 
 
 def test_a_slot_alone_is_the_same_on_all_ranks(pair):
@@ -230,7 +251,7 @@ def test_a_captured_pass_is_replayed_on_all_ranks(pair):
     def work():
         found.copy_(target.forward(cache, tokens, at, at, chain_mask(at, 32), 32))
 
-    replay = target.capturing(lambda work: work)(work)
+    replay = target.capturing(CAPTURES["eager"]())(work)
     for start in (0, 4, 3):
         tokens.copy_(torch.arange(start, start + 8).view(2, 4))
         at.copy_((start + torch.arange(4)).expand(2, -1))
