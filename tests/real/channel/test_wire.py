@@ -2,6 +2,7 @@ import os
 import time
 from multiprocessing import Pipe
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -26,8 +27,9 @@ from ssdreal.channel.messages import (
     encoded,
 )
 from ssdreal.channel.probability_pages import Pages, Place
-from ssdreal.channel.wire import Wire
+from ssdreal.channel.wire import Wire, awaited
 from ssdreal.places.places import kept_on
+from ssdreal.workers.inbox import Inbox
 from ssdsim.lengths.base import Stopping
 from ssdsim.sampling.settings import Decoding
 
@@ -106,6 +108,56 @@ def test_several_messages_come_at_once_and_then_the_end():
         here.send(MESSAGES[0])
     with pytest.raises(BrokenPipeError):
         there.send(MESSAGES[0])
+
+
+class Asked:
+    """Stands in for `select.poll`: notes what it is asked, and answers after so many times."""
+
+    def __init__(self, answers=0):
+        self.timeouts, self.answers = [], answers
+
+    def poll(self, timeout=None):
+        self.timeouts.append(timeout)
+        return ["a pipe"] if len(self.timeouts) > self.answers else []
+
+
+def test_who_is_patient_asks_again_and_again_and_takes_what_comes():
+    asked = Asked(answers=3)
+    assert awaited(asked.poll, 60.0) == ["a pipe"]
+    assert asked.timeouts == [0, 0, 0, 0]
+
+
+def test_patience_has_an_end_and_without_any_nobody_asks():
+    asked = Asked(answers=1 << 60)
+    assert awaited(asked.poll, 1e-3) is None
+    assert set(asked.timeouts) == {0}
+    asked.timeouts.clear()
+    assert awaited(asked.poll, 0.0) is None
+    assert asked.timeouts == []
+
+
+def test_a_message_is_read_as_soon_as_it_is_there():
+    near, far = Pipe()
+    there = Wire(near)
+    there.patience, there.poll = 60.0, Asked(answers=2)
+    Wire(far).send(MESSAGES[0])
+    assert there.receive() == MESSAGES[:1]
+    assert there.poll.timeouts == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("patience", "seconds", "blocks"),
+    [(0.0, None, None), (0.0, 0.5, 500.0), (1e-3, None, None), (1e-3, 2e-3, 1.0), (60.0, 0.0, 0.0)],
+)
+def test_answers_are_waited_for_no_longer_than_asked(patience, seconds, blocks):
+    inbox = Inbox((), patience)
+    inbox.poll = Asked(answers=1 << 60)
+    inbox.remotes = {0: SimpleNamespace(pending=True, lost=None)}
+    assert inbox.wait(seconds)
+    *before, last = inbox.poll.timeouts
+    assert last == (None if blocks is None else pytest.approx(blocks))
+    assert set(before) <= {0}
+    assert bool(before) == (0 < patience < 1)
 
 
 def test_a_process_is_kept_on_its_cores_for_a_while():

@@ -15,8 +15,16 @@ from ssdreal.channel.device_pages import DevicePages
 from ssdreal.channel.message_parts import Stamp
 from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.probability_pages import Pages, Place
+from ssdreal.places import topology as topologies
 from ssdreal.places.places import Partition, Places, kept_on
-from ssdreal.places.topology import Cpu, OneGpu, OneGpuTwoProcesses, TwoGpus, topology
+from ssdreal.places.topology import (
+    Cpu,
+    OneGpu,
+    OneGpuTwoProcesses,
+    Sharding,
+    TwoGpus,
+    topology,
+)
 from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.server import Server
 from ssdreal.workers.crew import Processes
@@ -222,6 +230,40 @@ def test_within_a_process_pages_are_one_tensor_that_goes_with_its_users():
 
 
 # Cores
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    def have(count, quota=None):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
+        monkeypatch.setattr(topologies, "cpu_quota", lambda: quota)
+
+    return have
+
+
+FOUR_RANKS = Sharding(4, lambda ranks: ranks == 5)
+ON_GPUS = [OneGpu(), OneGpu(0.5), OneGpuTwoProcesses(), TwoGpus(), TwoGpus(FOUR_RANKS)]
+
+
+@pytest.mark.parametrize("gpus", ON_GPUS)
+def test_lanes_on_gpus_leave_their_cores_to_nobody_else_where_there_are_enough(gpus, machine):
+    machine(16)
+    for places in filter(None, (gpus.places("own"), gpus.places("target"), gpus.spread())):
+        lanes = [rank.cores for rank in (*places.target.ranks, places.draft)]
+        assert len(set(lanes)) == len(lanes)
+        assert places.run == places.own == tuple(range(len(lanes), 16))
+
+
+@pytest.mark.parametrize(("count", "quota"), [(2, None), (1, None), (16, 2.0)])
+def test_where_there_are_too_few_a_run_shares_those_of_its_models(count, quota, machine):
+    machine(count, quota)
+    places = OneGpu().places("own")
+    assert (places.own, places.run) == ((), (0, 1)[:count])
+
+
+def test_models_on_cores_share_them_with_the_run(machine):
+    machine(16)
+    assert (Cpu().places("own").own, Cpu().places("own").run) == ((), (0, 1))
 
 
 class Compiling(Server):

@@ -1,5 +1,7 @@
 """What workers are told of topology, split and passes."""
 
+import os
+
 import pytest
 from real_commands import SSD
 from real_knobs import begun
@@ -47,3 +49,13 @@ def test_how_a_gpu_computes_passes_is_told_to_its_workers(monkeypatch):
         job, _ = begun((*SSD, "topology=one_gpu", *asked))
         assert {hiring.passes for hiring in job.sitting.crew.hirings} == {passes}
         assert job.sitting.crew.hirings[0].together
+
+
+@pytest.mark.usefixtures("decoded")
+@pytest.mark.parametrize(("cores", "polls"), [(2, False), (16, True)])
+def test_workers_are_told_whether_waiting_may_keep_a_core_busy(cores, polls, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
+    job, _ = begun((*SSD, "topology=one_gpu", f"seed={cores}"))
+    assert [hiring.polls for hiring in job.sitting.crew.hirings] == [polls, polls]

@@ -99,7 +99,7 @@ def test_a_rank_that_cannot_begin_says_why(worker):
 
 @pytest.mark.parametrize("error", [None, EOFError(), ValueError("a bug")])
 def test_graphs_go_before_the_group_and_what_failed_does_not_wait_for_them(error, monkeypatch):
-    """NCCL lets nobody leave while there is a graph with a part of it, as after an error there is."""
+    """NCCL lets nobody leave while a graph has a part of the group, as after an error one does."""
     done = []
     monkeypatch.setattr(sharded_processes, "_leave", lambda: done.append("left"))
     process = SimpleNamespace(join=lambda *_: done.append("gone"), kill=lambda: None)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from multiprocessing import Pipe
+from types import SimpleNamespace
 
 import pytest
 from faults import ENDS, GUMBEL, MAXIMAL, SERVERS, raises, tokens, undisturbed, workers
@@ -14,7 +15,7 @@ from patience import wait_until, wait_until_gone
 from real_commands import SSD, run
 
 from ssdreal.channel.messages import Failed
-from ssdreal.channel.wire import Wire
+from ssdreal.channel.wire import PATIENCE, Wire
 from ssdreal.workers import process
 from ssdreal.workers.crew import Processes
 from ssdreal.workers.hiring import Hiring
@@ -45,6 +46,21 @@ def test_what_a_user_is_told_needs_no_traceback(capsys, monkeypatch):
     process.work((theirs, Hiring("draft", "tiny_draft", "tiny_target", "int8", "cpu")))
     assert Wire(ours).receive() == [Failed(None, "dtype='int8': no")]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("seats", [1, 2])
+def test_only_who_is_alone_in_a_process_keeps_its_core_busy_while_it_waits(seats, monkeypatch):
+    ours = []
+
+    def served(wire, *_):
+        ours.append(wire.patience)
+
+    monkeypatch.setattr(process, "_server", lambda _: SimpleNamespace())
+    monkeypatch.setattr(process, "_serve", served)
+    for polls in (True, False):
+        hiring = Hiring("draft", "a", "b", "float32", "cpu", polls=polls)
+        process.work(*((Pipe()[1], hiring) for _ in range(seats)))
+    assert ours == [PATIENCE * (seats == 1)] * seats + [0.0] * seats
 
 
 FAILING = """
