@@ -4,11 +4,14 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ssdsim.system.processor import cpu_quota
 
 Role = Literal["target", "draft"]
+
+THREADS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
 class Given(NamedTuple):
@@ -177,6 +180,22 @@ def cores() -> tuple[int, ...]:
     if can_pin():
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def threads_of(core: int) -> str:
+    """Return the cores that are one core's threads, this one among them, as Linux writes them."""
+    try:
+        return Path(THREADS.format(core)).read_text(encoding="ascii")
+    except OSError:  # another system, or one that does not say
+        return str(core)
+
+
+def spread_out(chosen: Sequence[int]) -> tuple[int, ...]:
+    """Return cores, those last that are only one more thread of an earlier one."""
+    first: dict[str, int] = {}
+    for core in chosen:
+        first.setdefault(threads_of(core), core)
+    return tuple(sorted(chosen, key=lambda core: core not in first.values()))
 
 
 def can_pin() -> bool:

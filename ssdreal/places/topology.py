@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from ssdreal.places.places import Partition, Place, Places, cores, sharded
+from ssdreal.places.places import (
+    Partition,
+    Place,
+    Places,
+    cores,
+    sharded,
+    spread_out,
+    threads_of,
+)
 from ssdsim.errors import ConfigError, require
 from ssdsim.system.processor import cpu_quota
 
@@ -136,12 +144,14 @@ class TwoGpus:
 def _driven(target: Place, draft: Place, together: bool = False) -> Places:
     """Return where models on GPUs are, and the cores that their lanes leave to the run's process.
 
-    A lane keeps its core busy while it waits for the device.
+    A lane keeps its core busy while it waits for the device, and slows another thread of that down.
     """
     places, quota = Places(target, draft, together), cpu_quota()
     left = tuple(core for core in cores() if core not in places.cores)
+    busy = {threads_of(core) for core in places.cores}
+    quiet = tuple(core for core in left if threads_of(core) not in busy)
     enough = quota is None or quota > len(places.cores)
-    return replace(places, own=left if enough else ())
+    return replace(places, own=(quiet or left) if enough else ())
 
 
 def _ranks(number: int) -> Place:
@@ -150,7 +160,7 @@ def _ranks(number: int) -> Place:
 
 def _gpu(number: int, core: int, partitions: tuple[Partition, ...] = ()) -> Place:
     """Return a GPU that is driven from one core, if there are so many."""
-    there = cores()
+    there = spread_out(cores())
     return Place(f"cuda:{number}", there[core % len(there) :][:1], partitions)
 
 

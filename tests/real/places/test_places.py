@@ -15,6 +15,7 @@ from ssdreal.channel.device_pages import DevicePages
 from ssdreal.channel.message_parts import Stamp
 from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.probability_pages import Pages, Place
+from ssdreal.places import places as where
 from ssdreal.places import topology as topologies
 from ssdreal.places.places import Partition, Places, kept_on
 from ssdreal.places.topology import (
@@ -96,6 +97,7 @@ def test_a_split_gpu_counts_as_two_devices_and_baselines_have_both():
 
 def test_models_on_one_gpu_have_a_core_each(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6})
+    monkeypatch.setattr(where, "THREADS", "")
     for gpu in (OneGpu(), OneGpu(0.5), OneGpuTwoProcesses(), TwoGpus()):
         for draft_on in ("own", "target"):
             places = gpu.places(draft_on)
@@ -233,10 +235,15 @@ def test_within_a_process_pages_are_one_tensor_that_goes_with_its_users():
 
 
 @pytest.fixture
-def machine(monkeypatch):
-    def have(count, quota=None):
+def machine(monkeypatch, tmp_path):
+    """Have so many cores, of so many threads each."""
+
+    def have(count, quota=None, threads=1):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
         monkeypatch.setattr(topologies, "cpu_quota", lambda: quota)
+        for core in range(count):
+            (tmp_path / f"{core}").write_text(f"{core // threads}")
+        monkeypatch.setattr(where, "THREADS", f"{tmp_path}/{{}}")
 
     return have
 
@@ -252,6 +259,18 @@ def test_lanes_on_gpus_leave_their_cores_to_nobody_else_where_there_are_enough(g
         lanes = [rank.cores for rank in (*places.target.ranks, places.draft)]
         assert len(set(lanes)) == len(lanes)
         assert places.run == places.own == tuple(range(len(lanes), 16))
+
+
+def test_no_lane_has_a_core_that_is_another_s_second_thread(machine, monkeypatch):
+    machine(16, threads=2)
+    places = OneGpu().places("own")
+    assert (places.target.cores, places.draft.cores) == ((0,), (2,))
+    assert places.run == tuple(range(4, 16))
+    machine(4, threads=2)  # where there are none without
+    places = OneGpu().places("own")
+    assert (places.target.cores, places.draft.cores, places.run) == ((0,), (2,), (1, 3))
+    monkeypatch.setattr(where, "THREADS", "/nowhere/{}")
+    assert where.spread_out((4, 5, 6)) == (4, 5, 6)
 
 
 @pytest.mark.parametrize(("count", "quota"), [(2, None), (1, None), (16, 2.0)])

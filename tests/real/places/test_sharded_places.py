@@ -12,6 +12,8 @@ from ssdreal.places.topology import Cpu, Sharding, TwoGpus, topology
 
 @pytest.fixture
 def cores(monkeypatch):
+    monkeypatch.setattr("ssdreal.places.places.THREADS", "")  # a thread each
+
     def have(count):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
 
