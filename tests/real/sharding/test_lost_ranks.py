@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,9 @@ from ssdsim.sampling.settings import Decoding
 
 
 @pytest.fixture
-def worker():
+def worker(monkeypatch, tmp_path):
     """Return a started worker, and its followers once it is ready."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # for logs
     processes = []
 
     def start(hiring):
