@@ -116,7 +116,9 @@ class ShardedModel(Model):
             return self.embedding.new_zeros((*tokens.shape, self.vocabulary), dtype=torch.float32)
         if self.recording.inputs_within:
             dist.broadcast(packed(tokens, positions, at, mask), 0)
-            return super().forward(cache, tokens, positions, at, mask, extent, logits=logits)
+            found = super().forward(cache, tokens, positions, at, mask, extent, logits=logits)
+            # Laid out as above: what uses them is compiled for a layout, and not while others wait.
+            return None if found is None else found.clone(memory_format=torch.contiguous_format)
         block = np.stack([part.cpu().numpy() for part in (tokens, positions, at)])
         sees = np.packbits(mask.cpu().numpy())
         self.tell("forward", shape, block, sees)

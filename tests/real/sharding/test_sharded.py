@@ -262,6 +262,23 @@ def test_a_captured_pass_is_replayed_on_all_ranks(pair):
         assert torch.equal(again, found)
 
 
+@pytest.mark.parametrize(("slots", "width"), [(1, 1), (2, 1), (1, 5)])
+def test_what_is_compiled_when_a_pass_is_looked_at_serves_its_replays(slots, width, monkeypatch):
+    """Or the first rank would compile again while the others wait for it in the middle of one."""
+    monkeypatch.setattr(sharded, "gathered", lambda part: torch.stack((part, part)))
+    monkeypatch.setattr(sharded.dist, "broadcast", lambda *_: None)
+    model = load("tiny_target", "float32", share=Share(0, 2))
+    cache, at, laid_out = model.cache(slots, 32), torch.zeros(slots, width, dtype=torch.int64), []
+
+    def work():
+        logits = model.forward(cache, at, at, at, chain_mask(at, 32), 32)
+        laid_out.append((logits.dtype, logits.shape, logits.stride()))
+
+    model.capturing(directly)(work)()
+    assert len(laid_out) > 1
+    assert len(set(laid_out)) == 1
+
+
 SETUPS = {
     "greedy": Decoding(),
     "gumbel": Decoding(temperature=1.0, coupling="gumbel"),
