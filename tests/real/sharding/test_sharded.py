@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
@@ -19,12 +20,14 @@ from ssdreal.models.device_layers import PLAIN
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tokenizers import encode_prompt
+from ssdreal.serving.draft_server import DraftServer
 from ssdreal.sharding import model as sharded
 from ssdreal.sharding.follower import Follower
 from ssdreal.sharding.model import ShardedModel
 from ssdreal.sharding.weight_shares import Share
 from ssdreal.static.capture import directly
 from ssdreal.static.server import CAPTURES
+from ssdreal.static.target_server import StaticSelfServer
 from ssdreal.workers.loading import load
 from ssdreal.workers.sharded_processes import Followers, _capturing
 from ssdsim.methods.autoregressive import Autoregressive
@@ -305,6 +308,18 @@ def test_every_method_gives_the_sharded_target_s_own_tokens(name, pair):
     for row, (mine, other) in enumerate(zip(own, outputs(theirs), strict=True)):
         if mine != other:  # a near tie at the first difference, or else an error
             assert _lead(whole, TEXTS[row], mine, other) < STATED, (name, row)
+
+
+def test_captured_passes_of_all_ranks_give_them_too(pair):
+    """As on GPUs: run after run, each with passes of its own on the same ranks."""
+    target, draft, _ = pair
+    servers = partial(StaticSelfServer, capturing=CAPTURES["eager"]), DraftServer
+    setup = Setup(Autoregressive(), Workload(2, 8), lookahead=3, batch=2, width=4)
+    own = outputs(decode(setup, target, draft, TEXTS[:2])[0])
+    for method in (Autoregressive(), Ssd()):
+        run, crew = decode(replace(setup, method=method), target, draft, TEXTS[:2], servers=servers)
+        assert outputs(run) == own
+        assert crew.channels["target"].server.lane.replays > 0
 
 
 def _lead(model, prompt, mine, other):
