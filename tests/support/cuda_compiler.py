@@ -1,0 +1,170 @@
+"""Compiles fused functions for a GPU that is not there, down to its machine code."""
+
+import re
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import process_time
+from typing import Any
+
+import pytest
+import torch
+from fake_cuda import CAPABILITY, DEVICE, fake_cuda
+
+from ssdreal.models import compiled_functions
+
+OUTSIDE = r"(?:extern_kernels\.\w+|torch\.ops\.[\w.]+)\("
+"""How generated code calls what is not its own: products, sorting."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A function, compiled for inputs of some shapes.
+
+    Attributes
+    ----------
+    name
+        Of the function.
+    shapes
+        Of its tensors, with their types.
+    source
+        What inductor made of it; empty where that was not asked for.
+    seconds
+        Of the processor that it took.
+
+    """
+
+    name: str
+    shapes: tuple[str, ...]
+    source: str = field(repr=False)
+    seconds: float = field(compare=False)
+
+    @cached_property
+    def _call(self):
+        return self.source.rpartition("def call(")[2].partition("def benchmark")[0]
+
+    @property
+    def kernels(self):
+        """Kernels that a call launches, a product or a sort counted as one."""
+        return len(re.findall(r"\.run\(|" + OUTSIDE, self._call))
+
+    @property
+    def buffers(self):
+        """Return the (shape, type) of all memory that a call takes."""
+        found = re.findall(r"empty_strided_cuda\(\(([\d, ]*)\),[^)]*\), torch\.(\w+)", self._call)
+        return [(tuple(map(int, re.findall(r"\d+", shape))), dtype) for shape, dtype in found]
+
+
+class CudaCompiler:
+    """Takes inductor's place while there is no GPU.
+
+    Attributes
+    ----------
+    found
+        What was compiled, once for each function and shapes, in order.
+
+    """
+
+    def __init__(self, emit: Callable[[Any, Any], str], shapes: Any) -> None:
+        self.emit, self.shapes = emit, shapes
+        self.found: dict[tuple[Any, ...], Compiled] = {}
+        self.name = ""
+
+    def named(self, compiled_by):
+        """Return `compiled_by` with what it compiles known by name, and traced in shapes."""
+
+        def compiled(backend, function):
+            made = compiled_by(backend, function)
+
+            def called(*arguments):
+                self.name = function.__name__
+                with self.shapes:
+                    return made(*arguments)
+
+            return called
+
+        return compiled
+
+    def __call__(self, graph, inputs, **_):
+        """Compile the graph, and return what computes the same in shapes."""
+        tensors = [part for part in inputs if isinstance(part, torch.Tensor)]
+        shapes = tuple(f"{tuple(part.shape)} {part.dtype} {part.stride()}" for part in tensors)
+        key = graph.code, shapes
+        if key not in self.found:
+            began = process_time()
+            source = self.emit(graph, inputs)
+            self.found[key] = Compiled(self.name, shapes, source, process_time() - began)
+        return graph.forward
+
+
+@contextmanager
+def cuda_compiler(*, emitting=True):
+    """Let there be a GPU that functions are compiled for; yields a `CudaCompiler`.
+
+    Parameters
+    ----------
+    emitting
+        Whether machine code is made: takes seconds a function. Else compiles are counted alone.
+
+    """
+    torch._dynamo.reset()
+    with fake_cuda() as shapes, pytest.MonkeyPatch.context() as patch:
+        compiler = CudaCompiler(_emitting(patch) if emitting else lambda *_: "", shapes)
+        patch.setattr("torch._inductor.compile_fx.compile_fx", compiler)
+        named = compiler.named(compiled_functions.compiled_by)
+        patch.setattr(compiled_functions, "compiled_by", named)
+        yield compiler
+    torch._dynamo.reset()
+
+
+def _emitting(patch):
+    """Return what compiles a graph and returns its source."""
+    import triton
+    from torch._inductor import compile_fx, config
+    from torch._inductor.graph import GraphLowering
+    from torch._inductor.runtime import triton_helpers, triton_heuristics
+    from torch.utils import _triton
+
+    compile_graph, sources = compile_fx.compile_fx, []
+    patch.setattr(triton.runtime.driver, "_active", Target())
+    patch.setattr(triton_helpers, "set_driver_to_gpu", lambda: None)
+    # There is nowhere to load machine code.
+    patch.setattr(triton_heuristics.CachingAutotuner, "_make_launchers", _no_launchers)
+    patch.setattr(GraphLowering, "save_output_code", staticmethod(sources.append))
+    patch.setattr(config, "compile_threads", 1)
+    patch.setattr(config, "force_disable_caches", True)
+    # These two would compute on the device to find out.
+    patch.setattr(config, "joint_graph_constant_folding", False)
+    patch.setattr(config, "shape_padding", False)
+    _triton.has_triton.cache_clear()
+
+    def emit(graph, inputs):
+        compile_graph(graph, inputs)
+        return sources[-1]
+
+    return emit
+
+
+def _no_launchers(autotuner):
+    autotuner.launchers = [None]
+
+
+class Target:
+    """What triton asks a driver of a GPU."""
+
+    utils = None
+
+    def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
+        return GPUTarget("cuda", 10 * CAPABILITY[0] + CAPABILITY[1], 32)
+
+    def get_current_device(self):
+        return DEVICE.index
+
+    def get_active_torch_device(self):
+        return DEVICE
+
+    def get_device_interface(self):
+        return torch.cuda

@@ -1,0 +1,78 @@
+"""Runs on a GPU that is not there: everything but its arithmetic, so all tokens are 0."""
+
+import json
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import torch
+from cuda_compiler import cuda_compiler
+from fake_cuda import DEVICE, H200
+from inline_crew import InlineCrew, same_paces, tasks
+
+from ssdreal.executor.execution import Execution
+from ssdreal.places import cuda
+from ssdreal.places.places import Given, Place, Places
+from ssdreal.static.draft_server import StaticDraftServer
+from ssdreal.static.server import StaticServer
+from ssdreal.static.target_server import StaticSelfServer
+from ssdreal.workers.loading import load
+from ssdsim.system.package_data import CONF
+
+ONE_GPU = Places(Place(str(DEVICE), ()), Place(str(DEVICE), ()), together=True)
+SERVERS = [
+    partial(kind, capturing=lambda: captured) for kind in (StaticSelfServer, StaticDraftServer)
+]
+PROMPTS = [[1] * 60]
+
+
+def captured(work):
+    """Do what is captured once, as a capture does."""
+    work()
+    return work
+
+
+@contextmanager
+def gpu(*, emitting=True):
+    """Let there be a GPU for runs; yields the `CudaCompiler`."""
+    with cuda_compiler(emitting=emitting) as compiler, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "enter", lambda *_: Given(H200.name, H200.multi_processor_count))
+        patch.setattr(StaticServer, "event", None)
+        patch.setattr("ssdreal.models.random_weights._drawn", _drawn)
+        same_paces(patch)
+        for role in ("draft", "target"):
+            patch.setattr(f"ssdreal.static.{role}_server.median_seconds", lambda work: 1e-3)
+        yield compiler
+
+
+def model(name, dtype="bfloat16", layers=1, target=None):
+    """Return a model on that GPU: a shape of `conf/shape` cut to so many layers, or a tiny one."""
+    shape = CONF / "shape" / f"{name}.json"
+    if not shape.is_file():
+        return load(name, dtype, str(DEVICE), target=target)
+    with TemporaryDirectory() as folder:
+        cut = Path(folder, f"{name}.json")
+        cut.write_text(json.dumps(json.loads(shape.read_text()) | {"num_hidden_layers": layers}))
+        return load(str(cut), dtype, str(DEVICE))
+
+
+def prepared(setup, target, draft, prompts=PROMPTS):
+    """Have both servers get ready for a run: whatever they capture is compiled."""
+    crew = InlineCrew(target, draft, servers=SERVERS)
+    execution = Execution(setup, lambda: crew, ONE_GPU, tasks(prompts))
+    with execution.ready():
+        return execution
+
+
+def decode(setup, target, draft, prompts=PROMPTS):
+    """Return the run of a setup."""
+    crew = InlineCrew(target, draft, servers=SERVERS)
+    execution = Execution(setup, lambda: crew, ONE_GPU, tasks(prompts))
+    execution.run()
+    return execution.result()
+
+
+def _drawn(name, shape, dtype, device):
+    return torch.empty(shape, dtype=dtype, device=device)
