@@ -39,7 +39,7 @@ class DeviceDrafter(DeviceSampler):
         if not self.decoding.needs_probabilities:
             columns, sure = self.fused(chosen)(self.scores(logits, positions))
             return self.named(columns), sure, None
-        luck = self.uniforms(self.seed, sequences, positions, ROLES["propose"], step)
+        luck = self.uniforms(self.key, sequences, positions, ROLES["propose"], step)
         columns, sure, sends = self.fused(drawn)(logits, luck, self.decoding)
         return self.named(columns), sure, sends
 

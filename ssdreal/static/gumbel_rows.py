@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ssdreal.static.capture import Inputs, Lane
-from ssdreal.static.noise import blocks, fused_alike, gumbel
+from ssdreal.static.noise import blocks, fused_alike, gumbel, key
 
 AT_ONCE = 8
 """Rows of a slot that a pass makes."""
@@ -33,7 +33,7 @@ class GumbelRows:
     def __init__(
         self, lane: Lane, seed: int, vocabulary: int, ids: Tensor | None, slots: int, span: int
     ) -> None:
-        self.lane, self.seed, self.vocabulary = lane, seed, vocabulary
+        self.lane, self.key, self.vocabulary = lane, key(seed, lane.device), vocabulary
         self.ids, self.span = ids, span
         columns = vocabulary if ids is None else len(ids)
         # The row behind the others takes what a pass makes beyond what is needed.
@@ -75,10 +75,10 @@ class GumbelRows:
     def _lacking(self, slot: int, seq: int, positions: range) -> list[int]:
         return [at for at in positions if self.held.get((slot, at % self.span)) != (seq, at)]
 
-    def _arguments(self) -> tuple[int, Tensor, Tensor, Tensor, int]:
+    def _arguments(self) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
         given = self.inputs.tensors
         addresses = given["sequences"], given["positions"]
-        return self.seed, *addresses, self.counters, self.vocabulary
+        return self.key, *addresses, self.counters, self.vocabulary
 
     def _make(self) -> None:
         given = self.inputs.tensors

@@ -23,15 +23,27 @@ Numbers = Callable[..., Tensor]
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
+def key(seed: int, device: torch.device) -> Tensor:
+    """Return a run's seed as the functions below take it: a number would be compiled into them.
+
+    Returns
+    -------
+    Tensor
+        (), int64: for an unsigned number.
+
+    """
+    return torch.tensor(_signed(seed), device=device)
+
+
 def uniforms(
-    seed: int, sequences: Tensor, positions: Tensor, role: Tensor | int, sibling: Tensor | int = 0
+    seed: Tensor, sequences: Tensor, positions: Tensor, role: Tensor | int, sibling: Tensor | int = 0
 ) -> Tensor:
     """Return the number in (0, 1) of each address; see `ssdsim.sampling.noise.Noise.uniform`.
 
     Parameters
     ----------
     seed
-        Of the run.
+        The run's `key`.
     sequences, positions, role, sibling
         int64, broadcast together; roles by their numbers in `ssdsim.sampling.noise.ROLES`.
 
@@ -56,13 +68,15 @@ def blocks(size: int, device: torch.device) -> Tensor:
     return 1 + torch.arange(-(-size // WORDS), device=device)
 
 
-def gumbel(seed: int, sequences: Tensor, positions: Tensor, counters: Tensor, size: int) -> Tensor:
+def gumbel(
+    seed: Tensor, sequences: Tensor, positions: Tensor, counters: Tensor, size: int
+) -> Tensor:
     """Return standard Gumbel noise for `size` token ids at each address; see `Noise.gumbel`.
 
     Parameters
     ----------
     seed
-        Of the run.
+        The run's `key`.
     sequences, positions
         int64, broadcast together to any shape.
     counters
@@ -98,19 +112,20 @@ def fused_alike(function: Numbers, device: torch.device, *example: Any) -> Numbe
 
     """
     quick = fused(function, device)
-    close = torch.allclose(quick(*example), function(*example), rtol=1e-6, atol=1e-6)
+    with torch.inference_mode():  # as passes run: else it would be compiled anew for them
+        close = torch.allclose(quick(*example), function(*example), rtol=1e-6, atol=1e-6)
     return quick if close else function
 
 
-def fused_uniforms(decoding: Decoding, seed: int, device: torch.device) -> Numbers:
-    """Return `uniforms` as this device computes them best, if they are needed."""
+def fused_uniforms(decoding: Decoding, seed: Tensor) -> Numbers:
+    """Return `uniforms` as the key's device computes them best, if they are needed."""
     if not decoding.needs_probabilities:
         return uniforms
-    some = torch.arange(8, device=device)
-    return fused_alike(uniforms, device, seed, some[:, None], some, 2, some)
+    some = torch.arange(8, device=seed.device)
+    return fused_alike(uniforms, seed.device, seed, some[:, None], some, 2, some)
 
 
-def philox(seed: int, sequences: Tensor, counter: Words) -> Words:
+def philox(seed: Tensor, sequences: Tensor, counter: Words) -> Words:
     """Return the four words of Philox 4x64-10 (Salmon et al. 2011) at these counter values.
 
     Parameters
@@ -125,7 +140,7 @@ def philox(seed: int, sequences: Tensor, counter: Words) -> Words:
     for step in range(ROUNDS):
         high0, low0 = _product(MULTIPLIERS[0], c0)
         high1, low1 = _product(MULTIPLIERS[1], c2)
-        k0, k1 = _signed(seed + step * BUMPS[0]), sequences + _signed(step * BUMPS[1])
+        k0, k1 = seed + _signed(step * BUMPS[0]), sequences + _signed(step * BUMPS[1])
         c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
     return c0, c1, c2, c3
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ssdreal.models.compiled_functions import fused
 from ssdreal.static.gumbel_rows import GumbelRows
-from ssdreal.static.noise import fused_uniforms
+from ssdreal.static.noise import fused_uniforms, key
 from ssdreal.static.sampling_rules import probabilities
 from ssdsim.sampling.settings import Decoding
 
@@ -36,11 +36,12 @@ class DeviceSampler:
         rows: GumbelRows | None,
         device: torch.device,
     ) -> None:
-        self.decoding, self.seed, self.ids, self.rows = decoding, seed, ids, rows
+        self.decoding, self.ids, self.rows = decoding, ids, rows
+        self.key = key(seed, device)
         # As a tensor: to divide by a number is to multiply with its reciprocal on a GPU.
         self.temperature = torch.tensor(decoding.temperature, device=device)
         self.fused = lru_cache(maxsize=None)(lambda function: fused(function, device))
-        self.uniforms = fused_uniforms(decoding, seed, device)
+        self.uniforms = fused_uniforms(decoding, self.key)
 
     def scores(self, logits: Tensor, positions: Tensor) -> Tensor:
         """Return the scores of tokens at positions (slots, N), (slots, N, columns) float32."""

@@ -35,9 +35,10 @@ def top(scores: Tensor, count: int) -> Tensor:
     scores = scores.float() + 0.0  # zeros have a sign, too
     bits = scores.view(torch.int32).long()
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    columns = LOWER - torch.arange(scores.shape[-1], device=scores.device)
+    # An exclusive-or: a compiler takes a difference for an index, and reckons in 32 bits with it.
+    columns = LOWER ^ torch.arange(scores.shape[-1], device=scores.device)
     found = torch.topk((ordered << 32) | columns, count, dim=-1).values
-    return LOWER - (found & LOWER)
+    return LOWER ^ (found & LOWER)
 
 
 def softmax(scores: Tensor) -> Tensor:

@@ -70,12 +70,12 @@ class DeviceVerifier(DeviceSampler):
 
         """
         p = self.fused(probabilities)(logits, self.decoding)
-        luck = self.uniforms(self.seed, sequences, positions[:, :-1], ROLES["accept"])
+        luck = self.uniforms(self.key, sequences, positions[:, :-1], ROLES["accept"])
         accepted = self.fused(tested)(p, drafted, luck, self.ids)
         rejected = accepted < drafted.lengths
         role = torch.where(rejected, ROLES["residual"], ROLES["bonus"])
         at = positions.gather(1, accepted[:, None])[:, 0]
-        luck = self.uniforms(self.seed, sequences[:, 0], at, role)
+        luck = self.uniforms(self.key, sequences[:, 0], at, role)
         return accepted, self.fused(settled)(p, drafted, accepted, luck, self.ids)
 
 

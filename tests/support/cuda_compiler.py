@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from time import process_time
 from typing import Any
 
@@ -26,8 +27,8 @@ class Compiled:
     ----------
     name
         Of the function.
-    shapes
-        Of its tensors, with their types.
+    inputs
+        (shape, type, strides) of each of its tensors.
     source
         What inductor made of it; empty where that was not asked for.
     seconds
@@ -36,7 +37,7 @@ class Compiled:
     """
 
     name: str
-    shapes: tuple[str, ...]
+    inputs: tuple[tuple[tuple[int, ...], torch.dtype, tuple[int, ...]], ...]
     source: str = field(repr=False)
     seconds: float = field(compare=False)
 
@@ -51,9 +52,9 @@ class Compiled:
 
     @property
     def buffers(self):
-        """Return the (shape, type) of all memory that a call takes."""
-        found = re.findall(r"empty_strided_cuda\(\(([\d, ]*)\),[^)]*\), torch\.(\w+)", self._call)
-        return [(tuple(map(int, re.findall(r"\d+", shape))), dtype) for shape, dtype in found]
+        """The (numbers, type) of all memory that a call takes."""
+        found = re.findall(r"empty_strided_cuda\(\(([\d, ]*)\), \(.*?\), (torch\.\w+)", self._call)
+        return [(prod(map(int, re.findall(r"\d+", shape))), dtype) for shape, dtype in found]
 
 
 class CudaCompiler:
@@ -61,21 +62,30 @@ class CudaCompiler:
 
     Attributes
     ----------
-    found
-        What was compiled, once for each function and shapes, in order.
+    fused
+        Names of the functions that are to be compiled when they are called.
+    asked
+        What was to be compiled, in order. The same may be there twice: it is compiled once.
 
     """
 
     def __init__(self, emit: Callable[[Any, Any], str], shapes: Any) -> None:
         self.emit, self.shapes = emit, shapes
-        self.found: dict[tuple[Any, ...], Compiled] = {}
+        self.fused: set[str] = set()
+        self.asked: list[Compiled] = []
+        self.known: dict[tuple[Any, ...], Compiled] = {}
         self.name = ""
+
+    def distinct(self, *names):
+        """Return what was compiled, of functions of these names or of all, once each."""
+        return [one for one in self.known.values() if not names or one.name in names]
 
     def named(self, compiled_by):
         """Return `compiled_by` with what it compiles known by name, and traced in shapes."""
 
         def compiled(backend, function):
             made = compiled_by(backend, function)
+            self.fused.add(function.__name__)
 
             def called(*arguments):
                 self.name = function.__name__
@@ -88,13 +98,13 @@ class CudaCompiler:
 
     def __call__(self, graph, inputs, **_):
         """Compile the graph, and return what computes the same in shapes."""
-        tensors = [part for part in inputs if isinstance(part, torch.Tensor)]
-        shapes = tuple(f"{tuple(part.shape)} {part.dtype} {part.stride()}" for part in tensors)
+        shapes = tuple((tuple(part.shape), part.dtype, part.stride()) for part in inputs)
         key = graph.code, shapes
-        if key not in self.found:
+        if key not in self.known:
             began = process_time()
             source = self.emit(graph, inputs)
-            self.found[key] = Compiled(self.name, shapes, source, process_time() - began)
+            self.known[key] = Compiled(self.name, shapes, source, process_time() - began)
+        self.asked.append(self.known[key])
         return graph.forward
 
 

@@ -66,6 +66,15 @@ def prepared(setup, target, draft, prompts=PROMPTS):
         return execution
 
 
+def distinct_compiles(setups, target, draft):
+    """Return all that these runs compile, once each; `target` and `draft` are names of models."""
+    with gpu(emitting=False) as compiler:
+        models = model(target), model(draft, target=target)
+        for setup in setups:
+            prepared(setup, *models)
+        return compiler.distinct()
+
+
 def decode(setup, target, draft, prompts=PROMPTS):
     """Return the run of a setup."""
     crew = InlineCrew(target, draft, servers=SERVERS)

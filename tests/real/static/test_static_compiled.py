@@ -9,7 +9,7 @@ from ssdreal.static import drafter, noise, sampler, verifier
 from ssdsim.sampling.noise import ROLES
 from ssdsim.sampling.settings import Decoding
 
-V, SEED = 128, 2**63 + 11
+V, SEED = 128, noise.key(2**63 + 11, torch.device("cpu"))
 PLAIN, CUT = Decoding(0.7), Decoding(1.0, saguaro_constant=0.3, top_k=20, top_p=0.9)
 IDS = torch.arange(3, V, 2)
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssdreal.static.noise import blocks, fused_alike, gumbel, uniforms
+from ssdreal.static.noise import blocks, fused_alike, gumbel, key, uniforms
 from ssdsim.sampling.noise import ROLES, Noise
 
 words = st.one_of(st.integers(0, 9), st.integers(0, 2**64 - 1))
@@ -22,7 +22,7 @@ def signed(numbers):
 @quick
 @given(words, words, st.lists(positions, min_size=1, max_size=4), roles, words)
 def test_uniforms_are_the_same_bit_by_bit(seed, sequence, at, role, sibling):
-    found = uniforms(seed, signed(sequence), signed(at), ROLES[role], signed(sibling))
+    found = uniforms(key(seed, CPU), signed(sequence), signed(at), ROLES[role], signed(sibling))
     noise = Noise(seed, sequence)
     assert found.tolist() == [noise.uniform(position, role, sibling) for position in at]
 
@@ -30,7 +30,7 @@ def test_uniforms_are_the_same_bit_by_bit(seed, sequence, at, role, sibling):
 @quick
 @given(words, st.lists(words, min_size=2, max_size=2), st.lists(positions, min_size=1, max_size=3))
 def test_gumbel_rows_are_the_same_to_the_last_place_of_float32(seed, sequences, at):
-    found = gumbel(seed, signed(sequences)[:, None], signed(at), blocks(67, CPU), 67)
+    found = gumbel(key(seed, CPU), signed(sequences)[:, None], signed(at), blocks(67, CPU), 67)
     assert found.shape == (2, len(at), 67)
     for row, sequence in zip(found, sequences, strict=True):
         right = [Noise(seed, sequence).gumbel(position, 67) for position in at]
@@ -38,19 +38,20 @@ def test_gumbel_rows_are_the_same_to_the_last_place_of_float32(seed, sequences, 
 
 
 def test_each_part_of_an_address_counts():
-    base = uniforms(1, torch.tensor(2), torch.tensor(3), 0, 4)
+    one, other = key(1, CPU), key(0, CPU)
+    base = uniforms(one, torch.tensor(2), torch.tensor(3), 0, 4)
     others = [
-        uniforms(0, torch.tensor(2), torch.tensor(3), 0, 4),
-        uniforms(1, torch.tensor(3), torch.tensor(3), 0, 4),
-        uniforms(1, torch.tensor(2), torch.tensor(2), 0, 4),
-        uniforms(1, torch.tensor(2), torch.tensor(3), 1, 4),
-        uniforms(1, torch.tensor(2), torch.tensor(3), 0, 3),
+        uniforms(other, torch.tensor(2), torch.tensor(3), 0, 4),
+        uniforms(one, torch.tensor(3), torch.tensor(3), 0, 4),
+        uniforms(one, torch.tensor(2), torch.tensor(2), 0, 4),
+        uniforms(one, torch.tensor(2), torch.tensor(3), 1, 4),
+        uniforms(one, torch.tensor(2), torch.tensor(3), 0, 3),
     ]
     assert len({float(x) for x in [base, *others]}) == 6
 
 
 def test_what_a_compiler_makes_of_it_is_tried_first(monkeypatch):
-    example = 5, torch.tensor([1, 2]), torch.tensor([3, 4]), 0
+    example = key(5, CPU), torch.tensor([1, 2]), torch.tensor([3, 4]), 0
     for factor, trusted in ((1.0, True), (0.5, False)):
 
         def made(*arguments, factor=factor):
