@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sim real test slow lint docs bench bench-real gpu-kit clean
+.PHONY: sim real test slow lint docs bench bench-real gpu-compile gpu-torch gpu-kit clean
 
 sim: .venv/light
 	$(BIN)/python -m ssdsim policy=topk_outcomes
@@ -36,6 +36,21 @@ bench: .venv/light
 
 bench-real: .venv/real
 	$(BIN)/python -m ssdreal.bench
+
+# The slow tests compile for a GPU with the torch that is here; this does it with that of the GPU
+# machine: 5 GB outside the repository, got once for all checkouts.
+GPU_TORCH ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ssdreal/torch-2.11.0
+
+gpu-compile: .venv/dev $(GPU_TORCH)
+	PYTHONPATH=$(GPU_TORCH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/real/static/test_gpu_compile.py
+
+$(GPU_TORCH):
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@.part torch==2.11.0
+	mv $@.part $@
+
+# Whether that torch is there, for who would not wait for it.
+gpu-torch:
+	@test -d $(GPU_TORCH)
 
 # What a GPU machine without a network lacks, to be sent there: wheels in the versions that are here,
 # and the default target's weights in parts. Torch, transformers and what these need are there.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssdreal.channel.messages import Begin, Clock, Paces, Prefill, Times
+from ssdreal.channel.messages import Begin, Clock, Command, Done, Failed, Paces, Prefill, Times
 from ssdreal.models.captured_work import Capture
 from ssdreal.models.model import Model
 from ssdreal.serving.server import Server
@@ -40,6 +40,14 @@ class StaticServer(Server):
         super().__init__(model)
         self.capturing = capturing
         self.watch: Stopwatch | None = None
+
+    @torch.inference_mode()
+    def answer(self, command: Command) -> Done | Failed | None:
+        """Carry a command out, all of it in the mode that passes run in.
+
+        A function is compiled anew for tensors that were made, or calls that come, in another.
+        """
+        return super().answer(command)
 
     def begin(self, command: Begin) -> Paces:
         """Let go of an earlier run's buffers, and get ready for this one."""

@@ -9,7 +9,7 @@ from read_models import KINDS, SHAPE, tokens_for
 from torch._inductor.utils import run_and_get_code
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from ssdreal.models.compiled_functions import fused
+from ssdreal.models.compiled_functions import OFF, fused
 from ssdreal.models.device_layers import PLAIN, kernels_by
 from ssdreal.models.model import chain_mask
 from ssdreal.models.sublayers import Sublayers
@@ -121,10 +121,16 @@ def test_what_inductor_makes_of_it_is_the_same():
     torch.testing.assert_close(caches[1].entries, caches[0].entries, rtol=1e-4, atol=1e-4)
 
 
-def test_a_host_and_a_machine_without_triton_compile_nothing(monkeypatch):
-    for device in ("cpu", "cuda"):
-        monkeypatch.setattr("ssdreal.models.compiled_functions.find_spec", lambda _: None)
-        assert fused(story, torch.device(device)) is story
+def test_a_function_stays_what_it_is_where_nothing_is_compiled(monkeypatch):
+    there = "ssdreal.models.compiled_functions.find_spec"
+    monkeypatch.setattr(there, lambda _: True)
+    assert fused(story, torch.device("cuda")) is not story
+    assert fused(story, torch.device("cpu")) is story
+    monkeypatch.setenv(OFF, "1")
+    assert fused(story, torch.device("cuda")) is story
+    monkeypatch.delenv(OFF)
+    monkeypatch.setattr(there, lambda _: None)
+    assert fused(story, torch.device("cuda")) is story
 
 
 def test_positions_beyond_the_context_are_junk_and_do_no_harm():

@@ -1,14 +1,12 @@
 """What is fused on a GPU compiles for one: down to machine code, without having one."""
 
+from math import prod
+
 import pytest
-import torch
-from cuda_compiler import cuda_compiler
 from cuda_runs import decode, gpu, model, prepared
-from fake_cuda import DEVICE
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
-from ssdreal.models.compiled_functions import fused
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -17,8 +15,7 @@ from ssdsim.sampling.settings import Decoding
 pytestmark = pytest.mark.slow  # a compiler takes seconds a function
 
 GREEDY = Decoding(0.0)
-DECODINGS = [
-    GREEDY,
+CHANCE = [
     Decoding(1.0, "gumbel"),
     Decoding(0.7, "gumbel", top_k=20, top_p=0.9),
     Decoding(1.0),
@@ -26,10 +23,11 @@ DECODINGS = [
     Decoding(1.0, top_p=0.9),
     Decoding(1.0, saguaro_constant=0.3),
 ]
+OTHERS = [("qwen3_32b", "qwen3_0.6b"), ("smollm2_135m", "smollm2_135m_draft")]
 
 
-def setup(method, decoding=GREEDY, K=4, **more):
-    return Setup(method, Workload(1, 16), lookahead=K, decoding=decoding, **more)
+def setup(method, decoding=GREEDY, **more):
+    return Setup(method, Workload(1, 16), lookahead=4, decoding=decoding, **more)
 
 
 def checked(compiler):
@@ -38,32 +36,48 @@ def checked(compiler):
     assert len(compiler.asked) == len(compiler.distinct())
 
 
-def test_every_rule_compiles_for_a_pair_with_the_largest_vocabulary():
+def test_all_passes_and_rules_compile_for_a_large_vocabulary():
     with gpu() as compiler:
         pair = model("llama31_8b"), model("llama32_1b")
-        for decoding in DECODINGS:
-            prepared(setup(Ssd(), decoding), *pair)
+        prepared(setup(Ssd()), *pair)
+        for decoding in CHANCE:
+            prepared(setup(Speculative(), decoding), *pair)
         prepared(setup(Autoregressive(), Decoding(1.0)), *pair)  # nothing is drafted
         checked(compiler)
+        assert kernels_a_layer(compiler) <= 12
 
 
-def test_every_rule_compiles_for_a_draft_of_some_tokens():
+def test_so_they_do_where_a_draft_knows_some_tokens_alone():
     with gpu() as compiler:
         pair = model("tiny_target", "float32"), model("tiny_trimmed_draft", "float32")
-        for decoding in DECODINGS:
-            prepared(setup(Ssd(), decoding, batch=1), *pair)
+        for decoding in (GREEDY, *CHANCE[1:5:2]):
+            prepared(setup(Speculative(), decoding), *pair)
         checked(compiler)
 
 
-@pytest.mark.parametrize(
-    "pair", [("qwen3_32b", "qwen3_0.6b"), ("smollm2_135m", "smollm2_135m_draft")]
-)
-def test_the_layers_of_every_kind_of_model_compile(pair):
+@pytest.mark.parametrize("pair", OTHERS, ids=lambda pair: pair[0])
+def test_so_do_other_kinds_of_layers(pair):
     with gpu() as compiler:
         prepared(setup(Speculative()), *map(model, pair))
         checked(compiler)
-        for layer in compiler.distinct("through"):
-            cache = min(numbers for numbers, rank, dtype in given(layer) if rank == 4 and dtype == "torch.bfloat16")
-            wide = [numbers for numbers, dtype in layer.buffers if dtype == "torch.float32"]
-            assert max(wide, default=0) < cache, "weights or cache are copied"
         assert kernels_a_layer(compiler) <= 12
+
+
+def test_nothing_is_compiled_for_another_seed_or_in_the_middle_of_a_run():
+    with gpu(emitting=False) as compiler:
+        pair = model("tiny_target"), model("tiny_draft")
+        for decoding in (GREEDY, CHANCE[0], CHANCE[2]):
+            prepared(setup(Ssd(), decoding), *pair)
+            ready = len(compiler.asked)
+            assert decode(setup(Ssd(), decoding, seed=1), *pair).rounds.shape[0]
+            assert len(compiler.asked) == ready
+
+
+def kernels_a_layer(compiler):
+    """Return the most kernels of a layer for one token, none of which may copy weights or cache."""
+    layers = [one for one in compiler.distinct("through") if one.inputs[0][0][:2] == (1, 1)]
+    for layer in layers:
+        cache = max(prod(shape) for shape, dtype, _ in layer.inputs if len(shape) == 4)
+        wide = [numbers for numbers, dtype in layer.buffers if dtype == "torch.float32"]
+        assert max(wide, default=0) < cache
+    return max(layer.kernels for layer in layers)

@@ -1,5 +1,7 @@
 """What samples on a device compiles whole, and computes the same then."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,23 @@ def check(backend, function, arguments):
 @pytest.mark.parametrize("case", list(calls()), ids=lambda case: case[0].__name__)
 def test_it_compiles_whole(case):
     check("aot_eager", *case)
+
+
+def test_compiled_noise_serves_every_seed():
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compiled, some = compiled_by("eager", noise.uniforms), torch.arange(8)
+    for seed in (3, 2**63 + 11):
+        given = noise.key(seed, some.device), some, some, 2
+        assert torch.equal(compiled(*given), noise.uniforms(*given))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+def test_any_thread_compiles_for_many_shapes():
+    twice = compiled_by("eager", lambda x: x + x)
+    with ThreadPoolExecutor(1) as lane:
+        found = lane.submit(lambda: [len(twice(torch.ones(size))) for size in range(2, 14)])
+    assert found.result() == [*range(2, 14)]
 
 
 # Noise is left out: signed numbers that wrap are undefined in the C++ that is made for a host.
