@@ -95,6 +95,7 @@ def test_confidences_are_asked_for_after_every_step():
     assert all(replays == fetches for _, replays, fetches in counts)
 
 
+@torch.inference_mode()  # as commands are answered
 def test_a_text_of_which_much_is_new_is_read_in_passes_of_the_same_shape():
     setup = turn(Speculative("own"), GREEDY, 0)
     _, crew = decode(setup, *pair(), prompts(), servers=DIRECT)
