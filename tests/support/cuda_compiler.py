@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from fake_cuda import CAPABILITY, DEVICE, fake_cuda
+from fake_cuda import CAPABILITY, DEVICE, always, fake_cuda
+from torch.utils._triton import has_triton
 
 from ssdreal.models import compiled_functions
 
@@ -118,14 +119,19 @@ def cuda_compiler(*, emitting=True):
         Whether machine code is made: takes seconds a function. Else compiles are counted alone.
 
     """
-    torch._dynamo.reset()
+    _forget()
     with fake_cuda() as shapes, pytest.MonkeyPatch.context() as patch:
         compiler = CudaCompiler(_emitting(patch) if emitting else lambda *_: "", shapes)
         patch.setattr("torch._inductor.compile_fx.compile_fx", compiler)
         named = compiler.named(compiled_functions.compiled_by)
         patch.setattr(compiled_functions, "compiled_by", named)
         yield compiler
+    _forget()
+
+
+def _forget():
     torch._dynamo.reset()
+    has_triton.cache_clear()  # which looks for a GPU once
 
 
 def _emitting(patch):
@@ -134,11 +140,10 @@ def _emitting(patch):
     from torch._inductor import compile_fx, config
     from torch._inductor.graph import GraphLowering
     from torch._inductor.runtime import triton_helpers, triton_heuristics
-    from torch.utils import _triton
 
     compile_graph, sources = compile_fx.compile_fx, []
     patch.setattr(triton.runtime.driver, "_active", Target())
-    patch.setattr(triton_helpers, "set_driver_to_gpu", lambda: None)
+    patch.setattr(triton_helpers, "set_driver_to_gpu", always(None))
     # There is nowhere to load machine code.
     patch.setattr(triton_heuristics.CachingAutotuner, "_make_launchers", _no_launchers)
     patch.setattr(GraphLowering, "save_output_code", staticmethod(sources.append))
@@ -147,7 +152,6 @@ def _emitting(patch):
     # These two would compute on the device to find out.
     patch.setattr(config, "joint_graph_constant_folding", False)
     patch.setattr(config, "shape_padding", False)
-    _triton.has_triton.cache_clear()
 
     def emit(graph, inputs):
         compile_graph(graph, inputs)

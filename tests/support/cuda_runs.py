@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -64,6 +65,16 @@ def prepared(setup, target, draft, prompts=PROMPTS):
     execution = Execution(setup, lambda: crew, ONE_GPU, tasks(prompts))
     with execution.ready():
         return execution
+
+
+def kernels_a_layer(compiler):
+    """Return the most kernels of a layer for one token, none of which may copy weights or cache."""
+    layers = [one for one in compiler.distinct("through") if one.inputs[0][0][:2] == (1, 1)]
+    for layer in layers:
+        cache = max(prod(shape) for shape, dtype, _ in layer.inputs if len(shape) == 4)
+        wide = [numbers for numbers, dtype in layer.buffers if dtype == "torch.float32"]
+        assert max(wide, default=0) < cache
+    return max(layer.kernels for layer in layers)
 
 
 def distinct_compiles(setups, target, draft):

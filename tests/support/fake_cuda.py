@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch._dynamo import device_interface
+from torch._dynamo.device_interface import CudaInterface
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -98,22 +98,25 @@ def fake_cuda():
     lifted = torch._C._only_lift_cpu_tensors()
     with pytest.MonkeyPatch.context() as patch:
         for name, answer in ANSWERS.items():
-            there = staticmethod(lambda *_, answer=answer, **__: answer)
-            patch.setattr(torch.cuda, name, there.__func__)
-            if hasattr(device_interface.CudaInterface, name.strip("_")):
-                patch.setattr(device_interface.CudaInterface, name.strip("_"), there)
-        patch.setattr(device_interface.CudaInterface, "get_raw_stream", staticmethod(lambda _: 0))
-        patch.setattr(torch._C, "_cuda_getCurrentRawStream", lambda _=0: 0, raising=False)
-        patch.setattr(fake_tensor, "init_gpu_context", lambda *_: None, raising=False)
+            patch.setattr(torch.cuda, name, always(answer))
+            if hasattr(CudaInterface, name.strip("_")):
+                patch.setattr(CudaInterface, name.strip("_"), staticmethod(always(answer)))
+        patch.setattr(CudaInterface, "get_raw_stream", staticmethod(always(0)))
+        patch.setattr(torch._C, "_cuda_getCurrentRawStream", always(0), raising=False)
+        patch.setattr(fake_tensor, "init_gpu_context", always(None), raising=False)
         patch.setattr(FakeTensorMode, "avoid_device_init", property(lambda _: True))
         # Nothing can be compared there.
-        patch.setattr(torch, "allclose", lambda *_, **__: True)
+        patch.setattr(torch, "allclose", always(True))
         torch._C._set_only_lift_cpu_tensors(True)
         try:
             with FakeCuda() as mode:
                 yield mode.shapes
         finally:
             torch._C._set_only_lift_cpu_tensors(lifted)
+
+
+def always(answer):
+    return lambda *_, **__: answer
 
 
 @cache

@@ -1,9 +1,7 @@
 """What is fused on a GPU compiles for one: down to machine code, without having one."""
 
-from math import prod
-
 import pytest
-from cuda_runs import decode, gpu, model, prepared
+from cuda_runs import decode, gpu, kernels_a_layer, model, prepared
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
@@ -71,13 +69,3 @@ def test_nothing_is_compiled_for_another_seed_or_in_the_middle_of_a_run():
             ready = len(compiler.asked)
             assert len(decode(setup(method, decoding, seed=1), *pair).rounds)
             assert len(compiler.asked) == ready
-
-
-def kernels_a_layer(compiler):
-    """Return the most kernels of a layer for one token, none of which may copy weights or cache."""
-    layers = [one for one in compiler.distinct("through") if one.inputs[0][0][:2] == (1, 1)]
-    for layer in layers:
-        cache = max(prod(shape) for shape, dtype, _ in layer.inputs if len(shape) == 4)
-        wide = [numbers for numbers, dtype in layer.buffers if dtype == "torch.float32"]
-        assert max(wide, default=0) < cache
-    return max(layer.kernels for layer in layers)
