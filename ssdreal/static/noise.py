@@ -124,8 +124,10 @@ def fused_uniforms(decoding: Decoding, seed: Tensor) -> Numbers:
     """Return `uniforms` as the key's device computes them best, if they are needed."""
     if not decoding.needs_probabilities:
         return uniforms
-    some = torch.arange(8, device=seed.device)
-    return fused_alike(uniforms, seed.device, seed, some[:, None], some, 2, some)
+    # As one chain draws: what is compiled to be tried serves then.
+    sequences, positions = torch.ones((2, 1, 1), dtype=torch.int64, device=seed.device)
+    example = seed, sequences, positions, ROLES["propose"], torch.zeros_like(positions[0])
+    return fused_alike(uniforms, seed.device, *example)
 
 
 def philox(seed: Tensor, sequences: Tensor, counter: Words) -> Words:
