@@ -147,12 +147,15 @@ def _emitting(patch):
     # There is nowhere to load machine code.
     patch.setattr(triton_heuristics.CachingAutotuner, "_make_launchers", _no_launchers)
     patch.setattr(GraphLowering, "save_output_code", staticmethod(sources.append))
-    patch.setattr(config, "compile_threads", 1)
-    patch.setattr(config, "force_disable_caches", True)
-    # These two would compute on the device to find out.
-    patch.setattr(config, "joint_graph_constant_folding", False)
-    patch.setattr(config, "shape_padding", False)
+    settings = {
+        "compile_threads": 1,
+        "force_disable_caches": True,
+        # These two would compute on the device to find out.
+        "joint_graph_constant_folding": False,
+        "shape_padding": False,
+    }
 
+    @config.patch(settings)
     def emit(graph, inputs):
         compile_graph(graph, inputs)
         return sources[-1]

@@ -7,11 +7,13 @@ from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 import torch
 from cuda_compiler import cuda_compiler
 from fake_cuda import DEVICE, H200
 from inline_crew import InlineCrew, same_paces, tasks
+from torch._subclasses.fake_tensor import FakeTensor
 
 from ssdreal.executor.execution import Execution
 from ssdreal.places import cuda
@@ -41,6 +43,8 @@ def gpu(*, emitting=True):
     with cuda_compiler(emitting=emitting) as compiler, pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda, "enter", lambda *_: Given(H200.name, H200.multi_processor_count))
         patch.setattr(StaticServer, "event", None)
+        patch.setattr(FakeTensor, "numpy", _counted, raising=False)
+        patch.setattr(FakeTensor, "tolist", lambda tensor: _counted(tensor).tolist(), raising=False)
         patch.setattr("ssdreal.models.random_weights._drawn", _drawn)
         same_paces(patch)
         for role in ("draft", "target"):
@@ -92,6 +96,11 @@ def decode(setup, target, draft, prompts=PROMPTS):
     execution = Execution(setup, lambda: crew, ONE_GPU, tasks(prompts))
     execution.run()
     return execution.result()
+
+
+def _counted(tensor):
+    """Return what stands for the content of a draft's token ids."""
+    return np.arange(tensor.numel()).reshape(tensor.shape)
 
 
 def _drawn(_, shape, dtype, device):
