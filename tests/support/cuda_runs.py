@@ -29,6 +29,8 @@ SERVERS = [
     partial(kind, capturing=lambda: captured) for kind in (StaticSelfServer, StaticDraftServer)
 ]
 PROMPTS = [[1] * 60]
+DEFAULTS = {"max_position_embeddings": 8192, "rms_norm_eps": 1e-5}
+"""What the shapes of models that have weights do not say."""
 
 
 def captured(work):
@@ -59,7 +61,10 @@ def model(name, dtype="bfloat16", layers=1, target=None):
         return load(name, dtype, str(DEVICE), target=target)
     with TemporaryDirectory() as folder:
         cut = Path(folder, f"{name}.json")
-        cut.write_text(json.dumps(json.loads(shape.read_text()) | {"num_hidden_layers": layers}))
+        said = {"max_position_embeddings": 8192, "rms_norm_eps": 1e-5} | json.loads(
+            shape.read_text()
+        )
+        cut.write_text(json.dumps(said | {"num_hidden_layers": layers}))
         return load(str(cut), dtype, str(DEVICE))
 
 
