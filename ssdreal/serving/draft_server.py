@@ -159,7 +159,7 @@ class DraftServer(Server):
         sent = [[block[child - 1] for child in after] for after in children(parents)]
         count, logits = self.shape.candidates, self.forked[line.slot]
         ids, beliefs = self.drafter.candidates(logits, where, sent, count)
-        return Candidates(_rows(ids), _rows(beliefs))
+        return Candidates(table(ids), table(beliefs))
 
     def _place(self, slot: int) -> Place | None:
         return None if self.pages is None else Place(CHAINS, slot, 0)
@@ -192,5 +192,6 @@ class Growing:
         return Chain(drafted, tuple(self.confidences), place)
 
 
-def _rows(table: NDArray[Any]) -> tuple[tuple[Any, ...], ...]:
-    return tuple(map(tuple, table.tolist()))
+def table(values: NDArray[Any]) -> tuple[tuple[Any, ...], ...]:
+    """Return rows of numbers as plain tuples."""
+    return tuple(map(tuple, values.tolist()))

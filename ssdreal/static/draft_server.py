@@ -6,7 +6,7 @@ drafting tokens that may be dropped. Between a tree's steps the host looks for a
 for each; branches that are dropped keep their columns, since a pass over a few less takes as long.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow,
 from ssdreal.channel.probability_pages import CHAINS
 from ssdreal.models.captured_work import Work
 from ssdreal.serving.branches import Tree
-from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing
+from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing, table
 from ssdreal.serving.sampling import defined
 from ssdreal.serving.server import median_seconds
 from ssdreal.static import chain_steps
@@ -28,6 +28,7 @@ from ssdreal.static.capture import Output
 from ssdreal.static.chain_steps import STEPS
 from ssdreal.static.drafter import DeviceDrafter
 from ssdreal.static.passes import Block
+from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.server import StaticServer, tensor_of
 
 
@@ -49,9 +50,9 @@ class StaticDraftServer(StaticServer, DraftServer):
         widths = sorted({min(2, most), most})
         self.chains = chain_steps.Chains(self.reader, self.choosing, widths, pages)
         columns = self.reader.logits.tensor.shape[-1]
-        count = min(command.candidates + 1, columns)
+        count = min(command.candidates, columns)
         self.ranking = Output(self.lane, (2, command.slots, most, count))
-        self.glue = Block(self.reader, most, self._rank)
+        self.glue = Block(self.reader, most, self._rank, lengths=(command.slots, 1))
         fewer = {few for few in WARM_UP_BRANCHES if few < command.branches}
         self.growths = [
             chain_steps.Branches(self.reader, self.choosing, width, pages)
@@ -86,10 +87,8 @@ class StaticDraftServer(StaticServer, DraftServer):
         ids, beliefs = self.ranking.fetch()
         found = []
         for line, block in zip(command.lines, command.blocks, strict=True):
-            nodes = slice(len(block) + 1)
-            row = ids[line.slot, nodes].astype(np.int64), defined(beliefs[line.slot, nodes])
-            sent = [*([token] for token in block), []]
-            found.append(without(*row, sent, self.shape.candidates))
+            here = line.slot, slice(len(block) + 1)
+            found.append(candidates(ids[here].astype(np.int64), defined(beliefs[here])))
         return Forks(tuple(found))
 
     def grow(self, command: Grow) -> Branches:
@@ -171,23 +170,19 @@ class StaticDraftServer(StaticServer, DraftServer):
         if self.rows is not None:
             width = self.glue.width
             self.rows.need({line.slot: (line.seq, len(line.tokens), width) for line in lines})
+        for line, block in zip(lines, command.blocks, strict=True):
+            self.glue.inputs.numbers["lengths"][line.slot] = len(block)
         self.glue.read(texts, {line.slot: len(line.tokens) - 1 for line in lines})
 
-    def _rank(self, logits: Tensor, positions: Tensor, _: object) -> None:
+    def _rank(self, logits: Tensor, positions: Tensor, given: Mapping[str, Tensor]) -> None:
         count = self.ranking.tensor.shape[-1]
-        ids, beliefs = self.choosing.candidates(logits, positions + 1, count)
+        drafted = torch.arange(positions.shape[1], device=positions.device) < given["lengths"]
+        sent = torch.where(drafted, given["tokens"].roll(-1, dims=1), NO_TOKEN)[..., None]
+        ids, beliefs = self.choosing.candidates(logits, positions + 1, sent, count)
         self.ranking.tensor.copy_(torch.stack((ids.double(), beliefs.double())))
 
 
-def without(
-    ids: NDArray[Any], beliefs: NDArray[Any], sent: Sequence[Sequence[int]], count: int
-) -> Candidates:
-    """Return the candidates after every node, the tokens sent there left out."""
-    kept = [~np.isin(row, out) for row, out in zip(ids, sent, strict=True)]
-    count = min(count, *(int(row.sum()) for row in kept))
-
-    def table(values: NDArray[Any]) -> tuple[tuple[Any, ...], ...]:
-        rows = zip(values, kept, strict=True)
-        return tuple(tuple(row[keep][:count].tolist()) for row, keep in rows)
-
-    return Candidates(table(ids), table(beliefs))
+def candidates(ids: NDArray[Any], beliefs: NDArray[Any]) -> Candidates:
+    """Return the candidates after every node, (nodes, count), as many as every node has."""
+    count = int((ids != NO_TOKEN).sum(-1).min())
+    return Candidates(table(ids[:, :count]), table(beliefs[:, :count]))

@@ -4,7 +4,16 @@ import torch
 from torch import Tensor
 
 from ssdreal.static.sampler import DeviceSampler
-from ssdreal.static.sampling_rules import best, held_back, probabilities, samples, softmax, top
+from ssdreal.static.sampling_rules import (
+    NO_TOKEN,
+    best,
+    held_back,
+    probabilities,
+    samples,
+    softmax,
+    softmax_at,
+    top,
+)
 from ssdsim.sampling.noise import ROLES
 from ssdsim.sampling.settings import Decoding
 
@@ -43,24 +52,36 @@ class DeviceDrafter(DeviceSampler):
         columns, sure, sends = self.fused(drawn)(logits, luck, self.decoding)
         return self.named(columns), sure, sends
 
-    def candidates(self, logits: Tensor, positions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def candidates(
+        self, logits: Tensor, positions: Tensor, sent: Tensor, count: int
+    ) -> tuple[Tensor, Tensor]:
         """Return ids and probabilities of the `count` best tokens, (slots, N, count), best first.
 
         Parameters
         ----------
         logits, positions
             As in `choose`.
+        sent
+            (slots, N, S): the tokens drafted there, which are left out; any id that there is not
+            stands for none.
         count
-            1 .. columns.
+            1 .. columns. Where fewer are left, `NO_TOKEN` stands for the rest.
 
         """
         scores = self.scores(logits, positions)
-        columns, beliefs = self.fused(ranked)(scores, logits, count, self.decoding)
-        return self.named(columns), beliefs
+        found: tuple[Tensor, Tensor] = self.fused(ranked)(
+            scores, logits, sent, self.ids, count, self.decoding
+        )
+        return found
 
     def named(self, columns: Tensor) -> Tensor:
         """Return the token ids of columns of the logits."""
-        return columns if self.ids is None else self.ids[columns]
+        return named(columns, self.ids)
+
+
+def named(columns: Tensor, ids: Tensor | None) -> Tensor:
+    """Return the token ids of columns, which stand for `ids`, or for all there are."""
+    return columns if ids is None else ids[columns]
 
 
 def chosen(scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,12 +98,34 @@ def drawn(logits: Tensor, luck: Tensor, decoding: Decoding) -> tuple[Tensor, Ten
     return columns, q.gather(-1, columns[..., None])[..., 0].double(), sends
 
 
-def ranked(scores: Tensor, logits: Tensor, count: int, decoding: Decoding) -> tuple[Tensor, Tensor]:
-    """Return the best columns of each row, best first, and how likely the draft holds each."""
-    columns = top(scores, count)
-    maximal = decoding.needs_probabilities
-    belief = quick_probabilities(logits, decoding) if maximal else softmax(scores)
-    return columns, belief.gather(-1, columns)
+def ranked(
+    scores: Tensor,
+    logits: Tensor,
+    sent: Tensor,
+    ids: Tensor | None,
+    count: int,
+    decoding: Decoding,
+) -> tuple[Tensor, Tensor]:
+    """Return the best tokens of each row, best first, and how likely the draft holds each."""
+    columns = top(scores, min(count + sent.shape[-1], scores.shape[-1]))
+    if decoding.truncates and decoding.needs_probabilities:
+        beliefs = quick_probabilities(logits, decoding).gather(-1, columns)
+    else:
+        believed = logits / decoding.temperature if decoding.needs_probabilities else scores
+        beliefs = softmax_at(believed, columns)
+    found, beliefs = left_out(named(columns, ids), beliefs, sent)
+    return found[..., :count], beliefs[..., :count]
+
+
+def left_out(ids: Tensor, beliefs: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ranked tokens, (slots, N, count), and what is believed of each, without those sent.
+
+    The others move up; `NO_TOKEN` takes the places behind them.
+    """
+    gone = (ids[..., None] == sent[..., None, :]).any(-1)
+    places = gone.long().sort(dim=-1, stable=True).indices
+    kept = torch.where(gone, NO_TOKEN, ids)
+    return kept.gather(-1, places), beliefs.gather(-1, places)
 
 
 def quick_probabilities(logits: Tensor, decoding: Decoding) -> Tensor:

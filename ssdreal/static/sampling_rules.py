@@ -6,11 +6,16 @@ the same tokens but for the last places of their sums.
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ssdreal.serving.drafter import BLOCK
 from ssdsim.sampling.settings import Decoding
 
-LOWER = 0xFFFFFFFF
+NO_TOKEN = -1
+"""Stands for a token where there is none; it travels with the others."""
+
+PIECE = 64
+"""Columns of a row that `top` looks at together: some tens of them are wanted of 100,000."""
 
 
 def best(scores: Tensor) -> Tensor:
@@ -21,8 +26,8 @@ def best(scores: Tensor) -> Tensor:
 def top(scores: Tensor, count: int) -> Tensor:
     """Return the columns of the `count` best scores over the last axis, ties to the lower one.
 
-    Sorted are numbers of 64 bits that no two columns share: a score's, in the order of floats, and
-    the column's own below them.
+    A block whose best is not among the `count` best blocks' has none of them: so two short sorts do
+    for a long row. They are stable, which is what decides ties.
 
     Parameters
     ----------
@@ -33,18 +38,32 @@ def top(scores: Tensor, count: int) -> Tensor:
 
     """
     scores = scores.float() + 0.0  # zeros have a sign, too
-    bits = scores.view(torch.int32).long()
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    # An exclusive-or: a compiler takes a difference for an index, and reckons in 32 bits with it.
-    columns = LOWER ^ torch.arange(scores.shape[-1], device=scores.device)
-    found = torch.topk((ordered << 32) | columns, count, dim=-1).values
-    return LOWER ^ (found & LOWER)
+    columns = scores.shape[-1]
+    if columns <= count * PIECE:
+        return _first_of(scores, count)
+    pieces = functional.pad(scores, (0, -columns % PIECE), value=-torch.inf)
+    pieces = pieces.unflatten(-1, (-1, PIECE))
+    best_ones = _first_of(pieces.amax(-1), count).sort(-1).values[..., None]
+    found = pieces.gather(-2, best_ones.expand(*best_ones.shape[:-1], PIECE)).flatten(-2)
+    places = best_ones * PIECE + torch.arange(PIECE, device=scores.device)
+    return places.flatten(-2).gather(-1, _first_of(found, count))
+
+
+def _first_of(scores: Tensor, count: int) -> Tensor:
+    return scores.sort(dim=-1, descending=True, stable=True).indices[..., :count]
 
 
 def softmax(scores: Tensor) -> Tensor:
     """Return probabilities ∝ exp(score) over the last axis, in the scores' type."""
     weights = torch.exp(scores - scores.amax(-1, keepdim=True))
     return weights / weights.sum(-1, keepdim=True)
+
+
+def softmax_at(scores: Tensor, columns: Tensor) -> Tensor:
+    """Return the softmax over the last axis at some of its columns."""
+    most = scores.amax(-1, keepdim=True)
+    whole = torch.exp(scores - most).sum(-1, keepdim=True)
+    return torch.exp(scores.gather(-1, columns) - most) / whole
 
 
 def probabilities(logits: Tensor, decoding: Decoding) -> Tensor:

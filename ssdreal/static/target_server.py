@@ -17,8 +17,9 @@ from ssdreal.serving.server import median_seconds
 from ssdreal.serving.target_server import TargetServer
 from ssdreal.static.capture import Output
 from ssdreal.static.passes import Block
+from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.server import StaticServer
-from ssdreal.static.verifier import NO_TOKEN, DeviceVerifier, Drafted
+from ssdreal.static.verifier import DeviceVerifier, Drafted
 
 
 class StaticTargetServer(StaticServer, TargetServer):

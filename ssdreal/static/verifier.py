@@ -6,11 +6,8 @@ import torch
 from torch import Tensor
 
 from ssdreal.static.sampler import DeviceSampler
-from ssdreal.static.sampling_rules import best, probabilities, samples
+from ssdreal.static.sampling_rules import NO_TOKEN, best, probabilities, samples
 from ssdsim.sampling.noise import ROLES
-
-NO_TOKEN = -1
-"""Stands for a token where logits leave no distribution; it travels with the others."""
 
 
 class Drafted(NamedTuple):

@@ -5,8 +5,9 @@ import torch
 
 from ssdreal.static import drafter, verifier
 from ssdreal.static.capture import Lane
-from ssdreal.static.draft_server import without
+from ssdreal.static.draft_server import candidates
 from ssdreal.static.gumbel_rows import GumbelRows
+from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.sampling_rules import samples as device_samples
 from ssdreal.static.sampling_rules import top as device_top
 
@@ -48,9 +49,13 @@ class Drafter(OnDevice):
 
     def candidates(self, logits, where, sent, count):
         _, positions = self.addresses(where)
-        most = min(count + max(map(len, sent)), logits.shape[-1])
-        ids, beliefs = self.sampler.candidates(torch.from_numpy(logits)[None], positions, most)
-        found = without(ids[0].numpy(), beliefs[0].numpy(), sent, count)
+        most = max(1, *map(len, sent))
+        rows = [[*out, *[NO_TOKEN] * (most - len(out))] for out in sent]
+        count = min(count, logits.shape[-1])
+        ids, beliefs = self.sampler.candidates(
+            torch.from_numpy(logits)[None], positions, torch.tensor([rows]), count
+        )
+        found = candidates(ids[0].numpy(), beliefs[0].numpy())
         return np.array(found.ids), np.array(found.beliefs)
 
 

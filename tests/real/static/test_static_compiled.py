@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssdreal.models.compiled_functions import compiled_by
-from ssdreal.static import drafter, noise, sampler, verifier
+from ssdreal.static import drafter, noise, sampler, sampling_rules, verifier
 from ssdsim.sampling.noise import ROLES
 from ssdsim.sampling.settings import Decoding
 
@@ -38,12 +38,15 @@ def calls():
     yield noise.uniforms, (SEED, sequences, positions, ROLES["propose"], torch.tensor([4]))
     yield noise.uniforms, (SEED, sequences[:, 0], positions[:, 0], torch.tensor([2, 3]))
     yield drafter.chosen, (logits(2, 1, V),)
+    yield sampling_rules.top, (logits(2, 3, 20 * sampling_rules.PIECE + 1), 9)
     for decoding in (PLAIN, CUT):
         p = sampler.probabilities(logits(2, 4, V), decoding)
         yield sampler.probabilities, (logits(2, 4, V), decoding)
         yield drafter.drawn, (logits(2, 1, V), luck(2, 1), decoding)
-        yield drafter.ranked, (logits(2, 4, V), logits(2, 4, V), 9, decoding)
         for ids in (None, IDS):
+            shown = logits(2, 4, V if ids is None else len(ids))
+            sent = torch.arange(8).view(2, 4, 1)
+            yield drafter.ranked, (shown, shown, sent, ids, 9, decoding)
             yield verifier.tested, (p, chains(ids), luck(2, 3), ids)
             yield verifier.settled, (p, chains(ids), torch.tensor([1, 2]), luck(2), ids)
 
