@@ -28,8 +28,9 @@ class Lane:
         Of all buffers.
     how
         Captures.
-    captures, replays, fetches
-        Passes captured, replays begun, and copies from the device to the host so far.
+    captures, replays, fetches, waits
+        Passes captured, replays begun, copies from the device to the host, and times that
+        everything asked of the device was done, so far.
     spent
         Nanoseconds spent beginning passes and waiting for them.
 
@@ -40,6 +41,7 @@ class Lane:
     captures: int = 0
     replays: int = 0
     fetches: int = 0
+    waits: int = 0
     spent: int = 0
 
     def capture(self, work: Work) -> Work:
@@ -56,9 +58,14 @@ class Lane:
 
     def wait(self) -> None:
         """Wait until the device has done all that this thread asked of it."""
+        self.waits += 1
         if self.device.type == "cuda":
             with self._timed():
                 torch.cuda.current_stream(self.device).synchronize()
+
+    def copy(self, there: Tensor, here: Tensor) -> None:
+        """Copy between host and device, behind all that was asked of it, without waiting."""
+        there.copy_(here, non_blocking=True)
 
     def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return memory of the host that the device copies from and to without a detour."""
@@ -74,12 +81,10 @@ class Lane:
 class Inputs:
     """Named whole numbers that a pass reads; one copy brings them all to the device.
 
-    What was sent before must have been waited for when they are changed: every command ends so.
+    A copy that is under way reads them whenever the device comes to it.
 
     Attributes
     ----------
-    numbers
-        By name, to be set on the host.
     tensors
         By name, as the device has them.
 
@@ -87,18 +92,27 @@ class Inputs:
 
     def __init__(self, lane: Lane, **shapes: tuple[int, ...]) -> None:
         sizes = [int(np.prod(shape)) for shape in shapes.values()]
+        self.lane, self._sent = lane, -1
         self._host = lane.host((sum(sizes),), torch.int64)
         self._device = torch.zeros_like(self._host, device=lane.device)
-        self.numbers: dict[str, NDArray[np.int64]] = {}
+        self._numbers: dict[str, NDArray[np.int64]] = {}
         self.tensors: dict[str, Tensor] = {}
         parts = torch.split(self._host, sizes), torch.split(self._device, sizes)
         for (name, shape), host, device in zip(shapes.items(), *parts, strict=True):
-            self.numbers[name] = host.view(shape).numpy()
+            self._numbers[name] = host.view(shape).numpy()
             self.tensors[name] = device.view(shape)
+
+    @property
+    def numbers(self) -> dict[str, NDArray[np.int64]]:
+        """By name, to be set on the host: once what was sent before has arrived."""
+        if self._sent == self.lane.waits:
+            self.lane.wait()
+        return self._numbers
 
     def send(self) -> None:
         """Copy them to the device, behind all that was asked of it."""
-        self._device.copy_(self._host, non_blocking=True)
+        self._sent = self.lane.waits
+        self.lane.copy(self._device, self._host)
 
 
 class Output:
@@ -118,7 +132,7 @@ class Output:
 
     def fetch(self) -> NDArray[np.float64]:
         """Return them once the device is done: a view, good until the next time."""
-        self._host.copy_(self.tensor, non_blocking=True)
+        self.lane.copy(self._host, self.tensor)
         self.lane.wait()
         self.lane.fetches += 1
         return self._host.numpy()

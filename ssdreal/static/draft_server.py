@@ -94,12 +94,10 @@ class StaticDraftServer(StaticServer, DraftServer):
     def grow(self, command: Grow) -> Branches:
         """Return a branch for every outcome; a `Stop` may change that on the way."""
         if self.rows is not None and self.tree is None:
-            most = self.shape.lookahead + command.stopping.limit + 1
+            most = self.shape.lookahead + command.stopping.limit
             wanted = {line.slot: (line.seq, len(line.tokens) + 1, most) for line in command.lines}
             self.rows.need(wanted)
-        found = super().grow(command)
-        self.lane.wait()  # what was sent is used, even if no step came to be
-        return found
+        return super().grow(command)
 
     def _branches(self, command: Grow) -> Tree:
         """Return the tree that is to be grown, in the narrowest passes that hold it."""

@@ -53,10 +53,8 @@ class GumbelRows:
             for slot, (seq, start, count) in wanted.items()
             if (lacking := self._lacking(slot, seq, range(start, start + count)))
         }
-        numbers = self.inputs.numbers
         for first in range(0, max((len(at) for _, at in missing.values()), default=0), AT_ONCE):
-            if first:
-                self.lane.wait()  # what was sent is used
+            numbers = self.inputs.numbers
             numbers["rows"][:] = self.span
             for slot, (seq, positions) in missing.items():
                 for column, position in enumerate(positions[first : first + AT_ONCE]):

@@ -7,6 +7,7 @@ graph does, but for the device.
 from dataclasses import replace
 from functools import partial
 
+import late_device
 import numpy as np
 import pytest
 from device_models import both
@@ -18,12 +19,15 @@ from recorded_graphs import Graphs
 from static_servers import DIRECT, KINDS, MAXIMAL, NAMES, THREE, pair, turn
 from tiny_runs import AHEAD, GREEDY, GUMBEL, MODELS, SSDS, K, alone, prompts
 
+from ssdreal.channel.message_parts import Line, Stamp
+from ssdreal.channel.messages import Grow
 from ssdreal.executor.workload import Workload
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
 from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.process import _server
 from ssdsim.backups.marginal import Marginal
+from ssdsim.lengths.base import Stopping
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
@@ -184,6 +188,25 @@ def test_token_trees_grow_as_on_a_host(at):
     for method, tree in zip((SSDS[at], Speculative()), (trees[at], trees[1]), strict=True):
         setup = replace(turn(method, decoding, 2), tree=tree, lookahead=3)
         compare(setup, pair(DRAFTS[at % 2]), DIRECT, prompts())
+
+
+@pytest.mark.parametrize("decoding", [GUMBEL[1], MAXIMAL[0]], ids=["gumbel", "maximal"])
+def test_so_they_do_on_a_device_that_does_everything_as_late_as_it_can(decoding, monkeypatch):
+    late_device.use(monkeypatch)
+    compare(turn(SSDS[2], decoding, 2), pair(), DIRECT, prompts())
+
+
+def test_branches_get_their_own_noise_where_no_fork_came_before(monkeypatch):
+    def grown():
+        _, crew = decode(turn(SSDS[0], GUMBEL[0], 0), *pair(), prompts(), servers=DIRECT)
+        server, text = crew.channels["draft"].server, tuple(range(3, 12))
+        lines, outcomes = (Line(9, 0, 0, text),), (((0, 5), (2, 7)),)
+        asked = {"lines": lines, "blocks": ((4, 8, 1, 2),), "outcomes": outcomes, "page": 0}
+        return server.answer(Grow(Stamp(9, 999), stopping=Stopping(3), **asked)).value
+
+    right = grown()
+    late_device.use(monkeypatch)
+    assert grown() == right
 
 
 def test_a_difference_would_be_seen():
