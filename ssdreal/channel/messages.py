@@ -36,7 +36,8 @@ class Begin(Message, frozen=True):
     slots, width, capacity
         Sequences at a time, tokens of a row in every verify, cache entries of a row.
     branches, lookahead, candidates
-        Most branches of a row, K, and how many ranked candidates are wanted after a node.
+        Most branches of a row, K, and how many ranked candidates are wanted after a node. Without
+        branches no candidates are asked for.
     decoding, seed
         How tokens are sampled.
     cores
@@ -83,12 +84,15 @@ class Paces(Message, frozen=True):
         What a GPU gave it; None on the host.
     handle
         Where the probabilities are that it keeps in its device's memory, for another worker.
+    together
+        Tokens of its own that a target can be told to decode in one command.
 
     """
 
     kinds: dict[str, tuple[tuple[int, float], ...]]
     given: Given | None = None
     handle: bytes = b""
+    together: int = 1
 
 
 class Prefill(Message, frozen=True):
@@ -110,6 +114,21 @@ class Verified(Message, frozen=True):
     """How a verify ended: (accepted, bonus token) a row."""
 
     outcomes: tuple[tuple[int, int], ...]
+
+
+class Decode(Message, frozen=True):
+    """Decode so many `tokens` a row, each of them the target's own; answered by `Decoded`."""
+
+    stamp: Stamp
+    lines: tuple[Line, ...]
+    tokens: int
+
+
+class Decoded(Message, frozen=True):
+    """The tokens of every row, and when the pass of each was over (ns)."""
+
+    rows: tuple[tuple[int, ...], ...]
+    ends: tuple[int, ...]
 
 
 class Speculate(Message, frozen=True):
@@ -151,9 +170,9 @@ class Forks(Message, frozen=True):
 class Grow(Message, frozen=True):
     """Draft a chain for every outcome (node, bonus token id) of these rows' blocks.
 
-    Each ends when `stopping` says so. Answered by `Branches`. A `Stop` may come while it runs.
-    Where blocks are trees, `parents` is as in `Block`, for each, and trees are drafted, of at most
-    `nodes`.
+    Each ends when `stopping` says so. Answered by `Branches`. A `Stop` may come while it runs, if
+    it is `stoppable`. Where blocks are trees, `parents` is as in `Block`, for each, and trees are
+    drafted, of at most `nodes`.
     """
 
     stamp: Stamp
@@ -164,6 +183,7 @@ class Grow(Message, frozen=True):
     page: int
     parents: tuple[tuple[int, ...], ...] = ()
     nodes: int | None = None
+    stoppable: bool = True
 
 
 class Branches(Message, frozen=True):
@@ -218,13 +238,16 @@ class Clock(Message, frozen=True):
 
 
 class Times(Message, frozen=True):
-    """Of each command its number, begin and end (ns); none where the host does the work itself."""
+    """Of each command its number, begin and end (ns); none where the host does the work itself.
+
+    Where it was told to decode several tokens there is an entry for each of them.
+    """
 
     commands: tuple[tuple[int, int, int], ...]
 
 
-Command = Begin | Prefill | Verify | Speculate | Fork | Grow | Score | Clock
-Answer = Paces | Verified | Chains | Forks | Branches | Scores | Times
+Command = Begin | Prefill | Verify | Decode | Speculate | Fork | Grow | Score | Clock
+Answer = Paces | Verified | Decoded | Chains | Forks | Branches | Scores | Times
 
 
 class Done(Message, frozen=True):

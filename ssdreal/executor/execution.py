@@ -196,8 +196,11 @@ class Execution:
         target = as_target(self.env, crew.target, recorder, "target", name[0], paces[0])
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
+        if setup.method.draft_on is None:
+            target.together = self.readied["target"].together
         draft = as_draft(self.env, self.drafter, recorder, "draft", name[1], paces[1])
         draft.most = setup.branches()[0]
+        draft.stoppable = setup.method.stops_branches
         draft.length = setup.control.start(setup.lookahead)
         self.lanes = target, draft
         target.tree = draft.asked = setup.tree
@@ -233,7 +236,7 @@ class Execution:
             "slots": setup.slots,
             "width": setup.pass_width,
             "capacity": setup.capacity(role, max(len(task.tokens) for task in self.tasks)),
-            "branches": branches,
+            "branches": branches if "policy" in setup.method.uses else 0,
             "lookahead": setup.drafted,
             "candidates": candidates,
             "decoding": setup.decoding,

@@ -1,5 +1,6 @@
 """The base of both proxies: sends commands to a worker process and records spans."""
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,10 @@ from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder
 
 
+Part = tuple[int, int]
+"""The number of a command, and which of its parts: nearly all have one alone."""
+
+
 @dataclass(eq=False)
 class Worker:
     """What both have in common: a remote to ask, and spans to write down.
@@ -31,7 +36,8 @@ class Worker:
     paces
         What its passes take: of each kind (tokens, seconds).
     closed
-        Spans written down, with the numbers of the commands that they began and ended with.
+        Spans written down, with the numbers of the commands that they began and ended with, and
+        which of the parts of these.
 
     """
 
@@ -41,7 +47,7 @@ class Worker:
     lane: str
     device: str
     paces: Mapping[str, Sequence[tuple[int, float]]]
-    closed: list[tuple[Span, int, int]] = field(default_factory=list, init=False)
+    closed: list[tuple[Span, Part, Part]] = field(default_factory=list, init=False)
 
     def prefill(self, rows: Sequence[Row]) -> Event:
         """Compute the prompts, all but the last token of each."""
@@ -68,10 +74,15 @@ class Worker:
     def close(self, span: Span, done: Done, tokens: int, since: Done | None = None) -> None:
         """Write a span down with the times that its worker took; it may begin with another work."""
         since = since or done
-        span.start, span.end = self.env.seconds(since.start), self.env.seconds(done.end)
         span.tokens = tokens
+        parts = (since.stamp.number, 0), (done.stamp.number, 0)
+        self.write(span, (since.start, done.end), *parts)
+
+    def write(self, span: Span, times: tuple[int, int], first: Part, last: Part) -> None:
+        """Write a span down with its begin and end (ns), and what its worker did then."""
+        span.start, span.end = map(self.env.seconds, times)
         self.recorder.spans.append(span)
-        self.closed.append((span, since.stamp.number, done.stamp.number))
+        self.closed.append((span, first, last))
 
     def clock(self) -> Event:
         """Ask when everything ran by the device's own clock, and correct the spans' times."""
@@ -84,7 +95,7 @@ class Worker:
 
     def _clocked(self, answer: Event) -> Generator[Event, Any, None]:
         done = yield answer
-        times = {} if done is None else {number: (b, e) for number, b, e in done.value.commands}
+        times = {} if done is None else _by_part(done.value.commands)
         for span, first, last in self.closed:
             if first in times and last in times:
                 span.start = self.env.seconds(times[first][0])
@@ -96,3 +107,13 @@ class Worker:
             return 0.0  # the worker was lost before it could measure
         measured = np.array(self.paces[work])
         return float(np.interp(tokens, measured[:, 0], measured[:, 1]))
+
+
+def _by_part(commands: Sequence[tuple[int, int, int]]) -> dict[Part, tuple[int, int]]:
+    """Return begin and end (ns) of every part of every command."""
+    found: dict[Part, tuple[int, int]] = {}
+    seen = Counter[int]()
+    for number, begin, end in commands:
+        found[number, seen[number]] = begin, end
+        seen[number] += 1
+    return found

@@ -41,6 +41,8 @@ class RealDraft(Worker):
         What it drafts, as much of it as `length` leaves.
     trees
         Trees begun.
+    stoppable
+        Whether it may be told to leave branches unfinished.
     forking
         The worker's last search for candidates; None before the first, or once it is lost.
 
@@ -51,6 +53,7 @@ class RealDraft(Worker):
     length: Control = field(default_factory=lambda: Control(0))
     asked: TokenTree = field(default_factory=Chain)
     trees: int = 0
+    stoppable: bool = True
     forking: Done | None = None
     take_up = staticmethod(take_up)
 

@@ -88,7 +88,7 @@ class ScriptedTarget(RealTarget):
     def _bonus(self, row: Row, speculation: ScriptedSpeculation) -> int:
         """Return the id of the bonus token: a candidate's where candidates are known, else any.
 
-        If the draft went on meanwhile and was right, it is what the draft has there. Otherwise it
+        Where nothing is drafted it is the target's own, which its worker may have gone on from. If the draft went on meanwhile and was right, it is what the draft has there. Otherwise it
         is another: a cache that held it already would be spared some work.
         """
         node, rank = speculation.truth.node, speculation.truth.rank
@@ -98,7 +98,7 @@ class ScriptedTarget(RealTarget):
         known = row.text.ids[node] if node < len(row.text.ids) else ()
         if known and rank < len(known):
             return int(known[rank])  # the last one's, where it is none of them: rank -1
-        return ((has or row.tokens[-1:])[0] + 1) % self.vocabulary
+        return int((has[0] + 1) % self.vocabulary if has else row.text.outcome[1])
 
 
 @dataclass(eq=False)

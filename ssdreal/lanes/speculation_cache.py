@@ -27,6 +27,8 @@ class BranchDraft(Protocol):
         When a branch ends before its limit.
     trees
         Trees grown so far.
+    stoppable
+        Whether it may be told to leave branches unfinished.
     forking
         The answer with the candidates at every node of the speculations under verification.
 
@@ -37,6 +39,7 @@ class BranchDraft(Protocol):
     recorder: Recorder
     length: Control
     trees: int
+    stoppable: bool
     forking: Done | None
 
     def open(self, kind: str, rows: Sequence[Row], number: int, branches: int = 0) -> Span:
@@ -110,6 +113,7 @@ class RealTree:
             stopping=draft.length.stopping(lookahead),
             nodes=draft.length.nodes,
             page=draft.trees % TREES,
+            stoppable=draft.stoppable,
         )
         self.number = draft.remote.number
         return draft.env.process(self._grown(answer, draft.forking))

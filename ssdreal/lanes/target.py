@@ -1,20 +1,51 @@
 """The target as a method sees it: a proxy of the target's worker process."""
 
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from simpy import Event
 
 from ssdreal.channel.message_parts import Block
-from ssdreal.channel.messages import Verify
-from ssdreal.lanes.base import Worker
+from ssdreal.channel.messages import Decode, Decoded, Done, Verify
+from ssdreal.lanes.base import Part, Worker
 from ssdreal.lanes.speculations import Drafted, Text, lines_of, rank_in
 from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.run.tables import Span
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
+
+
+class OwnRound(NamedTuple):
+    """A round of a target that decodes alone.
+
+    Attributes
+    ----------
+    tokens
+        One a row.
+    start, end
+        When its pass was under way (ns).
+    part
+        What its worker did then.
+
+    """
+
+    tokens: tuple[int, ...]
+    start: int
+    end: int
+    part: Part
+
+
+def own_rounds(done: Done) -> Iterator[OwnRound]:
+    """Yield the rounds that a worker was told to decode at once."""
+    decoded = done.value
+    assert isinstance(decoded, Decoded)
+    starts = (done.start, *decoded.ends[:-1])
+    rounds = zip(zip(*decoded.rows, strict=True), starts, decoded.ends, strict=True)
+    for lap, (tokens, start, end) in enumerate(rounds):
+        yield OwnRound(tokens, start, end, (done.stamp.number, lap))
 
 
 @dataclass(eq=False)
@@ -31,6 +62,11 @@ class RealTarget(Worker):
         What it verifies.
     free
         Slots that no row has.
+    together
+        Tokens of its own that it may be told to decode in one command: more than one where there
+        is no draft, and nothing else to wait for.
+    coming
+        Rounds that its worker has decoded, and that are yet to be taken up.
 
     """
 
@@ -38,6 +74,8 @@ class RealTarget(Worker):
     ends: frozenset[int] = frozenset()
     tree: TokenTree = field(default_factory=Chain)
     free: list[int] = field(default_factory=list)
+    together: int = 1
+    coming: deque[OwnRound] = field(default_factory=deque)
     verified: Span | None = None
 
     def admit(self, row: Row) -> None:
@@ -55,6 +93,8 @@ class RealTarget(Worker):
 
     def verify(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
+        if self.together > 1:
+            return self.env.process(self._decoded(rows))
         trees = not isinstance(self.tree, Chain)
         blocks = tuple(
             Block(s.tokens, getattr(s, "place", None), s.parents if trees else ())
@@ -81,6 +121,31 @@ class RealTarget(Worker):
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that a verify of these rows is expected to take."""
         return self.pace("verify", len(rows) * (self.tree.nodes(lookahead) + 1))
+
+    def _decoded(self, rows: Sequence[Row]) -> Generator[Event, Any, list[Outcome]]:
+        """Take up the next token of every row, at its own time; ask for more if there is none."""
+        span = self.open("verify", rows, self.recorder.verifies)
+        span.tokens = len(rows)
+        self.recorder.verifies += 1
+        if self.coming:
+            yield self.env.timeout(self.env.seconds(self.coming[0].end) - self.env.now)
+        else:
+            count = self._at_once(rows)
+            done = yield self.remote.ask(Decode, lines_of(rows), tokens=count)
+            self.coming += own_rounds(done)
+            self.env.rewind(self.coming[0].end)
+        own = self.coming.popleft()
+        self.write(span, (own.start, own.end), own.part, own.part)
+        self.verified = span
+        for row, token in zip(rows, own.tokens, strict=True):
+            row.text.outcome = 0, token
+        return [Outcome(0, -1) for _ in rows]
+
+    def _at_once(self, rows: Sequence[Row]) -> int:
+        """Return the most tokens that every row is sure to have use for."""
+        if any(row.ends for row in rows):
+            return 1
+        return min(self.together, *(row.left for row in rows))
 
     def _outcomes(
         self, rows: Sequence[Row], span: Span, answer: Event

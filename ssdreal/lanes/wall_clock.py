@@ -38,6 +38,13 @@ class WallClock(simpy.Environment):
         """Let `now` catch up with the wall clock."""
         self._now = max(self._now, self.seconds(perf_counter_ns()))
 
+    def rewind(self, nanoseconds: int) -> None:
+        """Go back to a moment that is past: what came with other things has its own time.
+
+        Nothing else may be under way.
+        """
+        self._now = min(self._now, self.seconds(nanoseconds))
+
     def restart(self) -> None:
         """Make this moment time zero. Nothing may be scheduled."""
         self.origin, self._now = perf_counter_ns(), 0.0
@@ -55,6 +62,7 @@ class WallClock(simpy.Environment):
             owed = self.wait(None if left == float("inf") else left)
             if not owed and self.peek() == float("inf"):
                 raise EmptySchedule
-        now = self._now
+        now, due = self._now, self.peek()
         super().step()
-        self._now = max(self._now, now)  # an event that was due earlier does not turn time back
+        if self._now == due:  # an event that was due earlier does not turn time back
+            self._now = max(due, now)

@@ -127,6 +127,14 @@ class Model:
         ]
         return fewer
 
+    def plain(self) -> Self:
+        """Return this model with nothing compiled: for passes whose shapes keep changing."""
+        if self.kernels is None:
+            return self
+        plain = copy(self)
+        plain.kernels = PLAIN
+        return plain
+
     def cache(self, slots: int, capacity: int) -> Cache:
         """Return a cache of zeros for this many sequences of at least this many entries."""
         capacity += -capacity % GRAIN

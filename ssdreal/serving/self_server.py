@@ -5,6 +5,8 @@ own lie from the last committed token on, and a verify begins there: it computes
 layers, and no token of the target ever sees one of the draft's.
 """
 
+from msgspec.structs import replace
+
 from ssdreal.channel.messages import Begin, Chains, Command, Done, Failed, Paces, Speculate
 from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.sampling import NotFinite
@@ -45,4 +47,4 @@ class SelfServer(TargetServer):
         if command.skipped is None:
             return found
         with self.reader.reading_as(self.drafting.model, {}):
-            return Paces(found.kinds | self.drafting.warm_up(command).kinds)
+            return replace(found, kinds=found.kinds | self.drafting.warm_up(command).kinds)

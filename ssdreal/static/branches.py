@@ -35,7 +35,8 @@ class StaticTree(Tree):
     def grow(self, write: Write) -> None:  # noqa: ARG002 - the pass itself puts them down
         """Draft one token for every live branch; their probabilities are where they belong."""
         self.grown.replay()
-        self.grown.lane.wait()
+        if self.command.stoppable:
+            self.grown.lane.wait()
         self.steps += 1
         stopping = self.command.stopping
         for live in self.live:

@@ -1,6 +1,6 @@
 """Draft steps on the device: each step's chosen token is the next step's input."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -21,8 +21,8 @@ class Growth:
     ----------
     reader, drafter
         The model, and how it chooses.
-    width
-        Columns.
+    width, stride
+        Columns, and how far apart in the cache the entries of a chain are.
     pages
         Where distributions go, (pages, slots, branches, K, head rows); None: nowhere.
 
@@ -40,9 +40,15 @@ class Growth:
     """
 
     def __init__(
-        self, reader: StaticReader, drafter: DeviceDrafter, width: int, pages: Tensor | None
+        self,
+        reader: StaticReader,
+        drafter: DeviceDrafter,
+        width: int,
+        stride: int,
+        pages: Tensor | None,
     ) -> None:
-        self.reader, self.drafter, self.width, self.pages = reader, drafter, width, pages
+        self.reader, self.drafter, self.pages = reader, drafter, pages
+        self.width, self.stride = width, stride
         self.lane, slots = reader.lane, reader.slots
         self.last = reader.capacity - 1
 
@@ -73,7 +79,7 @@ class Growth:
             self._write(self.pages, sends)
         self.tokens.copy_(tokens)
         self.positions += 1
-        self.at.add_(self.width).clamp_(max=self.last)
+        self.at.add_(self.stride).clamp_(max=self.last)
         self.taken += 1
 
     def step(self) -> None:
@@ -87,7 +93,8 @@ class Growth:
     def _write(self, pages: Tensor, sends: Tensor) -> None:
         """Put down what tokens were sampled from; others' pages stay as they are."""
         step = self.taken.clamp(max=pages.shape[3] - 1)  # while warming up it may be any
-        here = self.page, self.slots, self.columns, step
+        here = self.page, self.slots, self.columns[: self.stride], step
+        sends = sends[:, : self.stride]
         pages[here] = torch.where(self.active[..., None] > 0, sends, pages[here])
 
 
@@ -97,22 +104,18 @@ class Chains(Growth):
     Attributes
     ----------
     first
-        By width, ascending: passes over what is new of the texts, which choose a token after each.
-        Beside what `start` takes they are told `last`, the column of a text's last token.
+        The pass over what is new of the texts, which chooses a token after each. Beside what
+        `start` takes it is told `last`, the column of a text's last token.
 
     """
 
     def __init__(
-        self,
-        reader: StaticReader,
-        drafter: DeviceDrafter,
-        widths: Sequence[int],
-        pages: Tensor | None,
+        self, reader: StaticReader, drafter: DeviceDrafter, width: int, pages: Tensor | None
     ) -> None:
-        super().__init__(reader, drafter, 1, pages)
+        super().__init__(reader, drafter, 1, 1, pages)
         row = (reader.slots, 1)
         shapes = {"sequences": row, "active": row, "last": row, "page": (1,)}
-        self.first = [Block(reader, width, self._begin, **shapes) for width in widths]
+        self.first = Block(reader, width, self._begin, **shapes)
         self.replay = self.lane.capture(self.step)
 
     def _begin(self, logits: Tensor, positions: Tensor, given: Mapping[str, Tensor]) -> None:
@@ -124,7 +127,7 @@ class Chains(Growth):
 
 
 class Branches(Growth):
-    """Branches of a tree: they see a part of their slot's text, and themselves.
+    """Branches of a tree, at most `most`: they see a part of their slot's text, and themselves.
 
     Attributes
     ----------
@@ -136,9 +139,14 @@ class Branches(Growth):
     """
 
     def __init__(
-        self, reader: StaticReader, drafter: DeviceDrafter, width: int, pages: Tensor | None
+        self,
+        reader: StaticReader,
+        drafter: DeviceDrafter,
+        width: int,
+        most: int,
+        pages: Tensor | None,
     ) -> None:
-        super().__init__(reader, drafter, width, pages)
+        super().__init__(reader, drafter, width, most, pages)
         slots, device = reader.slots, self.lane.device
         shape = (slots, width)
         self.sees = torch.zeros((*shape, self.last + 1), dtype=torch.bool, device=device)
@@ -160,7 +168,7 @@ class Branches(Growth):
         self.start(given)
         self.tokens.copy_(given["tokens"])
         self.positions.copy_(given["prefix"])
-        # A slot that takes no part has its junk in the last entry, which is nobody's.
-        own = torch.where(given["active"] > 0, given["free"] + self.columns, self.last)
-        self.at.copy_(own)
+        # What is no branch has its junk in the last entry, which is nobody's.
+        branch = (given["active"] > 0) & (self.columns < self.stride)
+        self.at.copy_(torch.where(branch, given["free"] + self.columns, self.last))
         self.sees.copy_(self.entries < given["prefix"][..., None])

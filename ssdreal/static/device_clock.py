@@ -6,6 +6,7 @@ are put into the device's queue, and looked at when the run is over.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any, Protocol, Self
 
@@ -31,6 +32,21 @@ class Event(Protocol):
         ...
 
 
+class HostEvent:
+    """A mark where the host does the work itself: that is done as soon as it is asked for."""
+
+    def record(self) -> None:
+        """Take down the time."""
+        self.at = perf_counter_ns()
+
+    def synchronize(self) -> None:
+        """Have nothing to wait for."""
+
+    def elapsed_time(self, other: Self) -> float:
+        """Return the milliseconds from this event to a later one."""
+        return (other.at - self.at) / MILLI
+
+
 class Stopwatch:
     """Marks where commands begin and end in the device's queue.
 
@@ -41,6 +57,11 @@ class Stopwatch:
     clock
         The host's, in nanoseconds.
 
+    Attributes
+    ----------
+    laps
+        The ends of the parts that the command under way has, so far.
+
     """
 
     def __init__(
@@ -48,19 +69,31 @@ class Stopwatch:
     ) -> None:
         self.event, self.clock = event, clock
         self.marks: list[tuple[int, Any, Any]] = []
+        self.laps: list[Any] = []
         self.began = self._both_clocks()
 
     @contextmanager
     def timing(self, number: int) -> Iterator[None]:
-        """Mark the beginning and the end of what a command asks of the device."""
-        start, end = self.event(), self.event()
+        """Mark the beginning and the end of what a command asks of the device, or of its parts."""
+        start, self.laps = self.event(), []
         start.record()
         yield
-        end.record()
-        self.marks.append((number, start, end))
+        if not self.laps:
+            self.lap()
+        self.marks += [(number, *part) for part in pairwise((start, *self.laps))]
+
+    def lap(self) -> None:
+        """Mark the end of a part of a command."""
+        self.laps.append(self.event())
+        self.laps[-1].record()
+
+    def ends(self) -> list[int]:
+        """Return when this command's parts ended, in the host's nanoseconds, as they just have."""
+        now, last = self.clock(), self.laps[-1]
+        return [now - round(lap.elapsed_time(last) * MILLI) for lap in self.laps]
 
     def read(self) -> list[tuple[int, int, int]]:
-        """Return number, begin and end of all commands so far, in the host's nanoseconds.
+        """Return number, begin and end of all commands, or their parts, in the host's nanoseconds.
 
         The device's clock is tied to the host's at the beginning and now: a straight line between.
         Elapsed times are float32, so they are added up from one event to the next.

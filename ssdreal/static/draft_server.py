@@ -2,8 +2,8 @@
 
 A chain or a tree is copied to the host once, when it is whole. Only a rule that looks at
 confidences asks for them after every step: a step takes longer than a copy, so it is not worth
-drafting tokens that may be dropped. Between a tree's steps the host looks for a `Stop`, so it waits
-for each; branches that are dropped keep their columns, since a pass over a few less takes as long.
+drafting tokens that may be dropped. Between a tree's steps the host looks for a `Stop` where one may
+come, and so waits for each; branches that are dropped keep their columns, since a pass over a few less takes as long.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow,
 from ssdreal.channel.probability_pages import CHAINS
 from ssdreal.models.captured_work import Work
 from ssdreal.serving.branches import Tree
-from ssdreal.serving.draft_server import WARM_UP_BRANCHES, DraftServer, Growing, table
+from ssdreal.serving.draft_server import DraftServer, Growing, table
 from ssdreal.serving.sampling import defined
 from ssdreal.serving.server import median_seconds
 from ssdreal.static import chain_steps
@@ -32,6 +32,10 @@ from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.server import StaticServer, tensor_of
 
 
+FEW, GRAIN = 16, 8
+"""Branches that have a narrower pass of their own; and what widths are multiples of."""
+
+
 class StaticDraftServer(StaticServer, DraftServer):
     """Answers the commands that need a draft, by captured passes."""
 
@@ -40,24 +44,23 @@ class StaticDraftServer(StaticServer, DraftServer):
         return (*super().made(), "choosing", "chains", "glue", "ranking", "growths")
 
     def prepare(self, command: Begin) -> None:
-        """Capture all passes."""
+        """Capture all passes but a token tree's: each of those has a shape of its own."""
         super().prepare(command)
+        if self.tree is not None:
+            return
         decoding, ids, most = command.decoding, self.model.ids, command.lookahead + 1
         self.rows = self.noise(command, max(2 * most, STEPS))
         device, pages = self.lane.device, tensor_of(self.pages)
         self.choosing = DeviceDrafter(decoding, command.seed, ids, self.rows, device)
-        # After a verify two tokens are new where all were accepted, else one.
-        widths = sorted({min(2, most), most})
-        self.chains = chain_steps.Chains(self.reader, self.choosing, widths, pages)
-        columns = self.reader.logits.tensor.shape[-1]
-        count = min(command.candidates, columns)
-        self.ranking = Output(self.lane, (2, command.slots, most, count))
-        self.glue = Block(self.reader, most, self._rank, lengths=(command.slots, 1))
-        fewer = {few for few in WARM_UP_BRANCHES if few < command.branches}
+        self.chains = chain_steps.Chains(self.reader, self.choosing, most, pages)
         self.growths = [
-            chain_steps.Branches(self.reader, self.choosing, width, pages)
-            for width in sorted(fewer | {command.branches})
+            chain_steps.Branches(self.reader, self.choosing, width, command.branches, pages)
+            for width in widths_for(command.branches)
         ]
+        if self.growths:  # else nothing asks for candidates
+            count = min(command.candidates, self.reader.logits.tensor.shape[-1])
+            self.ranking = Output(self.lane, (2, command.slots, most, count))
+            self.glue = Block(self.reader, most, self._rank, lengths=(command.slots, 1))
 
     def speculate(self, command: Speculate) -> Chains:
         """Return a chain a row, fed with its own tokens on the device; trees as on a host."""
@@ -93,7 +96,7 @@ class StaticDraftServer(StaticServer, DraftServer):
 
     def grow(self, command: Grow) -> Branches:
         """Return a branch for every outcome; a `Stop` may change that on the way."""
-        if self.rows is not None and self.tree is None:
+        if self.tree is None and self.rows is not None:
             most = self.shape.lookahead + command.stopping.limit
             wanted = {line.slot: (line.seq, len(line.tokens) + 1, most) for line in command.lines}
             self.rows.need(wanted)
@@ -109,6 +112,8 @@ class StaticDraftServer(StaticServer, DraftServer):
 
     def warm_up(self, command: Begin) -> Paces:
         """Return the seconds of a step, of the glue pass, and of tree steps by branches."""
+        if self.tree is not None:
+            return super().warm_up(command)
 
         def seconds(tokens: int, replay: Work) -> tuple[int, float]:
             def work() -> None:
@@ -117,11 +122,10 @@ class StaticDraftServer(StaticServer, DraftServer):
 
             return command.slots * tokens, median_seconds(work)
 
-        found = {
-            "step": (seconds(1, self.chains.replay),),
-            "glue": (seconds(self.glue.width, self.glue.replay),),
-            "tree": tuple(seconds(one.width, one.replay) for one in self.growths),
-        }
+        found = {"step": (seconds(1, self.chains.replay),)}
+        if self.growths:
+            found["glue"] = (seconds(self.glue.width, self.glue.replay),)
+            found["tree"] = tuple(seconds(one.width, one.replay) for one in self.growths)
         return Paces(found)
 
     def _begin(self, chains: Sequence[Growing]) -> None:
@@ -129,8 +133,7 @@ class StaticDraftServer(StaticServer, DraftServer):
         reader = self.reader
         texts = {chain.line.slot: chain.line.tokens for chain in chains}
         known = {slot: reader.known(slot, text[:-1]) for slot, text in texts.items()}
-        new = max(len(text) - known[slot] for slot, text in texts.items())
-        first = next((one for one in self.chains.first if one.width >= new), self.chains.first[-1])
+        first = self.chains.first
         starts = {slot: max(len(text) - first.width, known[slot]) for slot, text in texts.items()}
         numbers = first.inputs.numbers
         numbers["active"][:], numbers["page"][:] = 0, CHAINS
@@ -178,6 +181,15 @@ class StaticDraftServer(StaticServer, DraftServer):
         sent = torch.where(drafted, given["tokens"].roll(-1, dims=1), NO_TOKEN)[..., None]
         ids, beliefs = self.choosing.candidates(logits, positions + 1, sent, count)
         self.ranking.tensor.copy_(torch.stack((ids.double(), beliefs.double())))
+
+
+def widths_for(branches: int) -> list[int]:
+    """Return the columns of the passes that grow so many branches, ascending.
+
+    Weights take as long to read for one branch as for many, so two widths do.
+    """
+    widest = branches + -branches % GRAIN
+    return sorted({min(FEW, widest), widest}) if branches else []
 
 
 def candidates(ids: NDArray[Any], beliefs: NDArray[Any]) -> Candidates:

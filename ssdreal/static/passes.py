@@ -6,6 +6,7 @@ is far less to read than the weights, unless many long sequences run side by sid
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ Use = Callable[[Tensor, Tensor, Mapping[str, Tensor]], None]
 class StaticReader(Reader):
     """A reader whose passes over texts have one width, and are captured.
 
-    Prompts are read as they come, each in one pass of its own length.
+    Prompts are read as they come, each in one pass of its own length. What is not captured (they,
+    token trees, and another model's passes) is not compiled either: its shapes have no end.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ class StaticReader(Reader):
     """
 
     def __init__(self, model: Model, slots: int, capacity: int, lane: Lane, width: int) -> None:
-        super().__init__(model, slots, capacity, fixed=True)
+        super().__init__(model.plain(), slots, capacity, fixed=True)
         self.lane, self.width, self.own = lane, width, model
         rows = model.vocabulary if model.ids is None else len(model.ids)
         self.logits = Output(lane, (slots, width, rows))
@@ -49,6 +51,12 @@ class StaticReader(Reader):
     def slots(self) -> int:
         """Texts side by side."""
         return len(self.texts)
+
+    def reading_as(
+        self, model: Model, texts: Mapping[int, Sequence[int]]
+    ) -> AbstractContextManager[None]:
+        """Let another model of the same cache read on for a while; see `Reader`."""
+        return super().reading_as(model.plain(), texts)
 
     def forward(self, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor) -> Tensor:
         """Return the logits of a pass, as `Model.forward` does, all on the device."""
@@ -79,7 +87,7 @@ class StaticReader(Reader):
         alone: int | None = None,
     ) -> Logits:
         ordinary = mask is None and alone is None and tokens.shape[1] == self.width
-        if self.model is not self.own or not ordinary:
+        if not (self.fixed and ordinary):
             return super()._pass(tokens, positions, at, extent, mask, alone)
         self.block.run(tokens, at[:, 0])
         return self.logits.fetch().astype(np.float32)
@@ -108,7 +116,7 @@ class Block:
         slots = reader.slots
         self.columns = torch.arange(width, device=reader.lane.device)
         self.inputs = Inputs(reader.lane, tokens=(slots, width), begin=(slots, 1), **shapes)
-        self.replay = reader.lane.capture(self._work)
+        self.replay = reader.lane.capture(self.work)
 
     def read(self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int]) -> None:
         """Make slots hold these texts; compute what is behind `starts`, or more if it must be."""
@@ -129,7 +137,8 @@ class Block:
         self.inputs.send()
         self.replay()
 
-    def _work(self) -> None:
+    def work(self) -> None:
+        """Compute the pass over what the inputs hold on the device."""
         given = self.inputs.tensors
         last = self.reader.capacity - 1
         at = (given["begin"] + self.columns).clamp(max=last)

@@ -14,9 +14,13 @@ from ssdreal.models.captured_work import Capture
 from ssdreal.models.model import Model
 from ssdreal.serving.server import Server
 from ssdreal.static.capture import Lane, directly
-from ssdreal.static.device_clock import Stopwatch
+from ssdreal.static.device_clock import HostEvent, Stopwatch
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.passes import StaticReader
+
+
+ROOM = 512
+"""Capacities are multiples of it: runs of a sitting then share the shapes that are compiled."""
 
 
 class StaticServer(Server):
@@ -53,7 +57,7 @@ class StaticServer(Server):
         """Let go of an earlier run's buffers, and get ready for this one."""
         self.let_go()
         paces = super().begin(command)
-        self.watch = Stopwatch(self.event) if self.event is not None else None
+        self.watch = Stopwatch(self.event)
         return paces
 
     def let_go(self) -> None:
@@ -63,7 +67,7 @@ class StaticServer(Server):
         gc.collect()  # passes and what they are for know each other
 
     def clock(self, command: Clock) -> Times:
-        """Tell when commands ran by the device's clock, if it has one of its own."""
+        """Tell when commands ran by the device's clock."""
         return super().clock(command) if self.watch is None else Times(tuple(self.watch.read()))
 
     def timing(self, number: int) -> AbstractContextManager[None]:
@@ -75,16 +79,18 @@ class StaticServer(Server):
         return ("reader", "lane", "rows")
 
     @property
-    def event(self) -> Callable[[], Any] | None:
-        """What makes marks in the device's queue; None where the host does the work itself."""
+    def event(self) -> Callable[[], Any]:
+        """What makes marks in the device's queue."""
         timed: Any = torch.cuda.Event
-        return partial(timed, enable_timing=True) if self.model.device.type == "cuda" else None
+        on_device = self.model.device.type == "cuda"
+        return partial(timed, enable_timing=True) if on_device else HostEvent
 
     def reading(self, command: Begin) -> StaticReader:
         """Return a reader with fresh caches, on a lane of its own."""
         self.lane = Lane(self.model.device, self.model.capturing(self.capturing()))
         width = command.width if self.fixed else command.lookahead + 1
-        return StaticReader(self.model, command.slots, command.capacity, self.lane, width)
+        capacity = command.capacity + -command.capacity % ROOM
+        return StaticReader(self.model, command.slots, capacity, self.lane, width)
 
     def prefill(self, command: Prefill) -> None:
         """Read the prompts, and wait until that is done."""

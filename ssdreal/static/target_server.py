@@ -1,21 +1,24 @@
 """The target's worker on a GPU: a verify is one captured pass that also accepts or rejects.
 
 Where nothing is left to chance the target's own tokens come back; where it is, how many tokens are
-accepted, and what follows them.
+accepted, and what follows them. A target that decodes alone feeds its tokens itself: several passes
+are asked for at once, and copied from once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from ssdreal.channel.message_parts import Block as Chain
-from ssdreal.channel.messages import Begin, Paces, Verified, Verify
+from ssdreal.channel.message_parts import Line
+from ssdreal.channel.messages import Begin, Decode, Decoded, Paces, Verified, Verify
 from ssdreal.serving.sampling import NotFinite
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.serving.server import median_seconds
 from ssdreal.serving.target_server import TargetServer
 from ssdreal.static.capture import Output
+from ssdreal.static.chain_steps import STEPS
 from ssdreal.static.passes import Block
 from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.server import StaticServer
@@ -27,16 +30,19 @@ class StaticTargetServer(StaticServer, TargetServer):
 
     def made(self) -> tuple[str, ...]:
         """Return the names of what is made for each run."""
-        return (*super().made(), "deciding", "weights", "block", "found")
+        return (*super().made(), "deciding", "weights", "block", "found", "recent", "onward")
 
     def prepare(self, command: Begin) -> None:
-        """Capture all passes."""
+        """Capture all passes but a token tree's: each of those has a shape of its own."""
         super().prepare(command)
+        if self.tree is not None:
+            return
         slots, width, device = command.slots, command.width, self.lane.device
-        self.rows = self.noise(command, width)
+        self.rows = self.noise(command, max(width, STEPS))
         ids = None if command.draft_ids is None else torch.tensor(command.draft_ids, device=device)
         self.deciding = DeviceVerifier(command.decoding, command.seed, ids, self.rows, device)
         row = (slots, 1)
+        self.recent = Output(self.lane, (slots, STEPS))
         if command.decoding.needs_probabilities:
             columns = self.model.vocabulary if ids is None else len(ids)
             self.weights = torch.ones((slots, width - 1, columns), device=device)
@@ -46,43 +52,63 @@ class StaticTargetServer(StaticServer, TargetServer):
         else:
             self.found = Output(self.lane, (slots, width))
             self.block = Block(self.reader, width, self._own)
+        if not command.lookahead:
+            self.onward = self.lane.capture(self._go_on)
 
     def verify(self, command: Verify) -> Verified:
-        """Return how many tokens of every row are accepted, and the one that follows.
-
-        Token trees have another shape every round: they are verified as on a host.
-        """
+        """Return how many tokens of every row are accepted, and the one that follows."""
         if self.tree is not None:
             return super().verify(command)
         lines, blocks = command.lines, command.blocks
-        maximal = self.shape.decoding.needs_probabilities
-        if maximal:
-            for line, block in zip(lines, blocks, strict=True):
-                self._bring(line.slot, line.seq, block)
-        if self.rows is not None:
-            width = self.block.width
-            self.rows.need({line.slot: (line.seq, len(line.tokens), width) for line in lines})
-        texts = {
-            line.slot: (*line.tokens, *block.tokens)
-            for line, block in zip(lines, blocks, strict=True)
-        }
-        self.block.read(texts, {line.slot: len(line.tokens) - 1 for line in lines})
+        self._read(lines, blocks, self.block.width)
         found = self.found.fetch().astype(int).tolist()
+        maximal = self.shape.decoding.needs_probabilities
         outcomes = (
             found[line.slot] if maximal else _followed(found[line.slot], block.tokens)
             for line, block in zip(lines, blocks, strict=True)
         )
-        return Verified(tuple(_there(*outcome) for outcome in outcomes))
+        return Verified(tuple((accepted, there(token)) for accepted, token in outcomes))
+
+    def decode(self, command: Decode) -> Decoded:
+        """Return the target's own tokens, each fed to the next pass on the device."""
+        assert self.watch is not None, "there is one once a run has begun"
+        lines, count = command.lines, command.tokens
+        self._read(lines, [Chain(())] * len(lines), count)
+        self.watch.lap()
+        for _ in range(count - 1):
+            self.onward()
+            self.watch.lap()
+        found, ends = self.recent.fetch(), self.watch.ends()
+        recent = found[:, -count:].astype(int).tolist()
+        rows = tuple(tuple(map(there, recent[line.slot])) for line in lines)
+        for line, tokens in zip(lines, rows, strict=True):
+            self.reader.texts[line.slot] += tokens[:-1]
+        return Decoded(rows, tuple(ends))
 
     def warm_up(self, command: Begin) -> Paces:
         """Return the seconds of a verify over the run's tokens."""
+        if self.tree is not None:
+            return super().warm_up(command)
 
         def verify() -> None:
             self.block.replay()
             self.found.fetch()
 
-        tokens = command.slots * command.width
-        return Paces({"verify": ((tokens, median_seconds(verify)),)})
+        paces = {"verify": ((command.slots * command.width, median_seconds(verify)),)}
+        return Paces(paces, together=1 if command.lookahead else STEPS)
+
+    def _read(self, lines: Sequence[Line], blocks: Sequence[Chain], positions: int) -> None:
+        """Begin a pass over blocks; noise is wanted for so many positions from each on."""
+        if self.shape.decoding.needs_probabilities:
+            for line, block in zip(lines, blocks, strict=True):
+                self._bring(line.slot, line.seq, block)
+        if self.rows is not None:
+            self.rows.need({line.slot: (line.seq, len(line.tokens), positions) for line in lines})
+        texts = {
+            line.slot: (*line.tokens, *block.tokens)
+            for line, block in zip(lines, blocks, strict=True)
+        }
+        self.block.read(texts, {line.slot: len(line.tokens) - 1 for line in lines})
 
     def _bring(self, slot: int, seq: int, block: Chain) -> None:
         """Have what a chain was sampled from where the pass looks for it."""
@@ -94,12 +120,29 @@ class StaticTargetServer(StaticServer, TargetServer):
             self.weights[slot, :length].copy_(rows, non_blocking=True)
 
     def _own(self, logits: Tensor, positions: Tensor, _: Mapping[str, Tensor]) -> None:
-        self.found.tensor.copy_(self.deciding.own(logits, positions + 1))
+        tokens = self.deciding.own(logits, positions + 1)
+        self.found.tensor.copy_(tokens)
+        self._note(tokens[:, 0])
 
     def _decide(self, logits: Tensor, positions: Tensor, given: Mapping[str, Tensor]) -> None:
         drafted = Drafted(given["tokens"][:, 1:], given["lengths"], given["certain"], self.weights)
         found = self.deciding.verify(logits, given["sequences"], positions + 1, drafted)
         self.found.tensor.copy_(torch.stack(found, dim=-1))
+        self._note(found[1])
+
+    def _note(self, tokens: Tensor) -> None:
+        """Keep the tokens (slots,) that follow the texts behind those of the passes before."""
+        if self.shape.lookahead:
+            return  # nobody asks for them
+        before = self.recent.tensor[:, 1:]
+        self.recent.tensor.copy_(torch.cat((before, tokens[:, None].double()), dim=1))
+
+    def _go_on(self) -> None:
+        """Read the newest token of every slot, and choose one after it."""
+        given, newest = self.block.inputs.tensors, self.recent.tensor[:, -1:]
+        given["tokens"][:, :1] = newest.long().clamp(min=0)
+        given["begin"] += 1
+        self.block.work()
 
 
 class StaticSelfServer(SelfServer, StaticTargetServer):
@@ -113,11 +156,11 @@ class StaticSelfServer(SelfServer, StaticTargetServer):
         return (*super().made(), "drafting")
 
 
-def _there(accepted: int, token: int) -> tuple[int, int]:
-    """Return how a verify ended, if there was a distribution that its token came from."""
+def there(token: int) -> int:
+    """Return a token, if there was a distribution that it came from."""
     if token == NO_TOKEN:
         raise NotFinite
-    return accepted, token
+    return token
 
 
 def _followed(own: list[int], tokens: tuple[int, ...]) -> tuple[int, int]:

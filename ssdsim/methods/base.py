@@ -25,6 +25,11 @@ class Method(Protocol):
     lossless: ClassVar[bool] = True
 
     @property
+    def stops_branches(self) -> bool:
+        """Whether it tells its draft to leave branches unfinished."""
+        return False
+
+    @property
     def draft_on(self) -> str | None:
         """Where the draft runs: on its "own" devices, the "target"'s, or None without a draft."""
         return None

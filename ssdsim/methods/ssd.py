@@ -52,6 +52,11 @@ class Ssd(Method):
         """Why no real models can run it here; empty where they can."""
         return "real runs have one draft" if self.drafts > 1 else ""
 
+    @property
+    def stops_branches(self) -> bool:
+        """Whether it tells its draft to leave branches unfinished."""
+        return self.on_outcome != "wait"
+
     def round_seconds(self, draft: float, verify: float) -> float:
         """Return what a round takes after a hit: drafting and verifying go on side by side."""
         return max(draft, verify)

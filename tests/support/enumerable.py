@@ -78,6 +78,9 @@ class TextModel:
     def capturing(self, capture):
         return capture
 
+    def plain(self):
+        return self
+
     def forward(self, cache, tokens, positions, at, mask, extent, *, logits=True):
         if isinstance(mask, TreePaths):
             mask = seen(mask, at, extent)
