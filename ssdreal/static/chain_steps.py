@@ -1,6 +1,7 @@
 """Draft steps on the device: each step's chosen token is the next step's input."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,25 @@ STEPS = 16
 """Whose tokens are kept until the host takes them."""
 
 
+class Columns(NamedTuple):
+    """How chains lie side by side.
+
+    Attributes
+    ----------
+    width
+        How many they may be: the tokens of a slot in every pass.
+    stride
+        How far apart in the cache the entries of a chain are.
+    steps
+        Whose tokens are kept until the host takes them.
+
+    """
+
+    width: int
+    stride: int
+    steps: int
+
+
 class Growth:
     """Columns of chains in every slot, all of which grow by a token a step.
 
@@ -21,8 +41,8 @@ class Growth:
     ----------
     reader, drafter
         The model, and how it chooses.
-    width, stride
-        Columns, and how far apart in the cache the entries of a chain are.
+    columns
+        How the chains lie.
     pages
         Where distributions go, (pages, slots, branches, K, head rows); None: nowhere.
 
@@ -43,13 +63,12 @@ class Growth:
         self,
         reader: StaticReader,
         drafter: DeviceDrafter,
-        width: int,
-        stride: int,
+        columns: Columns,
         pages: Tensor | None,
     ) -> None:
         self.reader, self.drafter, self.pages = reader, drafter, pages
-        self.width, self.stride = width, stride
-        self.lane, slots = reader.lane, reader.slots
+        self.width, self.stride, self.steps = columns
+        self.lane, slots, width = reader.lane, reader.slots, self.width
         self.last = reader.capacity - 1
 
         def numbers(*shape: int) -> Tensor:
@@ -60,7 +79,7 @@ class Growth:
         self.page, self.taken = numbers(1), numbers(1)
         self.slots = torch.arange(slots, device=self.lane.device)[:, None]
         self.columns = torch.arange(width, device=self.lane.device)
-        self.history = Output(self.lane, (2, slots, width, STEPS))
+        self.history = Output(self.lane, (2, slots, width, self.steps))
 
     def start(self, given: Mapping[str, Tensor]) -> None:
         """Take over whose chains these are."""
@@ -74,7 +93,7 @@ class Growth:
             logits, self.sequences, self.positions + 1, self.taken
         )
         found = torch.stack((tokens.double(), sure))[..., None]
-        self.history.tensor.index_copy_(-1, self.taken % STEPS, found)
+        self.history.tensor.index_copy_(-1, self.taken % self.steps, found)
         if self.pages is not None and sends is not None:
             self._write(self.pages, sends)
         self.tokens.copy_(tokens)
@@ -112,7 +131,7 @@ class Chains(Growth):
     def __init__(
         self, reader: StaticReader, drafter: DeviceDrafter, width: int, pages: Tensor | None
     ) -> None:
-        super().__init__(reader, drafter, 1, 1, pages)
+        super().__init__(reader, drafter, Columns(1, 1, STEPS), pages)
         row = (reader.slots, 1)
         shapes = {"sequences": row, "active": row, "last": row, "page": (1,)}
         self.first = Block(reader, width, self._begin, **shapes)
@@ -127,7 +146,7 @@ class Chains(Growth):
 
 
 class Branches(Growth):
-    """Branches of a tree, at most `most`: they see a part of their slot's text, and themselves.
+    """Branches of a tree, as many as the stride at most: they see a part of their slot's text, and themselves.
 
     Attributes
     ----------
@@ -142,13 +161,12 @@ class Branches(Growth):
         self,
         reader: StaticReader,
         drafter: DeviceDrafter,
-        width: int,
-        most: int,
+        columns: Columns,
         pages: Tensor | None,
     ) -> None:
-        super().__init__(reader, drafter, width, most, pages)
+        super().__init__(reader, drafter, columns, pages)
         slots, device = reader.slots, self.lane.device
-        shape = (slots, width)
+        shape = (slots, self.width)
         self.sees = torch.zeros((*shape, self.last + 1), dtype=torch.bool, device=device)
         self.entries = torch.arange(self.last + 1, device=device)
         row = (slots, 1)

@@ -25,7 +25,7 @@ from ssdreal.serving.server import median_seconds
 from ssdreal.static import chain_steps
 from ssdreal.static.branches import StaticTree
 from ssdreal.static.capture import Output
-from ssdreal.static.chain_steps import STEPS
+from ssdreal.static.chain_steps import STEPS, Columns
 from ssdreal.static.drafter import DeviceDrafter
 from ssdreal.static.passes import Block
 from ssdreal.static.sampling_rules import NO_TOKEN
@@ -53,9 +53,9 @@ class StaticDraftServer(StaticServer, DraftServer):
         device, pages = self.lane.device, tensor_of(self.pages)
         self.choosing = DeviceDrafter(decoding, command.seed, ids, self.rows, device)
         self.chains = chain_steps.Chains(self.reader, self.choosing, most, pages)
+        lying = [Columns(width, command.branches, most) for width in widths_for(command.branches)]
         self.growths = [
-            chain_steps.Branches(self.reader, self.choosing, width, command.branches, pages)
-            for width in widths_for(command.branches)
+            chain_steps.Branches(self.reader, self.choosing, columns, pages) for columns in lying
         ]
         if self.growths:  # else nothing asks for candidates
             count = min(command.candidates, self.reader.logits.tensor.shape[-1])

@@ -57,7 +57,9 @@ def checklist():
     """Return the sittings that a GPU is asked for first: K=4, AR, SD and SSD, a tiny pair's too."""
     methods = Autoregressive(), Speculative(), SSDS[0]
     setups = [
-        replace(turn(method, THREE[0], 0), workload=Workload(2, 6), policy=POLICIES["uniform_fanout"])
+        replace(
+            turn(method, THREE[0], 0), workload=Workload(2, 6), policy=POLICIES["uniform_fanout"]
+        )
         for method in methods
     ]
     return [*setups, replace(setups[0], width=setups[2].pass_width)]

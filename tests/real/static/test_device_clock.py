@@ -80,6 +80,25 @@ def test_the_device_s_clock_is_tied_to_the_host_s(rate, gaps):
         assert found == pytest.approx(right, abs=50)
 
 
+def test_the_parts_of_a_command_follow_each_other():
+    device = Device(rate=1.01)
+    watch = Stopwatch(device.event, device.clock)
+    with watch.timing(7):
+        for _ in range(3):
+            device.now += 10**6
+            watch.lap()
+        ends = watch.ends()
+        device.now += 10**6  # what the host does with it is no part
+    with watch.timing(8):
+        device.now += 10**6
+    starts = [0, 1, 2, 4]
+    parts = zip((7, 7, 7, 8), starts, strict=True)
+    expected = [(number, start * 10**6, (start + 1) * 10**6) for number, start in parts]
+    for found, right in zip(watch.read(), expected, strict=True):
+        assert found == pytest.approx(right, abs=50)
+    assert ends == pytest.approx([10**6, 2 * 10**6, 3 * 10**6], rel=0.02)
+
+
 def test_nothing_waits_for_the_device_while_it_is_timed():
     device = Device()
     watch = Stopwatch(device.event, device.clock)

@@ -17,11 +17,12 @@ from inline_crew import HOST, Faults, decode, outputs
 from random_settings import cases, deterministic, few, many, sampled
 from recorded_graphs import Graphs
 from static_servers import DIRECT, KINDS, MAXIMAL, NAMES, THREE, pair, turn
-from tiny_runs import AHEAD, GREEDY, GUMBEL, MODELS, SSDS, K, alone, prompts
+from tiny_runs import AHEAD, GREEDY, GUMBEL, MODELS, POLICIES, SSDS, K, alone, prompts
 
 from ssdreal.channel.message_parts import Line, Stamp
 from ssdreal.channel.messages import Grow
 from ssdreal.executor.workload import Workload
+from ssdreal.static.chain_steps import STEPS
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
 from ssdreal.workers.hiring import Hiring
@@ -188,6 +189,11 @@ def test_token_trees_grow_as_on_a_host(at):
     for method, tree in zip((SSDS[at], Speculative()), (trees[at], trees[1]), strict=True):
         setup = replace(turn(method, decoding, 2), tree=tree, lookahead=3)
         compare(setup, pair(DRAFTS[at % 2]), DIRECT, prompts())
+
+
+def test_so_they_do_where_branches_are_longer_than_a_chain_s_history():
+    setup = replace(turn(SSDS[0], GUMBEL[0], 0), workload=Workload(1, 30), lookahead=STEPS + 3)
+    compare(replace(setup, policy=POLICIES["uniform_fanout"]), pair(), DIRECT, prompts(1))
 
 
 @pytest.mark.parametrize("decoding", [GUMBEL[1], MAXIMAL[0]], ids=["gumbel", "maximal"])

@@ -87,6 +87,29 @@ def test_a_command_copies_once_to_the_host_and_captures_nothing(decoding):
         assert len(places) > 20
 
 
+class Waiting(StaticDraftServer):
+    """Notes how often a command that grows branches waits for the device."""
+
+    def grow(self, command):
+        before = self.lane.waits
+        found = super().grow(command)
+        self.__dict__.setdefault("waits", []).append((self.lane.waits - before, found))
+        return found
+
+
+@pytest.mark.parametrize("on_outcome", ["wait", "prune"])
+def test_branches_that_nothing_stops_are_waited_for_once(on_outcome):
+    servers = DIRECT[0], partial(Waiting, capturing=CAPTURES["eager"])
+    setup = replace(turn(Ssd(on_outcome), GREEDY, 0), policy=POLICIES["uniform_fanout"])
+    _, crew = decode(setup, *pair(), prompts(), servers=servers)
+    waits = [
+        times
+        for times, found in crew.channels["draft"].server.waits
+        if max(len(chain.tokens) for row in found.rows for chain in row.values()) == K
+    ]
+    assert set(waits) == {1 if on_outcome == "wait" else K + 1}
+
+
 def test_confidences_are_asked_for_after_every_step():
     setup = replace(turn(Speculative("own"), GREEDY, 0), length=Confidence(threshold=0.4, least=1))
     _, crew = decode(setup, *pair(), prompts(), servers=COUNTING)
