@@ -18,7 +18,6 @@ from ssdsim.decoding.protocol import Row
 from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder
 
-
 Part = tuple[int, int]
 """The number of a command, and which of its parts: nearly all have one alone."""
 

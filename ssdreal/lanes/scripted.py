@@ -88,8 +88,9 @@ class ScriptedTarget(RealTarget):
     def _bonus(self, row: Row, speculation: ScriptedSpeculation) -> int:
         """Return the id of the bonus token: a candidate's where candidates are known, else any.
 
-        Where nothing is drafted it is the target's own, which its worker may have gone on from. If the draft went on meanwhile and was right, it is what the draft has there. Otherwise it
-        is another: a cache that held it already would be spared some work.
+        Where nothing is drafted it is the target's own, which its worker may have gone on from. If
+        the draft went on meanwhile and was right, it is what the draft has there. Otherwise it is
+        another: a cache that held it already would be spared some work.
         """
         node, rank = speculation.truth.node, speculation.truth.rank
         has = (ahead_of(row) or speculation.tokens)[node : node + 1]

@@ -146,7 +146,9 @@ class Chains(Growth):
 
 
 class Branches(Growth):
-    """Branches of a tree, as many as the stride at most: they see a part of their slot's text, and themselves.
+    """Branches of a tree: they see a part of their slot's text, and themselves.
+
+    There are at most as many as the stride; what columns there are beyond is junk.
 
     Attributes
     ----------

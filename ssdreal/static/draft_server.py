@@ -2,8 +2,9 @@
 
 A chain or a tree is copied to the host once, when it is whole. Only a rule that looks at
 confidences asks for them after every step: a step takes longer than a copy, so it is not worth
-drafting tokens that may be dropped. Between a tree's steps the host looks for a `Stop` where one may
-come, and so waits for each; branches that are dropped keep their columns, since a pass over a few less takes as long.
+drafting tokens that may be dropped. Where a `Stop` may come the host looks for it between a tree's
+steps, so it waits for each; else it asks for all of them at once. Branches that are dropped keep
+their columns, since a pass over a few less takes as long.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,6 @@ from ssdreal.static.drafter import DeviceDrafter
 from ssdreal.static.passes import Block
 from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.server import StaticServer, tensor_of
-
 
 FEW, GRAIN = 16, 8
 """Branches that have a narrower pass of their own; and what widths are multiples of."""

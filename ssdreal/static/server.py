@@ -18,7 +18,6 @@ from ssdreal.static.device_clock import HostEvent, Stopwatch
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.passes import StaticReader
 
-
 ROOM = 512
 """Capacities are multiples of it: runs of a sitting then share the shapes that are compiled."""
 

@@ -72,7 +72,7 @@ def test_the_first_runs_on_a_gpu_compile_few_shapes():
     assert sum(counts.values()) <= 20  # a pair: the tiny one, and the one of true sizes
 
 
-@pytest.mark.parametrize("at", (1, 2), ids=NAMES[1:])
+@pytest.mark.parametrize("at", [1, 2], ids=NAMES[1:])
 def test_so_do_they_where_there_is_chance(at):
     setups = [replace(setup, decoding=THREE[at]) for setup in checklist()]
     assert shapes_of(setups).total <= (22, 30)[at - 1]
