@@ -115,17 +115,23 @@ class StaticDraftServer(StaticServer, DraftServer):
         if self.tree is not None:
             return super().warm_up(command)
 
-        def seconds(tokens: int, replay: Work) -> tuple[int, float]:
+        def paces(replay: Work, *tokens: int) -> tuple[tuple[int, float], ...]:
             def work() -> None:
                 replay()
                 self.lane.wait()
 
-            return command.slots * tokens, median_seconds(work)
+            seconds = median_seconds(work)
+            return tuple((command.slots * each, seconds) for each in tokens)
 
-        found = {"step": (seconds(1, self.chains.replay),)}
+        found = {"step": paces(self.chains.replay, 1)}
         if self.growths:
-            found["glue"] = (seconds(self.glue.width, self.glue.replay),)
-            found["tree"] = tuple(seconds(one.width, one.replay) for one in self.growths)
+            found["glue"] = paces(self.glue.replay, self.glue.width)
+            # Fewer branches than columns take as long.
+            fewest = [1, *(one.width + 1 for one in self.growths)]
+            grown = zip(self.growths, fewest, strict=False)
+            found["tree"] = tuple(
+                pace for one, few in grown for pace in paces(one.replay, few, one.width)
+            )
         return Paces(found)
 
     def _begin(self, chains: Sequence[Growing]) -> None:

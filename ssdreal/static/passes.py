@@ -5,8 +5,8 @@ the target's logits are the same bit by bit, and few passes have to be captured.
 is far less to read than the weights, unless many long sequences run side by side.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -52,11 +52,11 @@ class StaticReader(Reader):
         """Texts side by side."""
         return len(self.texts)
 
-    def reading_as(
-        self, model: Model, texts: Mapping[int, Sequence[int]]
-    ) -> AbstractContextManager[None]:
+    @contextmanager
+    def reading_as(self, model: Model, texts: Mapping[int, Sequence[int]]) -> Iterator[None]:
         """Let another model of the same cache read on for a while; see `Reader`."""
-        return super().reading_as(model.plain(), texts)
+        with super().reading_as(model.plain(), texts):
+            yield
 
     def forward(self, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor) -> Tensor:
         """Return the logits of a pass, as `Model.forward` does, all on the device."""

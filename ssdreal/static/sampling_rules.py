@@ -42,7 +42,7 @@ def top(scores: Tensor, count: int) -> Tensor:
     if columns <= count * PIECE:
         return _first_of(scores, count)
     pieces = functional.pad(scores, (0, -columns % PIECE), value=-torch.inf)
-    pieces = pieces.unflatten(-1, (-1, PIECE))
+    pieces = pieces.view(*pieces.shape[:-1], -1, PIECE)
     best_ones = _first_of(pieces.amax(-1), count).sort(-1).values[..., None]
     found = pieces.gather(-2, best_ones.expand(*best_ones.shape[:-1], PIECE)).flatten(-2)
     places = best_ones * PIECE + torch.arange(PIECE, device=scores.device)

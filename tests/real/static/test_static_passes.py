@@ -12,6 +12,7 @@ from tiny_runs import GREEDY, POLICIES, K, prompts
 
 from ssdreal.channel.message_parts import Line, Stamp
 from ssdreal.channel.messages import Begin, Speculate
+from ssdreal.lanes.draft import RealDraft
 from ssdreal.static.chain_steps import STEPS
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
@@ -20,6 +21,7 @@ from ssdsim.lengths.base import Stopping
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.policies.topk_outcomes import TopkOutcomes
 
 
 class Counting:
@@ -147,3 +149,12 @@ def test_a_chain_is_drafted_behind_a_text_of_which_much_is_new():
         found.append(server.answer(ask(Stamp(9, number))).value.rows[0].tokens)
     assert len(found[0]) == STEPS + 3
     assert found.count(found[0]) == 4
+
+
+def test_fewer_branches_than_columns_are_expected_to_take_as_long(monkeypatch):
+    seconds = iter((0.1, 0.2, 1.0, 2.0))  # of a step, the glue, and both widths
+    monkeypatch.setattr("ssdreal.static.draft_server.median_seconds", lambda _: next(seconds))
+    setup = replace(turn(Ssd(), GREEDY, 0), policy=TopkOutcomes(budget=40))
+    _, crew = decode(setup, *pair(), prompts(1), servers=DIRECT)
+    draft = RealDraft(None, None, None, "", "", crew.channels["draft"].log[0][1].kinds)
+    assert [draft.pace("tree", branches) for branches in (1, 9, 16, 17, 40)] == [1, 1, 1, 2, 2]
