@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from simpy import Event
 
-from ssdreal.channel.message_parts import Block
+from ssdreal.channel.message_parts import Block, Line
 from ssdreal.channel.messages import Decode, Decoded, Done, Verify
 from ssdreal.lanes.base import Part, Worker
 from ssdreal.lanes.speculations import Drafted, Text, lines_of, rank_in
@@ -67,6 +67,8 @@ class RealTarget(Worker):
         is no draft, and nothing else to wait for.
     coming
         Rounds that its worker has decoded, and that are yet to be taken up.
+    onward
+        The answer with those after them; None: nobody has asked for any.
 
     """
 
@@ -76,6 +78,7 @@ class RealTarget(Worker):
     free: list[int] = field(default_factory=list)
     together: int = 1
     coming: deque[OwnRound] = field(default_factory=deque)
+    onward: Event | None = None
     verified: Span | None = None
 
     def admit(self, row: Row) -> None:
@@ -123,16 +126,19 @@ class RealTarget(Worker):
         return self.pace("verify", len(rows) * (self.tree.nodes(lookahead) + 1))
 
     def _decoded(self, rows: Sequence[Row]) -> Generator[Event, Any, list[Outcome]]:
-        """Take up the next token of every row, at its own time; ask for more if there is none."""
+        """Take up the next token of every row, at its own time.
+
+        Its worker goes on while those that it has decoded are taken up.
+        """
         span = self.open("verify", rows, self.recorder.verifies)
         span.tokens = len(rows)
         self.recorder.verifies += 1
         if self.coming:
             yield self.env.timeout(self.env.seconds(self.coming[0].end) - self.env.now)
         else:
-            count = self._at_once(rows)
-            done = yield self.remote.ask(Decode, lines_of(rows), tokens=count)
+            done = yield self.onward or self._decode(rows)
             self.coming += own_rounds(done)
+            self.onward = self._decode(rows)
             self.env.rewind(self.coming[0].end)
         own = self.coming.popleft()
         self.write(span, (own.start, own.end), own.part, own.part)
@@ -141,11 +147,22 @@ class RealTarget(Worker):
             row.text.outcome = 0, token
         return [Outcome(0, -1) for _ in rows]
 
-    def _at_once(self, rows: Sequence[Row]) -> int:
-        """Return the most tokens that every row is sure to have use for."""
+    def _decode(self, rows: Sequence[Row]) -> Event | None:
+        """Ask for tokens past those that are coming, as many as every row is sure to need."""
+        count = min(self.together, *(row.left - len(self.coming) for row in rows))
         if any(row.ends for row in rows):
-            return 1
-        return min(self.together, *(row.left for row in rows))
+            count = 1 - len(self.coming)
+        if not count:
+            return None
+        lines = tuple(
+            Line(row.seq, row.round + len(self.coming), row.text.slot, (*row.tokens, *ahead))
+            for row, ahead in zip(rows, self._ahead(len(rows)), strict=True)
+        )
+        return self.remote.ask(Decode, lines, tokens=count)
+
+    def _ahead(self, rows: int) -> list[tuple[int, ...]]:
+        """Return the tokens of each row that are coming."""
+        return list(zip(*(own.tokens for own in self.coming), strict=True)) or [()] * rows
 
     def _outcomes(
         self, rows: Sequence[Row], span: Span, answer: Event

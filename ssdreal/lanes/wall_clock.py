@@ -41,7 +41,7 @@ class WallClock(simpy.Environment):
     def rewind(self, nanoseconds: int) -> None:
         """Go back to a moment that is past: what came with other things has its own time.
 
-        Nothing else may be under way.
+        Nothing else may be due.
         """
         self._now = min(self._now, self.seconds(nanoseconds))
 

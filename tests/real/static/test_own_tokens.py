@@ -52,6 +52,23 @@ def test_so_many_tokens_as_every_row_needs_are_asked_for_at_once(decoding, batch
     assert lane.fetches == len(told)  # a copy to the host a command
 
 
+def test_its_worker_goes_on_while_rounds_are_taken_up():
+    setup = replace(turn(ALONE, THREE[0], 0), workload=Workload(1, 2 * STEPS + 3))
+    crew = InlineCrew(*pair(), servers=DIRECT)
+    running = Execution(setup, lambda: crew, HERE, tasks(prompts(1)))
+    channel, known = crew.channels["target"], []
+    send = channel.send
+
+    def noted(message):
+        if isinstance(message, Decode):
+            known.append((len(running.recorder.rounds), message.tokens))
+        send(message)
+
+    channel.send = noted
+    running.run()
+    assert known == [(0, STEPS), (0, STEPS), (STEPS, 3)]
+
+
 def test_where_a_text_may_end_before_a_token_is_asked_for_at_a_time():
     workload = Workload(1, 12, stop_at_end=True)
     setup = replace(turn(ALONE, THREE[0], 0), workload=workload)
