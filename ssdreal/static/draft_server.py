@@ -32,6 +32,9 @@ from ssdreal.static.passes import Block
 from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.server import StaticServer, tensor_of
 
+Times = tuple[tuple[int, float], ...]
+"""What passes take: (tokens, seconds)."""
+
 FEW, GRAIN = 16, 8
 """Branches that have a narrower pass of their own; and what widths are multiples of."""
 
@@ -115,7 +118,7 @@ class StaticDraftServer(StaticServer, DraftServer):
         if self.tree is not None:
             return super().warm_up(command)
 
-        def paces(replay: Work, *tokens: int) -> tuple[tuple[int, float], ...]:
+        def paces(replay: Work, *tokens: int) -> Times:
             def work() -> None:
                 replay()
                 self.lane.wait()
@@ -123,7 +126,7 @@ class StaticDraftServer(StaticServer, DraftServer):
             seconds = median_seconds(work)
             return tuple((command.slots * each, seconds) for each in tokens)
 
-        found = {"step": paces(self.chains.replay, 1)}
+        found: dict[str, Times] = {"step": paces(self.chains.replay, 1)}
         if self.growths:
             found["glue"] = paces(self.glue.replay, self.glue.width)
             # Fewer branches than columns take as long.

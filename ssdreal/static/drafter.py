@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ssdreal.static.sampler import DeviceSampler
 from ssdreal.static.sampling_rules import (
@@ -122,10 +123,14 @@ def left_out(ids: Tensor, beliefs: Tensor, sent: Tensor) -> tuple[Tensor, Tensor
 
     The others move up; `NO_TOKEN` takes the places behind them.
     """
-    gone = (ids[..., None] == sent[..., None, :]).any(-1)
-    places = gone.long().sort(dim=-1, stable=True).indices
-    kept = torch.where(gone, NO_TOKEN, ids)
-    return kept.gather(-1, places), beliefs.gather(-1, places)
+    count = ids.shape[-1]
+    places = torch.arange(count, device=ids.device)
+    for token in sent.unbind(-1):
+        gone = torch.where(ids == token[..., None], places, count).amin(-1, keepdim=True)
+        behind = places + (places >= gone)
+        ids = functional.pad(ids, (0, 1), value=NO_TOKEN).gather(-1, behind)
+        beliefs = functional.pad(beliefs, (0, 1)).gather(-1, behind)
+    return ids, beliefs
 
 
 def quick_probabilities(logits: Tensor, decoding: Decoding) -> Tensor:

@@ -17,6 +17,10 @@ NO_TOKEN = -1
 PIECE = 64
 """Columns of a row that `top` looks at together: some tens of them are wanted of 100,000."""
 
+LONG = 513
+"""Columns of a row that the library's own sort is called for: a compiler takes ten seconds to write
+one for less."""
+
 
 def best(scores: Tensor) -> Tensor:
     """Return the columns of the best scores over the last axis, ties to the lower one."""
@@ -43,13 +47,16 @@ def top(scores: Tensor, count: int) -> Tensor:
         return _first_of(scores, count)
     pieces = functional.pad(scores, (0, -columns % PIECE), value=-torch.inf)
     pieces = pieces.view(*pieces.shape[:-1], -1, PIECE)
-    best_ones = _first_of(pieces.amax(-1), count).sort(-1).values[..., None]
+    best_ones = _first_of(pieces.amax(-1), count)
+    best_ones = best_ones.topk(count, largest=False).values[..., None]  # in order
     found = pieces.gather(-2, best_ones.expand(*best_ones.shape[:-1], PIECE)).flatten(-2)
     places = best_ones * PIECE + torch.arange(PIECE, device=scores.device)
     return places.flatten(-2).gather(-1, _first_of(found, count))
 
 
 def _first_of(scores: Tensor, count: int) -> Tensor:
+    lacking = max(0, LONG - scores.shape[-1])  # what fills a row up comes last
+    scores = functional.pad(scores, (0, lacking), value=-torch.inf)
     return scores.sort(dim=-1, descending=True, stable=True).indices[..., :count]
 
 

@@ -94,8 +94,8 @@ class StaticTargetServer(StaticServer, TargetServer):
             self.block.replay()
             self.found.fetch()
 
-        paces = {"verify": ((command.slots * command.width, median_seconds(verify)),)}
-        return Paces(paces, together=1 if command.lookahead else STEPS)
+        tokens, together = command.slots * command.width, 1 if command.lookahead else STEPS
+        return Paces({"verify": ((tokens, median_seconds(verify)),)}, together=together)
 
     def _read(self, lines: Sequence[Line], blocks: Sequence[Chain], positions: int) -> None:
         """Begin a pass over blocks; noise is wanted for so many positions from each on."""
