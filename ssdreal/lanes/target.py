@@ -136,9 +136,10 @@ class RealTarget(Worker):
         if self.coming:
             yield self.env.timeout(self.env.seconds(self.coming[0].end) - self.env.now)
         else:
-            done = yield self.onward or self._decode(rows)
+            done = yield self.onward or self._decode(rows, self._sure(rows))
             self.coming += own_rounds(done)
-            self.onward = self._decode(rows)
+            more = self._sure(rows)
+            self.onward = self._decode(rows, more) if more else None
             self.env.rewind(self.coming[0].end)
         own = self.coming.popleft()
         self.write(span, (own.start, own.end), own.part, own.part)
@@ -147,13 +148,14 @@ class RealTarget(Worker):
             row.text.outcome = 0, token
         return [Outcome(0, -1) for _ in rows]
 
-    def _decode(self, rows: Sequence[Row]) -> Event | None:
-        """Ask for tokens past those that are coming, as many as every row is sure to need."""
-        count = min(self.together, *(row.left - len(self.coming) for row in rows))
+    def _sure(self, rows: Sequence[Row]) -> int:
+        """Return how many tokens past those that are coming every row is sure to need."""
         if any(row.ends for row in rows):
-            count = 1 - len(self.coming)
-        if not count:
-            return None
+            return 1 - len(self.coming)
+        return min(self.together, *(row.left - len(self.coming) for row in rows))
+
+    def _decode(self, rows: Sequence[Row], count: int) -> Event:
+        """Ask for so many tokens past those that are coming."""
         lines = tuple(
             Line(row.seq, row.round + len(self.coming), row.text.slot, (*row.tokens, *ahead))
             for row, ahead in zip(rows, self._ahead(len(rows)), strict=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ssdreal.channel.message_parts import Candidates
 from ssdreal.channel.messages import Begin, Branches, Chains, Fork, Forks, Grow, Paces, Speculate
+from ssdreal.channel.pass_shapes import branch_widths
 from ssdreal.channel.probability_pages import CHAINS
 from ssdreal.models.captured_work import Work
 from ssdreal.serving.branches import Tree
@@ -34,9 +35,6 @@ from ssdreal.static.server import StaticServer, tensor_of
 
 Times = tuple[tuple[int, float], ...]
 """What passes take: (tokens, seconds)."""
-
-FEW, GRAIN = 16, 8
-"""Branches that have a narrower pass of their own; and what widths are multiples of."""
 
 
 class StaticDraftServer(StaticServer, DraftServer):
@@ -56,7 +54,9 @@ class StaticDraftServer(StaticServer, DraftServer):
         device, pages = self.lane.device, tensor_of(self.pages)
         self.choosing = DeviceDrafter(decoding, command.seed, ids, self.rows, device)
         self.chains = chain_steps.Chains(self.reader, self.choosing, most, pages)
-        lying = [Columns(width, command.branches, most) for width in widths_for(command.branches)]
+        lying = [
+            Columns(width, command.branches, most) for width in branch_widths(command.branches)
+        ]
         self.growths = [
             chain_steps.Branches(self.reader, self.choosing, columns, pages) for columns in lying
         ]
@@ -190,15 +190,6 @@ class StaticDraftServer(StaticServer, DraftServer):
         sent = torch.where(drafted, given["tokens"].roll(-1, dims=1), NO_TOKEN)[..., None]
         ids, beliefs = self.choosing.candidates(logits, positions + 1, sent, count)
         self.ranking.tensor.copy_(torch.stack((ids.double(), beliefs.double())))
-
-
-def widths_for(branches: int) -> list[int]:
-    """Return the columns of the passes that grow so many branches, ascending.
-
-    Weights take as long to read for one branch as for many, so two widths do.
-    """
-    widest = branches + -branches % GRAIN
-    return sorted({min(FEW, widest), widest}) if branches else []
 
 
 def candidates(ids: NDArray[Any], beliefs: NDArray[Any]) -> Candidates:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ssdreal.channel.messages import Begin, Clock, Command, Done, Failed, Paces, Prefill, Times
+from ssdreal.channel.pass_shapes import roomy
 from ssdreal.models.captured_work import Capture
 from ssdreal.models.model import Model
 from ssdreal.serving.server import Server
@@ -17,9 +18,6 @@ from ssdreal.static.capture import Lane, directly
 from ssdreal.static.device_clock import HostEvent, Stopwatch
 from ssdreal.static.gumbel_rows import GumbelRows
 from ssdreal.static.passes import StaticReader
-
-ROOM = 512
-"""Capacities are multiples of it: runs of a sitting then share the shapes that are compiled."""
 
 
 class StaticServer(Server):
@@ -88,7 +86,7 @@ class StaticServer(Server):
         """Return a reader with fresh caches, on a lane of its own."""
         self.lane = Lane(self.model.device, self.model.capturing(self.capturing()))
         width = command.width if self.fixed else command.lookahead + 1
-        capacity = command.capacity + -command.capacity % ROOM
+        capacity = roomy(command.capacity)
         return StaticReader(self.model, command.slots, capacity, self.lane, width)
 
     def prefill(self, command: Prefill) -> None:

@@ -10,6 +10,7 @@ from inline_crew import decode
 from static_servers import KINDS, NAMES, THREE, turn
 from tiny_runs import POLICIES, SSDS, prompts
 
+from ssdreal.channel.pass_shapes import branch_widths, draft_widths
 from ssdreal.executor.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
@@ -76,6 +77,15 @@ def test_the_first_runs_on_a_gpu_compile_few_shapes():
 def test_so_do_they_where_there_is_chance(at):
     setups = [replace(setup, decoding=THREE[at]) for setup in checklist()]
     assert shapes_of(setups).total <= (22, 30)[at - 1]
+
+
+@pytest.mark.parametrize(
+    ("branches", "widths"),
+    [(0, []), (1, [8]), (12, [16]), (16, [16]), (17, [16, 24]), (64, [16, 64])],
+)
+def test_two_widths_do_for_any_number_of_branches(branches, widths):
+    assert branch_widths(branches) == widths
+    assert draft_widths(4, branches) == {1, 5, *widths}
 
 
 def test_longer_texts_share_what_is_compiled():
