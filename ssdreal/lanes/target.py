@@ -134,7 +134,7 @@ class RealTarget(Worker):
         span.tokens = len(rows)
         self.recorder.verifies += 1
         if self.coming:
-            yield self.env.timeout(self.env.seconds(self.coming[0].end) - self.env.now)
+            yield self.env.timeout(max(0.0, self.env.seconds(self.coming[0].end) - self.env.now))
         else:
             done = yield self.onward or self._decode(rows, self._sure(rows))
             self.coming += own_rounds(done)
