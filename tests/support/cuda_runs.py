@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from ssdreal.executor.execution import Execution
 from ssdreal.places import cuda
 from ssdreal.places.places import Given, Place, Places
+from ssdreal.static.device_clock import HostEvent
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import StaticServer
 from ssdreal.static.target_server import StaticSelfServer
@@ -44,7 +45,7 @@ def gpu(*, emitting=True):
     """Let there be a GPU for runs; yields the `CudaCompiler`."""
     with cuda_compiler(emitting=emitting) as compiler, pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda, "enter", lambda *_: Given(H200.name, H200.multi_processor_count))
-        patch.setattr(StaticServer, "event", None)
+        patch.setattr(StaticServer, "event", HostEvent)
         patch.setattr(FakeTensor, "numpy", _counted, raising=False)
         patch.setattr(FakeTensor, "tolist", lambda tensor: _counted(tensor).tolist(), raising=False)
         patch.setattr("ssdreal.models.random_weights._drawn", _drawn)
