@@ -49,7 +49,7 @@ def compare(
     finally:
         enter(run, runs)  # what has been measured counts, whatever ended the rest
     if not (setup.decoding.needs_probabilities or setup.acceptance):
-        _enter_mismatches(run, setup, sitting, alone, tasks)
+        enter_mismatches(run, setup, sitting, alone, tasks)
         _enter_flips(runs["ar"], setup, sitting, alone, tasks)
     return runs
 
@@ -82,7 +82,7 @@ def _speculative(setup: Setup, lookahead: int) -> Setup:
     return replace(setup, method=method, lookahead=lookahead, length=Fixed(), tree=Chain())
 
 
-def _enter_mismatches(
+def enter_mismatches(
     run: Run, setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]
 ) -> None:
     """Count the tokens that differ from the target's own, decoded at the run's pass shape."""

@@ -1,46 +1,17 @@
 """Runs the check's parts in order, each as a command, and skips those already done."""
 
 import json
-import os
-import signal
-import subprocess
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
+from ssdreal.gpu_check.part_process import Ended, carried_out
+from ssdreal.gpu_check.timetable import Part, Timetable, limit
 from ssdsim.errors import ConfigError
 from ssdsim.system.atomic_files import write_text
 
-STATE, PACKED = "checks.json", "gpu_check.tar.gz"
-DRAWN = {"timeline.json", "timeline.png"}
-"""Of a run: they follow from its tables."""
-
-TOO_LATE = 124
-"""What a command that ran out of time ends with, as `timeout` has it."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A piece of the check.
-
-    Attributes
-    ----------
-    name
-        Of its log as well.
-    command
-        What to run.
-    seconds
-        That it is expected to take at most; it is stopped after twice that.
-
-    """
-
-    name: str
-    command: Sequence[str]
-    seconds: float
+STATE = "checks.json"
 
 
 @dataclass(frozen=True)
@@ -49,6 +20,11 @@ class Done:
 
     code: int
     seconds: float
+
+
+def whole(done: Mapping[str, Done]) -> set[str]:
+    """Return the names of the parts that ended well: they are not run again."""
+    return {name for name, one in done.items() if one.code == 0}
 
 
 class PartRunner:
@@ -60,8 +36,12 @@ class PartRunner:
         Where logs and results go.
     seconds
         That all of it may take. A part that would not fit any more is left for the next time.
+    timetable
+        What parts are expected to take.
     clock
         In seconds.
+    carry_out
+        Runs a part's command: see `carried_out`.
 
     Attributes
     ----------
@@ -72,80 +52,69 @@ class PartRunner:
     """
 
     def __init__(
-        self, folder: Path, seconds: float, clock: Callable[[], float] = monotonic
+        self,
+        folder: Path,
+        seconds: float,
+        timetable: Timetable,
+        clock: Callable[[], float] = monotonic,
+        carry_out: Ended = carried_out,
     ) -> None:
-        self.folder, self.clock = folder, clock
+        self.folder, self.timetable = folder, timetable
+        self.clock, self.carry_out = clock, carry_out
         self.until = clock() + seconds
         folder.mkdir(parents=True, exist_ok=True)
-        self.done = self._kept()
+        self.done = done_parts(folder)
 
-    def run(self, parts: Sequence[Part]) -> Iterator[tuple[Part, Done | None]]:
-        """Run what is not done yet; yield every part and how it ended, None if time was short."""
-        for part in parts:
-            known = self.done.get(part.name)
-            if known is not None and known.code == 0:
-                yield part, known
-            elif part.seconds > self.until - self.clock():
-                yield part, None
-            else:
-                yield part, self._run(part)
+    def run(
+        self, parts: Sequence[Part], seconds: float = float("inf")
+    ) -> Iterator[tuple[Part, Done | None]]:
+        """Run what is not done yet; yield every part and how it ended, None if time was short.
 
-    def pack(self) -> Path:
-        """Put this folder into one archive, without what is drawn from the rest, and return it."""
-        path = self.folder / PACKED
-        path.unlink(missing_ok=True)
-        with tarfile.open(path, "w:gz") as archive:
-            for file in sorted(self.folder.iterdir()):
-                if file != path and not file.name.startswith("."):
-                    archive.add(file, file.name, filter=_kept)
-        return path
+        Parameters
+        ----------
+        parts
+            In order.
+        seconds
+            That these may take together.
 
-    def _run(self, part: Part) -> Done:
+        """
+        until = min(self.until, self.clock() + seconds)
+        for at, part in enumerate(parts):
+            if self._is_done(part):
+                yield part, self.done[part.name]
+                continue
+            later = [other for other in parts[at + 1 :] if not self._is_done(other)]
+            expected = [self.timetable.expected(each) for each in (part, *later)]
+            most = limit(expected, until - self.clock())
+            yield part, None if most is None else self._run(part, most)
+
+    def _is_done(self, part: Part) -> bool:
+        return part.name in whole(self.done)
+
+    def _run(self, part: Part, most: float) -> Done:
         began = self.clock()
-        left = min(2 * part.seconds, self.until - began)
-        with (self.folder / f"{part.name}.log").open("w") as log:
-            code = _ended(part.command, log, left)
+        code = self.carry_out(part, self.folder, most)
         self.done[part.name] = Done(code, round(self.clock() - began, 1))
+        if code == 0:
+            self.timetable.compiled |= part.shapes
         kept = {name: asdict(done) for name, done in self.done.items()}
         write_text(self.folder / STATE, json.dumps(kept, indent=2) + "\n")
         return self.done[part.name]
 
-    def _kept(self) -> dict[str, Done]:
-        path = self.folder / STATE
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            return {name: Done(**found) for name, found in kept.items()}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            right = f"its {STATE} is not one that this command wrote; remove it"
-            raise ConfigError(f"--out={self.folder}: {right} ({error})") from error
 
+def done_parts(folder: Path) -> dict[str, Done]:
+    """Return how the parts of a check have ended so far.
 
-def _kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if Path(member.name).name in DRAWN else member
+    Raises
+    ------
+    ConfigError
+        What the folder holds is no check's.
 
-
-def _ended(command: Sequence[str], log: Any, seconds: float) -> int:
-    """Run a command in a process group of its own, so that nothing of it outlasts its time."""
-    process = subprocess.Popen(  # noqa: S603 - the commands are this project's own
-        list(command),
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
+    """
+    path = folder / STATE
     try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return TOO_LATE
-    finally:
-        _end(process)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End what is left of a command's group; it may have ended itself."""
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:  # Windows has no groups of processes; workers end with whoever started them
-            process.kill()
-    process.wait()
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return {name: Done(**found) for name, found in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        right = f"its {STATE} is not one that this command wrote; remove it"
+        raise ConfigError(f"--out={folder}: {right} ({error})") from error

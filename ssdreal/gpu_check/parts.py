@@ -1,62 +1,22 @@
-"""The list of the check's parts and their commands, the most informative first."""
+"""The list of the check's parts and their commands, by calls, the most informative first."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssdreal.gpu_check.part_runner import Part
+from ssdreal.gpu_check.compiles import decoding_runs, profile_runs, shapes
+from ssdreal.gpu_check.subjects import TINY, Subject
+from ssdreal.gpu_check.timetable import Call, Part, Shape
 from ssdsim.system.package_data import ROOT
 
 TESTS = ROOT / "tests" / "real" / "executor" / "test_on_gpu.py"
 """In a checkout alone."""
 
+UNFUSED = {"SSDREAL_FUSE": "0"}
+"""Environment of what asks whether passes are right, not how fast: nothing is compiled."""
 
-@dataclass(frozen=True)
-class Subject:
-    """A pair to check with.
-
-    Attributes
-    ----------
-    name
-        Of its folders; of the pair in `conf/pair` too, unless models are named.
-    models
-        Target and draft, where they are no pair of `conf/pair`.
-    acceptance
-        What tells the outcomes of a pair without weights; None: what it has by default.
-    lookahead
-        Tokens drafted a round; None: the default.
-
-    """
-
-    name: str
-    models: tuple[str, ...] = ()
-    acceptance: str | None = None
-    lookahead: int | None = None
-
-    @property
-    def overrides(self) -> list[str]:
-        """What names it to `python -m ssdreal`."""
-        roles = ("target", "draft") if self.models else ()
-        named = [f"pair.{role}={name}" for role, name in zip(roles, self.models, strict=True)]
-        told = [f"acceptance={self.acceptance}"] if self.acceptance else []
-        return [*(named or [f"pair={self.name}"]), *told]
-
-    @property
-    def arguments(self) -> list[str]:
-        """What names it to `python -m ssdreal.profile`."""
-        told = ["--acceptance", self.acceptance] if self.acceptance else []
-        return ["--pair", *(self.models or (self.name,)), *told]
-
-    @property
-    def drafting(self) -> list[str]:
-        """How many tokens a method that drafts is to draft."""
-        return [] if self.lookahead is None else [f"lookahead={self.lookahead}"]
-
-    def profile(self, split: float | None) -> str:
-        """Return what its profile is called that was measured on a GPU split so."""
-        plain = f"gpu_{self.name.replace('.', '_')}"
-        return plain if split is None else f"{plain}_split{100 * split:.0f}"
+EVERY = "autoregressive", "speculative", "ssd"
 
 
 @dataclass(frozen=True)
@@ -71,8 +31,8 @@ class Wanted:
         Where the models run. On the host there are no graphs and nothing is split.
     scripted, real
         Pairs of true sizes without weights, and one that has them.
-    splits
-        Shares of the GPU that the target gets, to be compared with none.
+    split
+        Share of the GPU that the target gets, to be compared with none.
     prompts, tokens
         Of every run.
     dtype
@@ -84,14 +44,11 @@ class Wanted:
 
     folder: Path
     topology: str = "one_gpu"
-    scripted: tuple[Subject, ...] = (
-        Subject("llama31_8b_1b", lookahead=4),
-        Subject("qwen3_32b_0.6b", lookahead=4),
-    )
+    scripted: tuple[Subject, ...] = (Subject("llama31_8b_1b"), Subject("qwen3_32b_0.6b"))
     real: Subject = Subject("smollm2")
-    splits: tuple[float, ...] = (0.6, 0.75, 0.9)
-    prompts: int = 6
-    tokens: int = 96
+    split: float | None = 0.75
+    prompts: int = 4
+    tokens: int = 64
     dtype: str = "bfloat16"
     quick: bool = False
 
@@ -100,66 +57,91 @@ class Wanted:
         """The target's, as torch names it."""
         return "cpu" if self.topology == "cpu" else "cuda:0"
 
-    @property
-    def split(self) -> float | None:
-        """The one of which there is to be a profile."""
-        return self.splits[len(self.splits) // 2] if self.splits else None
 
-
-def parts(wanted: Wanted) -> list[Part]:
-    """Return all parts, in order."""
+def calls(wanted: Wanted) -> list[Call]:
+    """Return all parts, in order, by the calls that ask for them."""
     first, *others = wanted.scripted
-    rates = _module("gpu_check.ceilings", wanted.device, _file(wanted, "ceilings"))
-    found = [
-        Part("ceilings", rates, 30),
-        *_lossless(wanted),
-        *_decoded(wanted, first, seconds=70),
-        *_shared(wanted, first),
-        *_decoded(wanted, wanted.real, seconds=45),
-        Part("peer", _peer(wanted), 40),
-        *(_profile(wanted, first, split) for split in dict.fromkeys((wanted.split, None))),
+    return [
+        Call("first", 200, tuple(_first(wanted))),
+        Call("second", 300, tuple(_second(wanted, first))),
+        Call("third", 200, tuple(_third(wanted, first))),
+        Call("further", 540, tuple(_further(wanted, first, others))),
     ]
-    for pair in others:
-        found += [*_decoded(wanted, pair, seconds=100), _profile(wanted, pair, None)]
-    return found
 
 
-def _lossless(wanted: Wanted) -> Iterator[Part]:
+def _first(wanted: Wanted) -> Iterator[Part]:
+    """Yield what tells whether anything runs at all, and what the device could do at best."""
+    device = wanted.device
+    yield Part("smoke", _module("smoke", device, _file(wanted, "smoke")), 25, smoke_shapes())
+    yield Part("ceilings", _module("ceilings", device, _file(wanted, "ceilings")), 15)
+    yield from _lossless(wanted, "lossless", "cpu" if device == "cpu" else "one_gpu", seconds=90)
+    yield _decoded(wanted, "tiny_fused", TINY, ("ssd",), seconds=25)
+
+
+def _second(wanted: Wanted, pair: Subject) -> Iterator[Part]:
+    """Yield AR, SD and SSD in one sitting, and what their passes consist of."""
+    yield _decoded(wanted, pair.name, pair, EVERY, seconds=110)
+    words = _words(wanted, pair)
+    traced = _module("replay_trace", wanted.device, wanted.folder / "trace", *words)
+    compiled = shapes(decoding_runs(("autoregressive", "ssd"), words))
+    yield Part("trace", traced, 60, compiled)
+
+
+def _third(wanted: Wanted, pair: Subject) -> Iterator[Part]:
+    """Yield what is there on a GPU alone: multiprocessors split, and passes without graphs."""
+    if wanted.device == "cpu":
+        return
+    if wanted.split is not None:
+        name = f"{pair.name}_split{100 * wanted.split:.0f}"
+        yield _decoded(wanted, name, pair, ("ssd",), f"split={wanted.split}", seconds=50)
+    methods = ("ssd", "autoregressive")
+    yield _decoded(wanted, f"{pair.name}_eager", pair, methods, "passes=eager", seconds=50)
+    yield from _lossless(wanted, "lossless_split", "split", seconds=50)
+
+
+def _further(wanted: Wanted, pair: Subject, others: Sequence[Subject]) -> Iterator[Part]:
+    """Yield what a second lending goes on with: profiles, and other pairs."""
+    for split in dict.fromkeys((wanted.split, None)):
+        yield _profile(wanted, pair, split)
+    for other in others:
+        yield _decoded(wanted, other.name, other, EVERY, seconds=150)
+        yield _profile(wanted, other, None)
+    yield _decoded(wanted, wanted.real.name, wanted.real, EVERY, seconds=60)
+    peer = (wanted.real.name, wanted.dtype, wanted.device, _file(wanted, "peer"))
+    yield Part("peer", _module("transformers_peer", *peer), 60)
+
+
+def _lossless(wanted: Wanted, name: str, where: str, seconds: float) -> Iterator[Part]:
     if TESTS.is_file():
-        command = [sys.executable, "-m", "pytest", *_selected(wanted), str(TESTS)]
-        yield Part("lossless", command, 120)
+        kept = f"{where} and (own or operations) and not default_pair"
+        how = ("-x", "-v", "--tb=short", "-k", kept)
+        command = [sys.executable, "-m", "pytest", *how, str(TESTS)]
+        yield Part(name, command, seconds, environment=UNFUSED)
 
 
-def _decoded(wanted: Wanted, pair: Subject, seconds: float) -> Iterator[Part]:
-    """Yield what decodes on the whole of a device: AR, and what drafts."""
-    yield _runs(wanted, "ar", pair, "method=autoregressive", seconds=seconds)
-    drafting = ("method=speculative,ssd", *pair.drafting)
-    yield _runs(wanted, "graph", pair, *drafting, seconds=seconds)
+def _decoded(
+    wanted: Wanted,
+    name: str,
+    pair: Subject,
+    methods: Sequence[str],
+    *options: str,
+    seconds: float,
+) -> Part:
+    """Return a part that decodes with several methods on the same models."""
+    words = (*_words(wanted, pair), *options)
+    command = _module("decoding", wanted.folder / name, ",".join(methods), *words)
+    return Part(name, command, seconds, shapes(decoding_runs(methods, words)))
 
 
-def _shared(wanted: Wanted, pair: Subject) -> Iterator[Part]:
-    """Yield what is there on a GPU alone: its multiprocessors split, and passes without graphs."""
-    if wanted.splits:
-        swept = f"split={','.join(map(str, wanted.splits))}"
-        yield _runs(wanted, "split", pair, swept, *pair.drafting, seconds=90)
-    if wanted.device != "cpu":
-        yield _runs(wanted, "eager", pair, "passes=eager", *pair.drafting, seconds=90)
-
-
-def _runs(wanted: Wanted, name: str, pair: Subject, *options: str, seconds: float) -> Part:
-    """Return a part that decodes with several settings on the same models."""
-    name = f"{pair.name}_{name}"
-    common = (
+def _words(wanted: Wanted, pair: Subject) -> tuple[str, ...]:
+    return (
         *pair.overrides,
         f"topology={wanted.topology}",
-        f"dtype={wanted.dtype}",
+        f"dtype={pair.dtype or wanted.dtype}",
         f"workload.prompts={wanted.prompts}",
         f"workload.output_tokens={wanted.tokens}",
-        f"out={wanted.folder / name}",
-        "overwrite=true",  # a part is run again where it ended badly
+        *pair.drafting,
     )
-    command = [sys.executable, "-m", "ssdreal", "--multirun", *common, *options]
-    return Part(name, command, seconds)
 
 
 def _profile(wanted: Wanted, pair: Subject, split: float | None) -> Part:
@@ -167,17 +149,30 @@ def _profile(wanted: Wanted, pair: Subject, split: float | None) -> Part:
     counts = ["--quick"] if wanted.quick else ["--repeats", "1"]
     places = ["--topology", wanted.topology, "--dtype", wanted.dtype, "--out", str(wanted.folder)]
     places.append("--overwrite")  # a part is run again where it ended badly
-    options = ["--name", pair.profile(None), *pair.arguments, *places, *counts, *shared]
-    return Part(pair.profile(split), _module("profile", *options), 120)
+    words = ["--name", pair.profile(None), *pair.arguments, *places, *counts, *shared]
+    command = [sys.executable, "-m", "ssdreal.profile", *words]
+    return Part(pair.profile(split), command, 120, shapes(profile_runs(words)))
 
 
-def _peer(wanted: Wanted) -> list[str]:
-    named = (wanted.real.name, wanted.dtype, wanted.device)
-    return _module("gpu_check.transformers_peer", *named, _file(wanted, "peer"))
+def smoke_shapes() -> frozenset[Shape]:
+    """Return what `ssdreal.gpu_check.smoke` compiles: every function once."""
+    return frozenset((name, "smoke") for name in FUSED)
 
 
-def _selected(wanted: Wanted) -> tuple[str, str]:
-    return ("-k", "cpu and not default_pair") if wanted.device == "cpu" else ("-m", "gpu")
+FUSED = (
+    "begun",
+    "through",
+    "ended",
+    "chosen",
+    "drawn",
+    "ranked",
+    "probabilities",
+    "gumbel",
+    "uniforms",
+    "tested",
+    "settled",
+)
+"""The functions that are compiled where there is a GPU."""
 
 
 def _file(wanted: Wanted, name: str) -> Path:
@@ -185,4 +180,4 @@ def _file(wanted: Wanted, name: str) -> Path:
 
 
 def _module(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", f"ssdreal.{name}", *map(str, arguments)]
+    return [sys.executable, "-m", f"ssdreal.gpu_check.{name}", *map(str, arguments)]

@@ -1,0 +1,107 @@
+"""Which functions the check's commands compile, and for which shapes; asked without torch.
+
+What is compiled is written in `ssdreal.static` and `ssdreal.models.device_layers`; a test holds
+this list to it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ssdreal.command.config import register, request_from
+from ssdreal.executor.pair import Pair
+from ssdreal.executor.scripted import prompts
+from ssdreal.executor.setup import Setup
+from ssdreal.gpu_check.decoding import composed, options
+from ssdreal.gpu_check.timetable import Shape
+from ssdreal.models.catalog import describe
+from ssdreal.places.topology import OneGpu
+from ssdreal.profile.calibration_runs import CalibrationRuns
+from ssdreal.profile.options import profile_options
+from ssdreal.profile.scripted_pair import SHORT, random_tasks
+
+WARM_UP_BRANCHES = (1, 8, 24, 64)
+"""Of trees that are captured beside the widest one."""
+
+ELSEWHERE = {"topology", "split", "passes", "pair.tp"}
+"""Options that this machine may not have, and that change no shape."""
+
+Planned = tuple[Setup, int, Pair]
+"""A run's settings, tokens of its longest prompt, and its models."""
+
+
+def shapes(runs: Iterable[Planned]) -> frozenset[Shape]:
+    """Return what runs compile together."""
+    return frozenset(shape for run in runs for shape in _shapes(*run))
+
+
+def decoding_runs(methods: Sequence[str], words: Sequence[str]) -> list[Planned]:
+    """Return the runs of `ssdreal.gpu_check.decoding` with these methods and options."""
+    register()
+    here = [word for word in words if word.partition("=")[0] not in ELSEWHERE]
+    return [_planned([*options(method, here), "topology=cpu"]) for method in methods]
+
+
+def profile_runs(words: Sequence[str]) -> list[Planned]:
+    """Return the runs of `ssdreal.profile` with these arguments."""
+    found = []
+    for asked in profile_options(list(words)):
+        short, long = random_tasks(asked.models, asked.room)
+        topology = OneGpu(asked.share)
+        made: tuple = None, topology, short, long, asked.visit_tokens, asked.script
+        calibration = CalibrationRuns(*made)
+        for number, visit in enumerate(asked.visits(calibration)):
+            longest = max(len(task.tokens) for task in calibration.tasks(visit, number))
+            found.append((calibration.setup(visit, number), longest, asked.models))
+    return found
+
+
+def _planned(words: Sequence[str]) -> Planned:
+    config, _ = composed(words)
+    request = request_from(config, [word.partition("=")[0] for word in words])
+    setup, pair = request.setup, request.pair
+    longest = SHORT  # of real prompts, which a tokenizer would have to be loaded for
+    if setup.acceptance:
+        tasks = prompts(setup, describe(pair.target).vocabulary)
+        longest = max(len(task.tokens) for task in tasks)
+    return setup, longest, pair
+
+
+def _shapes(setup: Setup, longest: int, pair: Pair) -> Iterator[Shape]:
+    slots, width = setup.slots, setup.pass_width
+    yield from _passes(pair.target, slots, {width}, setup.capacity("target", longest))
+    widths, grown = draft_widths(setup)
+    yield from _passes(pair.draft, slots, widths, setup.capacity("draft", longest))
+    yield from _drafting(setup, pair, grown)
+    yield from _verifying(setup, pair)
+
+
+def draft_widths(setup: Setup) -> tuple[set[int], set[int]]:
+    """Return the tokens of a row in a draft's passes, and those in passes that choose tokens."""
+    branches, most = setup.branches()[0], setup.drafted + 1
+    grown = {few for few in WARM_UP_BRANCHES if few < branches} | {branches, 1}
+    return {min(2, most), most} | grown, grown
+
+
+def _passes(model: str, slots: int, widths: set[int], capacity: int) -> Iterator[Shape]:
+    for width in widths:
+        yield "through", model, slots, width, capacity
+        yield "begun", model, slots, width
+        yield "ended", model, slots, width
+
+
+def _drafting(setup: Setup, pair: Pair, grown: set[int]) -> Iterator[Shape]:
+    decoding, slots = setup.decoding, setup.slots
+    sampled = ("drawn", "uniforms") if decoding.needs_probabilities else ("chosen",)
+    yield from ((name, pair.draft, slots, width, decoding) for name in sampled for width in grown)
+    yield "ranked", pair.draft, slots, setup.drafted + 1, decoding
+    if decoding.perturbed:
+        yield "gumbel", pair.draft, slots, setup.seed
+
+
+def _verifying(setup: Setup, pair: Pair) -> Iterator[Shape]:
+    decoding, slots, width = setup.decoding, setup.slots, setup.pass_width
+    if decoding.perturbed:
+        yield "gumbel", pair.target, slots, setup.seed
+    if decoding.needs_probabilities:
+        yield "probabilities", pair.target, slots, width, decoding
+        yield from (("uniforms", role, slots, width) for role in ("accept", "last"))
+        yield from ((name, pair.target, slots, width) for name in ("tested", "settled"))
