@@ -132,7 +132,9 @@ def _generate(
 
 def _how(peer: Peer) -> dict[str, Any]:
     if not peer.drafted:
-        return {"cache_implementation": "static"} if peer.static else {}
+        # On a GPU it would compile passes over such a cache, anew for each prompt's length.
+        static = {"cache_implementation": "static", "disable_compile": True}
+        return static if peer.static else {}
     draft = _draft(peer.target, peer.draft, peer.dtype, peer.device)
     draft.generation_config.num_assistant_tokens = peer.drafted
     return {"assistant_model": draft}

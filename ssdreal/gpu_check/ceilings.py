@@ -1,11 +1,11 @@
 """Measures a GPU's peak memory bandwidth and arithmetic, to compare passes with.
 
-`python -m ssdreal.gpu_check.ceilings DEVICE FILE` measures, and writes a JSON file.
+`python -m ssdreal.gpu_check.ceilings DEVICE FILE` measures, and writes a JSON file as it goes on.
 """
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,8 +24,8 @@ HOST = {"copied": 1 << 28, "side": 1024}
 TIMES = 12
 
 
-def ceilings(device: str, copied: int = COPIED, side: int = SIDE) -> dict[str, Any]:
-    """Measure a device.
+def ceilings(device: str, copied: int = COPIED, side: int = SIDE) -> Iterator[dict[str, Any]]:
+    """Measure a device, and yield what is known of it so far.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def ceilings(device: str, copied: int = COPIED, side: int = SIDE) -> dict[str, A
     copied, side
         Bytes of a copy, and rows of the factors of a product.
 
-    Returns
-    -------
+    Yields
+    ------
     dict
         `name`, `multiprocessors`, `copy_bytes_per_s` (bytes read and bytes written both count) and
         `product_flop_per_s`, in bfloat16 on random numbers.
@@ -45,13 +45,13 @@ def ceilings(device: str, copied: int = COPIED, side: int = SIDE) -> dict[str, A
 
     source = torch.empty(copied, dtype=torch.uint8, device=device)
     goal = torch.empty_like(source)
-    left, right = (torch.randn(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
     watch = _events if device.startswith("cuda") else _clock
-    return {
-        **_described(device),
-        "copy_bytes_per_s": 2 * copied / _seconds(lambda: goal.copy_(source), watch),
-        "product_flop_per_s": 2 * side**3 / _seconds(lambda: left @ right, watch),
-    }
+    found = _described(device)
+    found["copy_bytes_per_s"] = 2 * copied / _seconds(lambda: goal.copy_(source), watch)
+    yield found
+    left, right = (torch.randn(side, side, dtype=torch.bfloat16, device=device) for _ in range(2))
+    found["product_flop_per_s"] = 2 * side**3 / _seconds(lambda: left @ right, watch)
+    yield found
 
 
 def _described(device: str) -> dict[str, Any]:
@@ -90,9 +90,9 @@ def _clock(work: Callable[[], object]) -> float:
 
 
 def main(device: str, file: str) -> None:
-    """Measure, and write it down."""
-    found = ceilings(device, **HOST) if device == "cpu" else ceilings(device)
-    write_text(Path(file), json.dumps(found, indent=2) + "\n")
+    """Measure, and write down what is known so far."""
+    for found in ceilings(device, **HOST) if device == "cpu" else ceilings(device):
+        write_text(Path(file), json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ this list to it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
 
-from ssdreal.command.config import register, request_from
+from ssdreal.command.config import request_from
 from ssdreal.executor.pair import Pair
 from ssdreal.executor.scripted import prompts
 from ssdreal.executor.setup import Setup
+from ssdreal.executor.sitting import Sitting
 from ssdreal.gpu_check.decoding import composed, options
 from ssdreal.gpu_check.timetable import Shape
 from ssdreal.models.catalog import describe
@@ -24,20 +27,34 @@ WARM_UP_BRANCHES = (1, 8, 24, 64)
 ELSEWHERE = {"topology", "split", "passes", "pair.tp"}
 """Options that this machine may not have, and that change no shape."""
 
-Planned = tuple[Setup, int, Pair]
-"""A run's settings, tokens of its longest prompt, and its models."""
+
+
+class Planned(NamedTuple):
+    """A run before it is made.
+
+    Attributes
+    ----------
+    setup, pair, dtype
+        Its settings and its models.
+    longest
+        Tokens of its longest prompt.
+
+    """
+
+    setup: Setup
+    pair: Pair
+    dtype: str
+    longest: int
 
 
 def shapes(runs: Iterable[Planned]) -> frozenset[Shape]:
     """Return what runs compile together."""
-    return frozenset(shape for run in runs for shape in _shapes(*run))
+    return frozenset(shape for run in runs for shape in _shapes(run))
 
 
 def decoding_runs(methods: Sequence[str], words: Sequence[str]) -> list[Planned]:
     """Return the runs of `ssdreal.gpu_check.decoding` with these methods and options."""
-    register()
-    here = [word for word in words if word.partition("=")[0] not in ELSEWHERE]
-    return [_planned([*options(method, here), "topology=cpu"]) for method in methods]
+    return [planned(options(method, words)) for method in methods]
 
 
 def profile_runs(words: Sequence[str]) -> list[Planned]:
@@ -46,26 +63,35 @@ def profile_runs(words: Sequence[str]) -> list[Planned]:
     for asked in profile_options(list(words)):
         short, long = random_tasks(asked.models, asked.room)
         topology = OneGpu(asked.share)
-        made: tuple = None, topology, short, long, asked.visit_tokens, asked.script
+        sitting = Sitting(asked.models, asked.dtype)  # nothing is loaded before it is asked
+        made = sitting, topology, short, long, asked.visit_tokens, asked.script
         calibration = CalibrationRuns(*made)
         for number, visit in enumerate(asked.visits(calibration)):
             longest = max(len(task.tokens) for task in calibration.tasks(visit, number))
-            found.append((calibration.setup(visit, number), longest, asked.models))
+            setup = calibration.setup(visit, number)
+            found.append(Planned(setup, asked.models, asked.dtype, longest))
     return found
 
 
-def _planned(words: Sequence[str]) -> Planned:
-    config, _ = composed(words)
-    request = request_from(config, [word.partition("=")[0] for word in words])
+def planned(words: Sequence[str]) -> Planned:
+    """Return the run that options ask for, wherever it is to be made; groups are registered."""
+    return _planned(tuple(word for word in words if word.partition("=")[0] not in ELSEWHERE))
+
+
+@cache
+def _planned(here: tuple[str, ...]) -> Planned:
+    config, _ = composed([*here, "topology=cpu"])
+    request = request_from(config, [word.partition("=")[0] for word in here])
     setup, pair = request.setup, request.pair
     longest = SHORT  # of real prompts, which a tokenizer would have to be loaded for
     if setup.acceptance:
         tasks = prompts(setup, describe(pair.target).vocabulary)
         longest = max(len(task.tokens) for task in tasks)
-    return setup, longest, pair
+    return Planned(setup, pair, request.dtype, longest)
 
 
-def _shapes(setup: Setup, longest: int, pair: Pair) -> Iterator[Shape]:
+def _shapes(run: Planned) -> Iterator[Shape]:
+    setup, pair, _, longest = run
     slots, width = setup.slots, setup.pass_width
     yield from _passes(pair.target, slots, {width}, setup.capacity("target", longest))
     widths, grown = draft_widths(setup)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssdreal.command.config import register
 from ssdreal.gpu_check.compiles import decoding_runs, profile_runs, shapes
 from ssdreal.gpu_check.subjects import TINY, Subject
 from ssdreal.gpu_check.timetable import Call, Part, Shape
@@ -60,6 +61,7 @@ class Wanted:
 
 def calls(wanted: Wanted) -> list[Call]:
     """Return all parts, in order, by the calls that ask for them."""
+    register()
     first, *others = wanted.scripted
     return [
         Call("first", 200, tuple(_first(wanted))),
@@ -83,7 +85,7 @@ def _second(wanted: Wanted, pair: Subject) -> Iterator[Part]:
     yield _decoded(wanted, pair.name, pair, EVERY, seconds=110)
     words = _words(wanted, pair)
     traced = _module("replay_trace", wanted.device, wanted.folder / "trace", *words)
-    compiled = shapes(decoding_runs(("autoregressive", "ssd"), words))
+    compiled = shapes(decoding_runs(("autoregressive", "speculative"), words))
     yield Part("trace", traced, 60, compiled)
 
 

@@ -75,8 +75,15 @@ class Judged:
         return str(self.run.info["config"]["passes"])
 
     @property
+    def method(self) -> str:
+        """How it decoded."""
+        return str(self.run.info["method"])
+
+    @property
     def failings(self) -> Iterator[str]:
         """Say what misses its mark."""
+        if lost := self.run.info.get("draft_lost"):
+            yield f"lost its draft: {lost}"
         if self.idle > MOST_IDLE:
             yield f"{self.idle:.1%} of the time outside passes, over {MOST_IDLE:.0%}"
         if self.bound is not None and self.bound < LEAST_SHARE:
@@ -90,7 +97,7 @@ class Judged:
             "run": self.name,
             "source": info["source"],
             "pair": list(self.pair),
-            "method": info["method"],
+            "method": self.method,
             "passes": self.passes,
             "split": self.split,
             "tokens_per_s": self.speed,
@@ -165,8 +172,9 @@ def compared(runs: Sequence[Judged]) -> list[Compared]:
 
 
 def _compared(pair: tuple[str, str], runs: Sequence[Judged]) -> Compared:
-    ssd = [one for one in runs if one.passes == "graph" and one.run.info["method"] == "ssd"]
-    others = [speed for one in ssd for speed in _others(one)]
+    graphs = [one for one in runs if one.passes == "graph" and not one.run.info.get("draft_lost")]
+    ssd = [one for one in graphs if one.method == "ssd"]
+    others = [speed for one in graphs for speed in _others(one)]
     best = max(ssd, key=lambda one: one.speed, default=None)
     over = {name: _over(runs, name) for name in ("autoregressive", "ssd")}
     if best is None or not others:
@@ -175,7 +183,9 @@ def _compared(pair: tuple[str, str], runs: Sequence[Judged]) -> Compared:
 
 
 def _others(one: Judged) -> Iterator[float]:
-    """Yield the better tokens/s of SD and AR on all the devices that a run had."""
+    """Yield tokens/s of SD and AR on the whole of a device, from runs of theirs or beside one."""
+    if one.method in {"autoregressive", "speculative"} and one.split is None:
+        yield one.speed
     baseline = one.run.info["baselines"].get("same_devices")
     if baseline is not None:
         yield float(baseline["tokens_per_s"])
@@ -194,7 +204,7 @@ def _over(runs: Sequence[Judged], method: str) -> float | None:
 
 def _speeds(one: Judged, method: str) -> Iterator[float]:
     """Yield tokens/s of a method in a run, or beside it."""
-    if one.run.info["method"] == method:
+    if one.method == method:
         yield one.speed
     if method == "autoregressive" and "ar" in one.run.info["baselines"]:
         yield float(one.run.info["baselines"]["ar"]["tokens_per_s"])
@@ -258,7 +268,7 @@ def summary(runs: Sequence[Judged]) -> Table:
 
 def _at(one: Judged) -> str:
     split = "" if one.split is None else f" split={one.split:g}"
-    return f" {one.run.info['method']}{split}"
+    return f" {one.method}{split}"
 
 
 def _number(value: float | None, how: str) -> str:

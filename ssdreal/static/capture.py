@@ -14,7 +14,11 @@ from ssdreal.models.captured_work import Capture, Work
 
 
 def directly(work: Work) -> Work:
-    """Return the work as it is: each replay runs its Python."""
+    """Return the work as it is: each replay runs its Python.
+
+    It is done once now, as a capture does, so that what it compiles is compiled before a run begins.
+    """
+    work()
     return work
 
 
