@@ -28,7 +28,6 @@ ELSEWHERE = {"topology", "split", "passes", "pair.tp"}
 """Options that this machine may not have, and that change no shape."""
 
 
-
 class Planned(NamedTuple):
     """A run before it is made.
 

@@ -1,8 +1,8 @@
 """Compares every fused function with what it was made from, while a run calls it.
 
-`python -m ssdreal.gpu_check.smoke` decodes so. Each function is compiled for the first shape that it
-is called with; a compilation that fails is noted with its traceback, and the run goes on with the
-function as it was written.
+`python -m ssdreal.gpu_check.smoke` decodes so. Each function is compiled for the first shape that
+it is called with; a compilation that fails is noted with its traceback, and the run goes on with
+the function as it was written.
 """
 
 import sys
@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.testing import assert_close
 
 from ssdreal.models import compiled_functions
 
-CLOSE = {"rtol": 1e-3, "atol": 1e-4}
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Of float32 numbers, summed in another order."""
 
 Found = dict[str, str]
@@ -49,7 +50,7 @@ class Compared:
     def _compared(self, arguments: tuple[Any, ...], right: Any) -> str:
         try:
             found = self.quick(*arguments)
-            torch.testing.assert_close(found, right, equal_nan=True, **CLOSE)
+            assert_close(found, right, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
         except Exception:  # noqa: BLE001 - whatever it is, other functions are tried as well
             return traceback.format_exc()
         return "the same"
@@ -60,7 +61,7 @@ FUSE = compiled_functions.fused
 
 @contextmanager
 def compared() -> Iterator[Found]:
-    """Let every module that fuses functions compare them meanwhile; the value is what came of it."""
+    """Let every module that fuses functions compare them meanwhile; yield what came of it."""
     found: Found = {}
 
     def fused(function: Callable[..., Any], device: torch.device) -> Compared:

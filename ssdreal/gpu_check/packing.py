@@ -3,7 +3,7 @@
 import tarfile
 from pathlib import Path
 
-from ssdreal.gpu_check.part_process import CACHES
+from ssdreal.gpu_check.part_process import CACHES, WORKERS
 
 PACKED, COMPILED = "gpu_check.tar.gz", "caches.tar.gz"
 DRAWN = {"timeline.json", "timeline.png"}
@@ -15,22 +15,24 @@ QUICKLY = 1
 
 def pack(folder: Path) -> Path:
     """Put a check's folder into one archive, without what is drawn from the rest, and return it."""
-    files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
-    left_out = {PACKED, COMPILED, CACHES}
-    return _packed(folder / PACKED, [file for file in files if file.name not in left_out])
+    there = {file.name: file for file in folder.iterdir() if not file.name.startswith(".")}
+    kept = sorted(there.keys() - {PACKED, COMPILED, CACHES, WORKERS})
+    logs = sorted((folder / WORKERS).glob("*.log"))
+    return _packed(folder, PACKED, [*(there[name] for name in kept), *logs])
 
 
 def pack_caches(folder: Path) -> Path | None:
     """Put what was compiled into an archive, and return it; None if nothing was."""
     caches = folder / CACHES
-    return _packed(folder / COMPILED, [caches]) if caches.is_dir() else None
+    return _packed(folder, COMPILED, [caches]) if caches.is_dir() else None
 
 
-def _packed(path: Path, files: list[Path]) -> Path:
+def _packed(folder: Path, name: str, files: list[Path]) -> Path:
+    path = folder / name
     path.unlink(missing_ok=True)
     with tarfile.open(path, "w:gz", compresslevel=QUICKLY) as archive:
         for file in files:
-            archive.add(file, file.name, filter=_kept)
+            archive.add(file, str(file.relative_to(folder)), filter=_kept)
     return path
 
 

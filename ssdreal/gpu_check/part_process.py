@@ -18,6 +18,9 @@ LAST_WORDS = 1.0
 CACHES = "caches"
 """Below the check's folder: what has been compiled, for all parts, and for the next machine."""
 
+WORKERS = "workers"
+"""Below it too: the logs of worker processes, and what else is put down for a while."""
+
 Ended = Callable[[Part, Path, float], int]
 """Runs a part within a folder and so many seconds, and returns its exit code."""
 
@@ -35,7 +38,7 @@ def carried_out(part: Part, folder: Path, seconds: float) -> int:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | variables(folder) | part.environment,
+            env={**os.environ, **variables(folder), **part.environment},
         )
         try:
             return process.wait(seconds)
@@ -48,8 +51,10 @@ def carried_out(part: Part, folder: Path, seconds: float) -> int:
 
 def variables(folder: Path) -> dict[str, str]:
     """Return the environment that all parts have: logs as they come, and one place for caches."""
-    caches = folder.resolve() / CACHES
+    caches, workers = folder.resolve() / CACHES, folder.resolve() / WORKERS
+    workers.mkdir(parents=True, exist_ok=True)
     return {
+        "TMPDIR": str(workers),  # where their logs are
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",
         "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),

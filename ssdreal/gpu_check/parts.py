@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssdreal.command.config import register
@@ -13,6 +13,17 @@ from ssdsim.system.package_data import ROOT
 
 TESTS = ROOT / "tests" / "real" / "executor" / "test_on_gpu.py"
 """In a checkout alone."""
+
+SHARDING = TESTS.parents[1] / "sharding"
+"""Tests of a sharded target's ranks, which are processes on cores."""
+
+SHARDED = {
+    "tp2": (),
+    "tp2_gumbel": ("temperature=1", "coupling=gumbel"),
+    "tp2_maximal": ("temperature=1",),
+    "tp2_eager": ("passes=eager",),
+}
+"""Ways to decode with a sharded target: what crosses devices differs."""
 
 UNFUSED = {"SSDREAL_FUSE": "0"}
 """Environment of what asks whether passes are right, not how fast: nothing is compiled."""
@@ -68,6 +79,7 @@ def calls(wanted: Wanted) -> list[Call]:
         Call("second", 300, tuple(_second(wanted, first))),
         Call("third", 200, tuple(_third(wanted, first))),
         Call("further", 540, tuple(_further(wanted, first, others))),
+        Call("many", 540, tuple(_many(wanted, first))),
     ]
 
 
@@ -76,7 +88,7 @@ def _first(wanted: Wanted) -> Iterator[Part]:
     device = wanted.device
     yield Part("smoke", _module("smoke", device, _file(wanted, "smoke")), 25, smoke_shapes())
     yield Part("ceilings", _module("ceilings", device, _file(wanted, "ceilings")), 15)
-    yield from _lossless(wanted, "lossless", "cpu" if device == "cpu" else "one_gpu", seconds=90)
+    yield from _lossless("lossless", "cpu" if device == "cpu" else "one_gpu", seconds=90)
     yield _decoded(wanted, "tiny_fused", TINY, ("ssd",), seconds=25)
 
 
@@ -98,7 +110,7 @@ def _third(wanted: Wanted, pair: Subject) -> Iterator[Part]:
         yield _decoded(wanted, name, pair, ("ssd",), f"split={wanted.split}", seconds=50)
     methods = ("ssd", "autoregressive")
     yield _decoded(wanted, f"{pair.name}_eager", pair, methods, "passes=eager", seconds=50)
-    yield from _lossless(wanted, "lossless_split", "split", seconds=50)
+    yield from _lossless("lossless_split", "split", seconds=50)
 
 
 def _further(wanted: Wanted, pair: Subject, others: Sequence[Subject]) -> Iterator[Part]:
@@ -113,7 +125,33 @@ def _further(wanted: Wanted, pair: Subject, others: Sequence[Subject]) -> Iterat
     yield Part("peer", _module("transformers_peer", *peer), 60)
 
 
-def _lossless(wanted: Wanted, name: str, where: str, seconds: float) -> Iterator[Part]:
+def _many(wanted: Wanted, pair: Subject) -> Iterator[Part]:
+    """Yield what needs several GPUs: one for the draft, and as many as a sharded target has ranks.
+
+    Where there are too few of them, a part ends with a line that says how many it needs.
+    """
+    if wanted.device == "cpu":
+        return
+    where, three = replace(wanted, topology="two_gpus"), replace(TINY, lookahead=3)
+    yield _apart(where, TINY, "apart", 1, seconds=60)
+    for name, options in SHARDED.items():
+        yield _apart(where, three, name, 2, *options, seconds=60)
+    if SHARDING.is_dir():
+        yield Part("ranks", [sys.executable, "-m", "pytest", "-v", "--tb=short", str(SHARDING)], 90)
+    for name, ranks in (("apart", 1), ("tp2", 2)):
+        yield _apart(where, pair, name, ranks, seconds=140)
+    yield _apart(where, Subject("llama31_70b_1b"), "tp4", 4, seconds=240)
+    yield _profile(where, pair, None, "_apart")
+
+
+def _apart(
+    where: Wanted, pair: Subject, name: str, ranks: int, *options: str, seconds: float
+) -> Part:
+    ranked = (*options, f"pair.tp={ranks}")
+    return _decoded(where, f"{pair.name}_{name}", pair, EVERY, *ranked, seconds=seconds)
+
+
+def _lossless(name: str, where: str, seconds: float) -> Iterator[Part]:
     if TESTS.is_file():
         kept = f"{where} and (own or operations) and not default_pair"
         how = ("-x", "-v", "--tb=short", "-k", kept)
@@ -146,14 +184,14 @@ def _words(wanted: Wanted, pair: Subject) -> tuple[str, ...]:
     )
 
 
-def _profile(wanted: Wanted, pair: Subject, split: float | None) -> Part:
+def _profile(wanted: Wanted, pair: Subject, split: float | None, name: str = "") -> Part:
     shared = [] if split is None else ["--split", str(split)]
     counts = ["--quick"] if wanted.quick else ["--repeats", "1"]
     places = ["--topology", wanted.topology, "--dtype", wanted.dtype, "--out", str(wanted.folder)]
     places.append("--overwrite")  # a part is run again where it ended badly
-    words = ["--name", pair.profile(None), *pair.arguments, *places, *counts, *shared]
+    words = ["--name", pair.profile(None) + name, *pair.arguments, *places, *counts, *shared]
     command = [sys.executable, "-m", "ssdreal.profile", *words]
-    return Part(pair.profile(split), command, 120, shapes(profile_runs(words)))
+    return Part(pair.profile(split) + name, command, 120, shapes(profile_runs(words)))
 
 
 def smoke_shapes() -> frozenset[Shape]:

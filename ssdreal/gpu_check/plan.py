@@ -10,10 +10,9 @@ from rich.table import Table
 from ssdreal.gpu_check.timetable import TRACING, Call, Part, Timetable, limit
 
 NOTE = """\
-All seconds are estimates: nothing of this has been timed on a GPU. Compiling is that of shapes which are not in the
-caches yet, on {cores} cores, and {tracing:g} s for each shape of a part to be looked up. A part is stopped at its limit, \
-which
-leaves the later ones of its call what they are expected to take. One call:
+Seconds are estimates: none of this has been timed on a GPU. To compile: shapes that are in no cache
+yet, on {cores} cores, and {tracing:g} s for each shape of a part to be looked up. A part is
+stopped at its limit, which leaves later ones of its call what they are expected to take. One call:
   python -m ssdreal.gpu_check --out DIR --parts {name}"""
 
 

@@ -22,8 +22,9 @@ from ssdreal.gpu_check.parts import TESTS, Wanted, calls
 from ssdreal.gpu_check.plan import plan
 from ssdreal.gpu_check.timetable import Call, Part, Timetable
 from ssdreal.gpu_check.verdict import judged, save, summary, table
+from ssdreal.places.topology import topology
 from ssdsim.command.console import ending, say, speak_as, table_console
-from ssdsim.errors import require
+from ssdsim.errors import ConfigError, require
 from ssdsim.system.destination import own_folder, taken
 
 MOST_LINES = 12
@@ -96,6 +97,8 @@ def asked(arguments: list[str] | None = None) -> tuple[CheckOptions, bool]:
 def check(question: CheckOptions, console: Console) -> int:
     """Run what is not done yet, and show what it came to; return how many parts went wrong."""
     wanted = question.calls
+    if wanted[-1].name == APART and wanted[-1].parts:
+        _check_gpus()
     if not TESTS.is_file():
         say("the tests are left out: they are in a checkout, and this package is installed")
     timetable = question.timetable
@@ -112,6 +115,14 @@ def check(question: CheckOptions, console: Console) -> int:
         for path in filter(None, (pack(question.folder), pack_caches(question.folder))):
             console.print(f"to bring back: {path}", soft_wrap=True, highlight=False)
     return wrong
+
+
+def _check_gpus() -> None:
+    """Refuse parts for several GPUs where there are none such."""
+    try:
+        topology("two_gpus")
+    except ConfigError as error:
+        raise ConfigError(f"--parts={APART}: {error}") from error
 
 
 def _judge(question: CheckOptions, console: Console) -> None:

@@ -120,7 +120,11 @@ def graph(device: str) -> Any:
     _entered(device, "target")
     numbers = torch.zeros(SIZE, device=device)
     pool = torch.cuda.graph_pool_handle()
-    replay = cuda_capture(torch.cuda.current_stream(), pool)(lambda: numbers.add_(1))
+
+    def work() -> None:
+        numbers.add_(1)
+
+    replay = cuda_capture(torch.cuda.current_stream(), pool)(work)
     numbers.zero_()
     event: Any = torch.cuda.Event
     watch = Stopwatch(partial(event, enable_timing=True))
@@ -157,7 +161,7 @@ def decodings() -> list[Any]:
 
 
 def tiny_run(device: str, decoding: Any) -> Any:
-    """Decode with a pair of no size in this process, each pass launched directly; return the run."""
+    """Return a run of a pair of no size in this process, each pass launched directly."""
     from ssdreal.executor.execution import Execution
     from ssdreal.executor.setup import Setup
     from ssdreal.executor.workload import Task, Workload

@@ -64,6 +64,13 @@ class Judged:
         return pair["target"], pair["draft"]
 
     @property
+    def where(self) -> str:
+        """On which devices the models were."""
+        config = self.run.info["config"]
+        ranks = config["pair"].get("tp", 1)
+        return str(config.get("topology", "")) + (f" tp={ranks}" if ranks > 1 else "")
+
+    @property
     def split(self) -> float | None:
         """Share of the multiprocessors that the target had for itself."""
         share: float | None = self.run.info["config"]["split"]
@@ -98,6 +105,7 @@ class Judged:
             "source": info["source"],
             "pair": list(self.pair),
             "method": self.method,
+            "where": self.where,
             "passes": self.passes,
             "split": self.split,
             "tokens_per_s": self.speed,
@@ -117,8 +125,8 @@ class Compared:
 
     Attributes
     ----------
-    pair
-        Both models.
+    pair, where
+        Both models, and on which devices they were.
     ssd_over_others, split
         The best SSD's tokens/s over the better of SD and AR on all of the same devices, and how
         the GPU was split for it.
@@ -128,6 +136,7 @@ class Compared:
     """
 
     pair: tuple[str, str]
+    where: str
     ssd_over_others: float | None
     split: float | None
     graph_over_eager: dict[str, float | None]
@@ -136,6 +145,7 @@ class Compared:
         """Return it as plain values."""
         return {
             "pair": list(self.pair),
+            "where": self.where,
             "ssd_over_sd_or_ar_on_the_same_devices": self.ssd_over_others,
             "split_of_that_ssd": self.split,
             "graph_over_eager": self.graph_over_eager,
@@ -166,20 +176,22 @@ def judged(folder: Path) -> list[Judged]:
 
 
 def compared(runs: Sequence[Judged]) -> list[Compared]:
-    """Hold the runs of each pair against each other."""
-    pairs = dict.fromkeys(one.pair for one in runs)
-    return [_compared(pair, [one for one in runs if one.pair == pair]) for pair in pairs]
+    """Hold the runs of each pair on the same devices against each other."""
+    groups = dict.fromkeys((one.pair, one.where) for one in runs)
+    return [
+        _compared(*key, [one for one in runs if (one.pair, one.where) == key]) for key in groups
+    ]
 
 
-def _compared(pair: tuple[str, str], runs: Sequence[Judged]) -> Compared:
+def _compared(pair: tuple[str, str], where: str, runs: Sequence[Judged]) -> Compared:
     graphs = [one for one in runs if one.passes == "graph" and not one.run.info.get("draft_lost")]
     ssd = [one for one in graphs if one.method == "ssd"]
     others = [speed for one in graphs for speed in _others(one)]
     best = max(ssd, key=lambda one: one.speed, default=None)
     over = {name: _over(runs, name) for name in ("autoregressive", "ssd")}
     if best is None or not others:
-        return Compared(pair, None, None, over)
-    return Compared(pair, best.speed / max(others), best.split, over)
+        return Compared(pair, where, None, None, over)
+    return Compared(pair, where, best.speed / max(others), best.split, over)
 
 
 def _others(one: Judged) -> Iterator[float]:
@@ -228,7 +240,8 @@ def bound_share(run: Run, rate: float | None) -> float | None:
     if rate is None or run.info["method"] != "autoregressive" or config["batch"] != 1:
         return None
     _, products = parameters_of(read_config(config["pair"]["target"]))
-    return float(run.metrics["tokens_per_s"] * products * BYTES[config["dtype"]] / rate)
+    ranks = config["pair"].get("tp", 1)  # each reads its share
+    return float(run.metrics["tokens_per_s"] * products * BYTES[config["dtype"]] / rate / ranks)
 
 
 def table(runs: Sequence[Judged]) -> Table:
@@ -254,11 +267,12 @@ def table(runs: Sequence[Judged]) -> Table:
 
 def summary(runs: Sequence[Judged]) -> Table:
     """Return a row a pair."""
-    columns = ("pair", "SSD x SD or AR, same devices", "split", "graphs x eager: AR", "SSD")
+    columns = ("pair", "on", "SSD x SD or AR, same devices", "split", "graphs x eager: AR", "SSD")
     found = Table(*columns, title="what it is good for")
     for one in compared(runs):
         found.add_row(
             ", ".join(Path(model).name.removesuffix(".json") for model in one.pair),
+            one.where,
             _number(one.ssd_over_others, ".2f"),
             _number(one.split, "g"),
             *(_number(ratio, ".2f") for ratio in one.graph_over_eager.values()),

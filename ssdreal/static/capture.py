@@ -16,7 +16,7 @@ from ssdreal.models.captured_work import Capture, Work
 def directly(work: Work) -> Work:
     """Return the work as it is: each replay runs its Python.
 
-    It is done once now, as a capture does, so that what it compiles is compiled before a run begins.
+    It is done once now, as a capture does: what it compiles is compiled before a run begins.
     """
     work()
     return work

@@ -52,12 +52,22 @@ def test_a_run_that_was_cut_short_is_not_judged(tmp_path):
     assert judged(tmp_path) == []
 
 
+def test_a_run_that_lost_its_draft_says_so_and_is_compared_with_nothing(tmp_path):
+    lost = saved(autoregressive(64), tmp_path / "ssd", method="ssd", draft_lost="out of memory")
+    saved(autoregressive(64), tmp_path / "ar", method="autoregressive")
+    ar, ssd = judged(tmp_path)
+    assert lost.info["draft_lost"] == "out of memory"
+    assert list(ssd.failings) == ["lost its draft: out of memory"]
+    assert [one.ssd_over_others for one in compared([ar, ssd])] == [None]
+
+
 def saved(run, folder, **info):
     """Save a run as a check makes them."""
     models = {"target": "tiny_target", "draft": "tiny_draft"}
     config = {"pair": models, "dtype": "bfloat16", "batch": 1, "split": None, "passes": "graph"}
     config |= info.pop("config", {})
-    run.info |= {"schema": SCHEMA, "source": "real", "complete": True, "config": config} | info
+    run.info |= {"schema": SCHEMA, "source": "real", "complete": True, "baselines": {}}
+    run.info |= {"config": config} | info
     run.info["metrics"] = measure(run.tables, [])
     run.save_small(folder)
     return run
@@ -108,13 +118,13 @@ def test_only_what_a_profile_is_about_is_predicted(measured):
     assert predicted(replace(run, info={**run.info, "source": "real"}), measured) is None
 
 
-def said(method, speed, split=None, passes="graph", **baselines):
+def said(method, speed, split=None, passes="graph", topology="one_gpu", **baselines):
     """Return a judged run of which no more is known than a few numbers."""
     pair = {"target": "t", "draft": "d"}
     info = {
         "method": method,
         "source": "scripted",
-        "config": {"pair": pair, "split": split, "passes": passes},
+        "config": {"pair": pair, "split": split, "passes": passes, "topology": topology},
         "baselines": {name: {"tokens_per_s": value} for name, value in baselines.items()},
     }
     run = SimpleNamespace(info=info, metrics={"tokens_per_s": speed, "idle": 0.02})
@@ -134,5 +144,10 @@ def test_pairs_are_compared_on_equal_terms():
     assert found.ssd_over_others == pytest.approx(180 / 144)
     assert found.split == 0.75
     assert found.graph_over_eager == {"autoregressive": 104 / 25, "ssd": 3.0}
+    runs += [said("autoregressive", 400.0, topology="two_gpus"), said("speculative", 150.0)]
+    found, other = compared(runs)
+    assert found.ssd_over_others == pytest.approx(180 / 150)  # a run of SD's own counts as well
+    assert (other.where, other.ssd_over_others) == ("two_gpus", None)
     (alone,) = compared(runs[:1])
-    assert alone == Compared(("t", "d"), None, None, {"autoregressive": None, "ssd": None})
+    nothing = {"autoregressive": None, "ssd": None}
+    assert alone == Compared(("t", "d"), "one_gpu", None, None, nothing)

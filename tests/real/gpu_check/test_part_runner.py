@@ -10,7 +10,7 @@ import pytest
 from patience import cpu_seconds, wait_until
 
 from ssdreal.gpu_check.packing import COMPILED, PACKED, pack, pack_caches
-from ssdreal.gpu_check.part_process import CACHES, TOO_LATE
+from ssdreal.gpu_check.part_process import CACHES, TOO_LATE, WORKERS
 from ssdreal.gpu_check.part_runner import STATE, Done, PartRunner
 from ssdreal.gpu_check.timetable import Call, Part, Timetable, limit
 
@@ -100,10 +100,12 @@ def test_everything_small_comes_back_in_one_file_and_caches_in_another(tmp_path)
     assert pack_caches(tmp_path) is None
     (tmp_path / CACHES / "triton").mkdir(parents=True)
     (tmp_path / CACHES / "triton" / "kernel").touch()
+    for name in ("target.log", "socket"):
+        (tmp_path / WORKERS / name).touch()
     for _ in range(2):  # a second archive does not hold the first
         pack_caches(tmp_path)
         with tarfile.open(pack(tmp_path)) as archive:
-            assert sorted(archive.getnames()) == [STATE, "said.log"]
+            assert sorted(archive.getnames()) == [STATE, "said.log", "workers/target.log"]
     with tarfile.open(tmp_path / COMPILED) as archive:
         assert "caches/triton/kernel" in archive.getnames()
 

