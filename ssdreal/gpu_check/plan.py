@@ -1,6 +1,7 @@
 """Prints what a check would run, what it is expected to take, and what of it fits."""
 
 from collections.abc import Collection, Iterator, Sequence
+from math import ceil
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -92,8 +93,7 @@ def plan(
     for call in (call for call in calls if call.parts):
         planned = list(rows(call, timetable, left, done))
         left -= sum(row.expected for row in planned if row.limit is not None)
-        total = sum(row.expected for row in planned)
-        table.add_row(f"[bold]{call.name}[/bold]", f"{total:.0f} of {call.seconds:.0f}")
+        table.add_row(f"[bold]{call.name}[/bold]", _of(call, planned))
         for row in planned:
             table.add_row(*_cells(row))
         for name in (part.name for part in call.parts if part.name in done):
@@ -102,6 +102,13 @@ def plan(
     console.print(table)
     note = NOTE.format(cores=timetable.cores, tracing=TRACING, name=calls[0].name)
     console.print(note, highlight=False, soft_wrap=True)
+
+
+def _of(call: Call, planned: Sequence[Row]) -> str:
+    """Say what a call's parts take of its time; further and many are asked for again and again."""
+    total = sum(row.expected for row in planned)
+    times = ceil(total / call.seconds)
+    return f"{total:.0f} of " + (f"{times} x " if times > 1 else "") + f"{call.seconds:.0f}"
 
 
 def _table(minutes: float) -> Table:

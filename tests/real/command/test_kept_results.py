@@ -286,11 +286,12 @@ def test_a_part_of_the_gpu_check_ends_with_it(tmp_path):
     """SIGTERM ends what was started, too: it is in a session of its own."""
     code = f"""
 import sys
-from ssdreal.gpu_check.part_runner import Part, PartRunner
+from ssdreal.gpu_check.part_runner import PartRunner
+from ssdreal.gpu_check.timetable import Part, Timetable
 from ssdsim.command.console import ending
 sleeping = (sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)")
 with ending():
-    part_runner = PartRunner(__import__("pathlib").Path({str(tmp_path)!r}), 60)
+    part_runner = PartRunner(__import__("pathlib").Path({str(tmp_path)!r}), 60, Timetable())
     list(part_runner.run([Part("sleep", sleeping, 25.0)]))
 """
     command = [sys.executable, "-c", code]

@@ -12,6 +12,7 @@ from patience import cpu_seconds, wait_until
 from ssdreal.gpu_check.packing import COMPILED, PACKED, pack, pack_caches
 from ssdreal.gpu_check.part_process import CACHES, TOO_LATE, WORKERS
 from ssdreal.gpu_check.part_runner import STATE, Done, PartRunner
+from ssdreal.gpu_check.parts import UNFUSED
 from ssdreal.gpu_check.timetable import Call, Part, Timetable, limit
 
 
@@ -81,15 +82,15 @@ def test_an_interruption_loses_nothing(tmp_path):
 
 
 def test_caches_are_in_one_place_and_a_part_has_its_own_variables(tmp_path):
-    names = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "SSDREAL_FUSE")
+    names = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_COMPILE_DISABLE")
     code = f"import os; print(*(os.environ.get(name) for name in {names!r}))"
-    parts = [python("fused", code), python("unfused", code, environment={"SSDREAL_FUSE": "0"})]
+    parts = [python("fused", code), python("unfused", code, environment=UNFUSED)]
     ended(part_runner(tmp_path), parts)
     caches = tmp_path.resolve() / CACHES
     common = f"{caches / 'inductor'} {caches / 'triton'}"
-    fused = os.environ.get("SSDREAL_FUSE")
+    fused = os.environ.get("TORCH_COMPILE_DISABLE")
     assert (tmp_path / "fused.log").read_text() == f"{common} {fused}\n"
-    assert (tmp_path / "unfused.log").read_text() == f"{common} 0\n"
+    assert (tmp_path / "unfused.log").read_text() == f"{common} 1\n"
 
 
 # What comes back

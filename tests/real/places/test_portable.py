@@ -13,7 +13,8 @@ from real_commands import SSD, Threads, run
 
 from ssdreal import extra
 from ssdreal.channel.probability_pages import OpenPages, Pages, Place
-from ssdreal.gpu_check.part_runner import _ended
+from ssdreal.gpu_check.part_process import carried_out
+from ssdreal.gpu_check.timetable import Part
 from ssdreal.places import places
 from ssdreal.places.topology import Cpu, OneGpu
 from ssdreal.workers.lifetime import lower_priority
@@ -85,8 +86,8 @@ def test_interrupts_are_held_back_where_none_can_be_blocked(monkeypatch):
 
 def test_commands_are_ended_where_there_are_no_groups(monkeypatch, tmp_path):
     monkeypatch.delattr(os, "killpg")
-    with (tmp_path / "log").open("w") as log:
-        assert _ended([sys.executable, "-c", "import time; time.sleep(60)"], log, 0.1) != 0
+    sleeping = Part("sleep", (sys.executable, "-c", "import time; time.sleep(60)"), 25.0)
+    assert carried_out(sleeping, tmp_path, 0.1) != 0
 
 
 def test_a_system_without_poll_is_refused_by_name(monkeypatch):
