@@ -85,6 +85,13 @@ def composed(words: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
     return config, {key: of for key, of in choices.items() if not key.startswith("hydra/")}
 
 
+def ready(method: str, words: Sequence[str]) -> Job:
+    """Return a run's settings and prompts, for whoever makes the run himself."""
+    register()
+    with closing(Measuring()) as measuring:
+        return _job(measuring, Path("unused"), method, words)[0]
+
+
 def _is_whole(directory: Path) -> bool:
     if not (directory / INFO).is_file():
         return False

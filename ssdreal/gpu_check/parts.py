@@ -86,7 +86,8 @@ def calls(wanted: Wanted) -> list[Call]:
 def _first(wanted: Wanted) -> Iterator[Part]:
     """Yield what tells whether anything runs at all, and what the device could do at best."""
     device = wanted.device
-    yield Part("smoke", _module("smoke", device, _file(wanted, "smoke")), 25, smoke_shapes())
+    asked = _module("smoke", device, _file(wanted, "smoke"), *_words(wanted, TINY))
+    yield Part("smoke", asked, 25, _smoked(wanted))
     yield Part("ceilings", _module("ceilings", device, _file(wanted, "ceilings")), 15)
     yield from _lossless("lossless", "cpu" if device == "cpu" else "one_gpu", seconds=90)
     yield _decoded(wanted, "tiny_fused", TINY, ("ssd",), seconds=25)
@@ -194,9 +195,11 @@ def _profile(wanted: Wanted, pair: Subject, split: float | None, name: str = "")
     return Part(pair.profile(split) + name, command, 120, shapes(profile_runs(words)))
 
 
-def smoke_shapes() -> frozenset[Shape]:
-    """Return what `ssdreal.gpu_check.smoke` compiles: every function once."""
-    return frozenset((name, "smoke") for name in FUSED)
+def _smoked(wanted: Wanted) -> frozenset[Shape]:
+    """Return what the smoke script compiles: each function once, for the tiny pair's shapes."""
+    tiny = shapes(decoding_runs(("ssd",), _words(wanted, TINY)))
+    once = {shape[0]: shape for shape in sorted(tiny, key=str)}
+    return frozenset(once.get(name, (name, "smoke")) for name in FUSED)
 
 
 FUSED = (

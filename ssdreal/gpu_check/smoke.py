@@ -1,7 +1,7 @@
 """Asks a GPU for one thing after another that everything else relies on.
 
-`python -m ssdreal.gpu_check.smoke DEVICE FILE` notes how each step ended as soon as it did, and
-goes on after one that failed. What cannot be asked of a host says that it needs a GPU.
+`python -m ssdreal.gpu_check.smoke DEVICE FILE OPTION=VALUE ...` notes how each step ended as soon
+as it did, and goes on after one that failed. What cannot be asked of a host says that it needs a GPU.
 """
 
 import json
@@ -9,7 +9,8 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -136,7 +137,7 @@ def graph(device: str) -> Any:
     return {"microseconds a replay": [(end - start) / 1e3 for _, start, end in spans]}
 
 
-def fused(device: str) -> Any:
+def fused(device: str, words: Sequence[str]) -> Any:
     """Compile every fused function, and compare it with what it was made from."""
     if device == "cpu":
         return GPU
@@ -144,7 +145,7 @@ def fused(device: str) -> Any:
 
     with compared() as found:
         for decoding in decodings():
-            tiny_run(device, decoding)
+            tiny_run(device, words, decoding)
     wrong = {name: how for name, how in found.items() if how != "the same"}
     for name, how in wrong.items():
         print(f"{name}: {how}")  # noqa: T201
@@ -160,44 +161,53 @@ def decodings() -> list[Any]:
     return [Decoding(), Decoding(1.0, "gumbel"), cut]
 
 
-def tiny_run(device: str, decoding: Any) -> Any:
-    """Return a run of a pair of no size in this process, each pass launched directly."""
+def tiny_run(device: str, words: Sequence[str], decoding: Any) -> Any:
+    """Return a run in this process, each pass launched directly.
+
+    Parameters
+    ----------
+    device
+        As torch names it.
+    words
+        Options as `python -m ssdreal` takes them. Shapes are those of a run that has them too.
+    decoding
+        How tokens are sampled.
+
+    """
     from ssdreal.executor.execution import Execution
-    from ssdreal.executor.setup import Setup
-    from ssdreal.executor.workload import Task, Workload
+    from ssdreal.gpu_check.decoding import ready
     from ssdreal.gpu_check.in_process import InProcess
     from ssdreal.places.places import Place, Places
     from ssdreal.static.draft_server import StaticDraftServer
     from ssdreal.static.server import CAPTURES
     from ssdreal.static.target_server import StaticSelfServer
     from ssdreal.workers.loading import load
-    from ssdsim.methods.ssd import Ssd
-    from ssdsim.policies.uniform_fanout import UniformFanout
 
-    eager = CAPTURES["eager"]
-    target = StaticSelfServer(load("tiny_target", "float32", device), eager)
-    draft = StaticDraftServer(load("tiny_draft", "float32", device, "tiny_target"), eager)
-    workload, policy = Workload(1, 8), UniformFanout(budget=2)
-    setup = Setup(Ssd(), workload, policy, lookahead=1, decoding=decoding)
+    job = ready("ssd", [*words, "topology=cpu"])
+    pair, dtype, eager = job.request.pair, job.request.dtype, CAPTURES["eager"]
+    target = StaticSelfServer(load(pair.target, dtype, device), eager)
+    draft = StaticDraftServer(load(pair.draft, dtype, device, pair.target), eager)
     here = Places(Place(device, ()), Place(device, ()), together=True)
-    tasks = [Task("0", "ids", [1, 2, 3])]
-    running = Execution(setup, lambda: InProcess(target, draft), here, tasks)
+    setup = replace(job.request.setup, decoding=decoding)
+    running = Execution(setup, lambda: InProcess(target, draft), here, job.tasks)
     running.run()
     return running.result()
 
 
-STEPS: dict[str, Step] = {
-    "versions": versions,
-    "priority": priority,
-    "split": split,
-    "graph on a split": graph,
-    "fused functions": fused,
-}
+def steps(words: Sequence[str]) -> dict[str, Step]:
+    """Return all steps; the last one decodes with these options."""
+    return {
+        "versions": versions,
+        "priority": priority,
+        "split": split,
+        "graph on a split": graph,
+        "fused functions": partial(fused, words=words),
+    }
 
 
-def main(device: str, file: str) -> None:
+def main(device: str, file: str, *words: str) -> None:
     """Take all steps, and end with 1 where one failed."""
-    sys.exit(0 if run(STEPS, device, Path(file)) else 1)
+    sys.exit(0 if run(steps(words), device, Path(file)) else 1)
 
 
 if __name__ == "__main__":

@@ -149,7 +149,11 @@ def _trace(_device, _folder, *words):
     return [request(options("speculative", words))]
 
 
-ASKED = {"decoding": _decoding, "replay_trace": _trace}
+def _smoke(_device, _file, *words):
+    return [request(options("ssd", words))]
+
+
+ASKED = {"decoding": _decoding, "replay_trace": _trace, "smoke": _smoke}
 
 
 def test_every_part_asks_for_what_there_is(planned, monkeypatch):
@@ -170,7 +174,7 @@ def test_every_part_asks_for_what_there_is(planned, monkeypatch):
         else:
             inspect.signature(import_module(module).main).bind(*words)
             asked += ASKED.get(module.rpartition(".")[2], lambda *_: [])(*words)
-    assert len(asked) == 14 + 24
+    assert len(asked) == 15 + 24
     one = [found.topology for found in asked if isinstance(found.topology, OneGpu)]
     assert {topology.split for topology in one} == {None, GPU.split}
 
@@ -286,8 +290,9 @@ def test_nothing_is_compiled_that_was_not_planned(runs, compiled):
         assert kinds(compiled[name]) <= kinds(shapes([run])), name
 
 
-@pytest.mark.xfail(reason="49: an AR run begins its draft, and trees have a width for every few")
+@pytest.mark.xfail(reason="44: an AR run begins its draft, and trees have a width for every few")
 def test_the_checklist_compiles_little(compiled):
-    """The smoke script compiles every function once, and models of no size share no shape."""
-    shapes = {(name != "tiny", shape) for name, found in compiled.items() for shape in found}
-    assert len(shapes) + len(FUSED) <= MOST_COMPILES
+    """The smoke script compiles what the tiny pair does, and every other function once."""
+    shapes = {(name == "tiny", shape) for name, found in compiled.items() for shape in found}
+    others = {*FUSED} - {*kinds(compiled["tiny"])}
+    assert len(shapes) + len(others) <= MOST_COMPILES

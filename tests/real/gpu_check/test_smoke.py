@@ -11,6 +11,8 @@ from ssdreal.gpu_check.parts import FUSED
 from ssdsim.errors import RunError
 
 HOST = torch.device("cpu")
+TINY = ("pair=tiny", "dtype=float32", "lookahead=1", "policy.budget=2", "workload.prompts=1")
+TINY = (*TINY, "workload.output_tokens=6")
 OF_MODELS = {"begun", "through", "ended"}
 """Functions that a host's models do without."""
 
@@ -44,7 +46,7 @@ def test_what_is_known_is_written_before_the_next_step(tmp_path):
 
 
 def test_a_host_is_asked_what_a_host_can_say(tmp_path):
-    assert smoke.run(smoke.STEPS, "cpu", tmp_path / "smoke.json")
+    assert smoke.run(smoke.steps(TINY), "cpu", tmp_path / "smoke.json")
     found = json.loads((tmp_path / "smoke.json").read_text())
     assert {name for name, one in found.items() if one["ended"] == "needs a GPU"} == {
         "split",
@@ -78,7 +80,7 @@ def test_a_compiled_function_is_compared_with_what_it_was_made_from(monkeypatch)
 def test_a_tiny_pair_uses_every_function_that_is_compiled():
     with compared() as found:
         for way in smoke.decodings():
-            assert smoke.tiny_run("cpu", way).info["complete"]
+            assert smoke.tiny_run("cpu", TINY, way).info["complete"]
     assert found == dict.fromkeys(found, "the same")
     assert {*found} == {*FUSED} - OF_MODELS
     with compared() as nothing:
