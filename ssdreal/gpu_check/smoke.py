@@ -1,7 +1,8 @@
 """Asks a GPU for one thing after another that everything else relies on.
 
 `python -m ssdreal.gpu_check.smoke DEVICE FILE OPTION=VALUE ...` notes how each step ended as soon
-as it did, and goes on after one that failed. What cannot be asked of a host says that it needs a GPU.
+as it did, and goes on after one that failed. What cannot be asked of a host says that it needs a
+GPU.
 """
 
 import json
