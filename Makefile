@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sim real test slow lint docs bench bench-real gpu-compile gpu-torch gpu-kit gpu-weights clean
+.PHONY: sim real test slow lint docs bench bench-real gpu-compile gpu-torch gpu-kit clean
 
 sim: .venv/light
 	$(BIN)/python -m ssdsim policy=topk_outcomes
@@ -52,8 +52,8 @@ $(GPU_TORCH):
 gpu-torch:
 	@test -d $(GPU_TORCH)
 
-# What a GPU machine without a network lacks, to be sent there: wheels in the versions that are here.
-# Torch, transformers and what these need are there.
+# What a GPU machine without a network lacks, to be sent there: wheels in the versions that are here,
+# beside torch, transformers and what these need.
 KIT := simpy|hydra-core|omegaconf|pydantic|pydantic_core|annotated-types|typing-inspection|msgspec|gguf|joblib
 FETCH := --quiet --disable-pip-version-check --no-deps
 GPU_MACHINE := --only-binary=:all: --python-version 3.12 --implementation cp \
@@ -74,6 +74,7 @@ gpu-kit: .venv/real
 
 # The default pair's target, in parts that travel one by one: the check of scripted pairs, and of the
 # tiny one, does without.
+.PHONY: gpu-weights
 gpu-weights: .venv/real
 	rm -rf .gguf && mkdir .gguf
 	file=$$($(BIN)/python -c "from ssdreal.models.gguf_weights import gguf; print(gguf())") && \

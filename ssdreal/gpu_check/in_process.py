@@ -4,6 +4,7 @@ So a run can be looked at from inside. Nothing happens side by side.
 """
 
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from ssdreal.channel.messages import Command, Ready, Stop
@@ -40,6 +41,8 @@ class InProcess:
 
 class Direct:
     """Keeps commands for a server until answers are wanted."""
+
+    stderr: Path | None = None
 
     def __init__(self, server: Any) -> None:
         self.server = server
