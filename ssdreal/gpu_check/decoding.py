@@ -93,9 +93,10 @@ def ready(method: str, words: Sequence[str]) -> Job:
 
 
 def _is_whole(directory: Path) -> bool:
-    if not (directory / INFO).is_file():
+    try:
+        info = load_run(directory).info
+    except ConfigError:  # there is none, or one that was ended while it was written
         return False
-    info = load_run(directory).info
     return bool(info["complete"]) and not info["draft_lost"]
 
 

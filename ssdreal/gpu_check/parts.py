@@ -18,10 +18,10 @@ SHARDING = TESTS.parents[1] / "sharding"
 """Tests of a sharded target's ranks, which are processes on cores."""
 
 SHARDED = {
-    "tp2": (),
-    "tp2_gumbel": ("temperature=1", "coupling=gumbel"),
-    "tp2_maximal": ("temperature=1",),
-    "tp2_eager": ("passes=eager",),
+    "tp2": ("batch=2",),
+    "tp2_gumbel": ("batch=2", "temperature=1", "coupling=gumbel"),
+    "tp2_maximal": ("batch=2", "temperature=1"),
+    "tp2_eager": ("batch=2", "passes=eager"),
 }
 """Ways to decode with a sharded target: what crosses devices differs."""
 

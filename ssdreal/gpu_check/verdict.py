@@ -91,6 +91,9 @@ class Judged:
         """Say what misses its mark."""
         if lost := self.run.info.get("draft_lost"):
             yield f"lost its draft: {lost}"
+        if unlike := self.run.metrics.get("token_mismatches"):
+            yield f"{unlike} tokens unlike the target's own"
+        yield from sorted({given["whole"] for given in _given(self.run) if given["whole"]})
         if self.idle > MOST_IDLE:
             yield f"{self.idle:.1%} of the time outside passes, over {MOST_IDLE:.0%}"
         if self.bound is not None and self.bound < LEAST_SHARE:
@@ -278,6 +281,12 @@ def summary(runs: Sequence[Judged]) -> Table:
             *(_number(ratio, ".2f") for ratio in one.graph_over_eager.values()),
         )
     return found
+
+
+def _given(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield what a GPU gave each lane."""
+    for device in run.info["devices"]:
+        yield from device.get("given", {}).values()
 
 
 def _at(one: Judged) -> str:

@@ -61,6 +61,17 @@ def test_a_run_that_lost_its_draft_says_so_and_is_compared_with_nothing(tmp_path
     assert [one.ssd_over_others for one in compared([ar, ssd])] == [None]
 
 
+def test_tokens_that_are_not_the_target_s_and_a_gpu_that_is_not_split_are_told(tmp_path):
+    run = saved(autoregressive(64), tmp_path, method="ssd")
+    run.metrics["token_mismatches"] = 3
+    (device, *_) = run.info["devices"]
+    device["given"] = {"target": {"whole": "the GPU could not be split"}, "draft": {"whole": ""}}
+    assert list(Judged("x", run, None).failings) == [
+        "3 tokens unlike the target's own",
+        "the GPU could not be split",
+    ]
+
+
 def saved(run, folder, **info):
     """Save a run as a check makes them."""
     models = {"target": "tiny_target", "draft": "tiny_draft"}

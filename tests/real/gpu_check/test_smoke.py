@@ -5,10 +5,9 @@ import json
 import pytest
 import torch
 
-from ssdreal.gpu_check import decoding, fused_functions, smoke
+from ssdreal.gpu_check import fused_functions, smoke
 from ssdreal.gpu_check.fused_functions import Compared, compared
 from ssdreal.gpu_check.parts import FUSED
-from ssdsim.errors import RunError
 
 HOST = torch.device("cpu")
 TINY = ("pair=tiny", "dtype=float32", "lookahead=1", "policy.budget=2", "workload.prompts=1")
@@ -86,74 +85,3 @@ def test_a_tiny_pair_uses_every_function_that_is_compiled():
     with compared() as nothing:
         pass
     assert nothing == {}
-
-
-# Several methods in one sitting
-
-
-def options(*methods):
-    words = ("pair=tiny", "lookahead=2", "policy.budget=3", "dtype=float32")
-    return [decoding.options(method, words) for method in methods]
-
-
-def test_a_method_gets_the_options_it_has_use_for():
-    alone, series, ahead = options("autoregressive", "speculative", "ssd")
-    assert alone == ["method=autoregressive", "pair=tiny", "dtype=float32"]
-    assert series == ["method=speculative", "pair=tiny", "lookahead=2", "dtype=float32"]
-    assert ahead[3] == "policy.budget=3"
-
-
-class Run:
-    def __init__(self, lost=None):
-        self.info, self.metrics = {"draft_lost": lost, "complete": True}, {}
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """Let methods decode as they are told to; the value is what has been tried."""
-    tried, fates = [], {}
-
-    def pretend(_job, _config, folder, method):
-        tried.append(method)
-        (folder / method).mkdir(exist_ok=True, parents=True)
-        (folder / method / "run.json").write_text(json.dumps({"complete": method not in fates}))
-        if method in fates:
-            raise fates[method]
-        return Run()
-
-    def whole(directory):
-        file = directory / "run.json"
-        return file.is_file() and json.loads(file.read_text())["complete"]
-
-    for name, stand_in in {
-        "_decoded": pretend,
-        "_is_whole": whole,
-        "_job": lambda *_: (None, {}),
-        "_report": lambda *_: None,
-        "register": lambda: None,
-    }.items():
-        monkeypatch.setattr(decoding, name, stand_in)
-    return tried, fates
-
-
-@pytest.mark.parametrize("error", [RunError("its draft is lost"), RuntimeError("CUDA error")])
-def test_a_method_that_fails_costs_the_others_nothing(decoded, error, tmp_path, capsys):
-    tried, fates = decoded
-    fates["speculative"] = error
-    methods = ["autoregressive", "speculative", "ssd"]
-    assert decoding.decode(tmp_path, methods, []) == 1
-    assert tried == methods
-    assert str(error) in capsys.readouterr().err
-    fates.clear()
-    assert decoding.decode(tmp_path, methods, []) == 0
-    assert tried[3:] == ["speculative"]
-
-
-def test_what_was_never_tried_comes_before_what_may_hang_again(decoded, tmp_path):
-    tried, fates = decoded
-    fates["speculative"] = KeyboardInterrupt()  # a part that hangs is ended in its midst
-    with pytest.raises(KeyboardInterrupt):
-        decoding.decode(tmp_path, ["speculative", "ssd"], [])
-    with pytest.raises(KeyboardInterrupt):
-        decoding.decode(tmp_path, ["speculative", "ssd"], [])
-    assert tried == ["speculative", "ssd", "speculative"]
