@@ -15,6 +15,7 @@ import torch
 from torch.testing import assert_close
 
 from ssdreal.models import compiled_functions
+from ssdreal.static import draft_server, target_server
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Of float32 numbers, summed in another order."""
@@ -55,6 +56,9 @@ class Compared:
             return traceback.format_exc()
         return "the same"
 
+
+SERVERS = draft_server, target_server
+"""All that fuses functions is loaded with these."""
 
 FUSE = compiled_functions.fused
 

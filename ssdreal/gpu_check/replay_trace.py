@@ -8,22 +8,26 @@ and a table of kernels, as soon as that model is done.
 import json
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from ssdreal.channel.message_parts import Block, Line, Stamp
 from ssdreal.channel.messages import Begin, Prefill, Speculate, Verify
 from ssdreal.command.config import register
-from ssdreal.gpu_check.compiles import planned
+from ssdreal.executor.setup import Setup
+from ssdreal.gpu_check.compiles import Planned, planned
 from ssdreal.gpu_check.decoding import options
+from ssdreal.models.captured_work import Work
+from ssdreal.places.places import Role
 from ssdsim.lengths.base import Stopping
 from ssdsim.system.atomic_files import write_text
 
 STEPS = 10
 """That are recorded; as many come before, to warm up."""
 
-Commands = Callable[[], None]
-"""Does so many steps."""
+Ask = Callable[..., Any]
+"""From a kind of command, and what it says, to the answer."""
 
 
 def record(device: str, folder: Path, words: list[str]) -> None:
@@ -41,45 +45,57 @@ def record(device: str, folder: Path, words: list[str]) -> None:
     """
     register()
     folder.mkdir(parents=True, exist_ok=True)
-    for role, method, steps in (
-        ("target", "autoregressive", verifies),
-        ("draft", "speculative", speculates),
-    ):
+    for role, (method, steps) in RECORDED.items():
         run = planned(options(method, words))
-        server = _server(role, device, run)
-        prompt = tuple(at % server.model.vocabulary for at in range(run.longest))
-        line = Line(0, 0, 0, prompt)
-        server.prefill(Prefill(Stamp(1, 2), (line,)))
-        _record(steps(server, prompt, run.setup), device, folder, role)
-        del server  # before the other one is loaded
+        server = _loaded(role, device, run)
+        ask = _asking(server)
+        ask(Begin, **_shape(role, run))
+        text = tuple(at % server.model.vocabulary for at in range(run.longest))
+        ask(Prefill, lines=(Line(0, 0, 0, text),))
+        _record(steps(ask, text, run.setup), device, folder, role)
+        del ask, server  # before the other one is loaded
 
 
-def verifies(server: Any, text: tuple[int, ...], _: Any) -> Commands:
+def verifies(ask: Ask, text: tuple[int, ...], _: Setup) -> Work:
     """Return what appends tokens of the target's own, one a step."""
 
     def work() -> None:
         nonlocal text
         for _ in range(STEPS):
-            line = Line(0, 0, 0, text)
-            ((_, token),) = server.verify(Verify(Stamp(1, 3), (line,), (Block(()),))).outcomes
-            text = (*text, token)
+            found = ask(Verify, lines=(Line(0, 0, 0, text),), blocks=(Block(()),))
+            text = (*text, found.outcomes[0][1])
 
     return work
 
 
-def speculates(server: Any, text: tuple[int, ...], setup: Any) -> Commands:
+def speculates(ask: Ask, text: tuple[int, ...], setup: Setup) -> Work:
     """Return what drafts chains of K tokens behind the same text, one a step."""
 
     def work() -> None:
         for _ in range(STEPS):
-            stopping = Stopping(setup.lookahead)
-            server.speculate(Speculate(Stamp(1, 3), (Line(0, 0, 0, text),), stopping))
+            ask(Speculate, lines=(Line(0, 0, 0, text),), stopping=Stopping(setup.lookahead))
 
     return work
 
 
-def _server(role: str, device: str, run: Any) -> Any:
-    """Load one model, and have its passes captured."""
+RECORDED: dict[Role, tuple[str, Callable[[Ask, tuple[int, ...], Setup], Work]]] = {
+    "target": ("autoregressive", verifies),
+    "draft": ("speculative", speculates),
+}
+"""By role: the method whose passes are captured, and what is done with them."""
+
+
+def _asking(server: Any) -> Ask:
+    """Return what has a server carry out a command, and returns its answer."""
+    numbers = count(1)
+
+    def ask(kind: Any, **fields: Any) -> Any:
+        return server.answer(kind(Stamp(1, next(numbers)), **fields)).value
+
+    return ask
+
+
+def _loaded(role: str, device: str, run: Planned) -> Any:
     from ssdreal.static.draft_server import StaticDraftServer
     from ssdreal.static.server import CAPTURES
     from ssdreal.static.target_server import StaticSelfServer
@@ -88,26 +104,26 @@ def _server(role: str, device: str, run: Any) -> Any:
     kind: Any = {"target": StaticSelfServer, "draft": StaticDraftServer}[role]
     name = getattr(run.pair, role)
     capturing = CAPTURES["eager" if device == "cpu" else "graph"]
-    server = kind(load(name, run.dtype, device, run.pair.target), capturing)
+    return kind(load(name, run.dtype, device, run.pair.target), capturing)
+
+
+def _shape(role: Role, run: Planned) -> dict[str, Any]:
+    """Return what a worker gets ready for in such a run."""
     setup = run.setup
     branches, candidates = setup.branches()
-    server.begin(
-        Begin(
-            Stamp(1, 1),
-            slots=setup.slots,
-            width=setup.pass_width,
-            capacity=setup.capacity(role, run.longest),
-            branches=branches,
-            lookahead=setup.drafted,
-            candidates=candidates,
-            decoding=setup.decoding,
-            seed=setup.seed,
-        )
-    )
-    return server
+    return {
+        "slots": setup.slots,
+        "width": setup.pass_width,
+        "capacity": setup.capacity(role, run.longest),
+        "branches": branches,
+        "lookahead": setup.drafted,
+        "candidates": candidates,
+        "decoding": setup.decoding,
+        "seed": setup.seed,
+    }
 
 
-def _record(work: Commands, device: str, folder: Path, role: str) -> None:
+def _record(work: Work, device: str, folder: Path, role: str) -> None:
     from torch.profiler import ProfilerActivity, profile
 
     work()
