@@ -10,11 +10,12 @@ from rich.table import Table
 
 from ssdreal.gpu_check.timetable import TRACING, Call, Part, Timetable, limit
 
-NOTE = """\
-Seconds are estimates: none of this has been timed on a GPU. To compile: shapes that are in no cache
-yet, on {cores} cores, and {tracing:g} s for each shape of a part to be looked up. A part is
-stopped at its limit, which leaves later ones of its call what they are expected to take. One call:
-  python -m ssdreal.gpu_check --out DIR --parts {name}"""
+NOTE = (
+    "Seconds are estimates: none of this has been timed on a GPU. To compile: shapes that are in no "
+    "cache yet, on {cores} cores, and {tracing:g} s for each shape of a part to be looked up. A part "
+    "is stopped at its limit, which leaves later ones of its call what they are expected to take."
+)
+TYPED = "One call: python -m ssdreal.gpu_check --out DIR --parts {name}"
 
 
 class Row(NamedTuple):
@@ -100,8 +101,9 @@ def plan(
             table.add_row(f"  {name}", "", "", "", "", "done")
         table.add_section()
     console.print(table)
-    note = NOTE.format(cores=timetable.cores, tracing=TRACING, name=calls[0].name)
-    console.print(note, highlight=False, soft_wrap=True)
+    note = NOTE.format(cores=timetable.cores, tracing=TRACING)
+    for line in (note, TYPED.format(name=calls[0].name)):
+        console.print(line, highlight=False)
 
 
 def _of(call: Call, planned: Sequence[Row]) -> str:
