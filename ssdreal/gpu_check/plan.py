@@ -11,9 +11,10 @@ from rich.table import Table
 from ssdreal.gpu_check.timetable import TRACING, Call, Part, Timetable, limit
 
 NOTE = (
-    "Seconds are estimates: none of this has been timed on a GPU. To compile: shapes that are in no "
-    "cache yet, on {cores} cores, and {tracing:g} s for each shape of a part to be looked up. A part "
-    "is stopped at its limit, which leaves later ones of its call what they are expected to take."
+    "Seconds are estimates: none of this has been timed on a GPU. To compile: shapes that are in "
+    "no cache yet, on {cores} cores, and {tracing:g} s for each shape of a part to be looked up. A "
+    "part is stopped at its limit, which leaves later ones of its call what they are expected to "
+    "take."
 )
 TYPED = "One call: python -m ssdreal.gpu_check --out DIR --parts {name}"
 
@@ -91,7 +92,8 @@ def plan(
 
     """
     table, left = _table(minutes), 60 * minutes
-    for call in (call for call in calls if call.parts):
+    wanted = [call for call in calls if call.parts]
+    for call in wanted:
         planned = list(rows(call, timetable, left, done))
         left -= sum(row.expected for row in planned if row.limit is not None)
         table.add_row(f"[bold]{call.name}[/bold]", _of(call, planned))
@@ -102,7 +104,7 @@ def plan(
         table.add_section()
     console.print(table)
     note = NOTE.format(cores=timetable.cores, tracing=TRACING)
-    for line in (note, TYPED.format(name=calls[0].name)):
+    for line in (note, TYPED.format(name=wanted[0].name)):
         console.print(line, highlight=False)
 
 

@@ -97,8 +97,7 @@ def asked(arguments: list[str] | None = None) -> tuple[CheckOptions, bool]:
 def check(question: CheckOptions, console: Console) -> int:
     """Run what is not done yet, and show what it came to; return how many parts went wrong."""
     wanted = question.calls
-    if wanted[-1].name == APART and wanted[-1].parts:
-        _check_gpus()
+    _check_gpus(question)
     if not TESTS.is_file():
         say("the tests are left out: they are in a checkout, and this package is installed")
     timetable = question.timetable
@@ -117,12 +116,14 @@ def check(question: CheckOptions, console: Console) -> int:
     return wrong
 
 
-def _check_gpus() -> None:
-    """Refuse parts for several GPUs where there are none such."""
+def _check_gpus(question: CheckOptions) -> None:
+    """Refuse parts that this machine has too few GPUs for."""
+    several = any(call.name == APART and call.parts for call in question.calls)
     try:
-        topology("two_gpus")
+        topology("two_gpus" if several else question.wanted.topology)
     except ConfigError as error:
-        raise ConfigError(f"--parts={APART}: {error}") from error
+        parts = " ".join(question.only) or "all"
+        raise ConfigError(f"--parts={parts}: {error}; --plan needs none") from error
 
 
 def _judge(question: CheckOptions, console: Console) -> None:

@@ -47,6 +47,7 @@ def check_of(monkeypatch, tmp_path, *parts):
     """Return the exit code of a check that consists of these parts, and what it printed."""
     console = Console(width=100, record=True, file=StringIO())
     monkeypatch.setattr(gpu_check, "calls", lambda _: [Call("first", 60, parts)])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     question, _ = gpu_check.asked(["--out", str(tmp_path)])
     code = gpu_check.check(question, console)
     return code, console.export_text()

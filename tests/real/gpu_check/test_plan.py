@@ -108,6 +108,7 @@ def test_a_plan_needs_no_folder_and_runs_nothing(planned, monkeypatch, capsys):
     assert "peer" in page
     assert "trace" not in page
     assert "in 3.3 min" in page
+    assert page.endswith("--parts first\n")
     assert not Path("DIR").exists()
     with pytest.raises(SystemExit) as end:
         gpu_check.main([])
@@ -199,6 +200,9 @@ def test_what_needs_several_gpus_is_asked_for_by_name(planned, tmp_path, monkeyp
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with pytest.raises(ConfigError, match=r"--parts=many: .*needs 2 GPU, there are 1"):
         gpu_check.check(question, Console(file=StringIO()))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(ConfigError, match=r"--parts=all: .*needs 1 GPU, there are 0; --plan"):
+        gpu_check.check(replace(question, only=()), Console(file=StringIO()))
     assert not any(tmp_path.iterdir())
 
 
