@@ -93,10 +93,12 @@ def _shapes(run: Planned) -> Iterator[Shape]:
     setup, pair, _, longest = run
     slots, width = setup.slots, setup.pass_width
     yield from _passes(pair.target, slots, {width}, setup.capacity("target", longest))
+    yield from _verifying(setup, pair)
+    if setup.method.draft_on is None:
+        return
     widths, grown = draft_widths(setup)
     yield from _passes(pair.draft, slots, widths, setup.capacity("draft", longest))
     yield from _drafting(setup, pair, grown)
-    yield from _verifying(setup, pair)
 
 
 def draft_widths(setup: Setup) -> tuple[set[int], set[int]]:

@@ -294,7 +294,7 @@ def test_nothing_is_compiled_that_was_not_planned(runs, compiled):
         assert kinds(compiled[name]) <= kinds(shapes([run])), name
 
 
-@pytest.mark.xfail(reason="44: an AR run begins its draft, and trees have a width for every few")
+@pytest.mark.xfail(reason="43: trees have a width for every few branches")
 def test_the_checklist_compiles_little(compiled):
     """The smoke script compiles what the tiny pair does, and every other function once."""
     shapes = {(name == "tiny", shape) for name, found in compiled.items() for shape in found}
