@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from ssdreal.channel.pass_shapes import branch_widths, draft_widths, roomy
 from ssdreal.command.config import request_from
 from ssdreal.executor.pair import Pair
 from ssdreal.executor.scripted import prompts
@@ -20,9 +21,6 @@ from ssdreal.places.topology import OneGpu
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.options import profile_options
 from ssdreal.profile.scripted_pair import SHORT, random_tasks
-
-WARM_UP_BRANCHES = (1, 8, 24, 64)
-"""Of trees that are captured beside the widest one."""
 
 ELSEWHERE = {"topology", "split", "passes", "pair.tp"}
 """Options that this machine may not have, and that change no shape."""
@@ -96,38 +94,34 @@ def _shapes(run: Planned) -> Iterator[Shape]:
     yield from _verifying(setup, pair)
     if setup.method.draft_on is None:
         return
-    widths, grown = draft_widths(setup)
+    branches = setup.branches()[0] if "policy" in setup.method.uses else 0
+    widths = draft_widths(setup.drafted, branches)
     yield from _passes(pair.draft, slots, widths, setup.capacity("draft", longest))
-    yield from _drafting(setup, pair, grown)
-
-
-def draft_widths(setup: Setup) -> tuple[set[int], set[int]]:
-    """Return the tokens of a row in a draft's passes, and those in passes that choose tokens."""
-    branches, most = setup.branches()[0], setup.drafted + 1
-    grown = {few for few in WARM_UP_BRANCHES if few < branches} | {branches, 1}
-    return {min(2, most), most} | grown, grown
+    yield from _drafting(setup, pair, branches)
 
 
 def _passes(model: str, slots: int, widths: set[int], capacity: int) -> Iterator[Shape]:
     for width in widths:
-        yield "through", model, slots, width, capacity
+        yield "through", model, slots, width, roomy(capacity)
         yield "begun", model, slots, width
         yield "ended", model, slots, width
 
 
-def _drafting(setup: Setup, pair: Pair, grown: set[int]) -> Iterator[Shape]:
+def _drafting(setup: Setup, pair: Pair, branches: int) -> Iterator[Shape]:
     decoding, slots = setup.decoding, setup.slots
     sampled = ("drawn", "uniforms") if decoding.needs_probabilities else ("chosen",)
-    yield from ((name, pair.draft, slots, width, decoding) for name in sampled for width in grown)
-    yield "ranked", pair.draft, slots, setup.drafted + 1, decoding
+    chosen = {1, *branch_widths(branches)}
+    yield from ((name, pair.draft, slots, width, decoding) for name in sampled for width in chosen)
+    if branches:
+        yield "ranked", pair.draft, slots, setup.drafted + 1, decoding
     if decoding.perturbed:
-        yield "gumbel", pair.draft, slots, setup.seed
+        yield "gumbel", pair.draft, slots
 
 
 def _verifying(setup: Setup, pair: Pair) -> Iterator[Shape]:
     decoding, slots, width = setup.decoding, setup.slots, setup.pass_width
     if decoding.perturbed:
-        yield "gumbel", pair.target, slots, setup.seed
+        yield "gumbel", pair.target, slots
     if decoding.needs_probabilities:
         yield "probabilities", pair.target, slots, width, decoding
         yield from (("uniforms", role, slots, width) for role in ("accept", "last"))
