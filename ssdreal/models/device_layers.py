@@ -1,18 +1,21 @@
 """A transformer decoder's layers on a GPU, compiled into few kernels.
 
 A layer of a small model is a handful of products and what lies between; compiled, that is one
-kernel between two products. Nothing is complex here, and only the cache's memory itself is
-written to, which compilers handle best. A sum is left to whoever normalises it next.
+kernel between two products, and two where attention is (`ssdreal.kernels`). Nothing is complex
+here, and only the cache's memory itself is written to, which compilers handle best. A sum is left
+to whoever normalises it next.
 """
 
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssdreal.models.compiled_functions import compiled_by, fused
+from ssdreal.models.compiled_functions import compiled_by
 from ssdreal.models.decoder import Layer
 
 HIDDEN = -1e30
@@ -49,6 +52,10 @@ class Around(NamedTuple):
     epsilon: float
 
 
+Gathers = Callable[[Tensor, Tensor, Tensor, Layer, Around], Tensor]
+"""Attention between its two products; see `gathered`."""
+
+
 class Kernels(NamedTuple):
     """The parts of a pass."""
 
@@ -71,11 +78,67 @@ def begun(
 
     """
     turn = rotation[positions.clamp(max=len(rotation) - 1)][:, :, None]
-    return functional.embedding(tokens, embedding), turn[..., 0], turn[..., 1]
+    cosines, sines = (part.contiguous() for part in turn.unbind(-1))
+    return functional.embedding(tokens, embedding), cosines, sines
+
+
+def gathered(mixed: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around) -> Tensor:
+    """Write new tokens to a layer's part of the cache, and return what they gather from it.
+
+    Parameters
+    ----------
+    mixed
+        (slots, N, heads + 2 kv_heads, head_dim): queries, keys and values.
+    keys, values, layer, here
+        See `through`.
+
+    Returns
+    -------
+    Tensor
+        (slots, N, heads x head_dim).
+
+    """
+    slots, width, _, head_dim = mixed.shape
+    kv_heads, extent = keys.shape[1], here.mask.shape[-1]
+    queries, own_keys, own_values = _sides(mixed, layer, here, kv_heads)
+    keys[here.slots, :, :, here.at] = own_keys.to(keys.dtype)
+    values[here.slots, :, here.at] = own_values.to(values.dtype)
+    mine = slice(here.first, here.first + slots)
+    seen_keys = keys[mine].flatten(0, 1)[:, :, :extent]
+    seen_values = values[mine].flatten(0, 1)[:, :extent]
+    group = here.heads // kv_heads
+    rows = queries.to(keys.dtype).view(slots, width, kv_heads, group, head_dim).transpose(1, 2)
+    scores = torch.bmm(rows.reshape(slots * kv_heads, width * group, head_dim), seen_keys)
+    scores = scores.view(slots, kv_heads, width, group, extent).masked_fill(~here.mask, HIDDEN)
+    weights = scores.softmax(-1).view(slots * kv_heads, width * group, extent)
+    found = torch.bmm(weights, seen_values).view(slots, kv_heads, width, group * head_dim)
+    return found.transpose(1, 2).reshape(slots, width, here.heads * head_dim)
+
+
+def by_triton() -> Gathers:
+    """Return what does the same as `gathered` in two kernels; triton must be there."""
+    from ssdreal.kernels.attention import attention
+
+    def gathered_by_triton(
+        mixed: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around
+    ) -> Tensor:
+        turn, norms = (here.cosines, here.sines), (layer.query_norm, layer.key_norm)
+        mask = here.mask[:, 0, :, 0]
+        return attention(
+            mixed, turn, norms, here.epsilon, (keys, values), mask, here.at, here.first
+        )
+
+    return gathered_by_triton
 
 
 def through(
-    hidden: Tensor, more: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around
+    hidden: Tensor,
+    more: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    layer: Layer,
+    here: Around,
+    gathers: Gathers = gathered,
 ) -> tuple[Tensor, Tensor]:
     """Compute one layer: from and to the residual stream and what is still to be added to it.
 
@@ -90,12 +153,17 @@ def through(
         Its weights, none of them packed.
     here
         What layers have in common.
+    gathers
+        Attention.
 
     """
     if layer.attends:
         hidden = hidden + more
         x = _normed(hidden, layer.before_attention, here.epsilon)
-        more = _attention(x, keys, values, layer, here)
+        mixed = functional.linear(x, layer.inward.wide, layer.inward_bias)
+        mixed = mixed.view(*x.shape[:2], here.heads + 2 * keys.shape[1], keys.shape[2])
+        found = gathers(mixed, keys, values, layer, here).to(x.dtype)
+        more = functional.linear(found, layer.outward.wide, layer.outward_bias)
     if layer.feeds:
         hidden = hidden + more
         x = _normed(hidden, layer.before_mlp, here.epsilon)
@@ -114,36 +182,15 @@ def _normed(x: Tensor, doubled: Tensor, epsilon: float) -> Tensor:
     return functional.rms_norm(x, [size], doubled[:size], epsilon)
 
 
-def _attention(x: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around) -> Tensor:
-    slots, width = x.shape[:2]
-    kv_heads, head_dim = keys.shape[1:3]
-    queries, own_keys, own_values = _sides(x, layer, here, kv_heads, head_dim)
-    keys[here.slots, :, :, here.at] = own_keys.to(keys.dtype)
-    values[here.slots, :, here.at] = own_values.to(values.dtype)
-    extent, mine = here.mask.shape[-1], slice(here.first, here.first + slots)
-    seen_keys = keys[mine].flatten(0, 1)[:, :, :extent]
-    seen_values = values[mine].flatten(0, 1)[:, :extent]
-    group = here.heads // kv_heads
-    rows = queries.to(keys.dtype).view(slots, width, kv_heads, group, head_dim).transpose(1, 2)
-    scores = torch.bmm(rows.reshape(slots * kv_heads, width * group, head_dim), seen_keys)
-    scores = scores.view(slots, kv_heads, width, group, extent).masked_fill(~here.mask, HIDDEN)
-    weights = scores.softmax(-1).view(slots * kv_heads, width * group, extent)
-    gathered = torch.bmm(weights, seen_values).view(slots, kv_heads, width, group * head_dim)
-    gathered = gathered.transpose(1, 2).reshape(slots, width, here.heads * head_dim)
-    return functional.linear(gathered.to(x.dtype), layer.outward.wide, layer.outward_bias)
-
-
 def _sides(
-    x: Tensor, layer: Layer, here: Around, kv_heads: int, head_dim: int
+    mixed: Tensor, layer: Layer, here: Around, kv_heads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return queries, keys and values, (slots, N, heads, head_dim); queries are scaled."""
-    mixed = functional.linear(x, layer.inward.wide, layer.inward_bias)
-    mixed = mixed.view(*x.shape[:2], here.heads + 2 * kv_heads, head_dim)
     queries, keys, values = torch.split(mixed, [here.heads, kv_heads, kv_heads], dim=2)
     if layer.query_norm is not None and layer.key_norm is not None:
         queries = _normed(queries, layer.query_norm, here.epsilon)
         keys = _normed(keys, layer.key_norm, here.epsilon)
-    return _turned(queries, here) * head_dim**-0.5, _turned(keys, here), values
+    return _turned(queries, here) * mixed.shape[-1] ** -0.5, _turned(keys, here), values
 
 
 def _turned(heads: Tensor, here: Around) -> Tensor:
@@ -165,10 +212,10 @@ def kernels(device: torch.device) -> Kernels | None:
     """Return the parts of a pass as this device computes them best; None: it is a host."""
     if device.type == "cpu":
         return None
-    return Kernels(fused(begun, device), fused(through, device), fused(ended, device))
+    return PLAIN if find_spec("triton") is None else kernels_by("inductor", by_triton())
 
 
-def kernels_by(backend: str) -> Kernels:
+def kernels_by(backend: str, gathers: Gathers = gathered) -> Kernels:
     """Return them as one of torch's compilers makes them."""
-    parts: Any = (compiled_by(backend, part) for part in (begun, through, ended))
-    return Kernels(*parts)
+    parts: Any = (begun, partial(through, gathers=gathers), ended)
+    return Kernels(*(compiled_by(backend, part) for part in parts))

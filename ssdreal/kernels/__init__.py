@@ -1,0 +1,1 @@
+"""Triton kernels of a decoder layer. Importing one needs triton."""

@@ -1,0 +1,163 @@
+"""A Triton kernel between the projection into a layer's heads and its attention.
+
+Queries and keys are normed, where the model has norms for them, and rotated; keys and values go to
+their entries of the static cache. A program has one head of one token.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+def rotary_scatter(
+    mixed: Tensor,
+    turn: tuple[Tensor, Tensor],
+    norms: tuple[Tensor | None, Tensor | None],
+    epsilon: float,
+    cache: tuple[Tensor, Tensor],
+    at: Tensor,
+    first: int,
+    counters: int,
+) -> tuple[Tensor, Tensor]:
+    """Write keys and values to the cache, and return queries that are ready to meet them.
+
+    Parameters
+    ----------
+    mixed
+        (slots, N, heads + 2 kv_heads, head_dim), contiguous: queries, keys and values. The two
+        coordinates that rotate together lie side by side.
+    turn
+        Cosines and sines, (slots, N, 1, head_dim / 2) float32.
+    norms
+        Weights of the norms of queries and of keys, at least head_dim numbers; None: there is none.
+    epsilon
+        Of the norms.
+    cache
+        Keys (slots of the cache, kv_heads, head_dim, capacity) and values (slots of the cache,
+        kv_heads, capacity, head_dim), contiguous. Written to.
+    at
+        (slots, N) int64: the entries that receive the tokens.
+    first
+        The first of the cache's slots that the pass is over.
+    counters
+        How many zeros are wanted for `decode_attention`; at most slots x N x heads.
+
+    Returns
+    -------
+    tuple
+        Queries, (slots, N, heads, head_dim) of the cache's type, scaled; and the zeros, int32.
+
+    """
+    keys, values = cache
+    slots, width, every, head_dim = mixed.shape
+    kv_heads, capacity = keys.shape[1], keys.shape[3]
+    heads = every - 2 * kv_heads
+    queries = mixed.new_empty((slots, width, heads, head_dim), dtype=keys.dtype)
+    zeros = mixed.new_empty((counters,), dtype=torch.int32)
+    rotary_scatter_kernel[(slots * width, every)](
+        mixed,
+        *turn,
+        *norms,
+        queries,
+        keys,
+        values,
+        at,
+        zeros,
+        counters,
+        first,
+        width,
+        capacity,
+        HEADS=heads,
+        KV_HEADS=kv_heads,
+        HEAD_DIM=head_dim,
+        PAIRS=1 << (head_dim // 2 - 1).bit_length(),
+        EPSILON=epsilon,
+        num_warps=1,
+    )
+    return queries, zeros
+
+
+@triton.jit
+def rotary_scatter_kernel(
+    mixed: tl.tensor,
+    cosines: tl.tensor,
+    sines: tl.tensor,
+    query_norm: tl.tensor,
+    key_norm: tl.tensor,
+    queries: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    at: tl.tensor,
+    zeros: tl.tensor,
+    counters: tl.tensor,
+    first: tl.tensor,
+    width: tl.tensor,
+    capacity: tl.tensor,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    PAIRS: tl.constexpr,
+    EPSILON: tl.constexpr,
+) -> None:
+    """See `rotary_scatter`; PAIRS is the power of two from head_dim / 2 on."""
+    token, head = tl.program_id(0), tl.program_id(1)
+    number = token * (HEADS + 2 * KV_HEADS) + head
+    tl.store(zeros + number, 0, mask=number < counters)
+    pair = tl.arange(0, PAIRS)
+    real = pair < HEAD_DIM // 2
+    left, right = _pairs(mixed + number * HEAD_DIM, pair, real)
+    turning = token * (HEAD_DIM // 2) + pair
+    cosine = tl.load(cosines + turning, mask=real, other=0.0)
+    sine = tl.load(sines + turning, mask=real, other=0.0)
+    if head < HEADS:
+        if query_norm is not None:
+            left, right = _normed(left, right, query_norm, mixed, pair, real, HEAD_DIM, EPSILON)
+        goal = queries + (token * HEADS + head) * HEAD_DIM + 2 * pair
+        _store(goal, (left * cosine - right * sine) * HEAD_DIM**-0.5, real)
+        _store(goal + 1, (left * sine + right * cosine) * HEAD_DIM**-0.5, real)
+    else:
+        entry = tl.load(at + token)
+        slot, of_cache = first + token // width, (head - HEADS) % KV_HEADS
+        start = (slot * KV_HEADS + of_cache).to(tl.int64) * HEAD_DIM * capacity
+        if head < HEADS + KV_HEADS:
+            if key_norm is not None:
+                left, right = _normed(left, right, key_norm, mixed, pair, real, HEAD_DIM, EPSILON)
+            goal = keys + start + 2 * pair * capacity + entry
+            _store(goal, left * cosine - right * sine, real)
+            _store(goal + capacity, left * sine + right * cosine, real)
+        else:
+            goal = values + start + entry * HEAD_DIM + 2 * pair
+            _store(goal, left, real)
+            _store(goal + 1, right, real)
+
+
+@triton.jit
+def _pairs(start: tl.tensor, pair: tl.tensor, real: tl.tensor) -> tl.tensor:
+    left = tl.load(start + 2 * pair, mask=real, other=0.0)
+    right = tl.load(start + 2 * pair + 1, mask=real, other=0.0)
+    return left.to(tl.float32), right.to(tl.float32)
+
+
+@triton.jit
+def _normed(
+    left: tl.tensor,
+    right: tl.tensor,
+    norm: tl.tensor,
+    mixed: tl.tensor,
+    pair: tl.tensor,
+    real: tl.tensor,
+    HEAD_DIM: tl.constexpr,
+    EPSILON: tl.constexpr,
+) -> tl.tensor:
+    """Return a head over its root mean square, times the weight, rounded as torch rounds it."""
+    by = tl.rsqrt(tl.sum(left * left + right * right) / HEAD_DIM + EPSILON)
+    scale_left, scale_right = _pairs(norm, pair, real)
+    left = (left * by * scale_left).to(mixed.dtype.element_ty)
+    right = (right * by * scale_right).to(mixed.dtype.element_ty)
+    return left.to(tl.float32), right.to(tl.float32)
+
+
+@triton.jit
+def _store(goal: tl.tensor, found: tl.tensor, real: tl.tensor) -> None:
+    tl.store(goal, found.to(goal.dtype.element_ty), mask=real)
