@@ -11,7 +11,7 @@ def attention(
     turn: tuple[Tensor, Tensor],
     norms: tuple[Tensor | None, Tensor | None],
     epsilon: float,
-    cache: tuple[Tensor, Tensor],
+    entries: Tensor,
     mask: Tensor,
     at: Tensor,
     first: int,
@@ -20,7 +20,7 @@ def attention(
 
     Parameters
     ----------
-    mixed, turn, norms, epsilon, cache, at, first
+    mixed, turn, norms, epsilon, entries, at, first
         See `rotary_scatter`.
     mask
         See `decode_attention`.
@@ -32,9 +32,9 @@ def attention(
 
     """
     slots, width, every, _ = mixed.shape
-    kv_heads = cache[0].shape[1]
+    kv_heads = entries.shape[2]
     counters = slots * kv_heads * tiles(width, every // kv_heads - 2)
     queries, zeros = rotary_scatter(
-        mixed.contiguous(), turn, norms, epsilon, cache, at.contiguous(), first, counters
+        mixed.contiguous(), turn, norms, epsilon, entries, at.contiguous(), first, counters
     )
-    return decode_attention(queries, cache, mask.contiguous(), zeros, first)
+    return decode_attention(queries, entries, mask.contiguous(), zeros, first)

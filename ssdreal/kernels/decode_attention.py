@@ -36,7 +36,7 @@ def tiles(width: int, group: int) -> int:
 
 
 def decode_attention(
-    queries: Tensor, cache: tuple[Tensor, Tensor], mask: Tensor, arrived: Tensor, first: int
+    queries: Tensor, entries: Tensor, mask: Tensor, arrived: Tensor, first: int
 ) -> Tensor:
     """Return what the queries gather from the cache; zeros where a token sees nothing.
 
@@ -44,9 +44,9 @@ def decode_attention(
     ----------
     queries
         (slots, N, heads, head_dim), contiguous, scaled.
-    cache
-        Keys (slots of the cache, kv_heads, head_dim, capacity) and values (slots of the cache,
-        kv_heads, capacity, head_dim), contiguous.
+    entries
+        A layer's part of the cache, (2, slots of the cache, kv_heads, capacity, head_dim),
+        contiguous: keys, of which each head has (head_dim, capacity), and values.
     mask
         (slots, N, extent) bool, contiguous: which of the first entries each token sees.
     arrived
@@ -60,9 +60,8 @@ def decode_attention(
         (slots, N, heads x head_dim), of the cache's type.
 
     """
-    keys, values = cache
     slots, width, heads, head_dim = queries.shape
-    kv_heads, capacity, extent = keys.shape[1], keys.shape[3], mask.shape[2]
+    kv_heads, capacity, extent = *entries.shape[2:4], mask.shape[2]
     group, blocks = heads // kv_heads, _power(-(-extent // (MOST * BLOCK.value)))
     splits = -(-extent // (blocks * BLOCK.value))
     size, rows = max(16, _power(head_dim)), min(ROWS.value, _power(width * group))
@@ -73,8 +72,7 @@ def decode_attention(
     highest, totals = (queries.new_empty(shape, dtype=torch.float32) for _ in range(2))
     decode_attention_kernel[grid](
         queries,
-        keys,
-        values,
+        entries,
         mask,
         highest,
         totals,
@@ -85,6 +83,7 @@ def decode_attention(
         width,
         extent,
         capacity,
+        entries.stride(0),
         KV_HEADS=kv_heads,
         GROUP=group,
         HEAD_DIM=head_dim,
@@ -106,8 +105,7 @@ def _power(number: int) -> int:
 @triton.jit
 def decode_attention_kernel(
     queries: tl.tensor,
-    keys: tl.tensor,
-    values: tl.tensor,
+    entries: tl.tensor,
     mask: tl.tensor,
     highest: tl.tensor,
     totals: tl.tensor,
@@ -118,6 +116,7 @@ def decode_attention_kernel(
     width: tl.tensor,
     extent: tl.tensor,
     capacity: tl.tensor,
+    half: tl.tensor,
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
     HEAD_DIM: tl.constexpr,
@@ -135,7 +134,8 @@ def decode_attention_kernel(
     split, tile, head = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     splits, mine = tl.num_programs(0), head * tl.num_programs(1) + tile
     token, place, there = _rows(tile, head, width, KV_HEADS, GROUP, ROWS)
-    number, start = tl.arange(0, SIZE), (first * KV_HEADS + head).to(tl.int64) * HEAD_DIM * capacity
+    number = tl.arange(0, SIZE)
+    keys = entries + (first * KV_HEADS + head).to(tl.int64) * HEAD_DIM * capacity
     real = number < HEAD_DIM
     best, total = tl.full((ROWS,), HIDDEN, tl.float32), tl.zeros((ROWS,), tl.float32)
     found = tl.zeros((ROWS, SIZE), tl.float32)
@@ -146,9 +146,7 @@ def decode_attention_kernel(
         if tl.max(sees.to(tl.int32)) > 0:
             inner = there[:, None] & real[None, :]
             query = tl.load(queries + place[:, None] * HEAD_DIM + number, mask=inner, other=0.0)
-            key, value = _entries(
-                keys + start, values + start, entry, number, extent, capacity, HEAD_DIM
-            )
+            key, value = _entries(keys, keys + half, entry, number, extent, capacity, HEAD_DIM)
             best, total, found = _attended(query, key, value, sees, best, total, found)
     own = (mine * splits + split) * ROWS + tl.arange(0, ROWS)
     tl.store(highest + own, best)

@@ -15,7 +15,7 @@ def rotary_scatter(
     turn: tuple[Tensor, Tensor],
     norms: tuple[Tensor | None, Tensor | None],
     epsilon: float,
-    cache: tuple[Tensor, Tensor],
+    entries: Tensor,
     at: Tensor,
     first: int,
     counters: int,
@@ -33,9 +33,9 @@ def rotary_scatter(
         Weights of the norms of queries and of keys, at least head_dim numbers; None: there is none.
     epsilon
         Of the norms.
-    cache
-        Keys (slots of the cache, kv_heads, head_dim, capacity) and values (slots of the cache,
-        kv_heads, capacity, head_dim), contiguous. Written to.
+    entries
+        A layer's part of the cache, (2, slots of the cache, kv_heads, capacity, head_dim),
+        contiguous: keys, of which each head has (head_dim, capacity), and values. Written to.
     at
         (slots, N) int64: the entries that receive the tokens.
     first
@@ -49,25 +49,24 @@ def rotary_scatter(
         Queries, (slots, N, heads, head_dim) of the cache's type, scaled; and the zeros, int32.
 
     """
-    keys, values = cache
     slots, width, every, head_dim = mixed.shape
-    kv_heads, capacity = keys.shape[1], keys.shape[3]
+    kv_heads, capacity = entries.shape[2:4]
     heads = every - 2 * kv_heads
-    queries = mixed.new_empty((slots, width, heads, head_dim), dtype=keys.dtype)
+    queries = mixed.new_empty((slots, width, heads, head_dim), dtype=entries.dtype)
     zeros = mixed.new_empty((counters,), dtype=torch.int32)
     rotary_scatter_kernel[(slots * width, every)](
         mixed,
         *turn,
         *norms,
         queries,
-        keys,
-        values,
+        entries,
         at,
         zeros,
         counters,
         first,
         width,
         capacity,
+        entries.stride(0),
         HEADS=heads,
         KV_HEADS=kv_heads,
         HEAD_DIM=head_dim,
@@ -86,14 +85,14 @@ def rotary_scatter_kernel(
     query_norm: tl.tensor,
     key_norm: tl.tensor,
     queries: tl.tensor,
-    keys: tl.tensor,
-    values: tl.tensor,
+    entries: tl.tensor,
     at: tl.tensor,
     zeros: tl.tensor,
     counters: tl.tensor,
     first: tl.tensor,
     width: tl.tensor,
     capacity: tl.tensor,
+    half: tl.tensor,
     HEADS: tl.constexpr,
     KV_HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
@@ -118,16 +117,16 @@ def rotary_scatter_kernel(
         _store(goal + 1, (left * sine + right * cosine) * HEAD_DIM**-0.5, real)
     else:
         entry = tl.load(at + token)
-        slot, of_cache = first + token // width, (head - HEADS) % KV_HEADS
-        start = (slot * KV_HEADS + of_cache).to(tl.int64) * HEAD_DIM * capacity
+        kept = (first + token // width) * KV_HEADS + (head - HEADS) % KV_HEADS
+        start = entries + kept.to(tl.int64) * HEAD_DIM * capacity
         if head < HEADS + KV_HEADS:
             if key_norm is not None:
                 left, right = _normed(left, right, key_norm, mixed, pair, real, HEAD_DIM, EPSILON)
-            goal = keys + start + 2 * pair * capacity + entry
+            goal = start + 2 * pair * capacity + entry
             _store(goal, left * cosine - right * sine, real)
             _store(goal + capacity, left * sine + right * cosine, real)
         else:
-            goal = values + start + entry * HEAD_DIM + 2 * pair
+            goal = start + half + entry * HEAD_DIM + 2 * pair
             _store(goal, left, real)
             _store(goal + 1, right, real)
 

@@ -4,6 +4,25 @@ import torch
 from torch import Tensor
 
 
+def keys_and_values(entries: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what entries hold, over the same memory.
+
+    Parameters
+    ----------
+    entries
+        (..., 2, slots, kv_heads, capacity, head_dim).
+
+    Returns
+    -------
+    tuple
+        Keys (..., slots, kv_heads, head_dim, capacity) and values (..., slots, kv_heads, capacity,
+        head_dim).
+
+    """
+    keys, values = entries.unbind(-5)
+    return keys.view(*keys.shape[:-2], keys.shape[-1], keys.shape[-2]), values
+
+
 class Cache:
     """A static key-value cache: of each layer the keys and values of slots x capacity entries.
 
@@ -31,13 +50,8 @@ class Cache:
 
     def __init__(self, entries: Tensor, first: int, slots: int) -> None:
         self.entries, self.first, self.slots = entries, first, slots
-        keys, values = self.whole()
+        keys, values = keys_and_values(entries)
         self.keys, self.values = (part[:, first : first + slots] for part in (keys, values))
-
-    def whole(self) -> tuple[Tensor, Tensor]:
-        """Return keys and values of all slots there are, not of this cache's alone."""
-        keys, values = self.entries.unbind(1)
-        return keys.view(*keys.shape[:-2], self.head_dim, self.capacity), values
 
     @property
     def capacity(self) -> int:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ssdreal.models.cache import keys_and_values
 from ssdreal.models.compiled_functions import compiled_by
 from ssdreal.models.decoder import Layer
 
@@ -52,7 +53,7 @@ class Around(NamedTuple):
     epsilon: float
 
 
-Gathers = Callable[[Tensor, Tensor, Tensor, Layer, Around], Tensor]
+Gathers = Callable[[Tensor, Tensor, Layer, Around], Tensor]
 """Attention between its two products; see `gathered`."""
 
 
@@ -82,14 +83,14 @@ def begun(
     return functional.embedding(tokens, embedding), cosines, sines
 
 
-def gathered(mixed: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around) -> Tensor:
+def gathered(mixed: Tensor, entries: Tensor, layer: Layer, here: Around) -> Tensor:
     """Write new tokens to a layer's part of the cache, and return what they gather from it.
 
     Parameters
     ----------
     mixed
         (slots, N, heads + 2 kv_heads, head_dim): queries, keys and values.
-    keys, values, layer, here
+    entries, layer, here
         See `through`.
 
     Returns
@@ -99,6 +100,7 @@ def gathered(mixed: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Ar
 
     """
     slots, width, _, head_dim = mixed.shape
+    keys, values = keys_and_values(entries)
     kv_heads, extent = keys.shape[1], here.mask.shape[-1]
     queries, own_keys, own_values = _sides(mixed, layer, here, kv_heads)
     keys[here.slots, :, :, here.at] = own_keys.to(keys.dtype)
@@ -119,14 +121,10 @@ def by_triton() -> Gathers:
     """Return what does the same as `gathered` in two kernels; triton must be there."""
     from ssdreal.kernels.attention import attention
 
-    def gathered_by_triton(
-        mixed: Tensor, keys: Tensor, values: Tensor, layer: Layer, here: Around
-    ) -> Tensor:
+    def gathered_by_triton(mixed: Tensor, entries: Tensor, layer: Layer, here: Around) -> Tensor:
         turn, norms = (here.cosines, here.sines), (layer.query_norm, layer.key_norm)
         mask = here.mask[:, 0, :, 0]
-        return attention(
-            mixed, turn, norms, here.epsilon, (keys, values), mask, here.at, here.first
-        )
+        return attention(mixed, turn, norms, here.epsilon, entries, mask, here.at, here.first)
 
     return gathered_by_triton
 
@@ -134,8 +132,7 @@ def by_triton() -> Gathers:
 def through(
     hidden: Tensor,
     more: Tensor,
-    keys: Tensor,
-    values: Tensor,
+    entries: Tensor,
     layer: Layer,
     here: Around,
     gathers: Gathers = gathered,
@@ -146,9 +143,9 @@ def through(
     ----------
     hidden, more
         (slots, N, hidden).
-    keys, values
-        The layer's part of the cache, all slots of it: see `Cache`. Written to; a compiler that
-        got them as one tensor would copy all of it on each occasion.
+    entries
+        The layer's part of the cache, all slots of it: see `Cache`. Written to, and one tensor: a
+        compiler that knew of two that share their memory would copy it.
     layer
         Its weights, none of them packed.
     here
@@ -161,8 +158,8 @@ def through(
         hidden = hidden + more
         x = _normed(hidden, layer.before_attention, here.epsilon)
         mixed = functional.linear(x, layer.inward.wide, layer.inward_bias)
-        mixed = mixed.view(*x.shape[:2], here.heads + 2 * keys.shape[1], keys.shape[2])
-        found = gathers(mixed, keys, values, layer, here).to(x.dtype)
+        mixed = mixed.view(*x.shape[:2], here.heads + 2 * entries.shape[2], entries.shape[4])
+        found = gathers(mixed, entries, layer, here).to(x.dtype)
         more = functional.linear(found, layer.outward.wide, layer.outward_bias)
     if layer.feeds:
         hidden = hidden + more

@@ -230,8 +230,8 @@ class Model:
             slots[:, None], at, cosines, sines, visible, cache.first, self.heads, self.epsilon
         )
         more = torch.zeros_like(hidden)
-        for layer, keys, values in zip(self.layers, *cache.whole(), strict=True):
-            hidden, more = parts.through(hidden, more, keys, values, layer, here)
+        for layer, entries in zip(self.layers, cache.entries, strict=True):
+            hidden, more = parts.through(hidden, more, entries, layer, here)
         if not logits:
             return None
         return parts.ended(hidden, more, self.norm, self.head.wide, self.epsilon)
