@@ -32,7 +32,8 @@ HIDDEN = tl.constexpr(-1e30)
 
 def tiles(width: int, group: int) -> int:
     """Return over how many programs a split's rows are divided: `group` queries a token."""
-    return -(-width * group // ROWS.value)
+    programs: int = -(-width * group // ROWS.value)
+    return programs
 
 
 def decode_attention(
@@ -256,7 +257,9 @@ def _merged(
 
 
 @triton.jit
-def _extremes(highest: tl.tensor, totals: tl.tensor, which: tl.tensor, row: tl.tensor, splits: tl.tensor) -> tl.tensor:
+def _extremes(
+    highest: tl.tensor, totals: tl.tensor, which: tl.tensor, row: tl.tensor, splits: tl.tensor
+) -> tl.tensor:
     """Return highest scores and totals of some splits; HIDDEN and 0 where a row sees nothing."""
     place = which[:, None] * ROWS + row[None, :]
     there = (which < splits)[:, None]

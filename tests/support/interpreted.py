@@ -11,7 +11,9 @@ from triton.runtime.jit import JITFunction
 
 def interpret(monkeypatch, *modules):
     """Let the interpreter run the kernels of these modules, and what they call, for a test."""
-    language = [module for name, module in sys.modules.items() if name.startswith("triton.language")]
+    language = [
+        module for name, module in sys.modules.items() if name.startswith("triton.language")
+    ]
     for module in (*language, *modules):
         for name, found in list(vars(module).items()):
             if isinstance(found, JITFunction):
