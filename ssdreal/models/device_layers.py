@@ -7,8 +7,7 @@ to whoever normalises it next.
 """
 
 from collections.abc import Callable
-from functools import partial
-from importlib.util import find_spec
+from functools import wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ssdreal.models.cache import keys_and_values
-from ssdreal.models.compiled_functions import compiled_by
+from ssdreal.models.compiled_functions import compiled_by, fused, fuses
 from ssdreal.models.decoder import Layer
 
 HIDDEN = -1e30
@@ -56,12 +55,15 @@ class Around(NamedTuple):
 Gathers = Callable[[Tensor, Tensor, Layer, Around], Tensor]
 """Attention between its two products; see `gathered`."""
 
+Through = Callable[[Tensor, Tensor, Tensor, Layer, Around], tuple[Tensor, Tensor]]
+"""A layer; see `through`."""
+
 
 class Kernels(NamedTuple):
     """The parts of a pass."""
 
     begun: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    through: Callable[..., tuple[Tensor, Tensor]]
+    through: Through
     ended: Callable[..., Tensor]
 
 
@@ -169,6 +171,18 @@ def through(
     return hidden, more
 
 
+def through_by(gathers: Gathers) -> Through:
+    """Return `through` with another way to attend."""
+
+    @wraps(through)
+    def layer_by(
+        hidden: Tensor, more: Tensor, entries: Tensor, layer: Layer, here: Around
+    ) -> tuple[Tensor, Tensor]:
+        return through(hidden, more, entries, layer, here, gathers)
+
+    return layer_by
+
+
 def ended(hidden: Tensor, more: Tensor, norm: Tensor, head: Tensor, epsilon: float) -> Tensor:
     """Return the logits, float32."""
     return functional.linear(_normed(hidden + more, norm, epsilon), head).float()
@@ -209,10 +223,11 @@ def kernels(device: torch.device) -> Kernels | None:
     """Return the parts of a pass as this device computes them best; None: it is a host."""
     if device.type == "cpu":
         return None
-    return PLAIN if find_spec("triton") is None else kernels_by("inductor", by_triton())
+    layer = through_by(by_triton()) if fuses(device) else through
+    return Kernels(fused(begun, device), fused(layer, device), fused(ended, device))
 
 
-def kernels_by(backend: str, gathers: Gathers = gathered) -> Kernels:
+def kernels_by(backend: str) -> Kernels:
     """Return them as one of torch's compilers makes them."""
-    parts: Any = (begun, partial(through, gathers=gathers), ended)
-    return Kernels(*(compiled_by(backend, part) for part in parts))
+    parts: Any = (compiled_by(backend, part) for part in (begun, through, ended))
+    return Kernels(*parts)

