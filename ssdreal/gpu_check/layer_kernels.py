@@ -7,7 +7,7 @@ torch takes cuBLAS's unless the environment says TORCH_BLAS_PREFER_CUBLASLT=1.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,9 @@ TEXTS = (320, 384), (320, 8192), (8192, 8192)
 
 LAYERS = 32
 """Calls in a row that are measured as one."""
+
+CLOSE = 0.05
+"""How far apart two ways to gather bfloat16 numbers around 1 may be."""
 
 
 class Shape(NamedTuple):
@@ -195,10 +198,17 @@ def _from(library: str) -> Iterator[None]:
 
 @torch.inference_mode()
 def main(device: str, file: str) -> None:
-    """Measure, and write down what is known so far."""
+    """Measure, and write down what is known so far; end with a line where kernels are wrong."""
     where = torch.device(device)
     for found in measured(where, *(HOST if where.type == "cpu" else (Shape(), TEXTS))):
         write_text(Path(file), json.dumps(found, indent=2) + "\n")
+    if wrong := [name for name, one in found["attention"].items() if not correct(one)]:
+        sys.exit(f"the kernels of attention are wrong: {', '.join(wrong)}")
+
+
+def correct(found: Mapping[str, Any]) -> bool:
+    """Return whether kernels, if there were any, came to what they should."""
+    return "kernels" not in found or (found["steady"] and found["difference"] < CLOSE)
 
 
 if __name__ == "__main__":

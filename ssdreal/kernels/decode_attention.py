@@ -28,6 +28,7 @@ MERGED = 4096
 """Numbers of partial sums that a program holds at once while it merges splits."""
 
 HIDDEN = tl.constexpr(-1e30)
+"""The score of an entry that a token does not see."""
 
 
 def tiles(width: int, group: int) -> int:

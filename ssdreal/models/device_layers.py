@@ -7,7 +7,7 @@ to whoever normalises it next.
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -119,6 +119,7 @@ def gathered(mixed: Tensor, entries: Tensor, layer: Layer, here: Around) -> Tens
     return found.transpose(1, 2).reshape(slots, width, here.heads * head_dim)
 
 
+@cache  # one function: to a compiler another one would be new
 def by_triton() -> Gathers:
     """Return what does the same as `gathered` in two kernels; triton must be there."""
     from ssdreal.kernels.attention import attention

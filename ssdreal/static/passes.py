@@ -1,8 +1,8 @@
 """Forward passes at fixed shapes over static buffers, captured once a run.
 
-Every pass attends to the whole capacity: a pass then has one shape wherever in the text it is, so
-the target's logits are the same bit by bit, and few passes have to be captured. What a cache holds
-is far less to read than the weights, unless many long sequences run side by side.
+Every pass has a mask of the whole capacity: a pass then has one shape wherever in the text it is,
+so the target's logits are the same bit by bit, and few passes have to be captured. A GPU's kernels
+read no more of the cache than what the mask shows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,12 +1,13 @@
 """What a layer's kernels take is measured beside what they replace."""
 
 import json
+from math import nan
 
 import pytest
 import torch
 
 from ssdreal.gpu_check import layer_kernels
-from ssdreal.gpu_check.layer_kernels import Shape, attention, main
+from ssdreal.gpu_check.layer_kernels import Shape, attention, correct, main
 
 CPU = torch.device("cpu")
 
@@ -36,5 +37,6 @@ def test_kernels_are_compared_where_they_run(monkeypatch):
     monkeypatch.setattr(layer_kernels, "fuses", lambda _: True)
     found = attention(CPU, Shape(heads=2, kv_heads=1, head_dim=16), 1, 16, 32)
     assert found["kernels"] > 0
-    assert found["steady"]
-    assert 0 < found["difference"] < 0.05
+    assert correct(found)
+    for wrong in ({"steady": False}, {"difference": 1.0}, {"difference": nan}):
+        assert not correct(found | wrong)
