@@ -15,6 +15,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def _one_layer(monkeypatch):
     monkeypatch.setattr(layer_kernels, "LAYERS", 1)
+    monkeypatch.setattr(layer_kernels, "AGAIN", 1)
 
 
 def test_a_host_measures_what_it_has(tmp_path):
