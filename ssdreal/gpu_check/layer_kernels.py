@@ -85,22 +85,19 @@ def attention(device: torch.device, shape: Shape, tokens: int, held: int, capaci
     """
     mixed, caches, *others = _block(device, shape, tokens, held, capacity)
 
-    def by(gathers: Gathers) -> Tensor:
-        return [gathers(mixed, entries, *others) for entries in caches][0]
+    def by(gathers: Gathers) -> list[Tensor]:
+        return [gathers(mixed, entries, *others) for entries in caches]
 
     def took(gathers: Gathers) -> float:
         return median_seconds(_repeatable(device, lambda: by(gathers))) / LAYERS
 
-    right, found = by(gathered), {"operations": took(gathered)}
+    right, found = torch.stack(by(gathered)), {"operations": took(gathered)}
     if not fuses(device):
         return found
-    first, kernels = by(by_triton()), took(by_triton())
-    steady = all(torch.equal(by(by_triton()), first) for _ in range(AGAIN))
-    return found | {
-        "kernels": kernels,
-        "difference": float((first - right).abs().max()),
-        "steady": steady,
-    }
+    first, kernels = torch.stack(by(by_triton())), took(by_triton())
+    steady = all(torch.equal(torch.stack(by(by_triton())), first) for _ in range(AGAIN))
+    difference = float((first - right).abs().max())
+    return found | {"kernels": kernels, "difference": difference, "steady": steady}
 
 
 def products(device: torch.device, shape: Shape, rows: int) -> float:
