@@ -78,12 +78,11 @@ def prepared(setup, target, draft, prompts=PROMPTS):
 
 
 def kernels_a_layer(compiler):
-    """Return the most kernels of a layer for one token, none of which may copy weights or cache."""
-    layers = [one for one in compiler.distinct("through") if one.inputs[0][0][:2] == (1, 1)]
+    """Return the most kernels of a layer, none of which may copy weights or cache."""
+    layers = compiler.distinct("through")
     for layer in layers:
-        cache = max(prod(shape) for shape, dtype, _ in layer.inputs if len(shape) == 4)
-        wide = [numbers for numbers, dtype in layer.buffers if dtype == "torch.float32"]
-        assert max(wide, default=0) < cache
+        cache = max(prod(shape) for shape, *_ in layer.inputs if len(shape) == 5)
+        assert max(numbers for numbers, _ in layer.buffers) < cache
     return max(layer.kernels for layer in layers)
 
 
