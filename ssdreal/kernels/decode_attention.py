@@ -14,8 +14,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK = tl.constexpr(128)
-"""Entries that a program attends to at once."""
+BLOCK, WIDE = 128, 512
+"""Entries that a program attends to at once; half of them where a key is wider than so many bytes:
+a block of keys and one of values must fit into shared memory."""
 
 MOST = 16
 """Splits at most: of one block up to 2048 entries, of four at 8192. Of 8 heads of keys they are
@@ -64,9 +65,10 @@ def decode_attention(
     """
     slots, width, heads, head_dim = queries.shape
     kv_heads, capacity, extent = *entries.shape[2:4], mask.shape[2]
-    group, blocks = heads // kv_heads, _power(-(-extent // (MOST * BLOCK.value)))
-    splits = -(-extent // (blocks * BLOCK.value))
-    size, rows = max(16, _power(head_dim)), min(ROWS.value, _power(width * group))
+    group, size = heads // kv_heads, max(16, _power(head_dim))
+    block = BLOCK if size * entries.element_size() <= WIDE else BLOCK // 2
+    blocks = _power(-(-extent // (MOST * block)))
+    splits, rows = -(-extent // (blocks * block)), min(ROWS.value, _power(width * group))
     grid = splits, tiles(width, group), slots * kv_heads
     shape = grid[2], grid[1], splits, ROWS.value
     gathered = torch.empty_like(queries)
@@ -89,6 +91,7 @@ def decode_attention(
         KV_HEADS=kv_heads,
         GROUP=group,
         HEAD_DIM=head_dim,
+        BLOCK=block,
         BLOCKS=blocks,
         LIVE=rows,
         SIZE=size,
@@ -122,6 +125,7 @@ def decode_attention_kernel(
     KV_HEADS: tl.constexpr,
     GROUP: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    BLOCK: tl.constexpr,
     BLOCKS: tl.constexpr,
     LIVE: tl.constexpr,
     SIZE: tl.constexpr,

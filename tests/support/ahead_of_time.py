@@ -31,7 +31,8 @@ class Recorder:
         types = {name: kind(value) for name, value in given.items()}
         fixed = constants | {name: given[name] for name in given if types[name] == "constexpr"}
         types |= dict.fromkeys(constants, "constexpr")
-        source = ASTSource(self.kernel, types, fixed)
+        hints = {(n,): [["tt.divisibility", 16]] for n, one in enumerate(arguments) if even(one)}
+        source = ASTSource(self.kernel, types, fixed, hints)
         self.made.append(triton.compile(source, HOPPER, {"num_warps": num_warps}))
 
 
@@ -40,3 +41,8 @@ def kind(value):
     if isinstance(value, torch.Tensor):
         return f"*{TYPES[value.dtype]}"
     return "constexpr" if value in {None, 1} else "i32"
+
+
+def even(value):
+    """Return whether triton is told that an argument, or where it begins, is a multiple of 16."""
+    return isinstance(value, torch.Tensor) or (value is not None and value % 16 == 0)

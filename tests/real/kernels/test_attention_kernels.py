@@ -15,7 +15,7 @@ from ssdreal.models.device_layers import PLAIN, Around, by_triton, gathered, thr
 from ssdreal.models.model import chain_mask
 
 FIRST = 1  # of the slots; there is one more than the pass is over, on either side
-LONG = (MOST + 1) * BLOCK.value
+LONG = (MOST + 1) * BLOCK
 NOTHING = dict.fromkeys(Layer._fields)
 
 
