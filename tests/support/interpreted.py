@@ -9,6 +9,17 @@ from triton.runtime import interpreter
 from triton.runtime.jit import JITFunction
 
 
+class Interpreted(interpreter.InterpretedFunction):
+    """A kernel, or what one calls: triton's language is put back once it is done."""
+
+    def __call__(self, *args, **kwargs):
+        replaced = interpreter._patch_lang(self.fn)
+        try:
+            return self.rewrite()(*args, **kwargs)
+        finally:
+            replaced.restore()
+
+
 def interpret(monkeypatch, *modules):
     """Let the interpreter run the kernels of these modules, and what they call, for a test."""
     language = [
@@ -17,7 +28,7 @@ def interpret(monkeypatch, *modules):
     for module in (*language, *modules):
         for name, found in list(vars(module).items()):
             if isinstance(found, JITFunction):
-                monkeypatch.setattr(module, name, interpreter.InterpretedFunction(found.fn))
+                monkeypatch.setattr(module, name, Interpreted(found.fn))
     plain = interpreter._convert_float, interpreter.InterpreterBuilder.create_dot
 
     def convert(numbers, source, goal, rounding):
