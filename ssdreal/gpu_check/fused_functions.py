@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -37,7 +38,8 @@ class Compared:
     """
 
     def __init__(self, function: Callable[..., Any], device: torch.device, found: Found) -> None:
-        self.plain, self.found = function, found
+        # Unwrapped: a layer with kernels of its own is compared with operations one by one.
+        self.plain, self.found = unwrap(function), found
         self.quick = FUSE(function, device)
 
     def __call__(self, *arguments: Any) -> Any:

@@ -83,10 +83,10 @@ def attention(device: torch.device, shape: Shape, tokens: int, held: int, capaci
         Of the kernels' nothing where they cannot run.
 
     """
-    mixed, caches, *others = _block(device, shape, tokens, held, capacity)
+    mixed, caches, layer, here = _block(device, shape, tokens, held, capacity)
 
     def by(gathers: Gathers) -> list[Tensor]:
-        return [gathers(mixed, entries, *others) for entries in caches]
+        return [gathers(mixed, entries, layer, here) for entries in caches]
 
     def took(gathers: Gathers) -> float:
         return median_seconds(_repeatable(device, lambda: by(gathers))) / LAYERS
@@ -164,9 +164,14 @@ def _block(
         shape.heads,
         1e-5,
     )
-    layer: Any = Layer(**dict.fromkeys(Layer._fields))
+    nothing: Any = dict.fromkeys(Layer._fields)
     mixed = numbers(1, tokens, shape.heads + 2 * shape.kv_heads, shape.head_dim)
-    return mixed, numbers(LAYERS, 2, 1, shape.kv_heads, capacity, shape.head_dim), layer, here
+    return (
+        mixed,
+        numbers(LAYERS, 2, 1, shape.kv_heads, capacity, shape.head_dim),
+        Layer(**nothing),
+        here,
+    )
 
 
 def _repeatable(device: torch.device, work: Callable[[], object]) -> Callable[[], object]:

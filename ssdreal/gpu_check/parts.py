@@ -94,12 +94,14 @@ def _first(wanted: Wanted) -> Iterator[Part]:
 
 
 def _second(wanted: Wanted, pair: Subject) -> Iterator[Part]:
-    """Yield AR, SD and SSD in one sitting, and what their passes consist of."""
+    """Yield AR, SD and SSD in one sitting, what their passes consist of, and what a layer takes."""
     yield _decoded(wanted, pair.name, pair, EVERY, seconds=110)
     words = _words(wanted, pair)
     traced = _module("replay_trace", wanted.device, wanted.folder / "trace", *words)
     compiled = shapes(decoding_runs(("autoregressive", "speculative"), words))
     yield Part("trace", traced, 60, compiled)
+    file = _file(wanted, "layer_kernels")
+    yield Part("layer_kernels", _module("layer_kernels", wanted.device, file), 30)
 
 
 def _third(wanted: Wanted, pair: Subject) -> Iterator[Part]:

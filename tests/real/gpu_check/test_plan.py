@@ -60,7 +60,7 @@ def names(call):
 def test_the_order_is_the_most_informative_first(planned):
     assert [names(call) for call in planned[:3]] == [
         ["smoke", "ceilings", "lossless", "tiny_fused"],
-        ["llama31_8b_1b", "trace"],
+        ["llama31_8b_1b", "trace", "layer_kernels"],
         ["llama31_8b_1b_split75", "llama31_8b_1b_eager", "lossless_split"],
     ]
     assert [call.seconds for call in planned[:3]] == [200, 300, 200]
@@ -123,6 +123,7 @@ def test_parts_and_calls_are_named(tmp_path, planned, monkeypatch):
         "ceilings",
         "llama31_8b_1b",
         "trace",
+        "layer_kernels",
     ]
     question, _ = gpu_check.asked(["--out", str(tmp_path), "--parts", "nonsense"])
     with pytest.raises(ConfigError, match=r"--parts='nonsense'.*must be among first, smoke"):
