@@ -119,7 +119,7 @@ def gathered(mixed: Tensor, entries: Tensor, layer: Layer, here: Around) -> Tens
     return found.transpose(1, 2).reshape(slots, width, here.heads * head_dim)
 
 
-@cache  # one function: to a compiler another one would be new
+@cache  # one function for all models: a compiler would take another one for a new one
 def by_triton() -> Gathers:
     """Return what does the same as `gathered` in two kernels; triton must be there."""
     from ssdreal.kernels.attention import attention
@@ -172,6 +172,7 @@ def through(
     return hidden, more
 
 
+@cache
 def through_by(gathers: Gathers) -> Through:
     """Return `through` with another way to attend."""
 
