@@ -42,7 +42,7 @@ bench-real: .venv/real
 GPU_TORCH ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ssdreal/torch-2.11.0
 
 gpu-compile: .venv/dev $(GPU_TORCH)
-	PYTHONPATH=$(GPU_TORCH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/real/static/test_gpu_compile.py
+	PYTHONPATH=$(GPU_TORCH) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/real/static/test_gpu_compile.py tests/real/kernels
 
 $(GPU_TORCH):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $@.part torch==2.11.0

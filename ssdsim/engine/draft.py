@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from simpy import Event
 
@@ -11,7 +11,7 @@ from ssdsim.engine.draft_passes import DraftPasses
 from ssdsim.engine.lanes import Lane
 from ssdsim.engine.speculation_cache import SimulatedTree
 from ssdsim.latency.machine import Link, Machine
-from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
+from ssdsim.outcomes import Speculation, Speculator, tail
 from ssdsim.run.tables import Span
 from ssdsim.sampling.settings import Sampling
 
@@ -36,6 +36,7 @@ class SimulatedDraft(DraftPasses):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.link = Lane(self.lane.env, "link", "link")
+        self.prespeculate = partial(SimulatedTree, self)
         self.exchanging = lru_cache(maxsize=65536)(self._exchanging)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
@@ -115,12 +116,6 @@ class SimulatedDraft(DraftPasses):
 
     def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> None:
         """Ask nobody: their source knew the candidates; the tree pays for the glue."""
-
-    def prespeculate(
-        self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
-    ) -> SimulatedTree:
-        """Start to draft `lookahead` tokens for every predicted outcome."""
-        return SimulatedTree(self, rows, predictions, lookahead)
 
     def search(self, row: Row, tokens: int) -> Event:
         """Run the draft over `tokens` tokens of a row's text at once."""

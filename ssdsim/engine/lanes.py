@@ -26,8 +26,9 @@ class Lane:
         """Run `work` seconds, `delay` from now."""
         begin, before = span.start + delay, self.span
         # A span ends at a sum of floats, so its successor may start an ulp early.
-        free = before is None or before.end <= begin * (1 + 1e-12) + 1e-15
-        assert free, f"{self.name} would do two things at once"
+        if before is not None and before.end > begin:
+            free = before.end <= begin * (1 + 1e-12) + 1e-15
+            assert free, f"{self.name} would do two things at once"
         self.until = span.start + (delay + work)
         span.start, span.end, self.span = begin, begin + work, span
 

@@ -1,10 +1,11 @@
 """The three tables of a run: their columns, and a row of each.
 
-Rows are made in every round and kept by the thousand, so they are structs of a C library that the
-garbage collector does not look through: nothing in them leads back to them.
+Rounds and spans are made in every round and kept by the thousand, so they are structs of a C
+library that the garbage collector does not look through: nothing in them leads back to them.
 """
 
 from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -103,7 +104,8 @@ class Span(Struct, gc=False):
     used: int = 0
 
 
-class Sequence(Struct, gc=False):
+@dataclass(slots=True)
+class Sequence:
     """One prompt and its output: a row of `sequences.parquet`. Times in seconds."""
 
     seq: int
