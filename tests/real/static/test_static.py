@@ -94,14 +94,15 @@ def same_paces(monkeypatch):
             monkeypatch.setattr(f"ssdreal.{package}.{role}_server.median_seconds", lambda _: 1e-3)
 
 
+@pytest.mark.parametrize("more", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("at", range(len(METHODS)), ids=lambda at: str(METHODS[at]))
-def test_every_method_comes_to_the_same(at):
+def test_every_method_comes_to_the_same(at, more):
     method = METHODS[at]
     ways = [GREEDY, GUMBEL[at % 3], *([] if method in AHEAD else [MAXIMAL[at % 3]])]
-    for more in (at, at + 1):  # a method has two of them, the next method two others
-        decoding = ways[more % len(ways)]
-        setup = replace(turn(method, decoding, more), workload=Workload(3, 12))
-        compare(setup, pair(DRAFTS[more % 2]), DIRECT, prompts())
+    way = at + more  # a method has two of them, the next method two others
+    decoding = ways[way % len(ways)]
+    setup = replace(turn(method, decoding, way), workload=Workload(3, 12))
+    compare(setup, pair(DRAFTS[way % 2]), DIRECT, prompts())
 
 
 @pytest.mark.parametrize("at", range(3), ids=NAMES)
