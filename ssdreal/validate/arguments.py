@@ -23,5 +23,6 @@ def parser() -> Parser:
     add("--topology", default="auto", help="cpu, one_gpu, two_gpus")
     add("--out", help="folder for results and runs")
     add("--overwrite", action="store_true", help="replace what an earlier validation found there")
+    add("--resume", action="store_true", help="go on where an earlier validation stopped there")
     add("--quick", action="store_true", help="a look, in about a minute")
     return parser

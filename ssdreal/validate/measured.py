@@ -1,22 +1,19 @@
 """Measures configurations repeatedly, each repeat in another order, and stores the runs."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from numpy.random import default_rng
 
+from ssdreal.command.journal import RUN, Journal
 from ssdreal.executor.sitting import ATTEMPTS, Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.places.topology import Topology
 from ssdreal.validate.configurations import Configuration
 from ssdsim.errors import RunError
 from ssdsim.run.trace import Run
-from ssdsim.system.atomic_files import write_text
 
 SEED = 1
-MEASURED = "measured.json"
 
 
 @dataclass
@@ -29,8 +26,8 @@ class Measurements:
         The models, and where they may run.
     tasks
         Prompts of each part.
-    folder
-        Where the first run of each configuration is kept, and the metrics of all.
+    journal
+        Keeps every run.
     runs
         What has been measured, by configuration.
 
@@ -39,7 +36,7 @@ class Measurements:
     sitting: Sitting
     topology: Topology
     tasks: dict[str, list[Task]]
-    folder: Path
+    journal: Journal
     runs: dict[str, list[Run]] = field(default_factory=dict)
 
     def alternate(
@@ -56,19 +53,14 @@ class Measurements:
         rng = default_rng(SEED)
         for repeat in range(repeats):
             for at in rng.permutation(len(wanted)):
-                run = self._measured(wanted[at], repeat)
+                run = self._once(wanted[at], repeat)
                 self.runs.setdefault(wanted[at].title, []).append(run)
-                if repeat == 0:
-                    run.save_small(self.folder / wanted[at].title)
-                self._keep(complete=False)
                 done()
-        self._keep(complete=True)
 
-    def _keep(self, complete: bool) -> None:
-        """Write down what all runs so far came to."""
-        found = {title: [run.metrics for run in runs] for title, runs in self.runs.items()}
-        content = {"complete": complete, "metrics": found}
-        write_text(self.folder / MEASURED, json.dumps(content, indent=1) + "\n")
+    def _once(self, wanted: Configuration, repeat: int) -> Run:
+        """Return a repeat's run, made now or kept: the first beside the journal, others in it."""
+        name = f"{wanted.title}/repeat_{repeat + 1}" if repeat else wanted.title
+        return self.journal.once(name, RUN, lambda: self._measured(wanted, repeat))
 
     def _measured(self, wanted: Configuration, repeat: int) -> Run:
         places = self.topology.places(wanted.setup.method.draft_on)

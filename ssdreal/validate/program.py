@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from ssdreal.command.arguments import check_ranges, check_unwritten, sized
+from ssdreal.command.journal import digest, journal
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.preflight import check_pair, check_room
 from ssdreal.executor.prompt_files import tokenized
@@ -30,15 +31,13 @@ from ssdreal.places.topology import Topology, topology
 from ssdreal.profile.split import HELD_OUT, Split, read_split, split_file
 from ssdreal.validate.arguments import RANGES, SIZES, parser
 from ssdreal.validate.configurations import Configuration, configurations
+from ssdreal.validate.findings import Findings
 from ssdreal.validate.measured import Measurements
 from ssdreal.validate.replayed import Replays
-from ssdreal.validate.report import Found, baselines_of, save, tables, verdicts
 from ssdsim.acceptance.trace_file import INFO
-from ssdsim.calibration.error_causes import causes
-from ssdsim.calibration.prediction import Predicted, Profile
+from ssdsim.calibration.prediction import Profile
 from ssdsim.command.console import ending, progress, say, speak_as, table_console
 from ssdsim.errors import ConfigError, require
-from ssdsim.run.results import provenance
 from ssdsim.system.destination import folder, taken
 from ssdsim.system.package_data import TRACES
 
@@ -53,6 +52,8 @@ class Question:
         Of the profile and of the split.
     out
         Where everything that is found goes.
+    resume
+        Whether to go on with what was measured there.
 
     """
 
@@ -63,6 +64,7 @@ class Question:
     tokens: int
     topology: str
     out: Path
+    resume: bool = False
 
     @property
     def folder(self) -> Path:
@@ -75,6 +77,11 @@ class Question:
         return self.out / f"{self.name}.json"
 
     @property
+    def journal(self) -> Path:
+        """Says which runs are measured."""
+        return self.out / "runs" / f"{self.name}.json"
+
+    @property
     def files(self) -> dict[Path, str]:
         """What is written, and what each is."""
         runs = [
@@ -82,7 +89,9 @@ class Question:
             for part, of in self.split.parts.items()
             for name in of.configurations
         ]
-        return {self.file: "this split's results", **dict.fromkeys(runs, "runs of this split")}
+        kept = {self.journal: "runs of this split, which --resume goes on from,"}
+        results = {self.file: "this split's results"}
+        return {**kept, **results, **dict.fromkeys(runs, "runs of this split")}
 
 
 def question(arguments: list[str] | None = None) -> Question:
@@ -106,8 +115,10 @@ def question(arguments: list[str] | None = None) -> Question:
         tokens=given.tokens,
         topology=given.topology,
         out=out,
+        resume=given.resume,
     )
-    check_unwritten(f"--out={out}", asked.files, given.overwrite)
+    goes_on = given.resume and asked.journal.exists()
+    check_unwritten(f"--out={out}", asked.files, given.overwrite or goes_on)
     return asked
 
 
@@ -118,6 +129,8 @@ def _out(given: Any) -> Path:
     full = full and not given.quick
     if given.out is None:
         frozen = split_file(given.split).resolve() == HELD_OUT.resolve()
+        if given.resume and not (full and frozen):
+            raise ConfigError("--resume: needs --out, the folder to go on in")
         fresh = Path("outputs") / f"{datetime.now().astimezone():%Y-%m-%d/%H-%M-%S-%f}"
         return beside if full and frozen else fresh
     out = folder("--out", given.out)
@@ -126,8 +139,8 @@ def _out(given: Any) -> Path:
     return out
 
 
-def answer(asked: Question, console: Console) -> list[Found]:
-    """Predict and measure everything.
+def answer(asked: Question, findings: Findings, console: Console) -> None:
+    """Predict and measure everything; add to the findings, and write them down, as they come.
 
     Raises
     ------
@@ -144,20 +157,43 @@ def answer(asked: Question, console: Console) -> list[Found]:
     tasks = {name: tokenized(part.read(), pair.target) for name, part in asked.split.parts.items()}
     wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
     _check(wanted, pair, dtype, where, tasks)
+    made_with = _made_with(asked, profile, (pair.target, pair.draft, dtype, share), tasks)
+    kept = journal(asked.journal, made_with, resume=asked.resume)
+    findings.wanted = wanted
     with progress(shown=True) as bar:
-        predicted = {
-            one.title: profile.predict(one.simulated(profile), one.title)
-            for one in bar.track(wanted, description="predicting")
-        }
-    with closing(Sitting(pair, dtype)) as sitting, progress(shown=True) as bar:
-        measured = Measurements(sitting, where, tasks, asked.out / "runs")
-        bar_task = bar.add_task("measuring", total=asked.repeats * len(wanted))
-        measured.alternate(wanted, asked.repeats, lambda: bar.advance(bar_task))
+        findings.predict(profile, bar.track(wanted, description="predicting"))
+    with closing(Sitting(pair, dtype)) as sitting:
+        _measure(asked, findings, Measurements(sitting, where, tasks, kept, findings.runs))
     console.print("[dim]explaining ...[/dim]")
-    first = {title: runs[0] for title, runs in measured.runs.items()}
     names, vocabulary = (pair.target, pair.draft, dtype), describe(pair.target).vocabulary
-    replays = Replays(names, vocabulary, tasks, first, asked.out / "replays")
-    return _found(profile, wanted, predicted, measured, replays)
+    replays = Replays(names, vocabulary, tasks, findings.runs, asked.out / "replays")
+    findings.explain(profile, replays)
+    findings.save(complete=True)
+
+
+def _measure(asked: Question, findings: Findings, measurements: Measurements) -> None:
+    with progress(shown=True) as bar:
+        task = bar.add_task("measuring", total=asked.repeats * len(findings.wanted))
+
+        def done() -> None:
+            findings.save(complete=False)
+            bar.advance(task)
+
+        measurements.alternate(findings.wanted, asked.repeats, done)
+
+
+def _made_with(
+    asked: Question, profile: Profile, models: Sequence[Any], tasks: dict[str, list[Task]]
+) -> dict[str, Any]:
+    """Return the options that decide what is predicted and measured; more repeats may follow."""
+    return {
+        "--profile": [asked.profile, digest([profile.calibration.pieces, profile.prompts])],
+        "models": models,
+        "--topology": asked.topology,
+        "--tokens": asked.tokens,
+        "prompts": {name: digest([task.tokens for task in of]) for name, of in tasks.items()},
+        "--split": {name: part.configurations for name, part in asked.split.parts.items()},
+    }
 
 
 def _check(
@@ -175,27 +211,6 @@ def _check(
         except ConfigError as error:
             why = str(error).replace("workload.output_tokens", "--tokens")
             raise ConfigError(f"{one.title}: {why}") from error
-
-
-def _found(
-    profile: Profile,
-    wanted: Sequence[Configuration],
-    predicted: dict[str, Predicted],
-    measured: Measurements,
-    replays: Replays,
-) -> list[Found]:
-    replays.record(wanted)
-    agreements = {one.title: found for one, found in replays.agreements(wanted, profile)}
-    return [
-        Found(
-            one,
-            predicted[one.title],
-            measured.runs[one.title],
-            causes(measured.runs[one.title][0], one.simulated(profile), profile),
-            agreements.get(one.title),
-        )
-        for one in wanted
-    ]
 
 
 def _measured_with(folder: Path) -> tuple[Pair, str, float | None]:
@@ -223,16 +238,17 @@ def main(arguments: list[str] | None = None) -> None:
     speak_as("ssdreal.validate")
     with ending():
         asked = question(arguments)
-    with ending(f"interrupted; the runs so far are in {asked.out / 'runs'}"):
+    with ending(f"interrupted; --resume --out {asked.out} goes on from what is measured"):
         _run(asked, table_console(118))
 
 
 def _run(asked: Question, console: Console) -> None:
+    findings = Findings(asked.file)
     with taken("--out", asked.out):
-        found = answer(asked, Console(stderr=True))
-        judged = verdicts(found, baselines_of(found))
-        save(asked.file, found, judged, provenance())
-    for table in tables(found, judged):
-        console.print(table)
-        console.print()
+        try:
+            answer(asked, findings, Console(stderr=True))
+        finally:
+            for table in findings.tables() if findings.runs else ():
+                console.print(table)
+                console.print()
     print(f"written to {asked.file}")

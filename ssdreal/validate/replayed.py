@@ -1,6 +1,6 @@
 """Replays measured runs in ssdsim from recorded traces, and compares the rounds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Replays:
     tasks
         Prompts of each part.
     runs
-        The first run of each configuration.
+        Of each configuration.
     folder
         For acceptance traces of these very texts; nothing is predicted from them.
 
@@ -36,38 +36,35 @@ class Replays:
     names: Names
     vocabulary: int
     tasks: Mapping[str, Sequence[Task]]
-    runs: Mapping[str, Run]
+    runs: Mapping[str, Sequence[Run]]
     folder: Path
 
-    def record(self, wanted: Sequence[Configuration]) -> None:
-        """Let both models read what AR said in every part and way of decoding."""
-        for part in dict.fromkeys(one.part for one in wanted):
-            alone = [one for one in wanted if one.part == part and _is_source(one)]
-            sampled = [
-                SampledTexts(
-                    one.setup.decoding, 0, generated_texts(self.runs[one.title], self.tasks[part])
-                )
-                for one in alone
-            ]
-            write_trace(
-                self.folder / part,
-                read_by_both(self.names, sampled, ()),
-                grid=(),
-                vocabulary=self.vocabulary,
-                prompts={task.name: task.tokens for task in self.tasks[part]},
-            )
+    def record(self, part: str, wanted: Sequence[Configuration]) -> None:
+        """Let both models read what AR said in a part, in every way of decoding."""
+        tasks = self.tasks[part]
+        sampled = [
+            SampledTexts(one.setup.decoding, 0, generated_texts(self.runs[one.title][0], tasks))
+            for one in wanted
+            if one.part == part and _is_source(one)
+        ]
+        write_trace(
+            self.folder / part,
+            read_by_both(self.names, sampled, ()),
+            grid=(),
+            vocabulary=self.vocabulary,
+            prompts={task.name: task.tokens for task in tasks},
+        )
 
-    def agreements(
-        self, wanted: Sequence[Configuration], profile: Profile
-    ) -> Iterator[tuple[Configuration, Agreement]]:
-        """Yield how far each configuration's replay has the measured rounds, where it must."""
+    def comparable(self, wanted: Sequence[Configuration]) -> list[Configuration]:
+        """Return the configurations whose replays must have the measured rounds."""
         spoken_in = {one.group for one in wanted if _is_source(one)}
-        for one in wanted:
-            if one.rounds_follow and one.group in spoken_in:
-                path = self.folder / one.part
-                setup = replace(one.simulated(profile), acceptance=Recorded(str(path)))
-                replayed = simulate(setup)
-                yield one, compare_rounds(self.runs[one.title], replayed, read_trace(path))
+        return [one for one in wanted if one.rounds_follow and one.group in spoken_in]
+
+    def agreement(self, one: Configuration, profile: Profile) -> Agreement:
+        """Return how far the replay of a configuration in a recorded part has its rounds."""
+        path = self.folder / one.part
+        setup = replace(one.simulated(profile), acceptance=Recorded(str(path)))
+        return compare_rounds(self.runs[one.title][0], simulate(setup), read_trace(path))
 
 
 def _is_source(one: Configuration) -> bool:

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import isnan
+from dataclasses import asdict, dataclass, field
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +27,33 @@ class Found:
     wanted
         What was asked for.
     predicted
-        Before anything was measured.
+        Before anything was measured; None where there is no prediction.
     runs
         As measured.
     causes
-        Of the first run's error.
+        Of the first run's error; None where they are not known, or not yet.
     agreement
         Of its replay; None where a replay need not have the same rounds.
+    missing
+        Which of these there cannot be ("predicted", "causes", "replay"), and why.
 
     """
 
     wanted: Configuration
-    predicted: Predicted
+    predicted: Predicted | None
     runs: Sequence[Run]
-    causes: Causes
+    causes: Causes | None
     agreement: Agreement | None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compared(self) -> Compared:
-        """Tokens/s, predicted and measured."""
-        low, high = self.predicted.interval()
+        """Tokens/s, predicted and measured; NaN is predicted where nothing is."""
+        middle, low, high = (nan,) * 3
+        if self.predicted is not None:
+            middle, (low, high) = self.predicted.middle(), self.predicted.interval()
         measured = tuple(run.metrics["tokens_per_s"] for run in self.runs)
-        wanted, middle = self.wanted, self.predicted.middle()
+        wanted = self.wanted
         return Compared(wanted.title, wanted.group, middle, low, high, measured, wanted.baseline)
 
     def plain(self) -> dict[str, Any]:
@@ -61,10 +66,11 @@ class Found:
             "overrides": wanted.overrides,
             "baseline": wanted.baseline,
             "lookahead": wanted.setup.drafted,
-            "predicted": {name: _summary(self.predicted, name) for name in METRICS},
+            "predicted": self.predicted and _summaries(self.predicted),
             "measured": {name: [run.metrics[name] for run in self.runs] for name in METRICS},
-            "causes": asdict(self.causes),
-            "replay": None if self.agreement is None else asdict(self.agreement),
+            "causes": self.causes and asdict(self.causes),
+            "replay": self.agreement and asdict(self.agreement),
+            "missing": dict(self.missing),
         }
 
 
@@ -73,7 +79,7 @@ def verdicts(found: Sequence[Found], baselines: Mapping[str, str]) -> dict[str, 
 
     `baselines` names for every group the configurations that are AR and SD in it.
     """
-    unseen = [one.compared for one in found if one.wanted.part != "fit"]
+    unseen = [one.compared for one in found if one.wanted.part != "fit" and one.predicted]
     by_name = {one.name: one for one in unseen}
     result = {"tokens/s": verdict(unseen)}
     for label in ("ar", "sd"):
@@ -99,7 +105,7 @@ def save(file: Path, found: Sequence[Found], judged: Mapping[str, Verdict], info
     """Write everything down."""
     content = {
         **info,
-        "verdicts": {name: asdict(one) for name, one in judged.items()},
+        "verdicts": {name: _known(asdict(one)) for name, one in judged.items()},
         "configurations": [one.plain() for one in found],
     }
     write_text(file, json.dumps(content, indent=1) + "\n")
@@ -119,12 +125,13 @@ def _configurations(found: Sequence[Found]) -> Table:
         of = one.compared
         table.add_row(
             of.name + (" (baseline)" if of.baseline else ""),
-            f"{of.predicted:.1f}",
-            f"{of.low:.1f} – {of.high:.1f}",
+            _shown(of.predicted, ".1f"),
+            f"{of.low:.1f} – {of.high:.1f}" if one.predicted else "–",
             f"{of.middle:.1f}",
             f"{of.spread:.1%}",
-            f"{of.error:+.1%}",
-            f"{sum(of.covered)}/{len(of.covered)}",
+            _shown(of.error, "+.1%"),
+            f"{sum(of.covered)}/{len(of.covered)}" if one.predicted else "–",
+            one.missing.get("predicted"),
         )
     return table
 
@@ -133,8 +140,9 @@ def _causes(found: Sequence[Found]) -> Table:
     names = ("scheduling", "durations", "acceptance", "contention")
     table = _table("what each guess adds to the error of the first run", ("configuration", *names))
     for one in found:
-        steps = one.causes.steps()
-        table.add_row(one.wanted.title, *(f"{steps[name]:+.1%}" for name in names))
+        steps = one.causes.steps() if one.causes else {}
+        cells = [f"{steps[name]:+.1%}" if name in steps else "–" for name in names]
+        table.add_row(one.wanted.title, *cells, one.missing.get("causes"))
     return table
 
 
@@ -154,6 +162,8 @@ def _replays(found: Sequence[Found]) -> Table:
                 f"{max(margins):.3f}" if margins else "–",
                 str(one.agreement.skipped),
             )
+        elif "replay" in one.missing:
+            table.add_row(one.wanted.title, *("–",) * 4, one.missing["replay"])
     return table
 
 
@@ -167,7 +177,7 @@ def _verdicts(judged: Mapping[str, Verdict]) -> Table:
         "measurements inside": "coverage",
     }
     for label, name in rows.items():
-        table.add_row(label, *(f"{getattr(one, name):.1%}" for one in judged.values()))
+        table.add_row(label, *(_shown(getattr(one, name), ".1%") for one in judged.values()))
     for name in ("configurations", "measurements", "pairs"):
         table.add_row(name, *(str(getattr(one, name)) for one in judged.values()))
     return table
@@ -177,10 +187,24 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for at, column in enumerate(columns):
         table.add_column(column, justify="right" if at else "left")
+    table.add_column("")  # why there is nothing
     return table
+
+
+def _summaries(predicted: Predicted) -> dict[str, Any]:
+    return {name: _summary(predicted, name) for name in METRICS}
 
 
 def _summary(predicted: Predicted, name: str) -> dict[str, Any]:
     middle, (low, high) = predicted.middle(name), predicted.interval(name)
-    values = {"middle": middle, "low": low, "high": high}
+    return _known({"middle": middle, "low": low, "high": high})
+
+
+def _known(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Return numbers as JSON has them, which knows no NaN."""
     return {key: None if isnan(value) else value for key, value in values.items()}
+
+
+def _shown(value: float, form: str) -> str:
+    """Return a number as tables have it."""
+    return "–" if isnan(value) else format(value, form)

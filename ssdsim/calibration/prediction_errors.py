@@ -105,14 +105,14 @@ def verdict(compared: Sequence[Compared]) -> Verdict:
 
 
 def over(one: Compared, baseline: Compared) -> Compared:
-    """Return a configuration's speedup over a baseline, repeat by repeat."""
+    """Return a configuration's speedup over a baseline, repeat by repeat, as far as both have."""
     return Compared(
         name=one.name,
         group=one.group,
         predicted=one.predicted / baseline.predicted,
         low=one.low / baseline.predicted,
         high=one.high / baseline.predicted,
-        measured=tuple(a / b for a, b in zip(one.measured, baseline.measured, strict=True)),
+        measured=tuple(a / b for a, b in zip(one.measured, baseline.measured, strict=False)),
         baseline=one.baseline,
     )
 

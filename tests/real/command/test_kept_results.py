@@ -15,15 +15,18 @@ import pytest
 from ssdreal.bench import program as bench
 from ssdreal.bench.contenders import Contender, Contest
 from ssdreal.bench.measurements import BenchRuns, Entry
+from ssdreal.command.journal import journal
 from ssdreal.distill import program as distill
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.gpu_check import program as gpu_check
 from ssdreal.profile import program as profile
 from ssdreal.validate import program as validate
-from ssdreal.validate.measured import MEASURED, Measurements
+from ssdreal.validate.measured import Measurements
 from ssdsim.command.console import ending, speak_as
+from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.run.trace import Recorder, Run, load_run
 from ssdsim.system.destination import taken
 from ssdsim.system.interrupts import INTERRUPTS, held_back, interruptible
 
@@ -189,8 +192,8 @@ class Sitting:
         self.runs.append(self)
         if len(self.runs) == self.last:
             raise KeyboardInterrupt
-        speed = {"tokens_per_s": float(len(self.runs))}
-        run = SimpleNamespace(metrics=speed, save_small=lambda _: None)
+        info = {"schema": 1, "run_id": "1", "metrics": {"tokens_per_s": float(len(self.runs))}}
+        run = Run(info, Recorder().tables(0.0))
         return SimpleNamespace(run=lambda: None, lost=None, result=lambda: run)
 
 
@@ -234,20 +237,39 @@ def test_a_bench_writes_its_numbers_as_they_come(monkeypatch, tmp_path):
     assert [*out.parent.iterdir()] == [out]
 
 
-@pytest.mark.parametrize("last", [2, 4, 99])
-def test_a_validation_writes_what_it_has_measured(last, tmp_path):
+def measured(last, folder, *, resume=False, tokens=4):
+    """Measure two configurations three times; a `Sitting` that fails at its run `last`."""
     places = SimpleNamespace(places=lambda _: None)
     setup = SimpleNamespace(method=SimpleNamespace(draft_on=None))
     wanted = [
         SimpleNamespace(title=f"test/{name}", part="test", setup=setup, repeat=lambda _: None)
         for name in "ab"
     ]
-    measured = Measurements(Sitting(last), places, {"test": []}, tmp_path)
+    kept = journal(folder / "split.json", {"--tokens": tokens}, resume=resume)
+    found = Measurements(Sitting(last), places, {"test": []}, kept)
     with suppress(KeyboardInterrupt):
-        measured.alternate(wanted, 2, lambda: None)
-    found = json.loads((tmp_path / MEASURED).read_text())
-    assert found["complete"] == (last == 99)
-    assert sum(map(len, found["metrics"].values())) == min(last - 1, 4)
+        found.alternate(wanted, 3, lambda: None)
+    return found
+
+
+@pytest.mark.parametrize("last", [1, 2, 4, 7])
+def test_a_validation_goes_on_from_every_repeat(last, tmp_path):
+    before = measured(last, tmp_path).runs
+    after = measured(99, tmp_path, resume=True)
+    assert len(after.sitting.runs) == 6 - (last - 1)
+    assert {title: len(runs) for title, runs in after.runs.items()} == {"test/a": 3, "test/b": 3}
+    for title, runs in before.items():
+        kept = after.runs[title][: len(runs)]
+        assert [run.metrics for run in kept] == [run.metrics for run in runs]
+    assert load_run(tmp_path / "test" / "b" / "repeat_3").metrics == after.runs["test/b"][2].metrics
+
+
+def test_a_validation_does_not_go_on_with_other_options_or_with_what_is_of_another(tmp_path):
+    measured(99, tmp_path)
+    with pytest.raises(ConfigError, match=r"^--resume: --tokens=8: needs 4, which what is kept"):
+        measured(99, tmp_path, resume=True, tokens=8)
+    measured(2, tmp_path)  # anew, and killed: five old runs lie about
+    assert len(measured(99, tmp_path, resume=True).sitting.runs) == 5
 
 
 def test_a_draft_in_training_is_kept(monkeypatch, tmp_path):
