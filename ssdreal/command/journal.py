@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from reprlib import repr as short
+from shutil import rmtree
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from ssdsim.run.trace import Run, load_run
 from ssdsim.system.atomic_files import replacing, write_text
 
 Piece = TypeVar("Piece")
+NAME = "journal.json"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class Journal:
         self.finished = [*dict.fromkeys([*self.finished, name])]
         self._write()
         return piece
+
+    def discard(self) -> None:
+        """Remove the journal's folder, once a result holds what its pieces were for."""
+        self.file.unlink(missing_ok=True)  # first: it must name no piece that is gone
+        rmtree(self.file.parent, ignore_errors=True)
 
     def _write(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)

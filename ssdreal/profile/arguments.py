@@ -27,5 +27,6 @@ def parser() -> Parser:
     add("--prompts", help="a file of prompts instead of the project's own")
     add("--out", default=TRACES, help="where its folder goes: traces/")
     add("--overwrite", action="store_true", help="replace a profile of that name")
+    add("--resume", action="store_true", help="go on where an earlier one of that name stopped")
     add("--quick", action="store_true", help="a look, in about a minute")
     return made

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ssdreal.command.arguments import check_ranges, check_unwritten, sized
 from ssdreal.command.help import PAIRS, SCRIPTED
+from ssdreal.command.journal import NAME, digest
 from ssdreal.executor.pair import Pair, read_pair
+from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
@@ -40,6 +43,8 @@ class ProfileOptions:
         Where the profile's folder goes: `python -m ssdsim` looks for it in `traces`.
     overwrite
         Whether a profile that is there already may be replaced.
+    resume
+        Whether to go on with what an unfinished one has kept.
 
     """
 
@@ -57,11 +62,17 @@ class ProfileOptions:
     share: float | None = None
     out: Path = TRACES
     overwrite: bool = False
+    resume: bool = False
 
     @property
     def folder(self) -> Path:
         """Where everything goes."""
         return self.out / self.name
+
+    @property
+    def journal(self) -> Path:
+        """Says what is measured, until the profile is written."""
+        return self.folder / "kept" / NAME
 
     @property
     def files(self) -> dict[Path, str]:
@@ -82,6 +93,19 @@ class ProfileOptions:
     def shared(self, share: float) -> "ProfileOptions":
         """Return the order of a profile of its own, on a GPU that is split so."""
         return replace(self, name=f"{self.name}_split{100 * share:.0f}", share=share)
+
+    def made_with(self, tasks: Sequence[Sequence[Task]]) -> dict[str, Any]:
+        """Return the options that decide what is measured; more repeats may follow."""
+        fit = self.split
+        return {
+            "--pair": [self.models.target, self.models.draft, self.dtype],
+            "--acceptance": self.script and self.script.name,
+            "--topology": [self.topology, self.share],
+            "--tokens": self.tokens,
+            "--visit-tokens": self.visit_tokens,
+            "--prompts": [digest([task.tokens for task in of]) for of in tasks],
+            "plan": [fit.temperatures, fit.lookaheads, fit.branches, fit.batch],
+        }
 
     def where(self) -> Topology:
         """Return where the models run; `ConfigError` if this machine cannot."""
@@ -130,7 +154,7 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
     right = "the tokens of a pair without weights mean nothing"
     require(script is None or given.prompts is None, "--prompts", given.prompts, right)
     fit = read_split().fit
-    names = ("name", "dtype", "topology", *SIZES, "prompts", "out", "overwrite")
+    names = ("name", "dtype", "topology", *SIZES, "prompts", "out", "overwrite", "resume")
     plain = {name: getattr(given, name) for name in names}
     split = fit.quick() if given.quick else fit
     asked = ProfileOptions(**plain, models=models, split=split, pair=title, script=script)
@@ -141,7 +165,9 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
     require(apart, "--split", given.split, "needs percentages that differ")
     for one in found:
         folder("--name", one.folder)
-        check_unwritten(f"--name={one.name}: {one.folder}", one.files, one.overwrite)
+        kept = {one.journal: "an unfinished profile, which --resume goes on with,"}
+        allowed = one.overwrite or (one.resume and one.journal.exists())
+        check_unwritten(f"--name={one.name}: {one.folder}", {**kept, **one.files}, allowed)
     return found
 
 

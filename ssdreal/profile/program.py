@@ -9,6 +9,7 @@ there is one for each way to share one GPU's multiprocessors out: NAME_split50, 
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.random import default_rng
 from rich.console import Console
 
+from ssdreal.command.journal import Journal, journal, plain
 from ssdreal.executor.preflight import check_pair, check_room
 from ssdreal.executor.prompt_files import Prompt, tokenized
 from ssdreal.executor.request import Request
@@ -79,10 +81,12 @@ def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
         say(caution)
     short, long = _prompts(first)
     with ExitStack() as folders:
-        pieces, sampled = _measured(asked, wheres, (short, long), folders, console)
+        kept, pieces, sampled = _measured(asked, wheres, (short, long), folders, console)
         rows = _read(first, sampled, wheres[0].places(None).target.device, console)
         for one, found in zip(asked, pieces, strict=True):
             _write(one, short, found, rows)
+        for done in kept:
+            done.discard()
 
 
 def _measured(
@@ -91,8 +95,11 @@ def _measured(
     tasks: tuple[list[Task], list[Task]],
     folders: ExitStack,
     console: Console,
-) -> tuple[list[list[Timing]], list[SampledTexts]]:
-    """Return every order's timings, and the texts; the orders' folders are taken meanwhile."""
+) -> tuple[list[Journal], list[list[Timing]], list[SampledTexts]]:
+    """Return every order's journal and timings, and the texts, which the first journal has.
+
+    The orders' folders are taken meanwhile.
+    """
     first, (short, long) = asked[0], tasks
     with closing(Sitting(first.models, first.dtype)) as sitting:
         made = short, long or short, first.visit_tokens, first.script
@@ -101,10 +108,12 @@ def _measured(
             _check(one, calibration)
         for one in asked:
             folders.enter_context(taken("--out", one.folder))
+        kept = [journal(one.journal, one.made_with(tasks), resume=one.resume) for one in asked]
         if first.prompts is not None:
             _say(console, f"prompts of {first.prompts}: read from {', '.join(_fields(short))}")
-        pieces = [_visited(one, calibration) for one, calibration in zip(asked, tours, strict=True)]
-        return pieces, [] if first.script else _sampled(first, sitting, wheres[0], short)
+        pieces = [_visited(*each) for each in zip(asked, tours, kept, strict=True)]
+        speaker = TextGenerator(sitting, wheres[0], short, first.tokens, SEED)
+        return kept, pieces, [] if first.script else _sampled(first, speaker, kept[0])
 
 
 def _prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
@@ -139,28 +148,25 @@ def _read(
     return [shortened(row) for row in read_by_both(names, sampled, asked.split.saguaro, device)]
 
 
-def _visited(asked: ProfileOptions, calibration: CalibrationRuns) -> list[Timing]:
+def _visited(asked: ProfileOptions, calibration: CalibrationRuns, kept: Journal) -> list[Timing]:
     found: list[Timing] = []
     rounds = shuffled(asked.visits(calibration), asked.repeats, default_rng(SEED))
     with progress(shown=True) as bar:
         task = bar.add_task(f"calibration runs of {asked.name}", total=len(rounds))
         for number, visit in enumerate(rounds):
-            found += calibration.pieces(visit, number)
-            if number == 0:
-                asked.clear()
-            with replacing(asked.folder) as partial:
-                pq.write_table(to_table(found), partial(TIMINGS), compression="zstd")
+            made = partial(calibration.pieces, visit, number)
+            found += kept.once(f"timings_{number}", plain(list[Timing]), made)
             bar.advance(task)
     return found
 
 
-def _sampled(
-    asked: ProfileOptions, sitting: Sitting, where: Topology, tasks: Sequence[Task]
-) -> list[SampledTexts]:
-    speaker = TextGenerator(sitting, where, tasks, asked.tokens, SEED)
+def _sampled(asked: ProfileOptions, speaker: TextGenerator, kept: Journal) -> list[SampledTexts]:
     ways = list(decodings(asked.split.temperatures))
     with progress(shown=True) as bar:
-        return [speaker.sampled(way) for way in bar.track(ways, description="the target speaks")]
+        return [
+            kept.once(f"texts_{number}", plain(SampledTexts), partial(speaker.sampled, way))
+            for number, way in enumerate(bar.track(ways, description="the target speaks"))
+        ]
 
 
 def _write(
@@ -169,6 +175,9 @@ def _write(
     pieces: Sequence[Timing],
     rows: list[dict[str, Any]],
 ) -> None:
+    asked.clear()
+    with replacing(asked.folder) as whole:
+        pq.write_table(to_table(pieces), whole(TIMINGS), compression="zstd")
     shared = asked.shares_devices()
     info = provenance() | {
         "pair": asked.section,
@@ -251,7 +260,7 @@ def main(arguments: list[str] | None = None) -> None:
     speak_as("ssdreal.profile")
     with ending():
         asked = profile_options(arguments)
-    with ending(f"interrupted; the timings so far are in {asked[0].out / 'NAME' / TIMINGS}"):
+    with ending("interrupted; the same with --resume goes on from what is measured"):
         measure(asked, Console(stderr=True))
         for one in asked:
             print(f"written to {one.folder}; {_used(one)}")

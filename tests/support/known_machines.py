@@ -80,7 +80,7 @@ def calibration_pieces(machine_of, repeats=2, seed=0, visits=PLAN, tokens=30):
     found = []
     for number, visit in enumerate(shuffled(visits, repeats, rng)):
         # A seed of its own, or all calibrations would see the same scatter.
-        run = simulate(_setup(visit, machine_of(rng), 1000 * seed + number, tokens))
+        run = simulate(setup_of(visit, machine_of(rng), 1000 * seed + number, tokens))
         found += timings(run, number)
     return found
 
@@ -95,7 +95,7 @@ def noisy(rng, spread=0.03, jitter=0.03, **known):
     )
 
 
-def _setup(visit, machine, seed, tokens):
+def setup_of(visit, machine, seed, tokens):
     prompt = 400 if visit.long else 50
     return Setup(
         visit.method,

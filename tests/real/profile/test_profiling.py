@@ -166,7 +166,7 @@ def test_every_split_has_a_profile_of_its_own(tmp_path, exact_trace, monkeypatch
     """Calibration runs simulated on a GPU where the target is as fast as its share is large."""
     wheres, rows = [], pq.read_table(f"{exact_trace}/acceptance.parquet").to_pylist()
 
-    def visited(asked, calibration):
+    def visited(asked, calibration, _):
         wheres.append((calibration.topology, calibration.sitting))
         return calibration_pieces(lambda _: planted(target_factor=1 / asked.share), repeats=1)
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from killed import killed_after
 
 from ssdreal.profile import program as profile
 from ssdreal.validate import program as validate
@@ -43,10 +44,15 @@ def test_validations_that_cannot_be_are_refused(
 
 @pytest.mark.slow
 def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
+    """Both commands are killed on the way, and go on."""
     monkeypatch.setattr(validate, "TRACES", tmp_path)
     asked = ["--pair", "tiny", "--dtype", "float32", "--quick", "--name", "tiny"]
-    profile.main([*asked, "--out", str(tmp_path)])
-    folder = tmp_path / "tiny"
+    asked, folder = [*asked, "--out", str(tmp_path)], tmp_path / "tiny"
+    kept = killed_after(3, folder / "kept" / "journal.json", "profile", *asked)
+    before = [(folder / "kept" / name).read_bytes() for name in kept]
+    assert min(map(len, before)) > 0
+    profile.main([*asked, "--resume"])
+    assert not (folder / "kept").exists()
     assert "profile=tiny" in capsys.readouterr().out
     trace = read_trace(folder)
     assert len(trace.prompts) == 4
@@ -58,14 +64,22 @@ def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
     assert {piece.coupling for piece in found.calibration.pieces} == {"greedy", "maximal", "gumbel"}
 
     out = tmp_path / "look"
-    validate.main(["--profile", "tiny", "--quick", "--out", str(out)])
+    asked = ["--profile", "tiny", "--quick", "--out", str(out)]
+    traces = f"from pathlib import Path; program.TRACES = Path({str(tmp_path)!r})"
+    journal = out / "runs" / "held_out.json"
+    kept = killed_after(2, journal, "validate", *asked, prelude=traces)
+    ids = {name: load_run(out / "runs" / name).info["run_id"] for name in kept}
+    validate.main([*asked, "--resume"])
+    assert {name: load_run(out / "runs" / name).info["run_id"] for name in kept} == ids
     shown = capsys.readouterr().out
     for part in ("fit/ar", "new_kind/sd_k1", "median error", "scheduling", "replayed"):
         assert part in shown
     assert not (folder / "held_out.json").exists()
     content = json.loads((out / "held_out.json").read_text())
+    assert content["complete"]
     assert set(content["verdicts"]) == {"tokens/s", "× AR", "× SD"}
     for one in content["configurations"]:
+        assert not one["missing"]
         assert all(tokens_per_s > 0 for tokens_per_s in one["causes"].values())
         run = load_run(out / "runs" / one["part"] / one["name"])
         assert run.info["complete"]
