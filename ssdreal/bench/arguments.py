@@ -33,4 +33,5 @@ def parser() -> Parser:
     add("--sampled", action="store_true", help="temperature 1 as well")
     add("--quick", action="store_true", help="a look, in about a minute")
     add("--out", help="a JSON file for all numbers, written as they come")
+    add("--resume", action="store_true", help="go on where an earlier bench of that file stopped")
     return made

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from ssdreal.channel.messages import Done, Verified
+from ssdreal.command.journal import RUN, Form, plain
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
@@ -75,6 +77,16 @@ class Measured:
     def tokens_per_s(self) -> float:
         """Decoding speed without prefill."""
         return float(self.run.metrics["tokens_per_s"])
+
+
+def _write(path: Path, measured: Measured) -> None:
+    PIECES.write(path / "pieces", measured.pieces)
+    RUN.write(path, measured.run)
+
+
+PIECES = plain(tuple[Piece, ...])
+MEASURED = Form(_write, lambda path: Measured(RUN.read(path), PIECES.read(path / "pieces")))
+"""A run's directory, and what its workers did."""
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
 """What a bench measures, in which order, and the runs that it collects."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from statistics import median
 from typing import Any
 
 from ssdreal.bench.calibration_runs import around, visits
-from ssdreal.bench.contenders import Contender, Contest, Measured
+from ssdreal.bench.contenders import MEASURED, Contender, Contest, Measured
 from ssdreal.bench.coordination import Coordination, coordination
 from ssdreal.bench.helper_process import Helper
 from ssdreal.bench.settings_search import Search, describe, search_speculative, search_ssd
 from ssdreal.bench.transformers_peer import Generated, Peer, generate
+from ssdreal.command.journal import Form, Journal, Piece, plain
 from ssdreal.executor.setup import Setup
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdsim.calibration.calibration_runs import Visit
@@ -71,7 +73,9 @@ class PeerEntry:
 
 @dataclass
 class BenchRuns:
-    """The measurements of a bench, taken in order.
+    """The measurements of a bench, taken in an order that follows from what they come to.
+
+    So the number of a measurement says which one it is: those that are kept are not made again.
 
     Attributes
     ----------
@@ -89,6 +93,8 @@ class BenchRuns:
         The process for transformers and for recording.
     say
         Told what happens next.
+    kept, name
+        Keeps every measurement, under this name and its number.
     quick
         Whether searches may be short.
     keep
@@ -105,12 +111,15 @@ class BenchRuns:
     few_tokens: int
     helper: Helper
     say: Callable[[str], None]
+    kept: Journal
+    name: str
     quick: bool = False
     keep: Callable[["BenchRuns"], None] = lambda _: None
     visited: list[list[Timing]] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     peers: dict[str, PeerEntry] = field(default_factory=dict)
     searched: dict[str, dict[str, float]] = field(default_factory=dict)
+    made: int = 0
 
     def choose(self) -> None:
         """Find the contenders' best settings."""
@@ -162,7 +171,8 @@ class BenchRuns:
     def _search(self, name: str, places: Any, look: Callable[[Search], Setup]) -> None:
         self.say(f"looking for the best settings of {name}")
         workload = replace(self.base.workload, output_tokens=self.few_tokens)
-        search = Search(self.few, replace(self.base, workload=workload), places, self.quick)
+        base, once = replace(self.base, workload=workload), partial(self._once, plain(float))
+        search = Search(self.few, base, places, self.quick, once)
         setup = replace(look(search), workload=self.base.workload)
         self.searched[name] = {
             describe(search.setup(tried)): speed for tried, speed in search.found.items()
@@ -172,20 +182,29 @@ class BenchRuns:
 
     def _peer_speed(self, peer: Peer) -> float:
         prompts = [task.tokens for task in self.few.tasks[:2]]
-        found: Generated = self.helper.call(generate, peer, prompts, self.few_tokens)
-        return found.tokens_per_s
+        return self._generated(peer, prompts, self.few_tokens).tokens_per_s
 
     def _run(self, name: str) -> None:
         if name in self.peers:
             entry = self.peers[name]
             prompts = [task.tokens for task in self.contest.tasks]
             tokens = self.base.workload.output_tokens
-            entry.runs.append(self.helper.call(generate, entry.peer, prompts, tokens))
+            entry.runs.append(self._generated(entry.peer, prompts, tokens))
             return
         contender = self.entries[name].contender
         self._visit(visits(contender))
-        self.entries[name].runs.append(self.contest.run(contender))
+        run = self._once(MEASURED, partial(self.contest.run, contender))
+        self.entries[name].runs.append(run)
 
     def _visit(self, planned: Iterable[Visit]) -> None:
         for visit in planned:
-            self.visited.append(self.calibration.pieces(visit, len(self.visited)))
+            made = partial(self.calibration.pieces, visit, len(self.visited))
+            self.visited.append(self._once(plain(list[Timing]), made))
+
+    def _generated(self, peer: Peer, prompts: Sequence[Sequence[int]], tokens: int) -> Generated:
+        made = partial(self.helper.call, generate, peer, prompts, tokens)
+        return self._once(plain(Generated), made)
+
+    def _once(self, form: Form[Piece], make: Callable[[], Piece]) -> Piece:
+        self.made += 1
+        return self.kept.once(f"{self.name}_{self.made}", form, make)

@@ -7,8 +7,8 @@ passes; and ssdsim's prediction from service times and acceptance that are measu
 """
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,8 @@ from ssdreal.bench.predictions import Forecast
 from ssdreal.bench.results import Results, collect, unfinished
 from ssdreal.bench.tables import tables
 from ssdreal.bench.transformers_peer import weight_bytes
-from ssdreal.command.arguments import check_ranges, sized
+from ssdreal.command.arguments import check_ranges, option, sized
+from ssdreal.command.journal import NAME, Journal, digest, journal, plain
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.prompt_files import read_prompts, tokenized
 from ssdreal.executor.setup import Setup
@@ -36,10 +37,10 @@ from ssdreal.places.places import cautions
 from ssdreal.places.topology import Cpu
 from ssdreal.profile.calibration_runs import DECODINGS, CalibrationRuns
 from ssdsim.command.console import ending, say, speak_as, table_console
-from ssdsim.errors import require
+from ssdsim.errors import ConfigError, require
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.system.atomic_files import write_text
-from ssdsim.system.destination import file, make
+from ssdsim.system.destination import file, taken
 
 CALIBRATION_PROMPTS = 3
 DRAFTS = 16
@@ -60,11 +61,21 @@ class Plan:
     decodings: tuple[str, ...]
     quick: bool
     out: Path | None
+    resume: bool
+
+    def made_with(self, tasks: list[Task], cores: Sequence[int]) -> dict[str, Any]:
+        """Return the options that decide what is measured; another way of decoding may follow."""
+        names = ("pair", "dtype", "prompts", "tokens", "repeats", "few", "few_tokens", "quick")
+        options = {option(name): getattr(self, name) for name in names}
+        texts = digest([task.tokens for task in tasks])
+        return {**options, "texts": texts, "cores": list(cores)}
 
 
 def plan(arguments: list[str] | None = None) -> Plan:
     """Read the command line."""
     given = check_ranges(sized(parser().parse_args(arguments), SIZES), RANGES)
+    if given.resume and given.out is None:
+        raise ConfigError("--resume: needs --out, the file of the bench to go on with")
     return Plan(
         given.pair,
         given.dtype,
@@ -76,6 +87,7 @@ def plan(arguments: list[str] | None = None) -> Plan:
         tuple(DECODINGS) if given.sampled else ("greedy",),
         given.quick,
         None if given.out is None else file("--out", given.out),
+        given.resume,
     )
 
 
@@ -107,26 +119,30 @@ class Numbers:
 
 
 def measure(
-    asked: Plan, console: Console, keep: Callable[[BenchRuns], None] = lambda _: None
+    asked: Plan, console: Console, folder: Path, keep: Callable[[BenchRuns], None] = lambda _: None
 ) -> Iterator[Results]:
     """Measure everything; yield the results of one way of decoding after the other.
 
-    `keep` is told of every result as it comes.
+    Every measurement goes into `folder`, until all are made; `keep` is told of every result as it
+    comes.
     """
     pair, cpu = read_pair(asked.pair), Cpu()
     for caution in cautions(cpu.cores):
         say(caution)
     tasks = _tasks(pair, asked.prompts + CALIBRATION_PROMPTS, asked.tokens)
+    kept = journal(folder / NAME, asked.made_with(tasks, cpu.cores), resume=asked.resume)
     _say(console, "what a core can stream")
-    found = ceiling(cpu.cores, BYTES // 16, 0.1) if asked.quick else ceiling(cpu.cores)
+    reads = (BYTES // 16, 0.1) if asked.quick else ()
+    found = kept.once("ceiling", plain(Ceiling), lambda: ceiling(cpu.cores, *reads))
     with ExitStack() as exits:
         sitting = exits.enter_context(closing(Sitting(pair, asked.dtype)))
         helper = exits.enter_context(Helper(cpu.cores[:1]))
         size = helper.call(weight_bytes, pair.target, asked.dtype)
         for name in asked.decodings:
-            bench_runs = _course(asked, sitting, helper, tasks, name, console)
+            bench_runs = _course(asked, sitting, helper, tasks, name, console, kept)
             bench_runs.keep = keep
             yield _results(bench_runs, asked, name, found, size)
+    kept.discard()
 
 
 def _results(bench_runs: BenchRuns, asked: Plan, name: str, found: Ceiling, size: int) -> Results:
@@ -141,7 +157,13 @@ def _results(bench_runs: BenchRuns, asked: Plan, name: str, found: Ceiling, size
 
 
 def _course(
-    asked: Plan, sitting: Sitting, helper: Helper, tasks: list[Task], name: str, console: Console
+    asked: Plan,
+    sitting: Sitting,
+    helper: Helper,
+    tasks: list[Task],
+    name: str,
+    console: Console,
+    kept: Journal,
 ) -> BenchRuns:
     contest = Contest(sitting, tasks[: asked.prompts])
     return BenchRuns(
@@ -157,6 +179,8 @@ def _course(
         few_tokens=asked.few_tokens,
         helper=helper,
         say=lambda text: _say(console, f"{name}: {text}"),
+        kept=kept,
+        name=name,
         quick=asked.quick,
     )
 
@@ -192,15 +216,30 @@ def _say(console: Console, text: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write down."""
     speak_as("ssdreal.bench")
-    with ending("interrupted; the numbers so far are in the file of --out, if one was named"):
+    with ending("interrupted; with a file of --out, --resume goes on from what is measured"):
         _run(plan(arguments), table_console(110))
 
 
 def _run(asked: Plan, console: Console) -> None:
-    if asked.out:
-        make("--out", asked.out.parent)  # better an error now than after ten minutes
+    with _folder(asked.out) as folder:
+        _measure(asked, folder, console)
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    """Say where measurements are kept: beside the file of results, or for this once."""
+    if out is None:
+        with TemporaryDirectory(prefix="ssdreal-bench-") as folder:
+            yield Path(folder)
+        return
+    beside = out.with_name(f"{out.name}.kept")
+    with taken("--out", beside):  # better an error now than after ten minutes
+        yield beside
+
+
+def _measure(asked: Plan, folder: Path, console: Console) -> None:
     numbers = Numbers(asked)
-    for results in measure(asked, Console(stderr=True), numbers.keep):
+    for results in measure(asked, Console(stderr=True), folder, numbers.keep):
         numbers.add(results)
         for table in tables(results):
             console.print(table)

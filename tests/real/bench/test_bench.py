@@ -3,8 +3,10 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 from inline_crew import decode, outputs
+from killed import killed_after
 
 from ssdreal.bench import program as bench
 from ssdreal.bench.calibration_runs import around, visits
@@ -221,14 +223,22 @@ def test_a_probe_decodes_the_targets_own_text():
 
 @pytest.mark.slow
 def test_a_quick_bench_measures_and_predicts_everything(tmp_path, capsys, monkeypatch):
+    """Killed on the way, it goes on."""
     # Two threads that wait for each other crawl where other tests share the cores.
     monkeypatch.setattr(Cpu, "spread", lambda _: None)
     out = tmp_path / "bench.json"
-    bench.main(["--pair", "tiny", "--dtype", "float32", "--quick", "--out", str(out)])
+    asked = ["--pair", "tiny", "--dtype", "float32", "--quick", "--out", str(out)]
+    alone = "from ssdreal.places.topology import Cpu; Cpu.spread = lambda _: None"
+    kept = tmp_path / "bench.json.kept"
+    assert killed_after(4, kept / "journal.json", "bench", *asked, prelude=alone)[0] == "ceiling"
+    before = msgspec.msgpack.decode((kept / "ceiling").read_bytes())
+    bench.main([*asked, "--resume"])
+    assert [*tmp_path.iterdir()] == [out]
     printed = capsys.readouterr().out
     for words in ("best SSD", "HF assisted", "coordination", "ssdsim", "winner measured"):
         assert words in printed
     (results,) = json.loads(out.read_text())
+    assert results["ceiling"] == before
     assert results["dispatch"] > 0
     assert f"a message: {1e3 * results['dispatch']:.2f}" in printed
     names = {"ar", "sd", "ssd"}

@@ -13,8 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from ssdreal.bench import program as bench
-from ssdreal.bench.contenders import Contender, Contest
+from ssdreal.bench.contenders import Contender, Contest, Measured
+from ssdreal.bench.contenders import Piece as BenchPiece
 from ssdreal.bench.measurements import BenchRuns, Entry
+from ssdreal.bench.settings_search import search_speculative, search_ssd
 from ssdreal.command.journal import journal
 from ssdreal.distill import program as distill
 from ssdreal.executor.setup import Setup
@@ -197,10 +199,10 @@ class Sitting:
         return SimpleNamespace(run=lambda: None, lost=None, result=lambda: run)
 
 
-def bench_runs(last, keep):
+def bench_runs(last, kept, keep=lambda _: None):
     base = Setup(Autoregressive(), Workload(prompts=1, output_tokens=4))
     contest = Contest(Sitting(last), [])
-    made = BenchRuns(contest, None, contest, base, 4, None, lambda _: None, keep=keep)
+    made = BenchRuns(contest, None, contest, base, 4, None, lambda _: None, kept, "x", keep=keep)
     for name in ("ar", "sd"):
         made.entries[name] = bench_entry(name, base)
     made._visit = lambda _: None
@@ -211,21 +213,26 @@ def bench_entry(name, setup):
     return Entry(Contender(name, setup, None))
 
 
-def test_a_bench_writes_its_numbers_as_they_come(monkeypatch, tmp_path):
+@pytest.fixture
+def contested(monkeypatch):
+    """Let contenders' runs be those of a `Sitting`."""
+
+    def run(contest, _):
+        pieces = (BenchPiece("target", True, 0.5, 1.0, 0.25),)
+        return Measured(contest.sitting.execution().result(), pieces)
+
+    monkeypatch.setattr(Contest, "run", run)
+
+
+@pytest.mark.usefixtures("contested")
+def test_a_bench_writes_its_numbers_as_they_come(tmp_path):
     out = tmp_path / "new" / "bench.json"
     asked = bench.plan(["--out", str(out), "--sampled", "--quick"])
     assert not out.parent.exists()
     out.parent.mkdir()
     numbers = bench.Numbers(asked)
-    monkeypatch.setattr(
-        Contest,
-        "run",
-        lambda contest, _: SimpleNamespace(
-            tokens_per_s=contest.sitting.execution().result().metrics["tokens_per_s"]
-        ),
-    )
     with pytest.raises(KeyboardInterrupt):
-        bench_runs(4, numbers.keep).alternate(repeats=3)
+        bench_runs(4, journal(tmp_path / "j.json", {}, resume=False), numbers.keep).alternate(3)
     first, *others = json.loads(out.read_text())
     assert not first["complete"]
     assert sum(len(row["speeds"]) for row in first["rows"].values()) == 3
@@ -235,6 +242,40 @@ def test_a_bench_writes_its_numbers_as_they_come(monkeypatch, tmp_path):
         found = [one["complete"] for one in json.loads(out.read_text())]
         assert found == [at < done for at in range(len(asked.decodings))]
     assert [*out.parent.iterdir()] == [out]
+
+
+@pytest.mark.parametrize("last", [1, 5, 12, 30])
+@pytest.mark.usefixtures("contested")
+def test_a_bench_goes_on_from_every_measurement(last, tmp_path):
+    """What it searches next depends on what it found, which must be the same again."""
+
+    def made(last, folder, *, resume=False):
+        found = bench_runs(last, journal(folder / "j.json", {}, resume=resume))
+        found.entries.clear()
+        with suppress(KeyboardInterrupt):
+            found._search("sd", None, search_speculative)
+            found._search("ssd", None, search_ssd)
+            found.alternate(2)
+        return found, len(found.contest.sitting.runs)
+
+    whole, count = made(0, tmp_path / "whole")
+    made(last, tmp_path / "killed")
+    found, left = made(0, tmp_path / "killed", resume=True)
+    assert left == count - (last - 1)
+    assert {name: len(entry.runs) for name, entry in found.entries.items()} == {"sd": 2, "ssd": 2}
+    assert [*found.searched["sd"]] == [*whole.searched["sd"]]
+    assert found.entries["ssd"].runs[0].pieces == whole.entries["ssd"].runs[0].pieces
+    again, left = made(0, tmp_path / "killed", resume=True)
+    assert left == 0
+    assert again.searched == found.searched
+    assert [again.entries[name].speeds for name in ("sd", "ssd")] == [
+        found.entries[name].speeds for name in ("sd", "ssd")
+    ]
+
+
+def test_a_bench_to_go_on_with_must_be_named(capsys):
+    assert ended("bench", "--resume") == 2
+    assert "--resume: needs --out, the file of the bench" in capsys.readouterr().err
 
 
 def measured(last, folder, *, resume=False, tokens=4):
