@@ -21,6 +21,12 @@ FOLDER = CONF / "validation"
 HELD_OUT = FOLDER / "held_out.yaml"
 """The frozen split: what it fits nothing else is tested on, and the other way round."""
 
+FIT = "fit"
+"""The section of what profiles are fitted to."""
+
+LOOK = 2
+"""Prompts of a section that are enough for a quick look."""
+
 
 Kind = TypeVar("Kind", bound="Part")
 
@@ -134,7 +140,7 @@ class Split:
         parts = {
             name: replace(
                 part,
-                prompts=[part.prompts[0][:2]],
+                prompts=[part.prompts[0][:LOOK]],
                 configurations=dict(list(part.configurations.items())[:3]),
             )
             for name, part in self.parts.items()
@@ -186,7 +192,7 @@ def _content(asked: str, file: Path) -> dict[str, Any]:
 def _split(content: dict[str, Any]) -> Split:
     given = content.pop("baselines", [])
     baselines = build(list[str], given, "baselines")
-    fit = _part(Fitted, "fit", content.pop("fit")) if "fit" in content else None
+    fit = _part(Fitted, FIT, content.pop(FIT)) if FIT in content else None
     unseen = {name: _part(Part, name, section) for name, section in content.items()}
     fitted = fit or read_split().fit
     for name, part in unseen.items():
@@ -197,11 +203,11 @@ def _split(content: dict[str, Any]) -> Split:
         right = "must not be what profiles are fitted to"
         require(not both, f"{name}.prompts", sorted(both), right)
     right = "needs a section besides, of what nothing is fitted to"
-    require(bool(unseen), "sections", sorted({"fit"} if fit else ()), right)
+    require(bool(unseen), "sections", sorted({FIT} if fit else ()), right)
     known = {name for part in unseen.values() for name in part.configurations}
     unknown = sorted(set(baselines) - known)
     require(not unknown, "baselines", unknown, f"must be among {', '.join(sorted(known))}")
-    return Split(fitted, {"fit": fit, **unseen} if fit else unseen, baselines)
+    return Split(fitted, {FIT: fit, **unseen} if fit else unseen, baselines)
 
 
 def _part(kind: type[Kind], name: str, section: Any) -> Kind:

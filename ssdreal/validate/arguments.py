@@ -18,6 +18,7 @@ def parser() -> Parser:
     add = parser.add_argument
     add("--profile", default="this_machine", help="a folder under traces/")
     add("--split", default="held_out", help="in conf/validation, or a file")
+    add("--prompts", help="a file of prompts that all but the section fit decode instead")
     add("--repeats", type=int, help="of every configuration; 3")
     add("--tokens", type=int, help="to decode for each prompt; 40")
     add("--topology", default="auto", help="cpu, one_gpu, two_gpus")

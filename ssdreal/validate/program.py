@@ -21,20 +21,20 @@ from ssdreal.command.arguments import check_ranges, check_unwritten, sized
 from ssdreal.command.journal import digest, journal
 from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.preflight import check_pair, check_room
-from ssdreal.executor.prompt_files import tokenized
+from ssdreal.executor.prompt_files import Prompt, tokenized
 from ssdreal.executor.request import Request
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
-from ssdreal.profile.split import HELD_OUT, Split, read_split, split_file
+from ssdreal.profile.split import FIT, HELD_OUT, LOOK, Split, read_split, split_file
 from ssdreal.validate.arguments import RANGES, SIZES, parser
 from ssdreal.validate.configurations import Configuration, configurations
 from ssdreal.validate.findings import Findings
 from ssdreal.validate.measured import Measurements
 from ssdreal.validate.replayed import Replays
-from ssdsim.acceptance.trace_file import INFO
+from ssdsim.acceptance.trace_file import INFO, read_trace
 from ssdsim.calibration.prediction import Profile
 from ssdsim.command.console import ending, progress, say, speak_as, table_console
 from ssdsim.errors import ConfigError, require
@@ -52,6 +52,8 @@ class Question:
         Of the profile and of the split.
     out
         Where everything that is found goes.
+    prompts, most
+        A file of the user's, and how many of its prompts are decoded; None: the split's, and all.
     resume
         Whether to go on with what was measured there.
 
@@ -64,12 +66,19 @@ class Question:
     tokens: int
     topology: str
     out: Path
+    prompts: str | None = None
+    most: int | None = None
     resume: bool = False
 
     @property
     def folder(self) -> Path:
         """Of the profile."""
         return TRACES / self.profile
+
+    def texts(self, part: str) -> list[Prompt]:
+        """Return the prompts of a part: the split's own for what is fitted to."""
+        file = None if part == FIT else self.prompts
+        return self.split.parts[part].read(file)[: self.most]
 
     @property
     def file(self) -> Path:
@@ -115,6 +124,8 @@ def question(arguments: list[str] | None = None) -> Question:
         tokens=given.tokens,
         topology=given.topology,
         out=out,
+        prompts=given.prompts,
+        most=LOOK if given.quick else None,
         resume=given.resume,
     )
     goes_on = given.resume and asked.journal.exists()
@@ -126,7 +137,7 @@ def _out(given: Any) -> Path:
     """Return where results go: beside a profile only what was measured in full."""
     beside = TRACES / given.profile
     full = all(getattr(given, name) == usual for name, (usual, _) in SIZES.items())
-    full = full and not given.quick
+    full = full and not given.quick and given.prompts is None
     if given.out is None:
         frozen = split_file(given.split).resolve() == HELD_OUT.resolve()
         if given.resume and not (full and frozen):
@@ -134,7 +145,7 @@ def _out(given: Any) -> Path:
         fresh = Path("outputs") / f"{datetime.now().astimezone():%Y-%m-%d/%H-%M-%S-%f}"
         return beside if full and frozen else fresh
     out = folder("--out", given.out)
-    right = "holds the profile; a look, or fewer runs, need another folder"
+    right = "holds the profile; a look, fewer runs, or other prompts need another folder"
     require(full or out.resolve() != beside.resolve(), "--out", str(out), right)
     return out
 
@@ -154,7 +165,8 @@ def answer(asked: Question, findings: Findings, console: Console) -> None:
     where = topology(asked.topology, share)
     for caution in cautions(where.places("own").cores):
         say(caution)
-    tasks = {name: tokenized(part.read(), pair.target) for name, part in asked.split.parts.items()}
+    tasks = {name: tokenized(asked.texts(name), pair.target) for name in asked.split.parts}
+    _check_unseen(asked, tasks)
     wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
     _check(wanted, pair, dtype, where, tasks)
     made_with = _made_with(asked, profile, (pair.target, pair.draft, dtype, share), tasks)
@@ -194,6 +206,16 @@ def _made_with(
         "prompts": {name: digest([task.tokens for task in of]) for name, of in tasks.items()},
         "--split": {name: part.configurations for name, part in asked.split.parts.items()},
     }
+
+
+def _check_unseen(asked: Question, tasks: dict[str, list[Task]]) -> None:
+    """Refuse prompts that the profile was made with, where they count as held out."""
+    known = {tuple(tokens) for tokens in read_trace(asked.folder).prompts.values()}
+    for part, of in tasks.items():
+        seen = [task.name for task in of if part != FIT and tuple(task.tokens) in known]
+        option = "--prompts" if asked.prompts else f"--split: {part}.prompts"
+        right = f"the profile {asked.profile} was made with them, needs others"
+        require(not seen, option, seen, right)
 
 
 def _check(

@@ -64,7 +64,9 @@ def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
     assert {piece.coupling for piece in found.calibration.pieces} == {"greedy", "maximal", "gumbel"}
 
     out = tmp_path / "look"
-    asked = ["--profile", "tiny", "--quick", "--out", str(out)]
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Which prompts are these?\nThey are the user's own.\n")
+    asked = ["--profile", "tiny", "--quick", "--out", str(out), "--prompts", str(mine)]
     traces = f"from pathlib import Path; program.TRACES = Path({str(tmp_path)!r})"
     journal = out / "runs" / "held_out.json"
     kept = killed_after(2, journal, "validate", *asked, prelude=traces)
@@ -83,6 +85,8 @@ def test_a_profile_of_the_tiny_pair_predicts_it(tmp_path, monkeypatch, capsys):
         assert all(tokens_per_s > 0 for tokens_per_s in one["causes"].values())
         run = load_run(out / "runs" / one["part"] / one["name"])
         assert run.info["complete"]
+        own = set(run.sequences.prompt) == {"line 1", "line 2"}
+        assert own == (one["part"] != "fit")
         if one["replay"]:  # float32: no near ties, so the rounds are the very same
             assert one["replay"]["rounds"] > 0
             assert one["replay"]["differences"] == []

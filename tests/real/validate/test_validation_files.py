@@ -176,6 +176,43 @@ def test_a_look_and_other_splits_are_kept_elsewhere(arguments):
     assert asked(*arguments, "--out", "here").file == Path("here") / first.file.name
 
 
+@pytest.mark.usefixtures("profile")
+def test_own_prompts_are_decoded_by_all_but_what_is_fitted_to(tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("name,prompt\na,One?\nb,Two?\nc,Three?\n")
+    found = asked("--prompts", str(file))
+    assert found.out.parts[0] == "outputs"
+    assert [prompt.text for prompt in found.texts("test")] == ["One?", "Two?", "Three?"]
+    assert found.texts("new_kind") == found.texts("test")
+    assert len(found.texts("fit")) == 24
+    assert [prompt.name for prompt in asked("--quick", "--prompts", str(file)).texts("test")] == [
+        "a",
+        "b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read (No such file"),
+        ("", "holds no prompt"),
+        ('{"prompt": 3}', "mine.jsonl: line 1"),
+        ("{text}", "--prompts=['line 2']: the profile two_cores was made with them, needs others"),
+    ],
+)
+def test_own_prompts_that_cannot_be_are_refused(content, words, profile, tmp_path, capsys):
+    (known,) = [one.text for one in read_split().fit.read() if one.name == "chat-01"]
+    file = tmp_path / "mine.jsonl"
+    if content is not None:
+        file.write_text(content.replace("{text}", "New?\n" + known))
+    with pytest.raises(SystemExit) as ended:
+        validate.main(["--profile", profile.name, "--prompts", str(file)])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert words in line
+    assert not (tmp_path / "outputs").exists()
+
+
 @pytest.mark.parametrize("left", ["held_out.json", "runs"])
 def test_a_validation_is_written_over_nothing(left, profile):
     with pytest.raises(ConfigError, match=r"^--out=.*two_cores: holds .*; .*add --overwrite"):
