@@ -19,7 +19,7 @@ import msgspec
 from ssdsim.errors import ConfigError
 from ssdsim.run.results import provenance
 from ssdsim.run.trace import Run, load_run
-from ssdsim.system.atomic_files import replacing, write_text
+from ssdsim.system.atomic_files import PARTIALS, replacing, write_text
 
 Piece = TypeVar("Piece")
 NAME = "journal.json"
@@ -121,6 +121,8 @@ def journal(file: Path, asked: Mapping[str, Any], *, resume: bool) -> Journal:
         if (before := made_with.get(name)) != value:
             right = f"needs {short(before)}, which what is kept in {file.parent} was made with"
             raise ConfigError(f"--resume: {name}={short(value)}: {right}")
+    for partial in file.parent.rglob(PARTIALS):
+        partial.unlink()
     return Journal(file, wanted, finished)
 
 

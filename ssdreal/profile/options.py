@@ -71,7 +71,7 @@ class ProfileOptions:
 
     @property
     def journal(self) -> Path:
-        """Says what is measured, until the profile is written."""
+        """Says what is measured of this and of all ordered with it, until they are written."""
         return self.folder / "kept" / NAME
 
     @property
@@ -94,13 +94,16 @@ class ProfileOptions:
         """Return the order of a profile of its own, on a GPU that is split so."""
         return replace(self, name=f"{self.name}_split{100 * share:.0f}", share=share)
 
-    def made_with(self, tasks: Sequence[Sequence[Task]]) -> dict[str, Any]:
+    def made_with(
+        self, tasks: Sequence[Sequence[Task]], shares: Sequence[float | None]
+    ) -> dict[str, Any]:
         """Return the options that decide what is measured; more repeats may follow."""
         fit = self.split
         return {
             "--pair": [self.models.target, self.models.draft, self.dtype],
             "--acceptance": self.script and self.script.name,
-            "--topology": [self.topology, self.share],
+            "--topology": self.topology,
+            "--split": shares,
             "--tokens": self.tokens,
             "--visit-tokens": self.visit_tokens,
             "--prompts": [digest([task.tokens for task in of]) for of in tasks],
@@ -163,10 +166,10 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
     found = [asked] if given.split is None else list(map(asked.shared, given.split))
     apart = len({one.name for one in found}) == len(found)
     require(apart, "--split", given.split, "needs percentages that differ")
+    kept = {found[0].journal: "an unfinished profile, which --resume goes on with,"}
+    allowed = given.overwrite or (given.resume and found[0].journal.exists())
     for one in found:
         folder("--name", one.folder)
-        kept = {one.journal: "an unfinished profile, which --resume goes on with,"}
-        allowed = one.overwrite or (one.resume and one.journal.exists())
         check_unwritten(f"--name={one.name}: {one.folder}", {**kept, **one.files}, allowed)
     return found
 

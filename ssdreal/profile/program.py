@@ -85,8 +85,7 @@ def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
         rows = _read(first, sampled, wheres[0].places(None).target.device, console)
         for one, found in zip(asked, pieces, strict=True):
             _write(one, short, found, rows)
-        for done in kept:
-            done.discard()
+        kept.discard()
 
 
 def _measured(
@@ -95,8 +94,8 @@ def _measured(
     tasks: tuple[list[Task], list[Task]],
     folders: ExitStack,
     console: Console,
-) -> tuple[list[Journal], list[list[Timing]], list[SampledTexts]]:
-    """Return every order's journal and timings, and the texts, which the first journal has.
+) -> tuple[Journal, list[list[Timing]], list[SampledTexts]]:
+    """Return every order's timings, and the texts, and the journal that has them all.
 
     The orders' folders are taken meanwhile.
     """
@@ -108,12 +107,13 @@ def _measured(
             _check(one, calibration)
         for one in asked:
             folders.enter_context(taken("--out", one.folder))
-        kept = [journal(one.journal, one.made_with(tasks), resume=one.resume) for one in asked]
+        made_with = first.made_with(tasks, [one.share for one in asked])
+        kept = journal(first.journal, made_with, resume=first.resume)
         if first.prompts is not None:
             _say(console, f"prompts of {first.prompts}: read from {', '.join(_fields(short))}")
-        pieces = [_visited(*each) for each in zip(asked, tours, kept, strict=True)]
+        pieces = [_visited(*each, kept) for each in zip(asked, tours, strict=True)]
         speaker = TextGenerator(sitting, wheres[0], short, first.tokens, SEED)
-        return kept, pieces, [] if first.script else _sampled(first, speaker, kept[0])
+        return kept, pieces, [] if first.script else _sampled(first, speaker, kept)
 
 
 def _prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
@@ -155,7 +155,7 @@ def _visited(asked: ProfileOptions, calibration: CalibrationRuns, kept: Journal)
         task = bar.add_task(f"calibration runs of {asked.name}", total=len(rounds))
         for number, visit in enumerate(rounds):
             made = partial(calibration.pieces, visit, number)
-            found += kept.once(f"timings_{number}", plain(list[Timing]), made)
+            found += kept.once(f"{asked.name}_timings_{number}", plain(list[Timing]), made)
             bar.advance(task)
     return found
 

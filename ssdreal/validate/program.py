@@ -260,7 +260,8 @@ def main(arguments: list[str] | None = None) -> None:
     speak_as("ssdreal.validate")
     with ending():
         asked = question(arguments)
-    with ending(f"interrupted; --resume --out {asked.out} goes on from what is measured"):
+    again = f"the same with --resume --out {asked.out} goes on from what is measured"
+    with ending(f"interrupted; {again}"):
         _run(asked, table_console(118))
 
 

@@ -68,6 +68,14 @@ def test_killed_at_any_step_it_goes_on(second, tmp_path, monkeypatch):
         assert len(made) - before in {3 - before, 4 - before}  # at most one is made twice
 
 
+def test_what_a_killed_command_left_half_written_goes(tmp_path):
+    work(tmp_path, [], resume=False)
+    half = tmp_path / "a" / "first" / ".1.partial.run.json"
+    half.touch()
+    work(tmp_path, [], resume=True)
+    assert not half.exists()
+
+
 def test_a_piece_that_is_lost_is_made_again(tmp_path):
     work(tmp_path, [], resume=False)
     (tmp_path / "number").write_bytes(b"")

@@ -81,7 +81,7 @@ def content(folder):
 def test_a_profile_goes_on_from_every_step(profiled, tmp_path, capsys):
     whole = ["visit"] * VISITS + ["texts"] * WAYS + ["read", "write"]
     assert profiled("whole") == (0, whole)
-    for last in (1, VISITS + 1, len(whole) - 1):
+    for last in (VISITS + 1, len(whole) - 1):
         name = f"killed_{last}"
         assert profiled(name, last=last) == (130, whole[:last])
         assert "--resume goes on" in capsys.readouterr().err
@@ -91,6 +91,17 @@ def test_a_profile_goes_on_from_every_step(profiled, tmp_path, capsys):
         assert files == {"profile.yaml", "timings.parquet", "acceptance.parquet", "run.json"}
         assert content(tmp_path / name)[0] == content(tmp_path / "whole")[0]
         assert content(tmp_path / name)[1].equals(content(tmp_path / "whole")[1])
+
+
+def test_profiles_of_one_order_go_on_together(profiled, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    split = ("--split", "0.5", "0.8")
+    assert profiled("both", *split, last=VISITS + 1)[0] == 130  # in the second's
+    assert profiled("both", "--resume", "--split", "0.5")[0] == 2
+    assert "--resume: --split=[0.5]: needs [0.5, 0.8]" in capsys.readouterr().err
+    code, done = profiled("both", "--resume", *split)
+    assert (code, len(done)) == (0, VISITS - 1 + WAYS + 1 + 2)
+    assert {len([*folder.iterdir()]) for folder in tmp_path.iterdir()} == {4}
 
 
 def test_a_profile_that_is_replaced_is_there_until_the_new_one_is(profiled, tmp_path, capsys):
