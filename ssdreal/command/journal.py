@@ -116,7 +116,8 @@ def journal(file: Path, asked: Mapping[str, Any], *, resume: bool) -> Journal:
         content = json.loads(file.read_text(encoding="utf-8"))
         made_with, finished = dict(content["asked"]), list(content["finished"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"--resume: {file} is not readable ({error}); use --overwrite") from error
+        right = f"{file} is not readable ({error}); start anew without it"
+        raise ConfigError(f"--resume: {right}") from error
     for name, value in wanted.items():
         if (before := made_with.get(name)) != value:
             right = f"needs {short(before)}, which what is kept in {file.parent} was made with"
