@@ -37,7 +37,7 @@ def test_all_passes_and_rules_compile_for_a_large_vocabulary():
     with gpu() as compiler:
         pair = model("llama31_8b"), model("llama32_1b")
         prepared(setup(Ssd()), *pair)
-        for decoding in CHANCE:
+        for decoding in CHANCE[1::2]:  # of each pair of rules the one with more of them
             prepared(setup(Speculative(), decoding), *pair)
         prepared(setup(Autoregressive(), Decoding(1.0)), *pair)  # nothing is drafted
         assert all_compiled(compiler)
