@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from ssdreal.models.catalog import describe
+from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.profile.acceptance_recording import GeneratedText
 from ssdreal.profile.sampled_texts import Names, SampledTexts, rows_of
 from ssdsim.acceptance.trace_file import write_trace
@@ -17,7 +17,7 @@ def record_texts(
     """Write the acceptance trace of texts; see `ssdreal.profile.acceptance_recording.record`."""
     rows = [row for text in texts for row in _rows(names, text, decoding, seed)]
     prompts = {text.name: text.prompt for text in texts}
-    vocabulary = describe(names[0]).vocabulary
+    vocabulary = shared_vocabulary(*names[:2])
     write_trace(directory, rows, grid=(), vocabulary=vocabulary, prompts=prompts)
 
 

@@ -30,12 +30,22 @@ class Pair:
     def __post_init__(self) -> None:
         require(self.tp >= 1, "pair.tp", self.tp, "needs a number >= 1")
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that are loaded."""
+        return self.target, self.draft
+
 
 @dataclass(frozen=True)
 class Alone(Pair):
     """A target that drafts for itself."""
 
     draft: str = field(default="itself", init=False)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The name of the one model that is loaded."""
+        return (self.target,)
 
 
 def read_pair(name: str) -> Pair:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ssdreal.channel.probability_pages import TREES
@@ -10,9 +11,10 @@ from ssdreal.executor.request import Request
 from ssdreal.executor.self_drafting import check_layers
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
-from ssdreal.models.catalog import BYTES, Description, describe
+from ssdreal.models.catalog import BYTES, Description, describe, shared_vocabulary
 from ssdreal.models.folders import find_folder, is_local
 from ssdreal.models.random_weights import shape_file
+from ssdreal.models.shared_tokens import check_tokens
 from ssdreal.models.tensors import check_weights
 from ssdreal.places.places import Role
 from ssdsim.errors import ConfigError, require
@@ -26,13 +28,13 @@ Models = tuple[Description, ...]
 
 
 def check_pair(pair: Pair, dtype: str) -> Models:
-    """Return what is known of target and draft.
+    """Return what is known of target and draft, of whose vocabularies only what both have counts.
 
     Raises
     ------
     ConfigError
-        A model is unknown or alone has weights, the target cannot be sharded so, or the two do not
-        share a vocabulary.
+        A model is unknown or alone has weights, the target cannot be sharded so, or their ids mean
+        different tokens.
 
     """
     target = _described("pair.target", pair.target, dtype, pair.tp)
@@ -42,9 +44,12 @@ def check_pair(pair: Pair, dtype: str) -> Models:
     alike = bool(shape_file(pair.target)) == bool(shape_file(pair.draft))
     right = "needs weights or none as the target does: with random ones its tokens mean nothing"
     require(alike, "pair.draft", pair.draft, right)
-    right = f"needs the target's vocabulary of {target.vocabulary}, has {draft.vocabulary}"
-    require(target.vocabulary == draft.vocabulary, "pair.draft", pair.draft, right)
-    return target, draft
+    check_tokens(target, draft)
+    vocabulary = shared_vocabulary(*pair.models)
+    return tuple(
+        replace(model, vocabulary=vocabulary, rows=min(model.rows, vocabulary))
+        for model in (target, draft)
+    )
 
 
 def _described(option: str, name: str, dtype: str, ranks: int = 1) -> Description:

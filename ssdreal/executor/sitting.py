@@ -9,6 +9,7 @@ from ssdreal.executor.execution import Execution
 from ssdreal.executor.pair import Alone, Pair
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
+from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.places import Places
 from ssdreal.workers.crew import Crew, Processes
 from ssdreal.workers.hiring import Hiring, Passes
@@ -116,13 +117,15 @@ class Sitting:
 
     def _hired(self, places: Places) -> AbstractContextManager[Crew]:
         pair, on = self.pair, places.target
+        vocabulary = shared_vocabulary(*pair.models)
         how = places.together, self.passes, bool(places.own)
         target = Hiring("target", pair.target, pair.target, self.dtype, on.device, *how, on.others)
+        target = replace(target, vocabulary=vocabulary)
         if isinstance(pair, Alone):
             return self.hire(target)
         drafts_on = places.draft.device
         draft = Hiring("draft", pair.draft, pair.target, self.dtype, drafts_on, *how)
-        return self.hire(target, draft)
+        return self.hire(target, replace(draft, vocabulary=vocabulary))
 
 
 def _plain(setup: Setup) -> Setup:

@@ -16,7 +16,7 @@ from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.gpu_check.decoding import composed, options
 from ssdreal.gpu_check.timetable import Shape
-from ssdreal.models.catalog import describe
+from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.topology import OneGpu
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.options import profile_options
@@ -82,7 +82,7 @@ def _planned(here: tuple[str, ...]) -> Planned:
     setup, pair = request.setup, request.pair
     longest = SHORT  # of real prompts, which a tokenizer would have to be loaded for
     if setup.acceptance:
-        tasks = prompts(setup, describe(pair.target).vocabulary)
+        tasks = prompts(setup, shared_vocabulary(*pair.models))
         longest = max(len(task.tokens) for task in tasks)
     return Planned(setup, pair, request.dtype, longest)
 

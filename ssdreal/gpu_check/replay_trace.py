@@ -19,6 +19,7 @@ from ssdreal.executor.setup import Setup
 from ssdreal.gpu_check.compiles import Planned, planned
 from ssdreal.gpu_check.decoding import options
 from ssdreal.models.captured_work import Work
+from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.places import Role
 from ssdsim.lengths.base import Stopping
 from ssdsim.system.atomic_files import write_text
@@ -102,9 +103,10 @@ def _loaded(role: str, device: str, run: Planned) -> Any:
     from ssdreal.workers.loading import load
 
     kind: Any = {"target": StaticSelfServer, "draft": StaticDraftServer}[role]
-    name = getattr(run.pair, role)
+    name, vocabulary = getattr(run.pair, role), shared_vocabulary(*run.pair.models)
     capturing = CAPTURES["eager" if device == "cpu" else "graph"]
-    return kind(load(name, run.dtype, device, run.pair.target), capturing)
+    model = load(name, run.dtype, device, run.pair.target, vocabulary=vocabulary)
+    return kind(model, capturing)
 
 
 def _shape(role: Role, run: Planned) -> dict[str, Any]:

@@ -178,6 +178,7 @@ def tiny_run(device: str, words: Sequence[str], decoding: Any) -> Any:
     from ssdreal.executor.execution import Execution
     from ssdreal.gpu_check.decoding import ready
     from ssdreal.gpu_check.in_process import InProcess
+    from ssdreal.models.catalog import shared_vocabulary
     from ssdreal.places.places import Place, Places
     from ssdreal.static.draft_server import StaticDraftServer
     from ssdreal.static.server import CAPTURES
@@ -186,8 +187,10 @@ def tiny_run(device: str, words: Sequence[str], decoding: Any) -> Any:
 
     job = ready("ssd", [*words, "topology=cpu"])
     pair, dtype, eager = job.request.pair, job.request.dtype, CAPTURES["eager"]
-    target = StaticSelfServer(load(pair.target, dtype, device), eager)
-    draft = StaticDraftServer(load(pair.draft, dtype, device, pair.target), eager)
+    read = partial(load, dtype=dtype, device=device, target=pair.target)
+    read = partial(read, vocabulary=shared_vocabulary(*pair.models))
+    target = StaticSelfServer(read(pair.target), eager)
+    draft = StaticDraftServer(read(pair.draft), eager)
     here = Places(Place(device, ()), Place(device, ()), together=True)
     setup = replace(job.request.setup, decoding=decoding)
     running = Execution(setup, lambda: InProcess(target, draft), here, job.tasks)

@@ -78,6 +78,20 @@ def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
     )
 
 
+def shared_vocabulary(*names: str) -> int:
+    """Return the token ids that models have in common: the rows of the smallest table.
+
+    Tables of one tokenizer are often padded to different lengths.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model.
+
+    """
+    return min(describe(name).vocabulary for name in names)
+
+
 def shards(name: str, ranks: int) -> bool:
     """Return whether a model can be sharded over so many ranks.
 

@@ -25,7 +25,7 @@ from ssdreal.executor.scripted import check as check_script
 from ssdreal.executor.setup import CHUNK
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
-from ssdreal.models.catalog import describe
+from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.topology import Topology
 from ssdreal.profile.calibration_runs import CalibrationRuns, joined
 from ssdreal.profile.options import ProfileOptions, profile_options
@@ -210,7 +210,7 @@ def _recorded(
         asked.folder,
         rows,
         grid=asked.split.saguaro,
-        vocabulary=describe(asked.models.target).vocabulary,
+        vocabulary=shared_vocabulary(*asked.models.models),
         prompts={task.name: task.tokens for task in tasks},
         info={**info, "prompt_fields": _fields(tasks)},
     )

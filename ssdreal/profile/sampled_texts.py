@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task, Workload
+from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.topology import Topology
 from ssdreal.profile.acceptance_recording import GeneratedText, trace_rows
 from ssdsim.errors import RunError
@@ -152,4 +153,6 @@ def _models(names: Names, device: str) -> "tuple[Model, Model]":
 
     torch.set_num_threads(1)
     target, draft, dtype = names
-    return load(target, dtype, device), load(draft, dtype, device, target=target)
+    vocabulary = shared_vocabulary(target, draft)
+    read = partial(load, dtype=dtype, device=device, target=target, vocabulary=vocabulary)
+    return read(target), read(draft)

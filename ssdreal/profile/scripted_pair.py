@@ -8,7 +8,7 @@ from ssdreal.command.help import SCRIPTED
 from ssdreal.executor.pair import Pair
 from ssdreal.executor.scripted import is_scripted
 from ssdreal.executor.workload import Task
-from ssdreal.models.catalog import describe
+from ssdreal.models.catalog import shared_vocabulary
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.iid import Iid
 from ssdsim.command.config import read_profile
@@ -98,7 +98,7 @@ def _source(name: str) -> Acceptance:
 
 def random_tasks(pair: Pair, room: int) -> tuple[list[Task], list[Task]]:
     """Return short prompts and long ones, none of more than `room` tokens."""
-    vocabulary, rng = describe(pair.target).vocabulary, default_rng(SEED)
+    vocabulary, rng = shared_vocabulary(*pair.models), default_rng(SEED)
 
     def made(size: int) -> list[Task]:
         return [

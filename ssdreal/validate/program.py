@@ -25,7 +25,7 @@ from ssdreal.executor.prompt_files import Prompt, tokenized
 from ssdreal.executor.request import Request
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
-from ssdreal.models.catalog import describe
+from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
 from ssdreal.profile.split import FIT, HELD_OUT, LOOK, Split, read_split, split_file
@@ -177,7 +177,7 @@ def answer(asked: Question, findings: Findings, console: Console) -> None:
     with closing(Sitting(pair, dtype)) as sitting:
         _measure(asked, findings, Measurements(sitting, where, tasks, kept, findings.runs))
     console.print("[dim]explaining ...[/dim]")
-    names, vocabulary = (pair.target, pair.draft, dtype), describe(pair.target).vocabulary
+    names, vocabulary = (pair.target, pair.draft, dtype), shared_vocabulary(*pair.models)
     replays = Replays(names, vocabulary, tasks, findings.runs, asked.out / "replays")
     findings.explain(profile, replays)
     findings.save(complete=True)

@@ -28,6 +28,8 @@ class Hiring:
         Whether who waits for a message may keep a core busy: nobody else needs it.
     others
         Where a sharded target's other ranks run.
+    vocabulary
+        Token ids that both models of the pair have rows for; None: all that this one has.
 
     """
 
@@ -40,3 +42,4 @@ class Hiring:
     passes: Passes = "graph"
     polls: bool = False
     others: tuple[Place, ...] = ()
+    vocabulary: int | None = None

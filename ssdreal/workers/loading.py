@@ -26,6 +26,7 @@ def load(
     device: str = "cpu",
     target: str | None = None,
     share: "Share | None" = None,
+    vocabulary: int | None = None,
 ) -> "Model":
     """Return a model ready to run.
 
@@ -43,6 +44,9 @@ def load(
     share
         Which part of the model, a target, is wanted; None: all of it. No other rank's weights are
         read where the files allow that.
+    vocabulary
+        How many token ids there are to be, the first ones: embedding and head have no more rows,
+        so that no other can be drafted or sampled. None: all that the model has.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def load(
         whole = share is None
         config, tensors, ids = stored(name, dtype, target) if whole else sliced(name, dtype)
         weights = _named(tensors)
-    weights = _placed(weights, share, device, getattr(torch, dtype))
+    weights = _cut(_placed(weights, share, device, getattr(torch, dtype)), share, vocabulary)
     rotation = _rotation(config, described.context).to(device)
     model = _built(config, weights, rotation, None if ids is None else ids.to(device), share)
     if described.bytes > MANY_BYTES:
@@ -103,6 +107,18 @@ def _placed(
         if found is not None and share is not None:
             found = share.cut(key, found)
         return None if found is None else found.to(device=device, dtype=dtype)
+
+    return weight
+
+
+def _cut(weights: "Weights", share: "Share | None", vocabulary: int | None) -> "Weights":
+    """Return what gives weights whose tables have so many rows."""
+    # Parts of a sharded head are cut when they are together: to the rows of the embedding.
+    tables = ("embed_tokens.weight", *(() if share else ("lm_head.weight",)))
+
+    def weight(key: str) -> "Tensor | None":
+        found = weights(key)
+        return found[:vocabulary] if found is not None and key in tables else found
 
     return weight
 

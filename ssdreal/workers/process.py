@@ -131,7 +131,8 @@ def _server(hiring: Hiring) -> Any:
 
     torch.set_num_threads(1)
     share = _share(hiring)
-    model = load(hiring.model, hiring.dtype, hiring.device, target=hiring.target, share=share)
+    asked = {"target": hiring.target, "share": share, "vocabulary": hiring.vocabulary}
+    model = load(hiring.model, hiring.dtype, hiring.device, **asked)
     return _on_the_host(hiring, model) if hiring.device == "cpu" else _static(hiring, model)
 
 

@@ -238,7 +238,8 @@ def _follower(hiring: "Hiring", share: "Share", port: int) -> Any:
     torch.set_num_threads(max(1, len(place.cores)))
     store = meeting_point(share.ranks, port)
     join(share, place.device, store)
-    model: Any = load(hiring.model, hiring.dtype, place.device, share=share)
+    asked: dict[str, Any] = {"share": share, "vocabulary": hiring.vocabulary}
+    model: Any = load(hiring.model, hiring.dtype, place.device, **asked)
     follower = Follower(model, _capturing(model.device, hiring.passes))
     pin(place.cores)  # at last: the threads that NCCL has started need not be there
     store.set(_loaded(share.rank), "")

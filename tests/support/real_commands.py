@@ -67,7 +67,8 @@ class Nobody:
 
 
 def _model(hiring):
-    return loaded(hiring.model, hiring.dtype, target=hiring.target)
+    asked = {"target": hiring.target, "vocabulary": hiring.vocabulary}
+    return loaded(hiring.model, hiring.dtype, **asked)
 
 
 def _start(workers):

@@ -128,7 +128,8 @@ def test_vocabularies_must_be_the_same(capsys, tmp_path):
     arguments = (*TINY, f"pair.draft={tmp_path / 'model'}")
     line = refused(capsys, tmp_path / "out", *arguments)
     assert line == (
-        f"pair.draft='{tmp_path / 'model'}': needs the target's vocabulary of 64, has 100"
+        f"pair.draft='{tmp_path / 'model'}': needs the target's vocabulary of 64, has 100, "
+        "and not both models have a tokenizer.json that says what is padding"
     )
 
 

@@ -231,6 +231,6 @@ def test_workers_are_hired_when_a_run_begins(sitting):
     assert empty.sequences.tokens.tolist() == [0]
     running.run()
     assert Counted.crews[0].hirings == (
-        Hiring("target", "tiny_target", "tiny_target", "float32", "cpu"),
-        Hiring("draft", "tiny_draft", "tiny_target", "float32", "cpu"),
+        Hiring("target", "tiny_target", "tiny_target", "float32", "cpu", vocabulary=64),
+        Hiring("draft", "tiny_draft", "tiny_target", "float32", "cpu", vocabulary=64),
     )

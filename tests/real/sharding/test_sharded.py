@@ -128,10 +128,14 @@ def logits(model):
     return torch.cat(found, dim=1)
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
-def test_all_ranks_compute_what_the_whole_model_does(ranks, folder, monkeypatch):
-    whole = logits(load(folder, "float32"))
-    models = [load(folder, "float32", share=Share(rank, ranks)) for rank in range(ranks)]
+@pytest.mark.parametrize(("ranks", "vocabulary"), [(2, None), (4, None), (4, 61)])
+def test_all_ranks_compute_what_the_whole_model_does(ranks, vocabulary, folder, monkeypatch):
+    whole = logits(load(folder, "float32", vocabulary=vocabulary))
+    assert whole.shape[-1] == (vocabulary or 66)
+    models = [
+        load(folder, "float32", share=Share(rank, ranks), vocabulary=vocabulary)
+        for rank in range(ranks)
+    ]
     assert {len(model.layers) for model in models} == {2}
     assert models[0].cache(1, 16).entries.shape[3] == describe(folder, ranks=ranks).kv_heads
     found = Ranks(ranks, monkeypatch).run(logits, models)

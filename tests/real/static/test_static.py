@@ -238,13 +238,14 @@ def test_a_difference_would_be_seen():
 def test_where_a_model_is_says_which_server_it_gets(role, device, passes, kinds, monkeypatch):
     asked = []
 
-    def load(name, dtype, device, target, share):
+    def load(name, dtype, device, target, share, vocabulary):
         assert share is None
-        asked.append((name, dtype, device, target))
+        asked.append((name, dtype, device, target, vocabulary))
         return MODELS("tiny_target", "float32")
 
     monkeypatch.setattr("ssdreal.workers.loading.load", load)
-    server = _server(Hiring(role, "name", "tiny", "float32", device, passes=passes))
-    assert asked == [("name", "float32", device, "tiny")]
+    hiring = Hiring(role, "name", "tiny", "float32", device, passes=passes, vocabulary=60)
+    server = _server(hiring)
+    assert asked == [("name", "float32", device, "tiny", 60)]
     assert type(server) is kinds[role == "draft"]
     assert device == "cpu" or server.capturing is CAPTURES[passes]
