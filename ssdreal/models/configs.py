@@ -4,6 +4,7 @@ from typing import Any
 
 from ssdreal.models.folders import CONFIGS, find_folder, read_json
 from ssdreal.models.gguf_weights import gguf
+from ssdreal.models.kinds import ATTENTION, check_kind, listed_layers
 from ssdreal.models.names import TINY
 from ssdreal.models.random_weights import shape_file
 from ssdsim.errors import require
@@ -52,7 +53,8 @@ def context_of(config: dict[str, Any]) -> int:
     """Return the positions at which every token still sees all before it."""
     mistral = config["model_type"] == "mistral"
     window = config.get("sliding_window", 4096 if mistral else None)
-    used = mistral or config.get("use_sliding_window", False)
+    slides = "sliding_attention" in (config.get("layer_types") or ())
+    used = mistral or slides or config.get("use_sliding_window", False)
     positions = int(config["max_position_embeddings"])
     return min(positions, int(window)) if used and window else positions
 
@@ -102,9 +104,7 @@ def check_divides(name: str, config: dict[str, Any], ranks: int) -> None:
 
 def _check(name: str, config: dict[str, Any]) -> None:
     """Refuse what `Model` does not compute."""
-    heads = [kind for kind in config.get("architectures") or () if "eagle" in kind.lower()]
-    right = "must be a model of its own: an EAGLE head reads the target's features"
-    require(not heads, f"model={name!r}: architectures", ", ".join(heads), right)
+    check_kind(name, config)
     rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
     given = {
         "model_type": (config.get("model_type"), TYPES),
@@ -113,7 +113,22 @@ def _check(name: str, config: dict[str, Any]) -> None:
     }
     for key, (value, known) in given.items():
         require(value in known, f"model={name!r}: {key}", value, f"must be {' or '.join(known)}")
+    _check_layers(name, config, rotary)
     missing = sorted(NEEDED - config.keys())
     require(not missing, "model", name, f"must say in its config.json: {', '.join(missing)}")
     packed = config.get("quantization_config")
     require(not packed, "model", name, "must have weights that are not quantised")
+
+
+def _check_layers(name: str, config: dict[str, Any], rotary: dict[str, Any]) -> None:
+    """Refuse layers that attend, or rotate, otherwise than all of `Model` do."""
+    option = f"model={name!r}: "
+    others = [kind for kind in listed_layers(config) if kind not in ATTENTION]
+    right = f"must be {' or '.join(ATTENTION)}"
+    require(not others, f"{option}layer_types", ", ".join(others), right)
+    apart = [kind for kind, part in rotary.items() if isinstance(part, dict)]
+    right = "must be the same in all layers"
+    require(not apart, f"{option}rope_parameters", ", ".join(apart), right)
+    rotated = {**config, **rotary}.get("partial_rotary_factor") or 1
+    right = "must be 1: all of a head rotates"
+    require(rotated == 1, f"{option}partial_rotary_factor", rotated, right)
