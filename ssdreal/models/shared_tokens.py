@@ -32,7 +32,8 @@ def check_tokens(target: Description, draft: Description) -> None:
     """
     if shape_file(target.name):
         return  # with random weights tokens mean nothing
-    own, theirs = tokenizer_file(draft.name), tokenizer_file(target.name)
+    own = tokenizer_file(draft.name)
+    theirs = own and tokenizer_file(target.name)  # which may have to be unpacked first
     if target.vocabulary != draft.vocabulary:
         _check_padding(target, draft, own is not None and theirs is not None)
     if own is None or theirs is None:

@@ -59,3 +59,23 @@ def test_a_tokenizer_that_is_none_is_refused(tmp_path):
     (tmp_path / "draft" / "tokenizer.json").write_text("{")
     with pytest.raises(ConfigError, match=r"draft/tokenizer\.json': must be a tokenizer's: "):
         check_pair(wrong, "float32")
+
+
+def test_a_draft_without_a_tokenizer_needs_none_of_the_target(monkeypatch):
+    """So the packaged target is not unpacked, which loads torch, before a run is known to begin."""
+    monkeypatch.setattr("ssdreal.models.gguf_weights.converted_folder", None)
+    check_pair(Pair("smollm2_135m", "smollm2_135m_draft"), "float32")
+
+
+def test_only_the_files_that_say_so_are_taken_from_the_hub(monkeypatch, tmp_path):
+    there = pair(tmp_path, 72, 64)
+    asked = []
+
+    def snapshot(name, allow_patterns):
+        asked.append(allow_patterns)
+        return there.target if name == "someone/target" else there.draft
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    models = check_pair(Pair("someone/target", "someone/draft"), "float32")
+    assert [model.vocabulary for model in models] == [64, 64]
+    assert all(pattern.endswith(".json") for patterns in asked for pattern in patterns)
