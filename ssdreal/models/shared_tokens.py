@@ -64,7 +64,8 @@ def _check_padding(target: Description, draft: Description, comparable: bool) ->
 
 def _check_rows(theirs: Path, target: Description, draft: Description) -> None:
     """Refuse a draft that lacks rows of the target's tokens: what it lacks is never sampled."""
-    last = max(id_ for id_ in _tokens(theirs, added=True) if id_ < target.vocabulary)
+    named = (id_ for id_ in _tokens(theirs, added=True) if id_ < target.vocabulary)
+    last = max(named, default=0)
     right = f"needs rows for the ids of {target.name} up to {last}, has {draft.vocabulary}"
     require(last < draft.vocabulary, "pair.draft", draft.name, right)
 
