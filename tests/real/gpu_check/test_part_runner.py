@@ -58,7 +58,8 @@ def test_a_part_that_hangs_says_where_and_is_stopped_with_all_it_started(tmp_pat
     pid = tmp_path / "pid"
     hanging = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
+        " stderr=subprocess.DEVNULL)\n"
         f"open({str(pid)!r}, 'w').write(str(child.pid))\n"
         "def waits_without_end(): time.sleep(600)\n"
         "waits_without_end()"

@@ -158,6 +158,7 @@ def _smoke(_device, _file, *words):
 ASKED = {"decoding": _decoding, "replay_trace": _trace, "smoke": _smoke}
 
 
+@pytest.mark.slow
 def test_every_part_asks_for_what_there_is(planned, monkeypatch):
     """No part can fail on a GPU machine by a word that its command does not know."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")

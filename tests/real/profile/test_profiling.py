@@ -216,6 +216,7 @@ def test_the_committed_profile_simulates_and_knows_both_cores(simulated):
     assert set(found.sequences.kind) <= {"chat", "maths", "summary"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampled", [("temperature=0.5", "coupling=gumbel"), ("temperature=1",)])
 def test_the_committed_profile_serves_temperatures_between_those_recorded(sampled, simulated):
     assert 0 < simulated("lookahead=2", *sampled).metrics["hit_rate"] < 1

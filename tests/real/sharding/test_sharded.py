@@ -223,6 +223,7 @@ def test_every_cache_has_captures_of_its_own():
     assert made == [0, 0, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_slot_alone_is_the_same_on_all_ranks(pair):
     found = []
     for model in (pair[0], pair[2]):

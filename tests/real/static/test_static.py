@@ -126,6 +126,7 @@ def test_so_they_do_with_the_arithmetic_of_a_gpu(at):
 ANY = st.one_of(cases(deterministic), cases(deterministic, AHEAD), cases(sampled))
 
 
+@pytest.mark.slow
 @few
 @given(ANY)
 def test_so_they_do_in_any_setting_and_whenever_a_stop_comes(case):
@@ -146,7 +147,13 @@ def so_they_do(setup, models, faults):
 
 
 @pytest.mark.parametrize(
-    "decoding", [GREEDY, GUMBEL[1], MAXIMAL[0]], ids=["greedy", "gumbel", "maximal"]
+    "decoding",
+    [
+        pytest.param(GREEDY, marks=pytest.mark.slow),
+        pytest.param(GUMBEL[1], marks=pytest.mark.slow),
+        MAXIMAL[0],
+    ],
+    ids=["greedy", "gumbel", "maximal"],
 )
 def test_so_they_do_where_chains_end_by_their_confidences(decoding):
     for method in (Speculative("own"), SSDS[1], SSDS[2]):
@@ -158,6 +165,7 @@ def test_so_they_do_where_chains_end_by_their_confidences(decoding):
         assert len(lengths & set(range(1, K + 1))) > 1
 
 
+@pytest.mark.slow
 def test_so_they_do_where_messages_are_late_doubled_and_lost():
     worse = {
         "target_faults": Faults(double=3, replay=2, slow=4, delay=7),

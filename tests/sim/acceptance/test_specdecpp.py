@@ -114,6 +114,7 @@ def test_the_better_the_estimates_the_faster():
     assert head > draft > none
 
 
+@pytest.mark.slow
 def test_estimates_about_nothing_do_not_beat_it():
     thresholds = (0.5, 0.6, 0.7, 0.8)
     assert max(speed(Confidence(h, informed=0.0)) for h in thresholds) < 1.01 * best_fixed()

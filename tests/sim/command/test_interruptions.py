@@ -15,7 +15,9 @@ from ssdsim.command import cli
 from ssdsim.decoding.session import Session
 
 
-@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "interrupt", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_can_be_read(interrupt, tmp_path):
     process = command("workload.prompts=5000", f"out={tmp_path}")
     wait_until((tmp_path / "run.json").exists)

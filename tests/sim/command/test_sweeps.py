@@ -102,6 +102,7 @@ def broken(number):
     return compare
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_down_costs_no_ranking(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("ssdsim.engine.baselines.compare", broken(2))
     assert run("-m", "lookahead=3,4,5", *TINY, f"out={tmp_path}") == 1
@@ -112,6 +113,7 @@ def test_a_run_that_breaks_down_costs_no_ranking(monkeypatch, capsys, tmp_path):
     assert "in compare" in note.read_text()
 
 
+@pytest.mark.slow
 def test_a_line_that_cannot_be_printed_costs_no_ranking(monkeypatch, capsys, tmp_path):
     def unprintable(*_):
         raise UnicodeEncodeError("ascii", "é", 0, 1, "no")

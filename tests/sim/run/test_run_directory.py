@@ -204,6 +204,7 @@ with taken("out", Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwrite", ["true", "false"])
 def test_of_two_runs_at_once_the_second_is_refused(overwrite, capsys, tmp_path):
     out, pipe = tmp_path / "out", subprocess.PIPE
