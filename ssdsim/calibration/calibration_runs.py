@@ -14,6 +14,9 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 
 Drawn = Literal["greedy", "maximal", "gumbel"]
 
+ANCHORED = 3
+"""How often an anchor makes each of its visits."""
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -88,15 +91,34 @@ def plan(
     return [
         Visit(Autoregressive()),
         Visit(Autoregressive(), long=True),
-        Visit(Autoregressive(), batch=batch),
         *(Visit(Speculative(), K) for K in lookaheads),
         Visit(Speculative(), middle, long=True),
-        Visit(Speculative(), middle, batch=batch),
         *trees,
         Visit(Probe(), middle, most, long=True),
-        Visit(Probe(), middle, branches[1], batch=batch),
+        *_batches(lookaheads, branches, batch),
         *drawn,
         *(_spread(lookaheads) if spread else []),
+    ]
+
+
+def anchor(lookaheads: Sequence[int], branches: Sequence[int]) -> list[Visit]:
+    """Return visits that tell in some twenty seconds how fast a machine is just now.
+
+    They are of those that `plan` returns: the target alone, and chains, verifies and trees each
+    alone and side by side; in turns, so that a moment's burst does not fall on one model.
+    """
+    both = Visit(Probe(), lookaheads[len(lookaheads) // 2], branches[-2])
+    return [Visit(Autoregressive()), both] * ANCHORED
+
+
+def _batches(lookaheads: Sequence[int], branches: Sequence[int], batch: int) -> list[Visit]:
+    """Return the visits of several rows: at two sizes of every pass, or a line could not tell."""
+    middle, few = lookaheads[len(lookaheads) // 2], lookaheads[0]
+    sizes = ((middle, branches[1]), (few, branches[len(branches) // 2]))
+    return [
+        Visit(Autoregressive(), batch=batch),
+        *(Visit(Speculative(), K, batch=batch) for K in dict.fromkeys((middle, few))),
+        *(Visit(Probe(), K, B, batch=batch) for K, B in sizes),
     ]
 
 

@@ -1,9 +1,13 @@
-"""Fits a machine's unknown seconds to all calibration runs at once, by least squares."""
+"""Fits a machine's unknown seconds to all calibration runs at once, by least squares.
 
-from collections.abc import Mapping, Sequence
+What a piece of work took is the fitted seconds of its size, times how slow its hour was, times how
+slow its run was, times what the single piece adds. The fit is of the hour in the middle.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import median
+from statistics import geometric_mean, median
 
 import numpy as np
 from numpy.random import Generator
@@ -22,7 +26,14 @@ from ssdsim.errors import require
 from ssdsim.sampling.verification import Array
 
 LANES = ("target", "draft")
+
+Levels = Mapping[int, Mapping[str, float]]
+"""By sitting and model, how much longer everything takes."""
+
 REWEIGHTED = 5
+LEVELLED = 3
+"""How often seconds and hours are fitted in turn; with a single hour there is nothing to find."""
+
 SMALL_MISS = 0.01
 """Misses under it count alike: that is what a median over a run's pieces is sure of."""
 PROBABILITIES = np.linspace(0, 1, 101)
@@ -38,9 +49,11 @@ class Fit:
         Of every unknown.
     slowdown
         Of either model while the other is busy.
+    levels
+        For each sitting and either model how much longer everything took in that hour.
     effects
-        For each visit, those on more devices left out, and either model how much longer everything
-        took in it than on the whole.
+        For each sitting its visits in the order in which they were made, those on more devices
+        left out: how much longer than in the hour everything took of either model.
     jitter
         For either model quantiles of single pieces over their visit's median.
     padding
@@ -52,7 +65,8 @@ class Fit:
 
     seconds: Mapping[Unknown, float]
     slowdown: Mapping[str, float]
-    effects: Mapping[int, Mapping[str, float]]
+    levels: Mapping[int, Mapping[str, float]]
+    effects: Mapping[int, Sequence[Mapping[str, float]]]
     jitter: Mapping[str, Array]
     padding: int = 0
     shared: bool = False
@@ -110,10 +124,25 @@ class Calibration:
     @cached_property
     def fit(self) -> Fit:
         """The best fit."""
-        slowdown = _slowdown(self.sharings)
-        seconds = solve(self.equations) | solve(prefills(self.pieces, slowdown))
-        effects, jitter = self._effects(seconds), _jitter(self.pieces)
-        return Fit(seconds, slowdown, effects, jitter, self.padding, self.shared)
+        slowdown = slowdowns(self.sharings)
+        seconds, levels = self._levelled
+        seconds = seconds | solve(levelled(prefills(self.pieces, slowdown), levels))
+        effects = {
+            sitting: list(of.values()) for sitting, of in self._effects(seconds, levels).items()
+        }
+        jitter = _jitter(self.pieces)
+        return Fit(seconds, slowdown, levels, effects, jitter, self.padding, self.shared)
+
+    @cached_property
+    def _levelled(self) -> tuple[dict[Unknown, float], Levels]:
+        """The seconds of the hour in the middle, and the levels of all hours."""
+        seconds, levels = solve(self.equations), dict[int, dict[str, float]]()
+        for _ in range(LEVELLED):
+            levels = _levels(self.equations, seconds)
+            if len(levels) < 2:
+                break
+            seconds = solve(levelled(self.equations, levels))
+        return seconds, levels
 
     def resampled(self, rng: Generator) -> Fit:
         """Return the fit of another sample of the same size: a draw of what might have been found.
@@ -122,13 +151,13 @@ class Calibration:
         faster or slower for a while; what is left over is drawn cell by cell.
         """
         fit, left = self.fit, self._left_over
-        visits = sorted(fit.effects)
-        drawn = dict(zip(visits, rng.choice(visits, len(visits)), strict=True))
+        visits = {visit: of for one in self._visits.values() for visit, of in one.items()}
+        drawn = dict(zip(visits, rng.choice(list(visits), len(visits)), strict=True))
         equations = [
             replace(
                 one,
                 seconds=predicted(one, fit.seconds)
-                * fit.effects.get(drawn.get(one.visit, -1), {}).get(one.lane, 1.0)
+                * visits.get(drawn.get(one.visit, -1), {}).get(one.lane, 1.0)
                 * rng.choice(left[one.lane]),
             )
             for one in self.equations
@@ -136,30 +165,77 @@ class Calibration:
         shared = self.sharings
         picked = [shared[at] for at in rng.integers(len(shared), size=len(shared))]
         seconds = {**fit.seconds, **solve(equations)}  # prompts hardly scatter
-        return replace(fit, seconds=seconds, slowdown=_slowdown(picked or shared))
+        return replace(fit, seconds=seconds, slowdown=slowdowns(picked or shared))
 
     @cached_property
     def _left_over(self) -> dict[str, list[float]]:
         """What effects leave over of every equation: a factor, by lane."""
-        fit = self.fit
+        seconds, levels = self._levelled
         found: dict[str, list[float]] = {}
-        for one in self.equations:
-            effect = fit.effects.get(one.visit, {}).get(one.lane, 1.0)
-            ratio = one.seconds / predicted(one, fit.seconds) / effect
+        for one in levelled(self.equations, levels):
+            effect = self._visits.get(one.sitting, {}).get(one.visit, {}).get(one.lane, 1.0)
+            ratio = one.seconds / predicted(one, seconds) / effect
             found.setdefault(one.lane, []).append(ratio)
         return found
 
-    def _effects(self, seconds: Mapping[Unknown, float]) -> dict[int, dict[str, float]]:
-        """Return the median factor of each visit and model; a model that was idle has none."""
-        ratios: dict[tuple[int, str], list[float]] = {}
-        for one in self.equations:
-            if one.lane in LANES and one.devices == 1:
-                ratio = one.seconds / predicted(one, seconds)
-                ratios.setdefault((one.visit, one.lane), []).append(ratio)
-        found: dict[int, dict[str, float]] = {}
-        for (visit, lane), of in sorted(ratios.items()):
-            found.setdefault(visit, {})[lane] = median(of)
+    @cached_property
+    def _visits(self) -> dict[int, dict[int, dict[str, float]]]:
+        return self._effects(*self._levelled)
+
+    def _effects(
+        self, seconds: Mapping[Unknown, float], levels: Levels
+    ) -> dict[int, dict[int, dict[str, float]]]:
+        """Return the factors of each sitting's visits; a model that was idle has none."""
+        ratios: dict[tuple[int, int, str], list[float]] = {}
+        for one in _on_one_device(levelled(self.equations, levels)):
+            ratio = one.seconds / predicted(one, seconds)
+            ratios.setdefault((one.sitting, one.visit, one.lane), []).append(ratio)
+        found: dict[int, dict[int, dict[str, float]]] = {}
+        for (sitting, visit, lane), of in sorted(ratios.items()):
+            found.setdefault(sitting, {}).setdefault(visit, {})[lane] = median(of)
         return found
+
+
+def state_of(pieces: Sequence[Timing], seconds: Mapping[Unknown, float]) -> dict[str, float]:
+    """Return how much longer than in a fit either model's work took, by the pieces of some runs.
+
+    The median over runs: one that was held up says little. A model that was idle has none.
+    """
+    ratios: dict[str, dict[int, list[float]]] = {}
+    known = (one for one in observations(pieces) if one.factors.keys() <= seconds.keys())
+    for one in _on_one_device(known):
+        ratio = one.seconds / predicted(one, seconds)
+        ratios.setdefault(one.lane, {}).setdefault(one.visit, []).append(ratio)
+    return {lane: median(map(median, of.values())) for lane, of in ratios.items()}
+
+
+def levelled(equations: Iterable[Observation], levels: Levels) -> list[Observation]:
+    """Return what would have been seen in the hour in the middle."""
+    return [
+        replace(one, seconds=one.seconds / levels.get(one.sitting, {}).get(one.lane, 1.0))
+        for one in equations
+    ]
+
+
+def _on_one_device(equations: Iterable[Observation]) -> Iterator[Observation]:
+    return (one for one in equations if one.lane in LANES and one.devices == 1)
+
+
+def _levels(
+    equations: Sequence[Observation], seconds: Mapping[Unknown, float]
+) -> dict[int, dict[str, float]]:
+    """Return how much longer everything took in each sitting, 1 in the (geometric) mean."""
+    ratios: dict[str, dict[int, list[float]]] = {}
+    for one in _on_one_device(equations):
+        ratio = one.seconds / predicted(one, seconds)
+        ratios.setdefault(one.lane, {}).setdefault(one.sitting, []).append(ratio)
+    levels: dict[int, dict[str, float]] = {}
+    for lane, of in ratios.items():
+        medians = {sitting: median(found) for sitting, found in of.items()}
+        middle = geometric_mean(medians.values())
+        for sitting, level in sorted(medians.items()):
+            levels.setdefault(sitting, {})[lane] = level / middle
+    return levels
 
 
 def solve(equations: Sequence[Observation]) -> dict[Unknown, float]:
@@ -188,7 +264,7 @@ def predicted(one: Observation, seconds: Mapping[Unknown, float]) -> float:
     return sum(factor * seconds[unknown] for unknown, factor in one.factors.items())
 
 
-def _slowdown(shared: Sequence[Sharing]) -> dict[str, float]:
+def slowdowns(shared: Sequence[Sharing]) -> dict[str, float]:
     """Return the median over visits: at least 1, and 1 where the two never worked at once."""
     found = {lane: [one.slowdown for one in shared if one.lane == lane] for lane in LANES}
     return {lane: max(1.0, median(of)) if of else 1.0 for lane, of in found.items()}

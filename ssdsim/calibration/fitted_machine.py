@@ -19,21 +19,20 @@ DIGITS = 5
 STEADY: Mapping[str, float] = {"target": 1.0, "draft": 1.0}
 
 
-def machine(fit: Fit, effects: Mapping[str, float] = STEADY, *, jitter: bool = True) -> Machine:
+def machine(fit: Fit, state: Mapping[str, float] = STEADY, *, jitter: bool = True) -> Machine:
     """Return the machine of a fit.
 
     Parameters
     ----------
     fit
         What calibration found.
-    effects
-        How much longer than on the whole everything takes, by model: the state of the machine in
-        one visit.
+    state
+        How much longer than in the fit everything takes, by model: the state of the machine.
     jitter
         Whether single pieces scatter.
 
     """
-    target, draft = (effects.get(lane, 1.0) for lane in ("target", "draft"))
+    target, draft = (state.get(lane, 1.0) for lane in ("target", "draft"))
     return Machine(
         target=_table(fit, "target", ("verify", "prefill"), target),
         draft=_table(fit, "draft", ("step", "fill", "glue", "tree", "prefill"), draft),

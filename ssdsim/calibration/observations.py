@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
-from statistics import median
+from statistics import fmean, median
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +61,8 @@ class Observation:
 
     Attributes
     ----------
-    visit, devices, lane
-        Run, number of devices, and lane that it is of; the lane of a message is "link".
+    sitting, visit, devices, lane
+        Hour, run, number of devices, and lane that it is of; the lane of a message is "link".
     seconds
         Median over the cell's pieces beside which nobody worked.
     factors
@@ -70,6 +70,7 @@ class Observation:
 
     """
 
+    sitting: int
     visit: int
     devices: int
     lane: str
@@ -104,26 +105,30 @@ def prefills(pieces: Sequence[Timing], slowdown: Mapping[str, float]) -> list[Ob
         if piece.kind == "prefill" and seconds > 0:
             fixed, token = _part(piece, "prefill"), _part(piece, "prefill_token")
             factors = {fixed: 1.0, token: float(piece.tokens)}
-            found.append(Observation(piece.visit, piece.devices, piece.lane, seconds, factors))
+            where = piece.sitting, piece.visit, piece.devices, piece.lane
+            found.append(Observation(*where, seconds, factors))
     return found
 
 
 def sharings(pieces: Sequence[Timing]) -> list[Sharing]:
-    """Return how much slower work ran in each visit while the other model was busy."""
-    ratios: dict[tuple[int, str], list[float]] = {}
+    """Return how much slower work ran in each visit while the other model was busy.
+
+    Means, not medians: work that shares memory has more of the late stragglers as well.
+    """
+    both: dict[tuple[int, str], list[tuple[float, float]]] = {}
     for found in cells(pieces).values():
         alone = _alone(found)
         if found[0].kind in ("verify", "prespeculate") and alone:
-            work = median(piece.seconds for piece in alone)
-            at = (found[0].visit, found[0].lane)
-            ratios.setdefault(at, []).extend(_ratios(found, work))
-    return [Sharing(visit, lane, median(of)) for (visit, lane), of in ratios.items() if of]
+            work = fmean(piece.seconds for piece in alone)
+            both.setdefault((found[0].visit, found[0].lane), []).extend(_shares(found, work))
+    sums = {at: np.sum(of, axis=0) for at, of in both.items() if of}
+    return [Sharing(*at, float(shared / done)) for at, (shared, done) in sums.items()]
 
 
-def _ratios(pieces: Sequence[Timing], work: float) -> list[float]:
-    """Return shared seconds over what was done in them: the work less what was done alone."""
-    done = [(piece.shared, work - (piece.seconds - piece.shared)) for piece in pieces]
-    return [shared / of for shared, of in done if shared > 0.2 * work and of > 0]
+def _shares(pieces: Sequence[Timing], work: float) -> list[tuple[float, float]]:
+    """Return shared seconds, and what was done in them: the work less what was done alone."""
+    found = [(piece.shared, work - (piece.seconds - piece.shared)) for piece in pieces]
+    return [(shared, done) for shared, done in found if shared > 0.2 * work and done > 0]
 
 
 def _alone(pieces: Sequence[Timing]) -> list[Timing]:
@@ -142,7 +147,8 @@ def _observation(pieces: Sequence[Timing]) -> Observation:
             factors[Unknown(piece.coupling, piece.lane)] += times
             factors[Unknown(piece.coupling, f"{piece.lane}_token")] += times * size
     seconds = median(piece.seconds for piece in pieces)
-    return Observation(piece.visit, piece.devices, piece.lane, seconds, factors)
+    where = piece.sitting, piece.visit, piece.devices, piece.lane
+    return Observation(*where, seconds, factors)
 
 
 def _passes(piece: Timing) -> list[tuple[int, str, int]]:
@@ -174,9 +180,9 @@ def _model(piece: Timing) -> str:
 
 def _messages(pieces: Sequence[Timing]) -> list[Observation]:
     """Return the median gap of every visit; threads on more devices delay messages."""
-    gaps: dict[int, list[float]] = {}
+    gaps: dict[tuple[int, int], list[float]] = {}
     for piece in pieces:
         if not isnan(piece.gap) and piece.devices == 1:
-            gaps.setdefault(piece.visit, []).append(piece.gap)
+            gaps.setdefault((piece.sitting, piece.visit), []).append(piece.gap)
     message = {DISPATCH: 1.0}
-    return [Observation(visit, 1, "link", median(of), message) for visit, of in gaps.items()]
+    return [Observation(*run, 1, "link", median(of), message) for run, of in gaps.items()]

@@ -1,7 +1,12 @@
-"""Predicts a run from a measured profile by simulation, with a 90 % interval."""
+"""Predicts a run from a measured profile by simulation, with a 90 % interval.
+
+What an interval holds: the run's prompts are a few of many, and so are the profile's; a kind of
+prompt that the profile lacks differs from its kinds as these do from each other; the fit might have
+come out otherwise; the machine has slow hours and slow runs; and every single pass scatters.
+"""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,19 +16,23 @@ from zlib import crc32
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.random import Generator, default_rng
+from numpy.typing import NDArray
 
 from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.acceptance.trace_file import INFO, read_trace
-from ssdsim.calibration.fit import LANES, Calibration
+from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import machine
+from ssdsim.calibration.machine_state import Anchor, anchor, draw_state
+from ssdsim.calibration.predictive import another
 from ssdsim.calibration.profile_file import TIMINGS
-from ssdsim.calibration.timings import from_table
+from ssdsim.calibration.timings import Timing, from_table
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import Sampling
+from ssdsim.sampling.verification import Array
 
 REPLICATES = 40
 COVERED = 0.9
@@ -38,20 +47,20 @@ class Picked:
     ----------
     recorded
         The trace.
-    picks
-        Which text each sequence gets, as shares in [0, 1) of their number.
+    prompts
+        Whose text each sequence gets.
 
     """
 
     recorded: Recorded
-    picks: tuple[float, ...]
+    prompts: tuple[str, ...]
     uses: ClassVar[frozenset[str]] = Recorded.uses
 
     def open(self, sampling: Sampling, rng: Generator) -> RecordedSource:
         """Return the source of the texts picked; raises as `Recorded.open` does."""
         source = self.recorded.open(sampling, rng)
-        texts = source.texts
-        return replace(source, texts=tuple(texts[int(pick * len(texts))] for pick in self.picks))
+        texts = {text.name: text for text in source.texts}
+        return replace(source, texts=tuple(texts[name] for name in self.prompts))
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,14 @@ class Predicted:
         tail = (1 - COVERED) / 2
         low, high = np.quantile(self.draws[metric], [tail, 1 - tail])
         return float(low), float(high)
+
+    def over(self, baseline: "Predicted", metric: str = "tokens_per_s") -> "Predicted":
+        """Return the ratio of a metric to a baseline's, replicate by replicate.
+
+        What both have in common in a replicate, as the hour and the fit, cancels.
+        """
+        pairs = zip(self.draws[metric], baseline.draws[metric], strict=True)
+        return Predicted({metric: tuple(one / base for one, base in pairs)})
 
 
 @dataclass(frozen=True)
@@ -110,9 +127,13 @@ class Profile:
         return Calibration(from_table(table), padding, shared)
 
     @cached_property
-    def prompts(self) -> int:
-        """How many prompts its acceptance trace has."""
-        return len(read_trace(self.folder).prompts)
+    def prompts(self) -> dict[str, list[str]]:
+        """The prompts of its acceptance trace by kind, in order."""
+        columns = read_trace(self.folder).columns
+        found: dict[str, dict[str, None]] = {}
+        for kind, name in zip(columns["kind"], columns["prompt"], strict=True):
+            found.setdefault(str(kind), {})[str(name)] = None
+        return {kind: list(names) for kind, names in sorted(found.items())}
 
     @property
     def acceptance(self) -> Recorded:
@@ -124,12 +145,24 @@ class Profile:
         """The machine that it found."""
         return machine(self.calibration.fit)
 
-    def predict(self, setup: Setup, name: str, replicates: int = REPLICATES) -> Predicted:
+    def anchor(self, pieces: Sequence[Timing]) -> Anchor:
+        """Return what runs of sizes that it has say of the machine now."""
+        return anchor(self.calibration.fit, pieces)
+
+    def predict(
+        self,
+        setup: Setup,
+        name: str,
+        replicates: int = REPLICATES,
+        *,
+        kinds: Sequence[str] = (),
+        known: Anchor | None = None,
+    ) -> Predicted:
         """Predict one run, as it would be measured on other prompts at another time.
 
         In every replicate the profile's prompts and timings are samples that might have come out
-        otherwise (both are drawn again), the run's prompts are a sample like the profile's, and
-        the machine is in the state of one of the calibration runs.
+        otherwise (both are drawn again), the run's prompts are a sample of their kinds, and the
+        machine is in a state that it may be in.
 
         Parameters
         ----------
@@ -140,30 +173,80 @@ class Profile:
             prompts and the fit of a replicate are the same for all.
         replicates
             Simulations.
+        kinds
+            Of the run's prompts, in order; none: as often as the profile has them.
+        known
+            What an anchor says of the machine just before; None: it is predicted for any hour.
 
         """
-        runs = [simulate(one) for one in self._replicates(setup, name, replicates)]
-        return Predicted({metric: tuple(_value(run, metric) for run in runs) for metric in METRICS})
+        runs = [
+            simulate(self._replicate(setup, name, number, kinds, known))
+            for number in range(replicates)
+        ]
+        found = {metric: np.array([_value(run, metric) for run in runs]) for metric in METRICS}
+        if set(kinds) - self.prompts.keys():
+            stand_ins = np.arange(replicates) % len(self.prompts)
+            found = {metric: of_a_new_kind(draws, stand_ins) for metric, draws in found.items()}
+        return Predicted({metric: tuple(draws.tolist()) for metric, draws in found.items()})
 
-    def _replicates(self, setup: Setup, name: str, count: int) -> Iterator[Setup]:
-        effects = list(self.calibration.fit.effects.values())
-        for number in range(count):
-            rng, state = default_rng([number]), default_rng([number, crc32(name.encode())])
-            might_have_been = rng.random(self.prompts)
-            picks = tuple(rng.choice(might_have_been, setup.workload.prompts).tolist())
-            met = effects[state.integers(len(effects))]
-            state_of = {lane: met.get(lane, 1.0) for lane in LANES}
-            yield replace(
-                setup,
-                acceptance=Picked(self.acceptance, picks),
-                machine=machine(self._fit(number), state_of),
-                seed=number,
-            )
+    def _replicate(
+        self, setup: Setup, name: str, number: int, kinds: Sequence[str], known: Anchor | None
+    ) -> Setup:
+        prompts = self._picked(number, kinds, setup.workload.prompts)
+        # Apart for every run, but for what it has in common with others: the fit, and the hour.
+        own = default_rng([number, crc32(name.encode())])
+        state = draw_state(self.calibration.fit, default_rng([number, 2]), own, known)
+        return replace(
+            setup,
+            acceptance=Picked(self.acceptance, prompts),
+            machine=machine(self._fit(number), state),
+            seed=number,
+        )
+
+    def _picked(self, number: int, kinds: Sequence[str], count: int) -> tuple[str, ...]:
+        """Return the prompts of a replicate, out of those that the profile might have had.
+
+        In each replicate another one of its kinds stands in for those that it has not.
+        """
+        rng, there = default_rng([number]), list(self.prompts)
+        might_have_been = {
+            kind: rng.choice(names, len(names)) for kind, names in self.prompts.items()
+        }
+        stand_in = there[number % len(there)]
+        if kinds:
+            among = [might_have_been.get(kind, might_have_been[stand_in]) for kind in kinds]
+        else:
+            among = [np.concatenate(list(might_have_been.values()))] * count
+        return tuple(str(rng.choice(names)) for names in among)
 
     def _fit(self, number: int) -> Any:
         if number not in self.known:
             self.known[number] = self.calibration.resampled(default_rng([number, 1]))
         return self.known[number]
+
+
+def of_a_new_kind(draws: Array, stand_ins: NDArray[np.int64]) -> Array:
+    """Return what runs of a kind that nothing is known of may give.
+
+    Parameters
+    ----------
+    draws
+        A positive value a replicate; others stay as they are.
+    stand_ins
+        For each the known kind that its prompts are of.
+
+    Returns
+    -------
+    array
+        The same with the differences between kinds replaced by those of another kind.
+
+    """
+    if not (draws > 0).all():
+        return draws
+    logs = np.log(draws)
+    means = np.array([logs[stand_ins == kind].mean() for kind in np.unique(stand_ins)])
+    news = [another(means, default_rng([number, 3])) for number in range(len(draws))]
+    return np.asarray(np.exp(logs - means[stand_ins] + news))
 
 
 def _value(run: Run, metric: str) -> float:

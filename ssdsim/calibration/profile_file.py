@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ssdsim.calibration.fit import Calibration, Fit
+from ssdsim.calibration.fit import LANES, Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
+from ssdsim.calibration.stalls import STALLED, stalled
 from ssdsim.run.results import describe
 from ssdsim.system.atomic_files import write_text
 
@@ -47,13 +48,17 @@ def _worth(calibration: Calibration, fit: Fit) -> list[str]:
     pieces = len(calibration.pieces)
     visits = len({piece.visit for piece in calibration.pieces})
     lines = [f"{pieces} pieces of work in {visits} runs. Scatter (half the middle 80 %):"]
-    for lane in ("target", "draft"):
-        effects = [effect[lane] for effect in fit.effects.values() if lane in effect]
+    for lane in LANES:
+        effects = [run[lane] for of in fit.effects.values() for run in of if lane in run]
         if not effects:
             continue
         single = fit.jitter[lane]
         between, within = _half(effects), float(single[90] - single[10]) / 2
         lines.append(f"  {lane}: runs {between:.1%} apart, pieces of one run {within:.1%}")
+    lines += _hours(fit)
+    if held_up := stalled(calibration.pieces):
+        lines.append(f"  passes took over {STALLED:g} times as long as their like for a part of")
+        lines.append(f"  {len(held_up)} runs' seconds: {', '.join(held_up)}")
     alone = [share.slowdown for share in calibration.sharings]
     if alone:
         lines.append(f"  slowdown beside the other model: {_half(alone):.3f}")
@@ -61,6 +66,16 @@ def _worth(calibration: Calibration, fit: Fit) -> list[str]:
     lines.append("Sizes beyond those measured (see the tables' second to last entries) are carried")
     lines.append("on in a straight line; batch and context count through the cache they read.")
     return lines
+
+
+def _hours(fit: Fit) -> list[str]:
+    """Say how far the sittings lie apart."""
+    if len(fit.levels) < 2:
+        return ["  one sitting: nothing is known of other hours (ssdreal.profile --extend)"]
+    levels = ", ".join(
+        "/".join(f"{of.get(lane, 1.0):.3f}" for lane in LANES) for of in fit.levels.values()
+    )
+    return [f"  {len(fit.levels)} sittings, target/draft: {levels}"]
 
 
 def _half(values: Sequence[float]) -> float:

@@ -55,6 +55,8 @@ class Timing:
         Seconds of it in which the other model worked too.
     gap
         Seconds before it in which nobody worked; NaN where somebody did.
+    sitting
+        Number of the hour that the run was made in, among those of a profile.
 
     """
 
@@ -73,6 +75,7 @@ class Timing:
     seconds: float
     shared: float
     gap: float
+    sitting: int = 0
 
     @property
     def cell(self) -> tuple[Any, ...]:
@@ -92,7 +95,7 @@ class Timing:
 
 
 def timings(
-    run: Run, visit: int = 0, *, padding: int = 0, skip: int = FIRST_ROUNDS
+    run: Run, visit: int = 0, *, padding: int = 0, skip: int = FIRST_ROUNDS, sitting: int = 0
 ) -> list[Timing]:
     """Return the pieces of work of a run with all its slots in use.
 
@@ -106,11 +109,14 @@ def timings(
         As `ssdsim.latency.machine.Machine` has it.
     skip
         First rounds that do not count.
+    sitting
+        Number of the hour that it was made in.
 
     """
     spans = sorted(_spans(run.tables["spans"]), key=lambda span: span["start"])
     counted = _counted(spans, skip)
-    common, measure = {"visit": visit, **_setting(run)}, _Measure(run, spans, padding)
+    common = {"visit": visit, "sitting": sitting, **_setting(run)}
+    measure = _Measure(run, spans, padding)
     return [
         Timing(**common, **measure.of(span), shared=shared, gap=gap)
         for span, (shared, gap) in zip(spans, _beside(spans), strict=True)

