@@ -1,8 +1,8 @@
 """Draws another member of a population of which only a few are known (a new hour, a new kind).
 
-The predictive distribution of a normal population whose mean and covariance are estimated: Student's
-t with one degree of freedom less than there are members, wider by what the mean is unsure of.
-(Gelman et al., Bayesian Data Analysis, section 3.6, with the usual flat prior.)
+The predictive distribution of a normal population whose mean and covariance are estimated, as in
+Gelman et al., Bayesian Data Analysis, section 3.6: Student's t with one degree of freedom less than
+there are members, wider by what the mean is unsure of.
 """
 
 import numpy as np

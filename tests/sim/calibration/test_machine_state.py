@@ -1,4 +1,4 @@
-"""Slow hours and slow runs: found apart from the passes, told by an anchor, and in the intervals."""
+"""Slow hours and slow runs: found apart from passes, told by an anchor, carried by intervals."""
 
 from dataclasses import replace
 
@@ -90,8 +90,8 @@ def test_runs_of_an_hour_share_it_and_have_their_own_luck():
     known = Anchor({"target": 1.0}, 6)
     same = [draw_state(noise, rng([3]), rng([at]), known)["target"] for at in range(200)]
     assert np.std(np.log(same)) == pytest.approx(0.05, rel=0.5)
-    levels = [draw_state(noise, hours, rng([3]), known)["target"] for _ in range(200)]
-    assert 0.01 < np.std(np.log(levels)) < 0.05
+    others = [draw_state(noise, hours, rng([3]), known)["target"] for _ in range(200)]
+    assert len(set(others)) > 10  # what the anchor missed
 
 
 def test_another_of_many_is_one_of_them():
