@@ -3,14 +3,16 @@
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from ssdsim.calibration.fitted_machine import machine
+from ssdsim.calibration.machine_state import Nearby
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.resimulation import with_own_durations, with_own_outcomes
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
-from ssdsim.latency.machine import Slowdown
+from ssdsim.latency.machine import Machine, Slowdown
 from ssdsim.run.trace import Run
 
-CAUSES = ("scheduling", "durations", "acceptance", "contention")
+CAUSES = ("scheduling", "durations", "contention", "drift", "acceptance")
 SEEDS = 8
 
 
@@ -25,19 +27,23 @@ class Causes:
     scheduling
         Its own durations and its own outcomes: what is left is how ssdsim puts pieces together.
     durations
-        Durations of the profile, each model as if alone.
-    acceptance
-        Outcomes of the profile's texts besides.
+        Durations of the profile, on the machine as anchors just before and after the run found it:
+        how slow it was, and how much both models slowed each other.
     contention
-        And both models slowing each other: the prediction.
+        Slowed by each other as in the profile.
+    drift
+        On the machine as it was before the run's sitting; or, without anchors, as in the profile.
+    acceptance
+        Outcomes of the profile's texts besides: the prediction.
 
     """
 
     measured: float
     scheduling: float
     durations: float
-    acceptance: float
     contention: float
+    drift: float
+    acceptance: float
 
     def steps(self) -> dict[str, float]:
         """Return what each cause adds to the error, as shares of what was measured."""
@@ -48,7 +54,7 @@ class Causes:
         }
 
 
-def causes(run: Run, setup: Setup, profile: Profile) -> Causes:
+def causes(run: Run, setup: Setup, profile: Profile, nearby: Nearby, predicted: float) -> Causes:
     """Explain a measured run.
 
     Parameters
@@ -59,21 +65,30 @@ def causes(run: Run, setup: Setup, profile: Profile) -> Causes:
         Its method and settings; acceptance and machine are replaced.
     profile
         What predicts it.
+    nearby
+        What anchors say of the machine before its sitting, and around it.
+    predicted
+        Its tokens/s.
 
     """
-    whole = profile.machine
-    quiet = replace(whole, slowdown=Slowdown())
-    own = with_own_outcomes(replace(setup, machine=quiet), run)
-    guessed = replace(setup, acceptance=profile.acceptance, machine=quiet)
+    fit = profile.calibration.fit
+    around, before = machine(fit, nearby.around), machine(fit, nearby.before)
+    met = replace(around, slowdown=Slowdown(**{**fit.slowdown, **nearby.slowdown}))
+
+    def speed(of: Machine) -> float:
+        own = with_own_outcomes(replace(setup, machine=of), run)
+        return _speed([replace(own, seed=seed) for seed in range(SEEDS)])
+
+    own = with_own_outcomes(replace(setup, machine=around), run)
     return Causes(
         measured=run.metrics["tokens_per_s"],
-        scheduling=_speed(with_own_durations(own, run, whole.dispatch), 1),
-        durations=_speed(own),
-        acceptance=_speed(guessed),
-        contention=_speed(replace(guessed, machine=whole)),
+        scheduling=_speed([with_own_durations(own, run, around.dispatch)]),
+        durations=speed(met),
+        contention=speed(around),
+        drift=speed(before),
+        acceptance=predicted,
     )
 
 
-def _speed(setup: Setup, seeds: int = SEEDS) -> float:
-    runs = [simulate(replace(setup, seed=seed)) for seed in range(seeds)]
-    return fmean(run.metrics["tokens_per_s"] for run in runs)
+def _speed(setups: list[Setup]) -> float:
+    return fmean(simulate(setup).metrics["tokens_per_s"] for setup in setups)

@@ -6,7 +6,7 @@ lies from the anchor before it, which the profile's own runs show as well.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import Generator
@@ -34,6 +34,25 @@ class Anchor:
 
     state: State
     runs: int
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """What anchors say of the machine that a run met.
+
+    Attributes
+    ----------
+    before, around
+        Its state before the run's sitting, and just before and after the run; empty where no anchor
+        was taken.
+    slowdown
+        How much slower either model was around it while the other worked.
+
+    """
+
+    before: State = field(default_factory=dict)
+    around: State = field(default_factory=dict)
+    slowdown: State = field(default_factory=dict)
 
 
 def anchor(fit: Fit, pieces: Sequence[Timing]) -> Anchor:

@@ -23,6 +23,7 @@ from ssdsim.acceptance.trace_file import INFO, read_trace
 from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.calibration.machine_state import Anchor, anchor, draw_state
+from ssdsim.calibration.prediction_errors import Interval
 from ssdsim.calibration.predictive import another
 from ssdsim.calibration.profile_file import TIMINGS
 from ssdsim.calibration.timings import Timing, from_table
@@ -80,11 +81,11 @@ class Predicted:
         """Return the median; NaN where there is no such thing."""
         return float(np.median(self.draws[metric]))
 
-    def interval(self, metric: str = "tokens_per_s") -> tuple[float, float]:
-        """Return where 90 % of single measurements should lie."""
+    def interval(self, metric: str = "tokens_per_s") -> Interval:
+        """Return the median, and where 90 % of single measurements should lie."""
         tail = (1 - COVERED) / 2
         low, high = np.quantile(self.draws[metric], [tail, 1 - tail])
-        return float(low), float(high)
+        return Interval(self.middle(metric), float(low), float(high))
 
     def over(self, baseline: "Predicted", metric: str = "tokens_per_s") -> "Predicted":
         """Return the ratio of a metric to a baseline's, replicate by replicate.

@@ -9,6 +9,19 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A predicted number, and where 90 % of single measurements should lie."""
+
+    middle: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Return whether a measurement lies in it."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
 class Compared:
     """A configuration, predicted and measured.
 
@@ -17,10 +30,10 @@ class Compared:
     name, group
         Which; only configurations of one group (the same prompts, temperature and coupling) are
         ranked against each other.
-    predicted, low, high
-        Tokens/s and the 90 % interval of a single measurement.
+    predicted
+        Of every measurement: those of different sittings have predictions of their own.
     measured
-        Tokens/s of every repeat.
+        Tokens/s of every repeat, or a speedup.
     baseline
         Whether it is what others are compared with: then it counts in no summary.
 
@@ -28,9 +41,7 @@ class Compared:
 
     name: str
     group: str
-    predicted: float
-    low: float
-    high: float
+    predicted: tuple[Interval, ...]
     measured: tuple[float, ...]
     baseline: bool = False
 
@@ -40,9 +51,15 @@ class Compared:
         return median(self.measured)
 
     @property
+    def expected(self) -> float:
+        """The median prediction."""
+        return median(one.middle for one in self.predicted)
+
+    @property
     def error(self) -> float:
-        """Predicted over measured, less 1."""
-        return self.predicted / self.middle - 1
+        """Predicted over measured, less 1: the median over repeats."""
+        pairs = zip(self.predicted, self.measured, strict=True)
+        return median(one.middle / value for one, value in pairs) - 1
 
     @property
     def spread(self) -> float:
@@ -51,8 +68,9 @@ class Compared:
 
     @property
     def covered(self) -> list[bool]:
-        """Whether each measurement lies in the interval."""
-        return [self.low <= one <= self.high for one in self.measured]
+        """Whether each measurement lies in its interval."""
+        pairs = zip(self.predicted, self.measured, strict=True)
+        return [one.holds(value) for one, value in pairs]
 
 
 @dataclass(frozen=True)
@@ -104,19 +122,6 @@ def verdict(compared: Sequence[Compared]) -> Verdict:
     )
 
 
-def over(one: Compared, baseline: Compared) -> Compared:
-    """Return a configuration's speedup over a baseline, repeat by repeat, as far as both have."""
-    return Compared(
-        name=one.name,
-        group=one.group,
-        predicted=one.predicted / baseline.predicted,
-        low=one.low / baseline.predicted,
-        high=one.high / baseline.predicted,
-        measured=tuple(a / b for a, b in zip(one.measured, baseline.measured, strict=False)),
-        baseline=one.baseline,
-    )
-
-
 def _told_apart(compared: Sequence[Compared]) -> list[tuple[Compared, Compared]]:
     """Return the pairs of a group that differ by more than both spreads together."""
     return [
@@ -128,7 +133,7 @@ def _told_apart(compared: Sequence[Compared]) -> list[tuple[Compared, Compared]]
 
 
 def _same_order(one: Compared, other: Compared) -> bool:
-    return (one.predicted > other.predicted) == (one.middle > other.middle)
+    return (one.expected > other.expected) == (one.middle > other.middle)
 
 
 def _groups(compared: Sequence[Compared]) -> list[list[Compared]]:
@@ -137,7 +142,7 @@ def _groups(compared: Sequence[Compared]) -> list[list[Compared]]:
 
 
 def _regret(group: Sequence[Compared]) -> float:
-    chosen = max(group, key=lambda one: one.predicted)
+    chosen = max(group, key=lambda one: one.expected)
     return 1 - chosen.middle / max(one.middle for one in group)
 
 

@@ -1,15 +1,18 @@
 """A measured run simulated again: with its own outcomes and durations nothing is left to miss."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from known_machines import noisy, planted
+from known_machines import calibration_pieces, noisy, planted
 
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
-from ssdsim.calibration.error_causes import Causes
+from ssdsim.calibration.error_causes import Causes, causes
+from ssdsim.calibration.fit import Calibration
+from ssdsim.calibration.machine_state import Nearby
 from ssdsim.calibration.resimulation import with_own_durations, with_own_outcomes
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
@@ -74,12 +77,38 @@ def test_own_outcomes_alone_keep_the_rounds_at_other_durations():
 
 
 def test_causes_add_up_to_the_error():
-    found = Causes(50.0, 49.0, 51.0, 54.0, 52.0)
+    found = Causes(50.0, 49.0, 51.0, 50.0, 53.0, 52.0)
     steps = found.steps()
     assert steps == pytest.approx(
-        {"scheduling": -0.02, "durations": 0.04, "acceptance": 0.06, "contention": -0.04}
+        {
+            "scheduling": -0.02,
+            "durations": 0.04,
+            "contention": -0.02,
+            "drift": 0.06,
+            "acceptance": -0.02,
+        }
     )
     assert sum(steps.values()) == pytest.approx(52.0 / 50.0 - 1)
+
+
+def test_each_wrong_guess_is_a_step_of_its_own():
+    """A profile of a known machine explains a run in a slow hour, with more contention than its."""
+    pieces = calibration_pieces(lambda _: planted(), repeats=1)
+    profile = SimpleNamespace(calibration=Calibration(pieces))
+    slow = planted(target_factor=1.3, draft_factor=1.3, slowdown=(1.4, 1.4))
+    run = simulate(replace(SETUP, machine=slow, sampling=Sampling()))
+    met = {"target": 1.3, "draft": 1.3}
+    nearby = Nearby({}, met, {"target": 1.4, "draft": 1.4})
+    found = causes(run, replace(SETUP, sampling=Sampling()), profile, nearby, 12.0).steps()
+    assert abs(found["scheduling"]) < 1e-6
+    assert abs(found["durations"]) < 0.02
+    assert found["contention"] > 0.1
+    assert found["drift"] > 0.2
+    known = Nearby(met, met, {"target": 1.12, "draft": 1.06})
+    found = causes(run, replace(SETUP, sampling=Sampling()), profile, known, 12.0).steps()
+    assert found["durations"] > 0.1
+    assert abs(found["contention"]) < 0.02
+    assert found["drift"] == 0.0
 
 
 def test_moods_are_seeded():

@@ -4,11 +4,12 @@ import math
 
 import pytest
 
-from ssdsim.calibration.prediction_errors import Compared, over, verdict
+from ssdsim.calibration.prediction_errors import Compared, Interval, verdict
 
 
 def compared(name, predicted, *measured, low=0.0, high=1000.0, group="a", baseline=False):
-    return Compared(name, group, predicted, low, high, measured, baseline)
+    expected = (Interval(predicted, low, high),) * len(measured)
+    return Compared(name, group, expected, measured, baseline)
 
 
 def test_one_configuration():
@@ -54,9 +55,9 @@ def test_regret_is_what_the_predicted_best_loses():
     assert found.regret == pytest.approx(0.02)
 
 
-def test_speedups_repeat_by_repeat():
-    base = compared("ar", 50.0, 48.0, 52.0, baseline=True)
-    found = over(compared("x", 75.0, 72.0, 78.0, low=60.0, high=90.0), base)
-    assert found.predicted == 1.5
-    assert found.measured == (1.5, 1.5)
-    assert (found.low, found.high) == (1.2, 1.8)
+def test_measurements_of_other_sittings_have_predictions_of_their_own():
+    slow, fast = Interval(50.0, 45.0, 55.0), Interval(80.0, 75.0, 85.0)
+    one = Compared("x", "a", (slow, slow, fast), (50.0, 44.0, 80.0))
+    assert one.expected == 50.0
+    assert one.error == 0.0
+    assert one.covered == [True, False, True]
