@@ -12,7 +12,7 @@ from ssdreal.bench.recording import record_texts
 from ssdreal.bench.service_times import ServiceTimes, service_times
 from ssdreal.bench.settings_search import BUDGETS, LOOKAHEADS, Options, describe
 from ssdreal.executor.setup import CHUNK
-from ssdreal.profile.sampled_texts import generated_texts
+from ssdreal.profile.read_texts import generated_texts
 from ssdsim.calibration.fit import Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.latency.machine import Machine

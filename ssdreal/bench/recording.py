@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from ssdreal.models.catalog import shared_vocabulary
-from ssdreal.profile.acceptance_recording import GeneratedText
-from ssdreal.profile.sampled_texts import Names, SampledTexts, rows_of
+from ssdreal.profile.acceptance_recording import GeneratedText, Row
+from ssdreal.profile.read_texts import Names, SampledTexts, rows_of
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.sampling.settings import Decoding
 
@@ -22,5 +21,5 @@ def record_texts(
 
 
 @cache
-def _rows(names: Names, text: GeneratedText, decoding: Decoding, seed: int) -> list[dict[str, Any]]:
-    return rows_of(names, SampledTexts(decoding, seed, (text,)), ())
+def _rows(names: Names, text: GeneratedText, decoding: Decoding, seed: int) -> list[Row]:
+    return rows_of(names, SampledTexts(decoding, seed, (text,)))

@@ -34,6 +34,10 @@ are rounded as in decoding. Of 929 rounds replayed greedily 3 differed from the 
 near ties, of 908 at a width of 8 it were 87."""
 
 
+Row = dict[str, Any]
+"""Of an acceptance trace."""
+
+
 @dataclass(frozen=True)
 class GeneratedText:
     """A text that the target generated, to be read by both models.
@@ -98,9 +102,8 @@ def trace_rows(
     texts: Sequence[GeneratedText],
     decoding: Decoding,
     seed: int,
-    grid: Sequence[tuple[float, int]] = (),
-) -> Iterator[dict[str, Any]]:
-    """Yield a row for every position of the texts, in order; `grid` as in `position_row`.
+) -> Iterator[Row]:
+    """Yield a row for every position of the texts, in order.
 
     Raises
     ------
@@ -111,24 +114,42 @@ def trace_rows(
     longest = max(len(text.prompt) + len(text.output) for text in texts)
     read = _readers(target, draft, longest)
     for text in texts:
-        noise = Noise(seed, text.seq)
-        logits = read(text)
-        for position, token in enumerate(text.output):
-            at = len(text.prompt) + position
-            gumbel = noise.gumbel(at, target.vocabulary) if decoding.perturbed else None
-            p, q = (_view(of[position], decoding, gumbel) for of in logits)
-            row = position_row(p, q, token, grid if decoding.needs_probabilities else ())
-            yield {**_address(text, position, decoding), **_filled(row, len(grid))}
+        for position, logits in enumerate(zip(*read(text), strict=True)):
+            yield row_of(text, position, logits, decoding, seed)
 
 
-def _filled(row: dict[str, Any], settings: int) -> dict[str, Any]:
+def row_of(
+    text: GeneratedText,
+    position: int,
+    logits: Sequence[Logits],
+    decoding: Decoding,
+    seed: int,
+    grid: Sequence[tuple[float, int]] = (),
+) -> Row:
+    """Return the row of a position, given both models' logits there; `grid` as in `position_row`.
+
+    Raises
+    ------
+    NotFinite
+        Logits are NaN or infinite.
+
+    """
+    at, noise = len(text.prompt) + position, Noise(seed, text.seq)
+    gumbel = noise.gumbel(at, len(logits[0])) if decoding.perturbed else None
+    p, q = (_view(of, decoding, gumbel) for of in logits)
+    settings = grid if decoding.needs_probabilities else ()
+    row = position_row(p, q, text.output[position], settings)
+    return {**_address(text, position, decoding), **_filled(row, len(grid))}
+
+
+def _filled(row: Row, settings: int) -> Row:
     """Where nothing is drawn Saguaro sampling changes nothing, whatever its settings."""
     if not row["saguaro_a"]:
         row |= {"saguaro_a": [row["a"]] * settings, "saguaro_e": [row["e"]] * settings}
     return row
 
 
-def _address(text: GeneratedText, position: int, decoding: Decoding) -> dict[str, Any]:
+def _address(text: GeneratedText, position: int, decoding: Decoding) -> Row:
     return {
         "prompt": text.name,
         "kind": text.kind,
@@ -166,7 +187,7 @@ def _read(reader: "Reader", text: GeneratedText) -> Logits:
     """Return a model's logits before every token of the output, shape (tokens, vocabulary)."""
     reader.prefill(0, text.prompt[:-1])
     whole = (*text.prompt, *text.output[:-1])
-    return _whole(reader.model, reader.read({0: (whole, len(text.prompt) - 1)}, WIDTH)[0])
+    return over_all_ids(reader.model, reader.read({0: (whole, len(text.prompt) - 1)}, WIDTH)[0])
 
 
 def _read_behind(reader: "Reader", fewer: "Model", text: GeneratedText) -> Logits:
@@ -187,7 +208,7 @@ def _read_behind(reader: "Reader", fewer: "Model", text: GeneratedText) -> Logit
     return np.concatenate(found)
 
 
-def _whole(model: "Model", logits: Logits) -> Logits:
+def over_all_ids(model: "Model", logits: Logits) -> Logits:
     """Give ids that a head leaves out no chance, and the last places among the ranks."""
     if model.ids is None:
         return logits

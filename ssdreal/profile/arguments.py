@@ -7,6 +7,12 @@ from ssdsim.system.package_data import TRACES
 SIZES = {"repeats": (3, 1), "tokens": (48, 16), "visit_tokens": (32, 16)}
 """Unless asked for, and with --quick."""
 
+EXTENDED = {"repeats": (1, 1), "visit_tokens": (32, 16)}
+"""The same with --extend."""
+
+KNOWN = ("pair", "acceptance", "dtype", "split", "tokens", "prompts", "overwrite", "quick")
+"""Options that a profile which is extended has settled."""
+
 RANGES = {"repeats": (1, 1000), "tokens": (1, 1_000_000), "visit_tokens": (1, 1_000_000)}
 DESCRIPTION = "Measure this machine and a pair of models, so that ssdsim can predict them."
 
@@ -21,12 +27,13 @@ def parser() -> Parser:
     add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     add("--topology", default="auto", help="cpu, one_gpu, two_gpus")
     add("--split", type=float, nargs="+", help="shares of one GPU for the target, a profile each")
-    add("--repeats", type=int, help="of every calibration run; 3")
+    add("--repeats", type=int, help="of every calibration run; 3, with --extend 1")
     add("--tokens", type=int, help="of every text; 48")
     add("--visit-tokens", type=int, help="of a calibration run's texts; 32")
     add("--prompts", help="a file of prompts instead of the project's own")
     add("--out", default=TRACES, help="where its folder goes: traces/")
     add("--overwrite", action="store_true", help="replace a profile of that name")
+    add("--extend", action="store_true", help="measure a profile's times again, in another hour")
     add("--resume", action="store_true", help="go on where an earlier one of that name stopped")
     add("--quick", action="store_true", help="a look, in about a minute")
     return made

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from ssdreal.executor.prompt_files import Prompt
 from ssdreal.executor.setup import CHUNK, Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task, Workload
 from ssdreal.places.places import Places
 from ssdreal.places.topology import Topology
 from ssdreal.profile.scripted_pair import ScriptedSource
-from ssdsim.calibration.calibration_runs import Visit
+from ssdsim.calibration.calibration_runs import Visit, anchor
 from ssdsim.calibration.timings import Timing, timings
 from ssdsim.errors import RunError
 from ssdsim.sampling.settings import Decoding
@@ -38,6 +38,8 @@ class CalibrationRuns:
         To decode of each.
     script
         What tells the outcomes of a pair without weights; None: they are its own.
+    hour
+        Number of the sitting among those of a profile.
 
     """
 
@@ -47,6 +49,7 @@ class CalibrationRuns:
     long: Sequence[Task]
     tokens: int
     script: ScriptedSource | None = None
+    hour: int = 0
 
     def pieces(self, visit: Visit, number: int) -> list[Timing]:
         """Make a visit; return what every piece of work in it took.
@@ -63,7 +66,19 @@ class CalibrationRuns:
         running.run()
         if running.lost:
             raise RunError(f"the draft was lost: {running.lost}")
-        return timings(running.result(), number, padding=CHUNK)
+        return timings(running.result(), number, padding=CHUNK, sitting=self.hour)
+
+    def anchor(self, lookaheads: Sequence[int], branches: Sequence[int]) -> list[Timing]:
+        """Make the visits that tell how fast the machine is just now; return their pieces.
+
+        Raises
+        ------
+        RunError
+            A worker was lost on the way.
+
+        """
+        visits = anchor(lookaheads, branches)
+        return [piece for at, visit in enumerate(visits) for piece in self.pieces(visit, at)]
 
     @property
     def spreads(self) -> bool:
@@ -96,14 +111,14 @@ class CalibrationRuns:
         return spread or self.topology.places(visit.method.draft_on)
 
 
-def joined(prompts: Sequence[Prompt], least: int) -> list[Prompt]:
-    """Return prompts put together in order until each has at least so many characters."""
-    found: list[Prompt] = []
-    part: list[Prompt] = []
-    for prompt in prompts:
-        part.append(prompt)
-        if sum(len(p.text) for p in part) >= least:
-            name, text = "+".join(p.name for p in part), "\n\n".join(p.text for p in part)
-            found.append(Prompt(name, "long", text))
+def joined(tasks: Sequence[Task], least: int) -> list[Task]:
+    """Return prompts put together in order until each has at least so many tokens."""
+    found: list[Task] = []
+    part: list[Task] = []
+    for task in tasks:
+        part.append(task)
+        if sum(len(one.tokens) for one in part) >= least:
+            name, tokens = "+".join(one.name for one in part), [one.tokens for one in part]
+            found.append(Task(name, "long", list(chain.from_iterable(tokens))))
             part = []
     return found

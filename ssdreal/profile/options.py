@@ -1,9 +1,12 @@
 """The command-line options of `python -m ssdreal.profile`."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from ssdreal.command.arguments import check_ranges, check_unwritten, sized
 from ssdreal.command.help import PAIRS, SCRIPTED
@@ -13,13 +16,15 @@ from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
-from ssdreal.profile.arguments import RANGES, SIZES, parser
+from ssdreal.profile.arguments import EXTENDED, KNOWN, RANGES, SIZES, parser
 from ssdreal.profile.calibration_runs import CalibrationRuns
+from ssdreal.profile.measured_with import measured_with
 from ssdreal.profile.scripted_pair import ScriptedSource, scripted_source_of
 from ssdreal.profile.split import Fitted, read_split
 from ssdsim.acceptance.trace_file import INFO, TABLE
 from ssdsim.calibration.calibration_runs import Visit, plan
 from ssdsim.calibration.profile_file import FILE, TIMINGS
+from ssdsim.calibration.timings import from_table
 from ssdsim.errors import require
 from ssdsim.system.destination import folder
 from ssdsim.system.package_data import CONF, TRACES
@@ -45,6 +50,8 @@ class ProfileOptions:
         Whether a profile that is there already may be replaced.
     resume
         Whether to go on with what an unfinished one has kept.
+    hour
+        Number of the sitting; above 0 it is added to those that the profile has.
 
     """
 
@@ -63,6 +70,7 @@ class ProfileOptions:
     out: Path = TRACES
     overwrite: bool = False
     resume: bool = False
+    hour: int = 0
 
     @property
     def folder(self) -> Path:
@@ -108,6 +116,7 @@ class ProfileOptions:
             "--visit-tokens": self.visit_tokens,
             "--prompts": [digest([task.tokens for task in of]) for of in tasks],
             "plan": [fit.temperatures, fit.lookaheads, fit.branches, fit.batch],
+            "sitting": self.hour,
         }
 
     def where(self) -> Topology:
@@ -148,10 +157,12 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
         An argument is not possible.
 
     """
-    known = (*PAIRS, *SCRIPTED)
-    given = check_ranges(sized(parser().parse_args(arguments), SIZES), RANGES)
+    known, given = (*PAIRS, *SCRIPTED), parser().parse_args(arguments)
     _check_name(given.name)
     given.out = folder("--out", given.out)
+    if given.extend:
+        return [_extended(given)]
+    given = check_ranges(sized(given, SIZES), RANGES)
     title, models = _pair(given.pair, known)
     script = scripted_source_of(title or "", models, given.acceptance)
     right = "the tokens of a pair without weights mean nothing"
@@ -172,6 +183,37 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
         folder("--name", one.folder)
         check_unwritten(f"--name={one.name}: {one.folder}", {**kept, **one.files}, allowed)
     return found
+
+
+def _extended(given: Namespace) -> ProfileOptions:
+    """Return the order of another sitting of a profile that is there."""
+    settled = [name for name in KNOWN if getattr(given, name) != parser().get_default(name)]
+    right = "have no effect with --extend: the profile says what it was measured with"
+    require(not settled, "--" + ", --".join(settled), given.name, right)
+    given = check_ranges(sized(given, EXTENDED), RANGES)
+    before, _ = measured_with(given.out / given.name)
+    timings = pq.read_table(given.out / given.name / TIMINGS)
+    pair, models = before.pair if isinstance(before.pair, str) else None, before.names
+    asked = ProfileOptions(
+        name=given.name,
+        models=models,
+        dtype=before.dtype,
+        topology=given.topology,
+        repeats=given.repeats,
+        tokens=given.visit_tokens,
+        visit_tokens=given.visit_tokens,
+        prompts=None,
+        split=before.sizes.of(read_split().fit),
+        pair=pair,
+        script=scripted_source_of(pair or "", models, before.acceptance),
+        share=before.split,
+        out=given.out,
+        resume=given.resume,
+        hour=1 + max(piece.sitting for piece in from_table(timings)),
+    )
+    kept = {asked.journal: "an unfinished profile, which --resume goes on with,"}
+    check_unwritten(f"--name={given.name}: {asked.folder}", kept, given.resume)
+    return asked
 
 
 def _check_name(name: str) -> None:

@@ -9,6 +9,7 @@ there is one for each way to share one GPU's multiprocessors out: NAME_split50, 
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from ssdreal.command.journal import Journal, journal, plain
 from ssdreal.executor.preflight import check_pair, check_room
-from ssdreal.executor.prompt_files import Prompt, tokenized
+from ssdreal.executor.prompt_files import tokenized
 from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import check as check_script
 from ssdreal.executor.setup import CHUNK
@@ -28,14 +29,10 @@ from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.topology import Topology
 from ssdreal.profile.calibration_runs import CalibrationRuns, joined
+from ssdreal.profile.extension import extend, first_visit
+from ssdreal.profile.measured_with import prompts_of, sizes
 from ssdreal.profile.options import ProfileOptions, profile_options
-from ssdreal.profile.sampled_texts import (
-    SampledTexts,
-    TextGenerator,
-    decodings,
-    read_by_both,
-    shortened,
-)
+from ssdreal.profile.sampled_texts import Recording, recorded
 from ssdreal.profile.scripted_pair import PROMPTS, SHORT, random_tasks
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import INFO, write_trace
@@ -53,8 +50,8 @@ from ssdsim.system.destination import taken
 from ssdsim.system.package_data import TRACES
 
 SEED = 0
-LONG = 1800
-"""Characters of a long prompt: some 450 tokens."""
+LONG = 450
+"""Tokens of a long prompt, at least."""
 
 
 def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
@@ -79,12 +76,15 @@ def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
     first, wheres = asked[0], [one.where() for one in asked]
     for caution in first.cautions():
         say(caution)
-    short, long = _prompts(first)
+    tasks = _prompts(first)
     with ExitStack() as folders:
-        kept, pieces, sampled = _measured(asked, wheres, (short, long), folders, console)
-        rows = _read(first, sampled, wheres[0].places(None).target.device, console)
+        kept, pieces = _measured(asked, wheres, tasks, folders, console)
+        rows = _rows(first, tasks[0], wheres[0].places(None).target.device, kept)
         for one, found in zip(asked, pieces, strict=True):
-            _write(one, short, found, rows)
+            if one.hour:
+                extend(one.folder, found)
+            else:
+                _write(one, tasks[0], found, rows)
         kept.discard()
 
 
@@ -94,14 +94,14 @@ def _measured(
     tasks: tuple[list[Task], list[Task]],
     folders: ExitStack,
     console: Console,
-) -> tuple[Journal, list[list[Timing]], list[SampledTexts]]:
-    """Return every order's timings, and the texts, and the journal that has them all.
+) -> tuple[Journal, list[list[Timing]]]:
+    """Return the journal of all that is measured, and every order's timings.
 
     The orders' folders are taken meanwhile.
     """
     first, (short, long) = asked[0], tasks
     with closing(Sitting(first.models, first.dtype)) as sitting:
-        made = short, long or short, first.visit_tokens, first.script
+        made = short, long or short, first.visit_tokens, first.script, first.hour
         tours = [CalibrationRuns(sitting, where, *made) for where in wheres]
         for one, calibration in zip(asked, tours, strict=True):
             _check(one, calibration)
@@ -111,20 +111,21 @@ def _measured(
         kept = journal(first.journal, made_with, resume=first.resume)
         if first.prompts is not None:
             _say(console, f"prompts of {first.prompts}: read from {', '.join(_fields(short))}")
-        pieces = [_visited(*each, kept) for each in zip(asked, tours, strict=True)]
-        speaker = TextGenerator(sitting, wheres[0], short, first.tokens, SEED)
-        return kept, pieces, [] if first.script else _sampled(first, speaker, kept)
+        return kept, [_visited(*each, kept) for each in zip(asked, tours, strict=True)]
 
 
 def _prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
     """Return short prompts and long ones, made ready."""
     if asked.script:
         return random_tasks(asked.models, asked.room)
-    prompts = asked.split.read(asked.prompts)
-    short = _tasks(asked, prompts)
-    right = f"none of {len(prompts)} fits into the {asked.room} tokens that --tokens leaves"
-    require(bool(short), "prompts", asked.prompts, right)
-    return short, _tasks(asked, joined(prompts, LONG))
+    if asked.hour:
+        short = prompts_of(asked.folder)
+    else:
+        prompts = asked.split.read(asked.prompts)
+        short = _fitting(asked, tokenized(prompts, asked.models.target))
+        right = f"none of {len(prompts)} fits into the {asked.room} tokens that --tokens leaves"
+        require(bool(short), "prompts", asked.prompts, right)
+    return short, _fitting(asked, joined(short, LONG))
 
 
 def _check(asked: ProfileOptions, calibration: CalibrationRuns) -> None:
@@ -137,36 +138,27 @@ def _check(asked: ProfileOptions, calibration: CalibrationRuns) -> None:
         check_room(request, models, calibration.tasks(visit, number))
 
 
-def _read(
-    asked: ProfileOptions, sampled: Sequence[SampledTexts], device: str, console: Console
+def _rows(
+    asked: ProfileOptions, tasks: Sequence[Task], device: str, kept: Journal
 ) -> list[dict[str, Any]]:
-    """Return what both models make of the texts, if there are any."""
-    if not sampled:
+    """Return what both models make of the target's texts; nothing where there are none to make."""
+    if asked.script or asked.hour:
         return []
-    _say(console, "both models read the texts")
-    names = (asked.models.target, asked.models.draft, asked.dtype)
-    return [shortened(row) for row in read_by_both(names, sampled, asked.split.saguaro, device)]
+    names, fit = (asked.models.target, asked.models.draft, asked.dtype), asked.split
+    recording = Recording(names, fit.temperatures, fit.saguaro, asked.tokens, SEED, device)
+    return recorded(recording, tasks, kept)
 
 
 def _visited(asked: ProfileOptions, calibration: CalibrationRuns, kept: Journal) -> list[Timing]:
     found: list[Timing] = []
-    rounds = shuffled(asked.visits(calibration), asked.repeats, default_rng(SEED))
+    rounds = shuffled(asked.visits(calibration), asked.repeats, default_rng(asked.hour))
     with progress(shown=True) as bar:
         task = bar.add_task(f"calibration runs of {asked.name}", total=len(rounds))
-        for number, visit in enumerate(rounds):
+        for number, visit in enumerate(rounds, first_visit(asked.folder) if asked.hour else 0):
             made = partial(calibration.pieces, visit, number)
             found += kept.once(f"{asked.name}_timings_{number}", plain(list[Timing]), made)
             bar.advance(task)
     return found
-
-
-def _sampled(asked: ProfileOptions, speaker: TextGenerator, kept: Journal) -> list[SampledTexts]:
-    ways = list(decodings(asked.split.temperatures))
-    with progress(shown=True) as bar:
-        return [
-            kept.once(f"texts_{number}", plain(SampledTexts), partial(speaker.sampled, way))
-            for number, way in enumerate(bar.track(ways, description="the target speaks"))
-        ]
 
 
 def _write(
@@ -187,7 +179,9 @@ def _write(
         "padding": CHUNK,
         "shared": shared,
         "cautions": asked.cautions(),
+        "sizes": asdict(sizes(asked.split)),
     }
+    info["sittings"] = [info["created_at"]]
     sampled = _scripted(asked, info) if asked.script else _recorded(asked, tasks, rows, info)
     calibration = Calibration(pieces, CHUNK, shared)
     write_profile(asked.folder, calibration, {"pair": asked.section, **sampled}, _notes(asked))
@@ -240,9 +234,8 @@ def _called(asked: ProfileOptions) -> str:
     return f"{called} (scripted: random weights)" if asked.script else called
 
 
-def _tasks(asked: ProfileOptions, prompts: Sequence[Prompt]) -> list[Task]:
-    """Return the prompts that leave room for their texts, as tokens."""
-    tasks = tokenized(prompts, asked.models.target)
+def _fitting(asked: ProfileOptions, tasks: Sequence[Task]) -> list[Task]:
+    """Return the prompts that leave room for their texts."""
     return [task for task in tasks if 0 < len(task.tokens) <= asked.room]
 
 

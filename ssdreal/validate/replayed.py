@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssdreal.executor.workload import Task
-from ssdreal.profile.sampled_texts import Names, SampledTexts, generated_texts, read_by_both
+from ssdreal.profile.read_texts import Names, SampledTexts, generated_texts, read_by_both
 from ssdreal.validate.configurations import Configuration
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import read_trace, write_trace
@@ -49,7 +49,7 @@ class Replays:
         ]
         write_trace(
             self.folder / part,
-            read_by_both(self.names, sampled, ()),
+            read_by_both(self.names, sampled),
             grid=(),
             vocabulary=self.vocabulary,
             prompts={task.name: task.tokens for task in tasks},

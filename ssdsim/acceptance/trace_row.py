@@ -3,7 +3,7 @@
 Why they suffice to replay every chain draft is said in docs/acceptance_trace.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def position_row(
         p = certain(token, p.size)
     before = outranks(draft.scores, token)
     ids = ranked(draft.scores, count=top)
-    rule = [_decision(p, saguaro(draft.probabilities, *at), token, before) for at in grid]
+    rule = [_decision(p, q, token, before) for q in _held_back(draft.probabilities, grid)]
     a, e = _decision(p, draft.probabilities, token, before)
     with np.errstate(divide="ignore"):
         logp, logq = np.log(target.belief[token]), np.log(draft.belief[token])
@@ -91,6 +91,12 @@ def holds_back(sampling: Sampling) -> bool:
     right = "must be 1 under coupling=gumbel, which draws nothing from a residual"
     require(sampling.coupling == "maximal", "saguaro.constant", C, right)
     return True
+
+
+def _held_back(q: Array, grid: Sequence[tuple[float, int]]) -> Iterator[Array]:
+    """Yield what the draft samples from under every setting; its best tokens are the same."""
+    leading = ranked(q, count=max(F for _, F in grid)) if grid else None
+    return (saguaro(q, C, F, leading) for C, F in grid)
 
 
 def _decision(p: Array, q: Array, token: int, before: NDArray[np.bool_]) -> tuple[float, float]:

@@ -21,12 +21,17 @@ TIMINGS = "timings.parquet"
 def write_profile(
     directory: Path, calibration: Calibration, sections: Mapping[str, Any], notes: Sequence[str]
 ) -> None:
-    """Write `profile.yaml`.
+    """Write `profile.yaml` to a directory; the rest as in `profile_text`."""
+    write_text(directory / FILE, profile_text(calibration, sections, notes))
+
+
+def profile_text(
+    calibration: Calibration, sections: Mapping[str, Any], notes: Sequence[str]
+) -> str:
+    """Return what `profile.yaml` holds.
 
     Parameters
     ----------
-    directory
-        Where it goes.
     calibration
         What the section `latency` is fitted to.
     sections
@@ -40,7 +45,7 @@ def write_profile(
     lines = [*notes, "", *_worth(calibration, fit)]
     head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
     body = yaml.dump({**sections, "latency": latency}, Dumper=_Dumper, sort_keys=False, width=100)
-    write_text(directory / FILE, head + body)
+    return head + body
 
 
 def _worth(calibration: Calibration, fit: Fit) -> list[str]:

@@ -176,7 +176,9 @@ def perturb(p: Array, gumbel: ArrayLike | None) -> Array:
         return np.asarray(np.log(p) + np.asarray(gumbel))
 
 
-def saguaro(q: Array, constant: float, fanout: int) -> Array:
+def saguaro(
+    q: Array, constant: float, fanout: int, leading: NDArray[np.intp] | None = None
+) -> Array:
     """Return what the draft samples from under Saguaro sampling (SSD, section 4).
 
     q' ∝ C·q on the `fanout` best tokens of q and q elsewhere: accepted less often, but the
@@ -190,6 +192,8 @@ def saguaro(q: Array, constant: float, fanout: int) -> Array:
         C, `LEAST` to 1; 1 changes nothing.
     fanout
         How many tokens are held back, at least 1.
+    leading
+        The best tokens of q, best first, where they are known already.
 
     Raises
     ------
@@ -202,7 +206,8 @@ def saguaro(q: Array, constant: float, fanout: int) -> Array:
     if constant == 1:
         return q
     held = q.copy()
-    held[ranked(q, count=fanout)] *= constant
+    best_ones = ranked(q, count=fanout) if leading is None else leading[:fanout]
+    held[best_ones] *= constant
     return np.asarray(held / held.sum())
 
 
