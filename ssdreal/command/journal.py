@@ -59,7 +59,7 @@ class Journal:
     asked
         The options that they are made with, as JSON has them.
     finished
-        Names of the pieces.
+        Names of the pieces, in the order in which they were made.
 
     """
 
@@ -76,7 +76,7 @@ class Journal:
         piece = make()
         self._write()  # before the piece: an older one of that name is none of this journal's
         form.write(path, piece)
-        self.finished = [*dict.fromkeys([*self.finished, name])]
+        self.finished = [*(known for known in self.finished if known != name), name]
         self._write()
         return piece
 

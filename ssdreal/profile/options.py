@@ -190,7 +190,8 @@ def _extended(given: Namespace) -> ProfileOptions:
     settled = [name for name in KNOWN if getattr(given, name) != parser().get_default(name)]
     right = "have no effect with --extend: the profile says what it was measured with"
     require(not settled, "--" + ", --".join(settled), given.name, right)
-    given = check_ranges(sized(given, EXTENDED), RANGES)
+    ranges = {name: RANGES[name] for name in EXTENDED}
+    given = check_ranges(sized(given, EXTENDED), ranges)
     before, _ = measured_with(given.out / given.name)
     timings = pq.read_table(given.out / given.name / TIMINGS)
     pair, models = before.pair if isinstance(before.pair, str) else None, before.names

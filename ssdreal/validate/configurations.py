@@ -71,6 +71,10 @@ class Configuration:
         """Part and name."""
         return f"{self.part}/{self.name}"
 
+    def kept_as(self, repeat: int) -> str:
+        """Return what a journal calls the run of a repeat: the first beside it, others in that."""
+        return f"{self.title}/repeat_{repeat + 1}" if repeat else self.title
+
     @property
     def group(self) -> str:
         """What it has in common with those that it is ranked against."""
@@ -88,17 +92,15 @@ class Configuration:
 
     @property
     def rounds_follow(self) -> bool:
-        """Whether a replay must give the measured rounds: nothing is drawn, nothing is learnt."""
+        """Whether a replay must give the measured rounds: not by the clock, by chance, by habit."""
         setup = self.setup
         if setup.decoding.needs_probabilities or isinstance(setup.method, Autoregressive):
             return False
-        if not isinstance(setup.length, Fixed):
+        if not isinstance(setup.length, Fixed) or setup.method.timed:
             return False
         if not isinstance(setup.method, Ssd):
             return True
-        timed = setup.method.on_outcome == "truncate"
-        drawn = isinstance(setup.backup, Random)
-        return isinstance(setup.policy, StaticPolicy) and not (timed or drawn)
+        return isinstance(setup.policy, StaticPolicy) and not isinstance(setup.backup, Random)
 
 
 def configurations(

@@ -1,18 +1,22 @@
 """What a validation has found so far: predicted, measured, explained, and what could not be."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.table import Table
 
+from ssdreal.validate.anchors import Anchors
 from ssdreal.validate.configurations import Configuration
 from ssdreal.validate.replayed import Replays
-from ssdreal.validate.report import Found, baselines_of, save, tables, verdicts
+from ssdreal.validate.report import Found, save, tables, verdicts
 from ssdsim.calibration.agreement import Agreement
 from ssdsim.calibration.error_causes import Causes, causes
+from ssdsim.calibration.machine_state import Anchor
 from ssdsim.calibration.prediction import Predicted, Profile
+from ssdsim.calibration.stalls import lost
+from ssdsim.calibration.timings import timings
 from ssdsim.run.results import provenance
 from ssdsim.run.trace import Run
 
@@ -27,33 +31,56 @@ class Findings:
         For the results as JSON.
     wanted
         The configurations.
-    predicted, runs, causes, agreements
-        By a configuration's title; without an entry where there is none yet, or cannot be.
+    predicted
+        By sitting (the name of its first anchor; "" for any hour) and a configuration's title.
+    runs, sittings
+        By title; the sitting that each run was made in.
+    causes, agreements
+        By title; without an entry where there is none yet, or cannot be.
     missing
         By title, what there cannot be and why.
+    lost
+        By run, the share of its seconds in passes that something held up.
 
     """
 
     file: Path
     wanted: Sequence[Configuration] = ()
-    predicted: dict[str, Predicted] = field(default_factory=dict)
+    predicted: dict[tuple[str, str], Predicted] = field(default_factory=dict)
     runs: dict[str, list[Run]] = field(default_factory=dict)
+    sittings: Callable[[str], str] = lambda _: ""
     causes: dict[str, Causes] = field(default_factory=dict)
     agreements: dict[str, Agreement] = field(default_factory=dict)
     missing: dict[str, dict[str, str]] = field(default_factory=dict)
+    lost: dict[str, float] = field(default_factory=dict)
 
-    def predict(self, profile: Profile, wanted: Iterable[Configuration]) -> None:
-        """Predict what can be predicted."""
+    def predict(
+        self,
+        profile: Profile,
+        wanted: Iterable[Configuration],
+        kinds: Mapping[str, Sequence[str]],
+        anchors: Mapping[str, Anchor],
+    ) -> None:
+        """Predict what can be predicted, for any hour and as each sitting's first anchor says.
+
+        `kinds` are those of every part's prompts.
+        """
         for one in wanted:
             with self._noting("predicted", one):
-                self.predicted[one.title] = profile.predict(one.simulated(profile), one.title)
+                setup = one.simulated(profile)
+                for name, known in {"": None, **anchors}.items():
+                    self.predicted[name, one.title] = profile.predict(
+                        setup, one.title, kinds=kinds[one.part], known=known
+                    )
 
-    def explain(self, profile: Profile, replays: Replays) -> None:
-        """Explain what can be explained of the first runs."""
-        for one in self.wanted:
+    def explain(self, profile: Profile, replays: Replays, anchors: Anchors) -> None:
+        """Explain what can be explained: errors by the run of median speed, rounds by the first."""
+        for found in self.found():
+            one, at = found.wanted, found.typical
             with self._noting("causes", one):
-                run = self.runs[one.title][0]
-                self.causes[one.title] = causes(run, one.simulated(profile), profile)
+                setup, middle = one.simulated(profile), found.compared.predicted[at].middle
+                nearby = anchors.nearby(one.kept_as(at))
+                self.causes[one.title] = causes(found.runs[at], setup, profile, nearby, middle)
         for part in dict.fromkeys(one.part for one in self.wanted):
             compared = [one for one in replays.comparable(self.wanted) if one.part == part]
             with self._noting("replay", *compared):
@@ -74,26 +101,35 @@ class Findings:
 
     def found(self) -> list[Found]:
         """Return all of what has been measured."""
-        return [
-            Found(
-                one,
-                self.predicted.get(one.title),
-                runs,
-                self.causes.get(one.title),
-                self.agreements.get(one.title),
-                self.missing.get(one.title, {}),
-            )
-            for one in self.wanted
-            if (runs := self.runs.get(one.title))
-        ]
+        return [self._found(one) for one in self.wanted if one.title in self.runs]
+
+    def _found(self, one: Configuration) -> Found:
+        title, runs = one.title, self.runs[one.title]
+        sittings = [self.sittings(one.kept_as(repeat)) for repeat in range(len(runs))]
+        alone = self.predicted.get(("", title))
+        return Found(
+            one,
+            alone,
+            [self.predicted.get((name, title), alone) for name in sittings],
+            runs,
+            self.causes.get(title),
+            self.agreements.get(title),
+            self.missing.get(title, {}),
+            [self._lost(one.kept_as(repeat), run) for repeat, run in enumerate(runs)],
+        )
+
+    def _lost(self, name: str, run: Run) -> float:
+        if name not in self.lost:
+            self.lost[name] = lost(timings(run)) if "spans" in run.tables else 0.0
+        return self.lost[name]
 
     def save(self, *, complete: bool) -> None:
         """Write down all that there is."""
         found = self.found()
-        judged = verdicts(found, baselines_of(found))
+        judged = verdicts(found)
         save(self.file, found, judged, {**provenance(), "complete": complete})
 
     def tables(self) -> list[Table]:
         """Return all that there is as the command prints it."""
         found = self.found()
-        return tables(found, verdicts(found, baselines_of(found)))
+        return tables(found, verdicts(found))

@@ -9,6 +9,7 @@ from ssdreal.command.journal import RUN, Journal
 from ssdreal.executor.sitting import ATTEMPTS, Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.places.topology import Topology
+from ssdreal.validate.anchors import Anchors
 from ssdreal.validate.configurations import Configuration
 from ssdsim.errors import RunError
 from ssdsim.run.trace import Run
@@ -26,8 +27,8 @@ class Measurements:
         The models, and where they may run.
     tasks
         Prompts of each part.
-    journal
-        Keeps every run.
+    journal, anchors
+        Keeps every run; tells how fast the machine is before and after those of each repeat.
     runs
         What has been measured, by configuration.
 
@@ -37,12 +38,15 @@ class Measurements:
     topology: Topology
     tasks: dict[str, list[Task]]
     journal: Journal
+    anchors: Anchors
     runs: dict[str, list[Run]] = field(default_factory=dict)
 
     def alternate(
         self, wanted: Sequence[Configuration], repeats: int, done: Callable[[], object]
     ) -> None:
         """Run everything `repeats` times in random order; `done` is called after every run.
+
+        An anchor is taken before each repeat, the first being taken already, and after the last.
 
         Raises
         ------
@@ -51,16 +55,27 @@ class Measurements:
 
         """
         rng = default_rng(SEED)
+        measured = False
         for repeat in range(repeats):
+            if measured:
+                self.anchors.take()
             for at in rng.permutation(len(wanted)):
+                measured = measured or not self.kept(wanted[at], repeat)
                 run = self._once(wanted[at], repeat)
                 self.runs.setdefault(wanted[at].title, []).append(run)
                 done()
+        if measured:
+            self.anchors.take()
+
+    def kept(self, wanted: Configuration, repeat: int) -> bool:
+        """Return whether a repeat's run is measured already."""
+        return wanted.kept_as(repeat) in self.journal.finished
 
     def _once(self, wanted: Configuration, repeat: int) -> Run:
-        """Return a repeat's run, made now or kept: the first beside the journal, others in it."""
-        name = f"{wanted.title}/repeat_{repeat + 1}" if repeat else wanted.title
-        return self.journal.once(name, RUN, lambda: self._measured(wanted, repeat))
+        """Return a repeat's run, made now or kept."""
+        return self.journal.once(
+            wanted.kept_as(repeat), RUN, lambda: self._measured(wanted, repeat)
+        )
 
     def _measured(self, wanted: Configuration, repeat: int) -> Run:
         places = self.topology.places(wanted.setup.method.draft_on)

@@ -7,7 +7,6 @@ finds goes beside the profile for the whole of the frozen split, else into a fre
 outputs/, or where --out says; nothing that is there is replaced without --overwrite.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from ssdreal.command.arguments import check_ranges, check_unwritten, sized
 from ssdreal.command.journal import digest, journal
-from ssdreal.executor.pair import Pair, read_pair
+from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair, check_room
 from ssdreal.executor.prompt_files import Prompt, tokenized
 from ssdreal.executor.request import Request
@@ -28,18 +27,24 @@ from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
+from ssdreal.profile.calibration_runs import CalibrationRuns
+from ssdreal.profile.measured_with import MeasuredWith, measured_with, prompts_of
 from ssdreal.profile.split import FIT, HELD_OUT, LOOK, Split, read_split, split_file
+from ssdreal.validate.anchors import Anchors
 from ssdreal.validate.arguments import RANGES, SIZES, parser
 from ssdreal.validate.configurations import Configuration, configurations
 from ssdreal.validate.findings import Findings
 from ssdreal.validate.measured import Measurements
 from ssdreal.validate.replayed import Replays
-from ssdsim.acceptance.trace_file import INFO, read_trace
+from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.calibration.prediction import Profile
 from ssdsim.command.console import ending, progress, say, speak_as, table_console
 from ssdsim.errors import ConfigError, require
 from ssdsim.system.destination import folder, taken
 from ssdsim.system.package_data import TRACES
+
+ANCHOR_TOKENS = 32
+"""Of an anchor's texts: as many as a profile's calibration runs have."""
 
 
 @dataclass(frozen=True)
@@ -161,37 +166,50 @@ def answer(asked: Question, findings: Findings, console: Console) -> None:
         A worker was lost.
 
     """
-    profile, (pair, dtype, share) = Profile(asked.folder), _measured_with(asked.folder)
-    where = topology(asked.topology, share)
+    profile, (known, _) = Profile(asked.folder), measured_with(asked.folder)
+    _check_weights(asked, known)
+    pair, dtype = known.names, known.dtype
+    where = topology(asked.topology, known.split)
     for caution in cautions(where.places("own").cores):
         say(caution)
     tasks = {name: tokenized(asked.texts(name), pair.target) for name in asked.split.parts}
     _check_unseen(asked, tasks)
     wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
     _check(wanted, pair, dtype, where, tasks)
-    made_with = _made_with(asked, profile, (pair.target, pair.draft, dtype, share), tasks)
+    made_with = _made_with(asked, profile, (pair.target, pair.draft, dtype, known.split), tasks)
     kept = journal(asked.journal, made_with, resume=asked.resume)
     findings.wanted = wanted
-    with progress(shown=True) as bar:
-        findings.predict(profile, bar.track(wanted, description="predicting"))
     with closing(Sitting(pair, dtype)) as sitting:
-        _measure(asked, findings, Measurements(sitting, where, tasks, kept, findings.runs))
+        own = prompts_of(asked.folder)
+        tours = CalibrationRuns(sitting, where, own, own, ANCHOR_TOKENS)
+        anchors = Anchors(tours, known.sizes, profile, kept)
+        findings.sittings = anchors.before
+        measurements = Measurements(sitting, where, tasks, kept, anchors, findings.runs)
+        _measure(asked, findings, measurements)
     console.print("[dim]explaining ...[/dim]")
     names, vocabulary = (pair.target, pair.draft, dtype), shared_vocabulary(*pair.models)
     replays = Replays(names, vocabulary, tasks, findings.runs, asked.out / "replays")
-    findings.explain(profile, replays)
+    findings.explain(profile, replays, anchors)
     findings.save(complete=True)
 
 
 def _measure(asked: Question, findings: Findings, measurements: Measurements) -> None:
+    """Take an anchor, if anything is left to measure; predict; and measure."""
+    wanted, repeats = findings.wanted, range(asked.repeats)
+    anchors = measurements.anchors
+    if not all(measurements.kept(one, repeat) for one in wanted for repeat in repeats):
+        anchors.take()
+    kinds = {part: [task.kind for task in of] for part, of in measurements.tasks.items()}
     with progress(shown=True) as bar:
-        task = bar.add_task("measuring", total=asked.repeats * len(findings.wanted))
+        in_turn = bar.track(wanted, description="predicting")
+        findings.predict(anchors.profile, in_turn, kinds, anchors.of_sittings())
+        task = bar.add_task("measuring", total=asked.repeats * len(wanted))
 
         def done() -> None:
             findings.save(complete=False)
             bar.advance(task)
 
-        measurements.alternate(findings.wanted, asked.repeats, done)
+        measurements.alternate(wanted, asked.repeats, done)
 
 
 def _made_with(
@@ -235,24 +253,9 @@ def _check(
             raise ConfigError(f"{one.title}: {why}") from error
 
 
-def _measured_with(folder: Path) -> tuple[Pair, str, float | None]:
-    """Return the pair, its type, and how a GPU was split when a profile was measured."""
-    try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        scripted = "acceptance" in info
-        pair = _pair(info["models"]) if "models" in info else read_pair(info["pair"])
-        found = pair, str(info["dtype"]), info.get("split")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        right = f"needs a folder of traces/ that python -m ssdreal.profile has written ({error})"
-        raise ConfigError(f"--profile={folder.name}: {right}") from error
+def _check_weights(asked: Question, known: MeasuredWith) -> None:
     right = "needs a pair with weights, whose own texts tell what is accepted"
-    require(not scripted, "--profile", folder.name, right)
-    return found
-
-
-def _pair(models: list[Any]) -> Pair:
-    target, draft = map(str, models)
-    return Pair(target, draft)
+    require(known.acceptance is None, "--profile", asked.folder.name, right)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,11 +11,14 @@ from rich.table import Table
 
 from ssdreal.validate.configurations import Configuration
 from ssdsim.calibration.agreement import Agreement
-from ssdsim.calibration.error_causes import Causes
+from ssdsim.calibration.error_causes import CAUSES, Causes
 from ssdsim.calibration.prediction import METRICS, Predicted
-from ssdsim.calibration.prediction_errors import Compared, Verdict, over, verdict
+from ssdsim.calibration.prediction_errors import Compared, Interval, Verdict, verdict
+from ssdsim.calibration.stalls import LOST
 from ssdsim.run.trace import Run
 from ssdsim.system.atomic_files import write_text
+
+UNKNOWN = Interval(nan, nan, nan)
 
 
 @dataclass(frozen=True)
@@ -26,39 +29,82 @@ class Found:
     ----------
     wanted
         What was asked for.
-    predicted
-        Before anything was measured; None where there is no prediction.
+    alone, predicted
+        Before anything was measured: by the profile alone, for any hour; and for each run, from the
+        anchor before its sitting. None where there is no prediction.
     runs
         As measured.
     causes
-        Of the first run's error; None where they are not known, or not yet.
+        Of the error of the run of median speed; None where they are not known, or not yet.
     agreement
-        Of its replay; None where a replay need not have the same rounds.
+        Of the first run's replay; None where a replay need not have the same rounds.
     missing
         Which of these there cannot be ("predicted", "causes", "replay"), and why.
+    lost
+        Of every run the share of its seconds in passes that something held up.
 
     """
 
     wanted: Configuration
-    predicted: Predicted | None
+    alone: Predicted | None
+    predicted: Sequence[Predicted | None]
     runs: Sequence[Run]
     causes: Causes | None
     agreement: Agreement | None
     missing: Mapping[str, str] = field(default_factory=dict)
+    lost: Sequence[float] = ()
+
+    @property
+    def speeds(self) -> tuple[float, ...]:
+        """Tokens/s of every run."""
+        return tuple(run.metrics["tokens_per_s"] for run in self.runs)
+
+    @property
+    def typical(self) -> int:
+        """Which run is of median speed."""
+        return sorted(range(len(self.runs)), key=self.speeds.__getitem__)[len(self.runs) // 2]
 
     @property
     def compared(self) -> Compared:
         """Tokens/s, predicted and measured; NaN is predicted where nothing is."""
-        middle, low, high = (nan,) * 3
-        if self.predicted is not None:
-            middle, (low, high) = self.predicted.middle(), self.predicted.interval()
-        measured = tuple(run.metrics["tokens_per_s"] for run in self.runs)
-        wanted = self.wanted
-        return Compared(wanted.title, wanted.group, middle, low, high, measured, wanted.baseline)
+        return self._compared(self.predicted, self.speeds)
 
-    def plain(self) -> dict[str, Any]:
-        """Return all of it as plain dictionaries and lists."""
+    @property
+    def compared_alone(self) -> Compared:
+        """The same, predicted for any hour."""
+        return self._compared([self.alone] * len(self.runs), self.speeds)
+
+    def over(self, baseline: "Found") -> Compared:
+        """Return the speedup over a baseline, repeat by repeat, as far as both have."""
+        both = zip(self.predicted, baseline.predicted, strict=False)
+        ratios = [one and base and one.over(base) for one, base in both]
+        pairs = zip(self.speeds, baseline.speeds, strict=False)
+        return self._compared(ratios, tuple(one / base for one, base in pairs))
+
+    def _compared(
+        self, predicted: Sequence[Predicted | None], measured: tuple[float, ...]
+    ) -> Compared:
+        intervals = tuple(UNKNOWN if one is None else one.interval() for one in predicted)
         wanted = self.wanted
+        return Compared(wanted.title, wanted.group, intervals, measured, wanted.baseline)
+
+    @property
+    def held_up(self) -> dict[int, float]:
+        """By repeat, what share of its seconds a run lost in passes that something held up."""
+        return {repeat: share for repeat, share in enumerate(self.lost, 1) if share > LOST}
+
+    @property
+    def remarks(self) -> str:
+        """What there is to say of it besides."""
+        held_up = [
+            f"repeat {repeat} held up for {share:.0%}" for repeat, share in self.held_up.items()
+        ]
+        return "; ".join([*filter(None, [self.missing.get("predicted")]), *held_up])
+
+    def plain(self, bases: "Mapping[str, Found | None]") -> dict[str, Any]:
+        """Return all of it as plain dictionaries and lists; `bases` are AR and SD."""
+        wanted, over = self.wanted, {name: self.over(base) for name, base in bases.items() if base}
+        first = self.predicted[0]
         return {
             "part": wanted.part,
             "name": wanted.name,
@@ -66,38 +112,35 @@ class Found:
             "overrides": wanted.overrides,
             "baseline": wanted.baseline,
             "lookahead": wanted.setup.drafted,
-            "predicted": self.predicted and _summaries(self.predicted),
+            "predicted": first and _summaries(first),
+            "predicted_alone": self.alone and _summaries(self.alone),
             "measured": {name: [run.metrics[name] for run in self.runs] for name in METRICS},
-            "causes": self.causes and asdict(self.causes),
+            "intervals": [_known(asdict(one)) for one in self.compared.predicted],
+            "speedups": {name: _speedups(compared) for name, compared in over.items()},
+            "held_up": {str(repeat): share for repeat, share in self.held_up.items()},
+            "causes": self.causes and _known(asdict(self.causes)),
             "replay": self.agreement and asdict(self.agreement),
             "missing": dict(self.missing),
         }
 
 
-def verdicts(found: Sequence[Found], baselines: Mapping[str, str]) -> dict[str, Verdict]:
-    """Return the verdicts on tokens/s and on speedups, over configurations not fitted to.
-
-    `baselines` names for every group the configurations that are AR and SD in it.
-    """
-    unseen = [one.compared for one in found if one.wanted.part != "fit" and one.predicted]
-    by_name = {one.name: one for one in unseen}
-    result = {"tokens/s": verdict(unseen)}
+def verdicts(found: Sequence[Found]) -> dict[str, Verdict]:
+    """Return the verdicts on tokens/s and on speedups, over configurations not fitted to."""
+    unseen = [one for one in found if one.wanted.part != "fit" and one.alone]
+    result = {"tokens/s": verdict([one.compared for one in unseen])}
     for label in ("ar", "sd"):
-        bases = {
-            one.group: by_name.get(baselines.get(f"{one.group} {label}", "")) for one in unseen
-        }
-        pairs = [(one, bases[one.group]) for one in unseen]
-        if speedups := [over(one, base) for one, base in pairs if base]:
-            result[f"× {label.upper()}"] = verdict(speedups)
-    return result
+        pairs = [(one, base) for one in unseen if (base := baselines(found, one)[label])]
+        if pairs:
+            result[f"× {label.upper()}"] = verdict([one.over(base) for one, base in pairs])
+    return result | {"tokens/s for any hour": verdict([one.compared_alone for one in unseen])}
 
 
-def baselines_of(found: Sequence[Found]) -> dict[str, str]:
-    """Return for "GROUP ar" and "GROUP sd" the baseline of that kind."""
+def baselines(found: Sequence[Found], of: Found) -> dict[str, Found | None]:
+    """Return the baselines of a configuration's group that are AR and SD."""
+    group = [one for one in found if one.wanted.baseline and one.wanted.group == of.wanted.group]
     return {
-        f"{one.wanted.group} {'sd' if one.wanted.setup.drafted else 'ar'}": one.wanted.title
-        for one in found
-        if one.wanted.baseline
+        "ar": next((one for one in group if not one.wanted.setup.drafted), None),
+        "sd": next((one for one in group if one.wanted.setup.drafted), None),
     }
 
 
@@ -106,7 +149,7 @@ def save(file: Path, found: Sequence[Found], judged: Mapping[str, Verdict], info
     content = {
         **info,
         "verdicts": {name: _known(asdict(one)) for name, one in judged.items()},
-        "configurations": [one.plain() for one in found],
+        "configurations": [one.plain(baselines(found, one)) for one in found],
     }
     write_text(file, json.dumps(content, indent=1) + "\n")
 
@@ -119,29 +162,33 @@ def tables(found: Sequence[Found], judged: Mapping[str, Verdict]) -> list[Table]
 def _configurations(found: Sequence[Found]) -> Table:
     table = _table(
         "tokens/s of single runs; the interval should hold 90 % of them",
-        ("configuration", "predicted", "90 % interval", "measured", "repeats ±", "error", "inside"),
+        (
+            *("configuration", "predicted", "90 % interval", "measured", "repeats ±", "error"),
+            *("inside", "for any hour"),
+        ),
     )
     for one in found:
-        of = one.compared
+        of, interval = one.compared, one.compared.predicted[0]
         table.add_row(
             of.name + (" (baseline)" if of.baseline else ""),
-            _shown(of.predicted, ".1f"),
-            f"{of.low:.1f} – {of.high:.1f}" if one.predicted else "–",
+            _shown(of.expected, ".1f"),
+            f"{interval.low:.1f} – {interval.high:.1f}" if one.alone else "–",
             f"{of.middle:.1f}",
             f"{of.spread:.1%}",
             _shown(of.error, "+.1%"),
-            f"{sum(of.covered)}/{len(of.covered)}" if one.predicted else "–",
-            one.missing.get("predicted"),
+            f"{sum(of.covered)}/{len(of.covered)}" if one.alone else "–",
+            _shown(one.compared_alone.error, "+.1%"),
+            one.remarks,
         )
     return table
 
 
 def _causes(found: Sequence[Found]) -> Table:
-    names = ("scheduling", "durations", "acceptance", "contention")
-    table = _table("what each guess adds to the error of the first run", ("configuration", *names))
+    title = "what each guess adds to the error of the run of median speed"
+    table = _table(title, ("configuration", *CAUSES))
     for one in found:
         steps = one.causes.steps() if one.causes else {}
-        cells = [f"{steps[name]:+.1%}" if name in steps else "–" for name in names]
+        cells = [_shown(steps.get(name, nan), "+.1%") for name in CAUSES]
         table.add_row(one.wanted.title, *cells, one.missing.get("causes"))
     return table
 
@@ -196,8 +243,12 @@ def _summaries(predicted: Predicted) -> dict[str, Any]:
 
 
 def _summary(predicted: Predicted, name: str) -> dict[str, Any]:
-    middle, (low, high) = predicted.middle(name), predicted.interval(name)
-    return _known({"middle": middle, "low": low, "high": high})
+    return _known(asdict(predicted.interval(name)))
+
+
+def _speedups(compared: Compared) -> dict[str, Any]:
+    intervals = [_known(asdict(one)) for one in compared.predicted]
+    return {"measured": list(compared.measured), "intervals": intervals}
 
 
 def _known(values: Mapping[str, float]) -> dict[str, float | None]:

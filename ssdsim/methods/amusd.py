@@ -35,6 +35,7 @@ class Amusd(Method):
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead"})
     draft_on: ClassVar[Literal["own"]] = "own"
     drafts_ahead: ClassVar[bool] = True
+    timed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(self.ahead >= 0, "method.ahead", self.ahead, "needs tokens >= 0")

@@ -30,6 +30,11 @@ class Method(Protocol):
         return False
 
     @property
+    def timed(self) -> bool:
+        """Whether what it drafts depends on how long things take."""
+        return False
+
+    @property
     def draft_on(self) -> str | None:
         """Where the draft runs: on its "own" devices, the "target"'s, or None without a draft."""
         return None

@@ -32,6 +32,11 @@ class Pearl(Method):
     draft_on: ClassVar[Literal["own"]] = "own"
     drafts_ahead: ClassVar[bool] = True
 
+    @property
+    def timed(self) -> bool:
+        """Whether what it drafts depends on how long things take."""
+        return self.window == "adaptive"
+
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
         draft, target = session.draft, session.target

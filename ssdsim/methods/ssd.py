@@ -57,6 +57,11 @@ class Ssd(Method):
         """Whether it tells its draft to leave branches unfinished."""
         return self.on_outcome != "wait"
 
+    @property
+    def timed(self) -> bool:
+        """Whether what it drafts depends on how long things take."""
+        return self.on_outcome == "truncate"
+
     def round_seconds(self, draft: float, verify: float) -> float:
         """Return what a round takes after a hit: drafting and verifying go on side by side."""
         return max(draft, verify)

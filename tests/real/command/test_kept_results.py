@@ -283,11 +283,20 @@ def measured(last, folder, *, resume=False, tokens=4):
     places = SimpleNamespace(places=lambda _: None)
     setup = SimpleNamespace(method=SimpleNamespace(draft_on=None))
     wanted = [
-        SimpleNamespace(title=f"test/{name}", part="test", setup=setup, repeat=lambda _: None)
+        SimpleNamespace(
+            title=f"test/{name}",
+            part="test",
+            setup=setup,
+            repeat=lambda _: None,
+            kept_as=lambda repeat, name=name: (
+                f"test/{name}" + f"/repeat_{repeat + 1}" * bool(repeat)
+            ),
+        )
         for name in "ab"
     ]
     kept = journal(folder / "split.json", {"--tokens": tokens}, resume=resume)
-    found = Measurements(Sitting(last), places, {"test": []}, kept)
+    anchors = SimpleNamespace(take=lambda: None)
+    found = Measurements(Sitting(last), places, {"test": []}, kept, anchors)
     with suppress(KeyboardInterrupt):
         found.alternate(wanted, 3, lambda: None)
     return found

@@ -16,7 +16,7 @@ from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Workload
 from ssdreal.models.tiny import VOCABULARY
-from ssdreal.profile.sampled_texts import SampledTexts, generated_texts, rows_of
+from ssdreal.profile.read_texts import SampledTexts, generated_texts, rows_of
 from ssdreal.workers.loading import load
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
@@ -69,7 +69,7 @@ def test_a_profile_reads_the_same(pair):
         setup(Autoregressive(), "gumbel"), *map(MODELS, TINY.models, ["float32"] * 2), prompts()
     )
     texts = SampledTexts(WAYS["gumbel"], 3, generated_texts(run, tasks(prompts())))
-    right, found = (rows_of((*each.models, "float32"), texts, ()) for each in (TINY, pair))
+    right, found = (rows_of((*each.models, "float32"), texts) for each in (TINY, pair))
     assert found == right
 
 

@@ -9,12 +9,12 @@ from commands import refused, run
 from known_machines import calibration_pieces, planted
 from shapes import DRAFT, TARGET
 
-from ssdreal.executor.prompt_files import Prompt
+from ssdreal.executor.workload import Task
 from ssdreal.places.topology import OneGpu
 from ssdreal.profile import program as profile
 from ssdreal.profile.calibration_runs import CalibrationRuns, joined
 from ssdreal.profile.options import profile_options
-from ssdreal.profile.sampled_texts import decodings, shortened
+from ssdreal.profile.sampled_texts import shortened
 from ssdreal.profile.split import HELD_OUT, read_split
 from ssdsim import load_run
 from ssdsim.calibration.calibration_runs import plan
@@ -58,15 +58,10 @@ def test_a_file_that_is_no_split_is_refused(tmp_path, content):
         read_split(str(file))
 
 
-def test_every_way_to_decode_is_recorded():
-    found = [(one.temperature, one.coupling) for one in decodings([0.0, 0.7])]
-    assert found == [(0.0, "maximal"), (0.7, "maximal"), (0.7, "gumbel")]
-
-
 def test_prompts_are_joined_until_they_are_long():
-    prompts = [Prompt(str(n), "x", "abcde") for n in range(5)]
+    prompts = [Task(str(n), "x", [n] * 5) for n in range(5)]
     found = joined(prompts, 8)
-    assert [(one.name, len(one.text)) for one in found] == [("0+1", 12), ("2+3", 12)]
+    assert [(one.name, len(one.tokens)) for one in found] == [("0+1", 10), ("2+3", 10)]
 
 
 def test_beliefs_are_shortened_a_little():
@@ -172,9 +167,7 @@ def test_every_split_has_a_profile_of_its_own(tmp_path, exact_trace, monkeypatch
 
     for name, stand_in in {
         "_visited": visited,
-        "_sampled": lambda *_: [None],
-        "read_by_both": lambda *_: rows,
-        "shortened": lambda row: row,
+        "_rows": lambda *_: rows,
     }.items():
         monkeypatch.setattr(profile, name, stand_in)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")

@@ -1,20 +1,24 @@
 """A profile that ends before its time goes on where it was."""
 
+import json
+import re
+from unittest.mock import Mock
+
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from known_machines import planted, setup_of
 
 from ssdreal.profile import program as profile
-from ssdreal.profile.acceptance_recording import GeneratedText
 from ssdreal.profile.calibration_runs import CalibrationRuns
-from ssdreal.profile.sampled_texts import SampledTexts, TextGenerator
+from ssdreal.profile.extension import extend
 from ssdsim import simulate
+from ssdsim.calibration.calibration_runs import plan
 from ssdsim.calibration.profile_file import write_profile
 from ssdsim.calibration.timings import timings
 
-VISITS, WAYS = 24, 3
-"""Of a quick look: calibration runs, and ways of decoding."""
+VISITS, PARTS = len(plan((1, 3), (1, 4, 8), 2, spread=True)), 1
+"""Of a quick look: calibration runs, and parts of the prompts."""
 
 
 class Steps:
@@ -33,27 +37,30 @@ class Steps:
 def profiled(tmp_path, monkeypatch, exact_trace):
     """Return a function that profiles with these arguments; its runs are simulated."""
     steps = Steps()
-    rows = pq.read_table(f"{exact_trace}/acceptance.parquet").to_pylist()
+    rows = [  # of as many settings as the split has, and of its prompts
+        row
+        | {name: 2 * row[name] for name in ("saguaro_a", "saguaro_e")}
+        | {"prompt": row["prompt"].replace("synthetic-", "chat-0").replace("chat-00", "chat-04")}
+        for row in pq.read_table(f"{exact_trace}/acceptance.parquet").to_pylist()
+    ]
 
     def pieces(_, visit, number):
         steps.take("visit")
         return timings(simulate(setup_of(visit, planted(), number, 12)), number)
 
-    def sampled(_, decoding):
-        steps.take("texts")
-        return SampledTexts(decoding, 3, (GeneratedText(0, "a", "b", (1, 2), (3,)),))
+    class Processes:
+        """Makes pieces in this process, each when it is asked for."""
 
-    def read(_, texts, *__):
-        steps.take("read")
-        assert [type(one) for one in texts] == [SampledTexts] * WAYS
-        assert texts[1].decoding.temperature == 1.0
-        assert texts[1].texts[0].prompt == (1, 2)
-        return rows
+        def __init__(self, *_, **__):
+            pass
+
+        def __call__(self, wanted):
+            for _ in wanted:
+                steps.take("texts")
+                yield rows
 
     monkeypatch.setattr(CalibrationRuns, "pieces", pieces)
-    monkeypatch.setattr(TextGenerator, "sampled", sampled)
-    monkeypatch.setattr(profile, "read_by_both", read)
-    monkeypatch.setattr(profile, "shortened", lambda row: row)
+    monkeypatch.setattr("joblib.Parallel", Processes)
 
     def written(*arguments):
         steps.take("write")  # the timings and the trace are there by then
@@ -79,14 +86,13 @@ def content(folder):
 
 
 def test_a_profile_goes_on_from_every_step(profiled, tmp_path, capsys):
-    whole = ["visit"] * VISITS + ["texts"] * WAYS + ["read", "write"]
+    whole = ["visit"] * VISITS + ["texts"] * PARTS + ["write"]
     assert profiled("whole") == (0, whole)
-    for last in (VISITS + 1, len(whole) - 1):
+    for last in (VISITS - 2, len(whole) - 1):
         name = f"killed_{last}"
         assert profiled(name, last=last) == (130, whole[:last])
         assert "--resume goes on" in capsys.readouterr().err
-        again = ["read"] if last == len(whole) - 1 else []  # which is not kept
-        assert profiled(name, "--resume") == (0, again + whole[last:])
+        assert profiled(name, "--resume") == (0, whole[last:])
         files = {file.name for file in (tmp_path / name).iterdir()}
         assert files == {"profile.yaml", "timings.parquet", "acceptance.parquet", "run.json"}
         assert content(tmp_path / name)[0] == content(tmp_path / "whole")[0]
@@ -100,7 +106,7 @@ def test_profiles_of_one_order_go_on_together(profiled, tmp_path, monkeypatch, c
     assert profiled("both", "--resume", "--split", "0.5")[0] == 2
     assert "--resume: --split=[0.5]: needs [0.5, 0.8]" in capsys.readouterr().err
     code, done = profiled("both", "--resume", *split)
-    assert (code, len(done)) == (0, VISITS - 1 + WAYS + 1 + 2)
+    assert (code, len(done)) == (0, VISITS - 1 + PARTS + 2)
     assert {len([*folder.iterdir()]) for folder in tmp_path.iterdir()} == {4}
 
 
@@ -115,4 +121,42 @@ def test_a_profile_that_is_replaced_is_there_until_the_new_one_is(profiled, tmp_
     assert profiled("mine", "--resume", "--tokens", "9") == (2, [])
     assert "--resume: --tokens=9: needs 16, which what is kept in" in capsys.readouterr().err
     code, done = profiled("mine", "--resume")
-    assert (code, len(done)) == (0, VISITS + WAYS + 2 - 3)
+    assert (code, len(done)) == (0, VISITS + PARTS + 1 - 3)
+
+
+def test_another_sitting_is_added_to_a_profile(profiled, tmp_path, monkeypatch, capsys):
+    """In an hour in which everything takes longer; killed, it goes on."""
+    profiled("mine")
+    before = content(tmp_path / "mine")[0]
+
+    def slower(calibration, visit, number):
+        slow = planted(target_factor=1.21, draft_factor=1.21)
+        return timings(
+            simulate(setup_of(visit, slow, number, 12)), number, sitting=calibration.hour
+        )
+
+    assert profiled("mine", "--extend", last=0)[0] == 2
+    assert "--pair, --quick" in capsys.readouterr().err
+    monkeypatch.setattr(CalibrationRuns, "pieces", slower)
+    asked = ["--out", str(tmp_path), "--name", "mine", "--extend"]
+    monkeypatch.setattr(profile, "extend", interrupted := Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(SystemExit, match="130"):
+        profile.main(asked)
+    assert interrupted.called
+    monkeypatch.setattr(profile, "extend", extend)
+    monkeypatch.setattr(CalibrationRuns, "pieces", interrupted)
+    profile.main([*asked, "--resume"])  # all was kept
+    latency, table = content(tmp_path / "mine")
+    assert sorted(set(table.sitting)) == [0, 1]
+    assert table.groupby("visit").sitting.nunique().max() == 1
+    seconds = [of["target"]["passes"]["verify"]["seconds"][0][0][0] for of in (before, latency)]
+    assert seconds[1] / seconds[0] == pytest.approx(1.1, rel=0.01)  # between both hours
+    info = json.loads((tmp_path / "mine" / "run.json").read_text())
+    assert len(info["sittings"]) == 2
+    assert info["sizes"]["lookaheads"] == [1, 3]
+    text = (tmp_path / "mine" / "profile.yaml").read_text()
+    assert "# Another sitting on 20" in text
+    assert re.search(
+        r"2 sittings, target/draft: 0.9(09|10)/0.9(09|10), 1.(099|100)/1.(099|100)", text
+    )
+    assert not (tmp_path / "mine" / "kept").exists()

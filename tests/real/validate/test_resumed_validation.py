@@ -7,14 +7,18 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from known_machines import planted, setup_of
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
+from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.validate import program as validate
 from ssdreal.validate.configurations import Configuration, configurations
 from ssdreal.validate.findings import Findings
 from ssdsim import simulate
+from ssdsim.calibration.machine_state import Nearby
 from ssdsim.calibration.prediction import METRICS, Profile
+from ssdsim.calibration.timings import timings
 from ssdsim.errors import ConfigError, RunError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.run.trace import Run
@@ -55,8 +59,13 @@ def validated(tmp_path, monkeypatch):
     def unread(*_):
         raise RunError("a process that read\nthe texts was lost")
 
+    def pieces(_, visit, number):
+        run = simulate(setup_of(visit, planted(), number, 12))
+        return timings(run, number)
+
     monkeypatch.setattr("ssdreal.validate.replayed.read_by_both", unread)
     monkeypatch.setattr(Profile.predict, "__defaults__", (1,))
+    monkeypatch.setattr(CalibrationRuns, "pieces", pieces)
     monkeypatch.setattr(Profile, "_fit", lambda known, _: known.calibration.fit)
     monkeypatch.setattr(validate, "Profile", cache(Profile))
     monkeypatch.setattr(validate, "Sitting", Sitting)
@@ -88,16 +97,17 @@ def validated(tmp_path, monkeypatch):
 
 def test_what_cannot_be_said_of_a_configuration_costs_none_of_its_measurements(tmp_path):
     class Unknowing:
-        def predict(self, *_):
+        def predict(self, *_, **__):
             raise ConfigError("temperature=9: too hot")
 
         acceptance = machine = None
 
     one = Configuration("test", "ar", "", Setup(Autoregressive()), baseline=False)
     found = Findings(tmp_path / "x.json", [one])
-    found.predict(Unknowing(), [one])
+    found.predict(Unknowing(), [one], {"test": ["chat"]}, {})
     found.runs["test/ar"] = [Run({"metrics": dict.fromkeys(METRICS, 2.0)}, {})]
-    found.explain(Unknowing(), SimpleNamespace(comparable=lambda _: [], record=lambda *_: None))
+    replays = SimpleNamespace(comparable=lambda _: [], record=lambda *_: None)
+    found.explain(Unknowing(), replays, SimpleNamespace(nearby=lambda _: Nearby()))
     found.save(complete=True)
     (row,) = json.loads(found.file.read_text())["configurations"]
     assert row["measured"]["tokens_per_s"] == [2.0]
@@ -108,7 +118,7 @@ def test_what_cannot_be_said_of_a_configuration_costs_none_of_its_measurements(t
 
 
 @pytest.mark.slow
-def test_a_validation_goes_on_and_says_in_each_row_what_is_missing(validated, capsys):
+def test_a_validation_goes_on_and_says_in_each_row_what_is_missing(validated, capsys, tmp_path):
     code, content = validated(last=4)
     assert (code, content["complete"]) == (130, False)
     before = {one["name"]: one for one in content["configurations"]}
@@ -128,6 +138,11 @@ def test_a_validation_goes_on_and_says_in_each_row_what_is_missing(validated, ca
 
     code, content = validated("--resume")
     assert (code, content["complete"], Sitting.made) == (0, True, 5)
+    made = json.loads((tmp_path / "out" / "runs" / "small.json").read_text())["finished"]
+    anchors = [at for at, name in enumerate(made) if name.startswith("anchors/")]
+    # One before each sitting, each repeat and the end; the first was interrupted after 3 runs.
+    assert anchors[:2] == [0, 4]
+    assert (len(anchors), made[-1]) == (4, "anchors/3")
     after = {one["name"]: one for one in content["configurations"]}
     assert list(after) == list(CONFIGURATIONS)
     for name, one in before.items():
@@ -137,9 +152,10 @@ def test_a_validation_goes_on_and_says_in_each_row_what_is_missing(validated, ca
     assert missing["ar"] == {}
     assert missing["sd"] == {"replay": "a process that read the texts was lost"}
     assert missing["confidence"]["causes"].startswith("length='confidence': needs an acceptance")
-    assert set(missing["hot"]) == {"predicted", "causes"}
+    assert set(missing["hot"]) == {"predicted"}
     assert after["hot"]["predicted"] is None
-    assert after["ar"]["causes"]["measured"] == after["ar"]["measured"]["tokens_per_s"][0]
+    assert after["hot"]["causes"]["acceptance"] is None
+    assert after["ar"]["causes"]["measured"] == max(after["ar"]["measured"]["tokens_per_s"])
     assert content["verdicts"]["tokens/s"]["configurations"] == 2  # not the baseline, nor "hot"
     printed = capsys.readouterr().out
     assert "confidences" in printed
