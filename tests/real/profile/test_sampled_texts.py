@@ -58,7 +58,7 @@ def test_a_text_serves_every_coupling_and_setting_of_its_temperature(rows):
     assert {round(row["a"]) == row["a"] for row in gumbel} == {True}
 
 
-def test_texts_differ_by_prompt_seed_and_temperature(recording, rows):
+def test_texts_differ_by_prompt_seed_and_temperature(rows):
     other = Recording(NAMES, (0.8,), (), tokens=10, seed=6).rows(TASKS, first=3)
     tokens = {
         tuple(row["token"] for row in text_of(of, number, temperature, "maximal"))
@@ -68,7 +68,7 @@ def test_texts_differ_by_prompt_seed_and_temperature(recording, rows):
     assert len(tokens) > 2 * len(TASKS)
 
 
-def test_parts_are_kept_and_come_in_order(recording, rows, tmp_path, monkeypatch):
+def test_parts_are_kept_and_come_in_order(recording, tmp_path, monkeypatch):
     monkeypatch.setattr("ssdreal.profile.sampled_texts.TOGETHER", 1)
     parts = iter([[{"part": at}] for at in range(len(TASKS))])
 
