@@ -84,6 +84,8 @@ class Fitted(Part):
         Of the acceptance trace; Saguaro settings as (C, F).
     lookaheads, branches, batch
         Of the calibration runs.
+    decoded
+        Prompts that its own configurations decode: the first ones.
 
     """
 
@@ -92,6 +94,7 @@ class Fitted(Part):
     lookaheads: Sequence[int] = (1, 2)
     branches: Sequence[int] = (4, 8)
     batch: int = 2
+    decoded: int = 24
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,7 +103,8 @@ class Fitted(Part):
         for name, least in {"temperatures": 0, "lookaheads": 1, "branches": 1}.items():
             lowest = min(getattr(self, name))
             require(lowest >= least, name, lowest, f"needs numbers >= {least}")
-        require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
+        for name in ("batch", "decoded"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "needs a number >= 1")
         for C, F in self.saguaro:
             require(0 < C <= 1 and F >= 1, "saguaro", (C, F), "needs C in (0, 1] and F >= 1")
 

@@ -29,7 +29,7 @@ from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.measured_with import MeasuredWith, measured_with, prompts_of
-from ssdreal.profile.split import FIT, HELD_OUT, LOOK, Split, read_split, split_file
+from ssdreal.profile.split import FIT, HELD_OUT, LOOK, Fitted, Split, read_split, split_file
 from ssdreal.validate.anchors import Anchors
 from ssdreal.validate.arguments import RANGES, SIZES, parser
 from ssdreal.validate.configurations import Configuration, configurations
@@ -82,8 +82,10 @@ class Question:
 
     def texts(self, part: str) -> list[Prompt]:
         """Return the prompts of a part: the split's own for what is fitted to."""
-        file = None if part == FIT else self.prompts
-        return self.split.parts[part].read(file)[: self.most]
+        of = self.split.parts[part]
+        if isinstance(of, Fitted):
+            return of.read()[: self.most or of.decoded]
+        return of.read(self.prompts)[: self.most]
 
     @property
     def file(self) -> Path:

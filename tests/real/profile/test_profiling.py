@@ -28,7 +28,8 @@ def test_the_frozen_split_holds_out_what_it_says():
     split = read_split()
     fitted, tested = split.fit, split.parts["test"]
     kinds = {prompt.kind for prompt in fitted.read()}
-    assert kinds == {"chat", "maths", "summary"}
+    assert kinds == {"chat", "maths", "summary", "facts", "story", "rewrite"}
+    assert len(fitted.read()) == 96
     assert {prompt.kind for prompt in split.parts["new_kind"].read()} == {"code"}
     words = " ".join(tested.configurations.values()).split()
     asked = {word for word in words if not word.startswith("method")}
@@ -84,7 +85,7 @@ def test_beliefs_are_shortened_a_little():
         (["--pair", "tiny", "--tokens", "99999"], "--tokens=99999: leaves no room for a prompt"),
         (["--pair", "tiny", "--visit-tokens", "99999"], "--visit-tokens=99999: leaves no room"),
         (["--pair", "llama31_8b_1b", "--tokens", "999999"], "--tokens=999999: leaves no room"),
-        (["--pair", "tiny", "--tokens", "991"], "none of 24 fits into the 1 tokens that --tokens"),
+        (["--pair", "tiny", "--tokens", "991"], "none of 96 fits into the 1 tokens that --tokens"),
         (["--dtype", "int4"], "--dtype: invalid choice: 'int4'"),
         (["--nosuch"], "unrecognized arguments: --nosuch"),
         (["--name", "demo"], "--name='demo': is a profile of the project"),
