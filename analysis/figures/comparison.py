@@ -24,7 +24,7 @@ def configurations(folder: Path, name: str = "held_out") -> pd.DataFrame:
 
 
 def verdicts(folder: Path, name: str = "held_out") -> pd.DataFrame:
-    """Return the summaries of a validation, a column each for tokens/s and both speedups."""
+    """Return the summaries of a validation: of tokens/s, both speedups, and without an anchor."""
     content = json.loads((folder / f"{name}.json").read_text())
     return pd.DataFrame(content["verdicts"])
 
@@ -55,12 +55,36 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
         "measured": measured,
         "repeats": speeds,
         "error": expected["middle"] / measured - 1,
+        "error_any_hour": one["predicted_alone"]["tokens_per_s"]["middle"] / measured - 1,
+        "inside": _inside(one["intervals"], speeds),
+        "inside_ar": _inside(**one["speedups"]["ar"]) if "ar" in one["speedups"] else np.nan,
         "hit_rate": np.median(one["measured"]["hit_rate"]) if _known(one, "hit_rate") else np.nan,
         "hit_rate_predicted": one["predicted"]["hit_rate"]["middle"],
         "length": float(np.median(one["measured"]["acceptance_length"])),
         "length_predicted": one["predicted"]["acceptance_length"]["middle"],
         **dict(zip(CAUSES, steps, strict=True)),
     }
+
+
+def _inside(intervals: list[dict[str, float]], measured: list[float]) -> float:
+    """Return the share of measurements that lie in their intervals."""
+    pairs = zip(intervals, measured, strict=True)
+    return float(np.mean([of["low"] <= value <= of["high"] for of, value in pairs]))
+
+
+def coverage(frame: pd.DataFrame) -> Figure:
+    """Draw which share of single measurements lies in its 90 % interval, by group of runs."""
+    factors = ("method", "K", "temperature", "part")
+    figure, grid = plt.subplots(1, len(factors), figsize=(13, 4), sharey=True)
+    for axes, factor in zip(grid, factors, strict=True):
+        rows = frame.groupby(factor)[["inside", "inside_ar"]].mean() * 100
+        names = {"inside": "tokens/s", "inside_ar": "× AR"}
+        rows.rename(columns=names).plot.bar(ax=axes, rot=0, legend=factor == factors[0])
+        axes.axhspan(85, 95, color="0.9", zorder=0)
+        axes.set(title=factor, xlabel="", ylabel="inside their 90 % interval, %", ylim=(0, 105))
+    figure.suptitle("Coverage by group (grey: 85 to 95 %)", fontweight="bold")
+    figure.tight_layout()
+    return figure
 
 
 def _known(one: dict[str, Any], metric: str) -> bool:
@@ -117,7 +141,7 @@ def error_by_factor(frame: pd.DataFrame) -> Figure:
 def waterfall(frame: pd.DataFrame) -> Figure:
     """Draw what each guess adds to the error: every configuration, and the mean."""
     figure, axes = plt.subplots(figsize=(9, 5.5))
-    labels = ["scheduling\nlogic", "fitted\ndurations", "sampled\nacceptance", "contention"]
+    labels = ["scheduling\nlogic", "fitted\ndurations", "contention", "drift", "acceptance"]
     total, steps = 0.0, frame[list(CAUSES)].mean() * 100
     for at, cause in enumerate(CAUSES):
         axes.bar(at, steps[cause], bottom=total, width=0.55, color="#8da9cf", edgecolor="#4c72b0")
