@@ -129,7 +129,7 @@ def ranks(plantings, draws, widths):
 
 @pytest.mark.slow
 def test_planted_values_have_uniform_ranks_among_resampled_fits():
-    found = ranks(40, 39, widths=(1.0, 0.2))
+    found = ranks(24, 29, widths=(1.0, 0.2))
     for name in UNKNOWNS:
         shares = found[1.0, name]
         assert kstest(shares, "uniform").pvalue > 1e-3, (name, sorted(shares))
