@@ -192,10 +192,16 @@ def with_own_durations(setup: Setup, run: Run, dispatch: float) -> Setup:
     """Return a setup in which every piece of work takes what it took in the run.
 
     Only `dispatch`, the seconds from asking to beginning, is not the run's own. Every pass takes a
-    second, times a factor that is what the piece took; the steps of a tree are in the glue's.
+    second, times a factor that is what the piece took; the steps of a tree are in the glue's, those
+    of a chain in the pass that fills the cache. A draft that goes on ahead has no such pass: there
+    it is every step that takes a second.
     """
-    whole = Constant(verify=1.0, step=0.0, prefill=1.0, glue=1.0, tree=0.0, fill=1.0)
-    durations = {lane: tuple(_durations(run, lane, dispatch)) for lane in ("target", "draft")}
+    ahead = setup.method.drafts_ahead
+    step, fill = (1.0, 0.0) if ahead else (0.0, 1.0)
+    whole = Constant(verify=1.0, step=step, prefill=1.0, glue=1.0, tree=0.0, fill=fill)
+    durations = {
+        lane: tuple(_durations(run, lane, dispatch, ahead)) for lane in ("target", "draft")
+    }
     machine = Machine(
         target=whole,
         draft=whole,
@@ -206,10 +212,11 @@ def with_own_durations(setup: Setup, run: Run, dispatch: float) -> Setup:
     return replace(setup, machine=machine)
 
 
-def _durations(run: Run, lane: str, dispatch: float) -> Iterator[float]:
+def _durations(run: Run, lane: str, dispatch: float, ahead: bool) -> Iterator[float]:
     spans = [span for span in run.tables["spans"].to_pylist() if span["lane"] == lane]
     for span in sorted(spans, key=lambda span: span["start"]):
         seconds = span["end"] - span["start"]
         if span["kind"] in KINDS and seconds > 0:
+            steps = span["tokens"] // span["batch"] if ahead and span["kind"] == "speculate" else 1
             # A tree's span holds the message between its two parts.
-            yield seconds - dispatch * (span["kind"] == "prespeculate")
+            yield (seconds - dispatch * (span["kind"] == "prespeculate")) / steps

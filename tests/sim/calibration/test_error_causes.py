@@ -18,7 +18,9 @@ from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.jitter import Lognormal
+from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
@@ -47,6 +49,9 @@ SETTINGS = [
     {"method": Ssd("truncate"), "policy": TopkOutcomes(budget=12), "lookahead": 5},
     {"method": Ssd("wait"), "backup": Ngram()},
     {"method": Ssd("prune"), "backup": Random()},
+    {"method": Pearl(), "lookahead": 5, "sampling": Sampling()},
+    {"method": Amusd(), "sampling": Sampling()},
+    {"method": Amusd(), "lookahead": 5, "sampling": Sampling()},
 ]
 
 
