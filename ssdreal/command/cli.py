@@ -40,7 +40,7 @@ class Job:
     def start(self, retired: Callable[[SequenceRecord], None]) -> Execution:
         """Return the run, not begun yet."""
         setup = self.request.setup
-        places = self.request.topology.places(setup.method.draft_on)
+        places = self.request.topology.places(setup.draft_on)
         return self.sitting.execution(setup, places, self.tasks, retired)
 
     def compare(self, run: Run) -> dict[str, Run]:

@@ -38,7 +38,7 @@ from ssdsim.sampling.settings import Decoding
 from ssdsim.system.package_data import CONF
 from ssdsim.trees.chain import Chain
 
-GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
+GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
 OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", "out", "overwrite")
@@ -48,7 +48,7 @@ KEYS = {
     "pair": ("target", "draft", "tp"),
 }
 BEST = "this tree has the draft's best candidates, no samples"
-SECONDS = "a real backup takes the time that it takes"
+SECONDS = "a real {} takes the time that it takes"
 
 
 def register() -> None:
@@ -106,6 +106,9 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
     }
     if setup.skipped is not None:
         values["pair"] = Alone(values["pair"].target, tp=values["pair"].tp)
+    elif setup.lookup:
+        by = short_name(type(setup.lookup))
+        values["pair"] = Alone(values["pair"].target, by, values["pair"].tp)
     pair = values["pair"]
     sharding = Sharding(pair.tp, partial(shards, pair.target))
     where = topology(str(plain["topology"]), plain["split"], sharding)
@@ -123,6 +126,7 @@ def _setup(plain: dict[str, Any]) -> Setup:
     values |= {name: plain[name] for name in PLAIN}
     setup: Setup = make(Setup, values, "")
     _check_seconds(setup.backup, "backup")
+    _check_seconds(setup.drafter, "drafter")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
     known = setup.acceptance is not None or not isinstance(setup.policy, Oracle)
     require(known, "policy", "oracle", right)
@@ -137,12 +141,13 @@ def _setup(plain: dict[str, Any]) -> Setup:
     return setup
 
 
-def _check_seconds(backup: Any, path: str) -> None:
-    """Refuse seconds of a backup, or of one inside it."""
-    for each in fields(backup):
-        value, option = getattr(backup, each.name), f"{path}.{each.name}"
+def _check_seconds(plugin: Any, path: str) -> None:
+    """Refuse seconds of a backup or drafter, or of one inside it."""
+    for each in fields(plugin):
+        value, option = getattr(plugin, each.name), f"{path}.{each.name}"
         if each.name == "seconds" and value:
-            raise ConfigError(f"{option}={value}: has no effect, {SECONDS}")
+            group = path.partition(".")[0]
+            raise ConfigError(f"{option}={value}: has no effect, {SECONDS.format(group)}")
         if is_dataclass(value):
             _check_seconds(value, option)
 
@@ -151,9 +156,11 @@ def _rules(setup: Setup, where: Topology) -> Iterator[Rule]:
     yield from method_rules(setup)
     yield "passes", not isinstance(where, Cpu), "both models run on the host, which has no graphs"
     yield from rules(setup)
-    yield "backup.seconds", False, SECONDS
+    for group in ("backup", "drafter"):
+        yield f"{group}.seconds", False, SECONDS.format(group)
     yield "method.kept", False, "a real draft takes the time that it takes"
     yield "pair.draft", setup.skipped is None, "the target drafts for itself"
+    yield "pair.draft", setup.lookup is None, "a lookup needs no draft model"
     decoding, drafts = setup.decoding, bool(setup.method.uses)
     yield "saguaro", drafts, "the method drafts nothing"
     yield "saguaro", setup.tree.sampled, BEST

@@ -14,6 +14,7 @@ Decode with real models: draft and target at work in processes of their own, los
 """
 MAIN = (
     ("method=NAME", "how to decode; with policy=, backup=, length= and tree= listed below"),
+    ("drafter=NAME", "who drafts: the draft model, or ngram (prompt lookup), which needs none"),
     ("lookahead=K", "tokens drafted a round; fewer, if length= says so"),
     ("policy.budget=N", "outcomes to prepare a row, whichever the policy: 12 unless told"),
     ("batch=B", "sequences decoded at a time"),
@@ -47,7 +48,7 @@ MAIN = (
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
     ("overwrite=true", "replace the run that DIR holds already, instead of refusing to"),
 )
-GROUPS = ("method", "policy", "backup", "length", "tree", "acceptance")
+GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
 PAIRS = ("smollm2", "tiny")  # those in conf/pair that have weights
 SCRIPTED = {
     "llama31_70b_1b": "h100x4_llama70b_1b",

@@ -34,7 +34,7 @@ def compare(
     differ.
     """
     alone, runs = topology.places("target"), dict[str, Run]()
-    spread = topology.spread() if setup.method.draft_on == "own" else alone
+    spread = topology.spread() if setup.draft_on == "own" else alone
     autoregressive = replace(setup, method=Autoregressive(), tree=Chain())
     try:
         runs["ar"] = sitting.measure(autoregressive, alone, tasks)

@@ -13,6 +13,7 @@ from ssdreal.channel.probability_pages import Pages
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
 from ssdreal.lanes.draft import RealDraft
+from ssdreal.lanes.lookup import LookupDraft
 from ssdreal.lanes.scripted import ScriptedDraft, ScriptedTarget
 from ssdreal.lanes.self_draft import SelfDraft
 from ssdreal.lanes.target import RealTarget
@@ -22,6 +23,7 @@ from ssdreal.workers.crew import Crew
 from ssdreal.workers.remote import Remote
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session
+from ssdsim.engine.lookup import HOST
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Budget, Predictor
 from ssdsim.run.results import describe, result
@@ -77,7 +79,7 @@ class Execution:
     @property
     def lost(self) -> str | None:
         """Why the draft was lost on the way; None if it was not."""
-        hired = hasattr(self, "crew") and self.setup.method.draft_on
+        hired = hasattr(self, "crew") and self.setup.draft_on
         return self.drafter.lost or self.drafter.failed if hired else None
 
     @property
@@ -93,7 +95,7 @@ class Execution:
     @property
     def workers(self) -> list[Remote]:
         """Those with a part in this run: the target, and who drafts if anybody does."""
-        drafting = [self.drafter] if self.setup.method.draft_on else []
+        drafting = [self.drafter] if self.setup.draft_on else []
         return list(dict.fromkeys((self.crew.target, *drafting)))
 
     @contextmanager
@@ -137,8 +139,7 @@ class Execution:
         if self.ended is None:
             self.env.tick()
         now = self.env.now if self.ended is None else self.ended
-        draft_on = self.setup.method.draft_on
-        devices = self._devices(draft_on)
+        devices = self._devices(self.setup.draft_on)
         kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
         run = result(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info |= {"draft_lost": self.lost, "pinned": can_pin(), "cautions": self.cautions}
@@ -191,7 +192,7 @@ class Execution:
         paces = [
             self.readied.get(remote.role, Paces({})).kinds for remote in (crew.target, self.drafter)
         ]
-        name = self.places.target.name, self.places.draft.name
+        name = self.places.target.name, HOST if setup.lookup else self.places.draft.name
         as_target, as_draft = self._kinds(crew.ready["target"].rows)
         target = as_target(self.env, crew.target, recorder, "target", name[0], paces[0])
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
@@ -211,7 +212,7 @@ class Execution:
             draft=draft,
             policy=_WhileItLasts(predictor, self.drafter),
             backup=setup.backup.start(stream(setup.seed, "backup")),
-            draft_on=setup.method.draft_on,
+            draft_on=setup.draft_on,
             lookahead=setup.lookahead,
             slots=setup.slots,
             waiting=self.waiting,
@@ -223,6 +224,8 @@ class Execution:
 
     def _kinds(self, vocabulary: int) -> tuple[Callable[..., RealTarget], Callable[..., RealDraft]]:
         """Return what makes target and draft as a method sees them."""
+        if lookup := self.setup.lookup:
+            return RealTarget, partial(LookupDraft, vocabulary=vocabulary, lookup=lookup)
         if source := self.setup.source():
             scripted = partial(ScriptedTarget, source=source, vocabulary=vocabulary)
             return scripted, partial(ScriptedDraft, vocabulary=source.vocabulary or vocabulary)

@@ -1,6 +1,6 @@
 """A pair of models, target and draft, read by name from `conf/pair`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Alone(Pair):
-    """A target that drafts for itself."""
+    """A target without a draft model: it drafts for itself, or a drafter of this name does."""
 
-    draft: str = field(default="itself", init=False)
+    draft: str = "itself"
 
     @property
     def models(self) -> tuple[str, ...]:

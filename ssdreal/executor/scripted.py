@@ -43,6 +43,8 @@ def check(setup: Setup, scripted: bool) -> None:
     right = "goes by its draft's confidences, which mean nothing where weights are random"
     require(not setup.control.needs, "length", type(setup.length).__name__.lower(), right)
     right = "reads the text, which means nothing where weights are random"
+    lookup = type(setup.drafter).__name__.lower()
+    require(setup.lookup is None, "drafter", lookup, right)
     reads = "backup" in setup.method.uses and setup.backup.needs_tokens
     require(not reads, "backup", type(setup.backup).__name__.lower(), right)
     check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)

@@ -11,8 +11,10 @@ from ssdreal.places.places import Role
 from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
+from ssdsim.drafters.base import Drafter, Lookup
+from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_workload
-from ssdsim.engine.preflight import check_shape
+from ssdsim.engine.preflight import check_drafter, check_shape
 from ssdsim.errors import require
 from ssdsim.lengths.base import Length
 from ssdsim.lengths.fixed import Fixed
@@ -59,6 +61,8 @@ class Setup:
         What is drafted in a round: a chain, or a token tree of `lookahead` levels.
     acceptance
         Where the outcomes of a scripted run come from; None: from the models.
+    drafter
+        Who drafts: the draft model, or a lookup in the text.
 
     """
 
@@ -74,6 +78,7 @@ class Setup:
     length: Length = field(default_factory=Fixed)
     tree: TokenTree = field(default_factory=Chain)
     acceptance: Acceptance | None = field(default=None, hash=False)  # it may hold tables
+    drafter: Drafter = field(default_factory=Model)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -82,6 +87,7 @@ class Setup:
         check_workload(self.workload)
         check_drafting(self.tree, self.lookahead, self.slots)
         check_method(self.method, self.decoding)
+        check_drafter(self)
         check_shape(self)
 
     @property
@@ -100,6 +106,17 @@ class Setup:
         return left_out(self.method)
 
     @property
+    def lookup(self) -> Lookup | None:
+        """What drafts instead of a model, where the method leaves that to choose."""
+        drafter = self.drafter if "drafter" in self.method.uses else None
+        return drafter if isinstance(drafter, Lookup) else None
+
+    @property
+    def draft_on(self) -> str | None:
+        """Where the draft model runs, as the method has it; None without one."""
+        return None if self.lookup else self.method.draft_on
+
+    @property
     def pass_width(self) -> int:
         """Tokens of a row in every pass of the target."""
         return self.width or self.tree.nodes(self.drafted) + 1
@@ -107,7 +124,7 @@ class Setup:
     @property
     def shown(self) -> int:
         """Draft's distributions a branch that the target asks for; 0 where it needs none."""
-        needed = self.decoding.needs_probabilities and self.tree.sampled
+        needed = self.decoding.needs_probabilities and self.tree.sampled and not self.lookup
         return sum(self.tree.passes(self.drafted)) if needed else 0
 
     @property

@@ -32,4 +32,5 @@ def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> Si
         length=setup.length,
         tree=setup.tree,
         seed=setup.seed,
+        drafter=setup.drafter,
     )

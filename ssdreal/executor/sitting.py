@@ -131,5 +131,5 @@ class Sitting:
 def _plain(setup: Setup) -> Setup:
     """Return the setup without what its method never asks for, as equal runs have one key."""
     default = Setup(setup.method)
-    idle = {"policy", "backup", "lookahead", "length", "tree"} - set(setup.method.uses)
+    idle = {"drafter", "policy", "backup", "lookahead", "length", "tree"} - set(setup.method.uses)
     return replace(setup, **{name: getattr(default, name) for name in idle})

@@ -92,7 +92,7 @@ def _shapes(run: Planned) -> Iterator[Shape]:
     slots, width = setup.slots, setup.pass_width
     yield from _passes(pair.target, slots, {width}, setup.capacity("target", longest))
     yield from _verifying(setup, pair)
-    if setup.method.draft_on is None:
+    if setup.draft_on is None:
         return
     branches = setup.branches()[0] if "policy" in setup.method.uses else 0
     widths = draft_widths(setup.drafted, branches)

@@ -26,7 +26,7 @@ from ssdsim.run.report import headline
 from ssdsim.run.run_directory import INFO
 from ssdsim.run.trace import Run, load_run
 
-DRAFTING = {"lookahead", "policy", "backup", "length", "tree"}
+DRAFTING = {"drafter", "lookahead", "policy", "backup", "length", "tree"}
 """Options that a method may have no use for."""
 
 

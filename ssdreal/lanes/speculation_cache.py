@@ -1,6 +1,6 @@
 """The speculation cache of a real run, while the draft's worker grows its branches."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
 from simpy import Event
@@ -12,6 +12,7 @@ from ssdreal.lanes.speculations import Drafted, drafted_from, lines_of
 from ssdreal.lanes.wall_clock import WallClock
 from ssdreal.workers.remote import Remote
 from ssdsim.decoding.protocol import Row
+from ssdsim.drafters.base import named
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.run.tables import Span
@@ -67,7 +68,7 @@ class RealTree:
     ) -> None:
         self.draft, self.rows = draft, rows
         self.outcomes = [
-            tuple(_named(sorted(predicted, key=_likely_first), row.text.ids))
+            tuple(named(predicted, row.text.ids))
             for row, predicted in zip(rows, predictions, strict=True)
         ]
         self.chains: dict[int, Mapping[tuple[int, int], Chain]] = {}
@@ -132,14 +133,3 @@ class RealTree:
             won = tuple(row.text.outcome if row in winners else None for row in self.rows)
             self.draft.remote.stop(self.number, won, finish and bool(winners))
         return self.ready
-
-
-def _likely_first(outcome: Outcome) -> tuple[int, int]:
-    return outcome.rank, outcome.node
-
-
-def _named(outcomes: Sequence[Outcome], ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
-    """Yield outcomes with their bonus token's id for its rank, where there is such a candidate."""
-    for outcome in outcomes:
-        if outcome.rank < len(ids[outcome.node]):
-            yield outcome.node, ids[outcome.node][outcome.rank]

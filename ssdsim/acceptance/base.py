@@ -71,6 +71,15 @@ class Text(Protocol):
         ...
 
 
+@runtime_checkable
+class Worded(Text, Protocol):
+    """A text of a source with token ids, which tell what follows what was accepted."""
+
+    def bonus(self, speculation: Speculation) -> int:
+        """Return the id of a verified speculation's bonus token; -1 past the text's end."""
+        ...
+
+
 class Source(Protocol):
     """An acceptance source made ready for one run."""
 

@@ -184,14 +184,17 @@ class PairText:
         self.said = best(scores).tolist()
         return Speculation(chain(length), "none", tuple(tokens), truth=Outcome(node, rank))
 
+    def bonus(self, speculation: Speculation) -> int:
+        """Return the draft's candidate of the bonus token's rank."""
+        assert speculation.truth is not None
+        node, rank = speculation.truth
+        sent = [speculation.tokens[index - 1] for index in speculation.children(node)]
+        draft = self._views(_accepted(speculation))[1]
+        return int(left(draft.scores, sent)[rank])
+
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:
         """Grow by the accepted tokens and the bonus token."""
-        assert speculation.truth is not None
-        node, rank = speculation.truth.node, speculation.truth.rank
-        accepted = [speculation.tokens[index - 1] for index in speculation.path_to(node)]
-        sent = [speculation.tokens[index - 1] for index in speculation.children(node)]
-        bonus = int(left(self._views(accepted)[1].scores, sent)[rank])
-        committed = (*accepted, bonus)[:delivered]
+        committed = (*_accepted(speculation), self.bonus(speculation))[:delivered]
         self.history.extend(committed)
         self.done = self.done + len(committed) if speculation.continued else 0
         self.said = self.said[len(committed) :]
@@ -252,6 +255,12 @@ class PairText:
             return verify_gumbel(np.stack([t.scores for t in targets]), tokens, 0.0)
         p, q = np.stack([t.probabilities for t in targets]), np.array(sent)
         return verify_maximal(p, q, tokens, self.noise.block(len(self.history), len(targets)))
+
+
+def _accepted(speculation: Speculation) -> list[int]:
+    """Return the accepted tokens of a verified speculation."""
+    assert speculation.truth is not None
+    return [speculation.tokens[at - 1] for at in speculation.path_to(speculation.truth.node)]
 
 
 def _chance(target: View, sent: Array, token: int) -> float:

@@ -121,6 +121,12 @@ class ReplayText:
         right = min(self.stops[self.at] - self.at, length, seen)
         return Speculation(chain(length), "none", truth=Outcome(right, -1))
 
+    def bonus(self, speculation: Speculation) -> int:
+        """Return the recorded token behind what was accepted."""
+        assert speculation.truth is not None
+        at = self.at + speculation.truth.node
+        return self.tokens[at] if at < self.length else -1
+
     def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:  # noqa: ARG002
         """Grow by the next recorded tokens, which any verified speculation ends in."""
         assert self.at + delivered <= self.length, "the caller asks for no more than `length`"

@@ -8,6 +8,7 @@ from numpy.random import Generator
 from simpy import Event
 
 from ssdsim.decoding.protocol import Row
+from ssdsim.drafters import ngram as drafters
 from ssdsim.errors import require
 
 if TYPE_CHECKING:
@@ -50,9 +51,4 @@ class Ngram:
 
     def look_up(self, tokens: Sequence[int], length: int) -> list[int]:
         """Return up to `length` tokens; none if even the last token never occurred before."""
-        for n in range(min(self.longest, len(tokens) - 1), 0, -1):
-            suffix = tokens[-n:]
-            for start in range(len(tokens) - n - 1, -1, -1):
-                if tokens[start : start + n] == suffix:
-                    return list(tokens[start + n : start + n + length])
-        return []
+        return drafters.Ngram(self.longest).look_up(tokens, length)

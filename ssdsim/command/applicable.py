@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.hazard import Hazard
+from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Drawings
@@ -40,6 +41,16 @@ class Choices(Protocol):
     @property
     def length(self) -> Length:
         """The length control."""
+        ...
+
+    @property
+    def drafter(self) -> Drafter:
+        """Who drafts."""
+        ...
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """What drafts instead of a model."""
         ...
 
     @property
@@ -80,8 +91,9 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     """Tell which options the method, and policies and backups beside it, make use of."""
     method = setup.method
     name = type(method).__module__.rpartition(".")[2]
-    for option in ("lookahead", "length", "tree", "policy", "backup"):
+    for option in ("drafter", "lookahead", "length", "tree", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
+    yield from _lookup_rules(setup)
     yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"
     several = not isinstance(setup.policy, Oracle)
     yield "policy.budget", several, "policy=oracle predicts one outcome"
@@ -89,6 +101,16 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     informed = getattr(setup.length, "informed", 1.0) > 0
     why = "length.informed=0 leaves the mean over all tokens"
     yield "length.estimate", informed, why
+
+
+def _lookup_rules(setup: Choices) -> Iterator[Rule]:
+    """Tell what a lookup leaves of the options about drafts."""
+    drafter = type(setup.drafter).__name__.lower()
+    why = f"drafter={drafter} runs on the host"
+    yield "method.draft_on", setup.lookup is None, why
+    why = f"drafter={drafter} has looked everything up before an outcome arrives"
+    yield "method.on_outcome", setup.lookup is None, why
+    yield "saguaro", setup.lookup is None, f"drafter={drafter} samples nothing"
 
 
 def _miss_rules(group: str, plugin: object) -> Iterator[Rule]:
@@ -99,7 +121,7 @@ def _miss_rules(group: str, plugin: object) -> Iterator[Rule]:
 
 
 def _machine_rules(setup: Setup) -> Iterator[Rule]:
-    own, machine = setup.method.draft_on == "own", setup.machine
+    own, machine = setup.draft_on == "own", setup.machine
     for option in ("link", "serve", "slowdown", "draft_power", "shared"):
         yield f"latency.{option}", own, "the draft has no devices of its own"
     yield "latency.draft_power", not machine.shared, "latency.shared gives it the target's devices"
@@ -107,6 +129,8 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
         spread = own and (model != "draft" or machine.colocated is None)
         why = "nothing here is spread over more devices"
         yield f"latency.{model}.elsewhere", spread, why
+    for model in ("draft", "colocated"):
+        yield f"latency.{model}", setup.lookup is None, "a lookup needs no draft model"
     needed = own or machine.colocated is None
     yield "latency.draft", needed, "latency.colocated says what it takes on the target's devices"
     for model, counted in (("draft", own), ("colocated", False)):
@@ -121,7 +145,7 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
 
 def _pass_rules(setup: Setup) -> Iterator[Rule]:
     """Each model computes certain passes only; the times of others are never asked for."""
-    draft_on = setup.method.draft_on
+    draft_on = setup.draft_on
     alone = setup.machine.colocated is not None  # else the baselines' draft has these times too
     drafting = ("step",) if alone and setup.method.drafts_ahead else ("step", "fill")
     own = ("glue", "tree") if "policy" in setup.method.uses else ()
@@ -155,7 +179,7 @@ def _sampling_rules(setup: Setup) -> Iterator[Rule]:
         used = sampling.coupling == coupling
         yield f"latency.sampling.{coupling}", used, f"coupling={sampling.coupling}"
         for option in ("draft", "draft_token"):
-            drafts = setup.method.draft_on is not None
+            drafts = setup.draft_on is not None
             yield f"latency.sampling.{coupling}.{option}", drafts, "the method drafts nothing"
     on = sampling.saguaro_constant < 1
     yield "saguaro.fanout", on, "saguaro.constant=1 turns Saguaro sampling off"
@@ -184,5 +208,5 @@ def acceptance_rules(acceptance: Acceptance, sampling: Sampling) -> Iterator[Rul
 
 def _sends_probabilities(setup: Setup) -> bool:
     link, sampling = setup.machine.link, setup.sent
-    wide = link.bandwidth is not None and setup.method.draft_on == "own"
+    wide = link.bandwidth is not None and setup.draft_on == "own"
     return wide and sampling.temperature > 0 and sampling.coupling == "maximal"

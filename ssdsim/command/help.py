@@ -26,6 +26,7 @@ Predict speedup and wasted compute of speculative decoding on a machine and mode
 MAIN = (
     ("profile=NAME", "machine and model pair: {profiles}"),
     ("method=NAME", "how to decode; policy=, backup=, length=, tree=, acceptance= listed below"),
+    ("drafter=NAME", "who drafts: the draft model, or ngram (prompt lookup), which needs none"),
     ("lookahead=K", "most tokens drafted a round (length=NAME), or levels of a tree (tree=NAME)"),
     ("batch=B", "sequences decoded at a time"),
     ("temperature=T", "0 is greedy"),
@@ -41,6 +42,7 @@ MAIN = (
 )
 DEFAULTS = {
     "method": "ssd",
+    "drafter": "model",
     "policy": "topk_outcomes",
     "backup": "jit",
     "length": "fixed",

@@ -97,7 +97,7 @@ def _speed(run: Run) -> float:
 
 
 def _spread(setup: Setup) -> Setup | None:
-    if setup.method.draft_on != "own":
+    if setup.draft_on != "own":
         return setup
     method, machine = setup.method, setup.machine
     own = 0 if machine.shared else method.drafts * machine.draft.devices

@@ -64,6 +64,7 @@ def _check(setup: Setup) -> None:
     covered = {
         "method": isinstance(setup.method, Autoregressive | Speculative | Ssd),
         "method.drafts": setup.method.drafts == 1,
+        "drafter": setup.lookup is None,
         "policy": isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify",
         "backup": isinstance(setup.backup, Jit | Random),
         "length": isinstance(setup.length, Fixed),

@@ -5,6 +5,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 from ssdsim.acceptance.base import Source
+from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.padding import padded, prompt_lengths
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency, Pass
@@ -38,6 +39,11 @@ class Drafting(Protocol):
         ...
 
     @property
+    def drafter(self) -> Drafter:
+        """Who drafts, where the method leaves that to choose."""
+        ...
+
+    @property
     def lookahead(self) -> int:
         """Its levels."""
         ...
@@ -46,8 +52,11 @@ class Drafting(Protocol):
 def check_source(setup: "Setup", source: Source) -> None:
     """Refuse a source without what method and backup read, or with fewer tokens than asked for."""
     setup.method.check(setup.sampling, source)
+    right = "needs an acceptance source with token ids (recorded, language_model)"
+    if setup.lookup:
+        known = source.vocabulary is not None
+        require(known, "drafter", type(setup.drafter).__name__.lower(), right)
     if "backup" in setup.method.uses and setup.backup.needs_tokens:
-        right = "needs an acceptance source with token ids (recorded, language_model)"
         require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
     check_signal(setup, source)
     check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
@@ -76,6 +85,24 @@ def check_tree(setup: "Setup", source: Source) -> None:
     check_shape(setup)
     if not isinstance(setup.tree, Chain) and setup.lookahead:
         setup.tree.speculate(source.text(0), setup.lookahead, "primary")
+
+
+def check_drafter(setup: Drafting) -> None:
+    """Refuse a lookup for a method that needs a draft model, or for what a lookup cannot draft."""
+    method, drafter = setup.method, setup.drafter
+    if not isinstance(drafter, Lookup) or method.draft_on is None:
+        return
+    name, lookup = type(method).__name__.lower(), type(drafter).__name__.lower()
+    right = f"method={name} goes on with a draft model: needs drafter=model, or method=speculative"
+    require("drafter" in method.uses, "drafter", lookup, f"{right} or ssd")
+    right = f"drafter={lookup} runs on the host: there are no drafts to share branches out among"
+    require(method.drafts == 1, "method.drafts", method.drafts, right)
+    tree = type(setup.tree).__name__.lower()
+    right = f"drafter={lookup} finds chains alone: needs tree=chain"
+    require(isinstance(setup.tree, Chain), "tree", tree, right)
+    length = type(setup.control).__name__.lower()
+    right = f"goes by the {setup.control.needs} of drafted tokens, drafter={lookup} has none"
+    require(setup.control.needs is None, "length", length, right)
 
 
 def check_shape(setup: Drafting) -> None:
@@ -110,7 +137,7 @@ def check_coverage(setup: "Setup", source: Source) -> None:
 
 def _models(setup: "Setup") -> list[Latency]:
     target = setup.machine.target
-    return [target] if setup.method.draft_on is None else [target, setup.draft_latency]
+    return [target] if setup.draft_on is None else [target, setup.draft_latency]
 
 
 def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
@@ -118,7 +145,7 @@ def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     method, nodes = setup.method, setup.tree.nodes(setup.lookahead)
     width = rows * method.pass_width(nodes, setup.workload.output_tokens)
     yield setup.machine.target, "verify", width
-    if "lookahead" not in method.uses or not setup.lookahead or method.draft_on is None:
+    if "lookahead" not in method.uses or not setup.lookahead or setup.draft_on is None:
         return
     most = max(setup.tree.passes(setup.lookahead))
     yield setup.draft_latency, "step", rows

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
+from ssdsim.drafters.base import Drafter, Lookup
+from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_lanes, check_workload
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
@@ -42,6 +44,8 @@ class Setup:
         How many of these K tokens to draft, and when to stop.
     tree
         What is drafted in a round: a chain, or a token tree of `lookahead` levels.
+    drafter
+        Who drafts it: the draft model, or a lookup in the text.
 
     """
 
@@ -57,6 +61,7 @@ class Setup:
     seed: int = 0
     length: Length = field(default_factory=Fixed)
     tree: TokenTree = field(default_factory=Chain)
+    drafter: Drafter = field(default_factory=Model)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -71,6 +76,17 @@ class Setup:
     def control(self) -> Length:
         """The length control, where the method has use for one."""
         return self.length if "length" in self.method.uses else Fixed()
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """What drafts instead of a model, where the method leaves that to choose."""
+        drafter = self.drafter if "drafter" in self.method.uses else None
+        return drafter if isinstance(drafter, Lookup) else None
+
+    @property
+    def draft_on(self) -> str | None:
+        """Where the draft model runs, as the method has it; None without one."""
+        return None if self.lookup else self.method.draft_on
 
     @property
     def reads_drafts(self) -> bool:

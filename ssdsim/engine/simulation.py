@@ -9,12 +9,14 @@ from typing import Any
 import simpy
 
 from ssdsim.acceptance.base import Describing, Source
+from ssdsim.acceptance.looked_up import LookedUpSource
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session
 from ssdsim.engine.draft import SimulatedDraft, exchange_seconds
 from ssdsim.engine.lanes import Contention, Lane
+from ssdsim.engine.lookup import HOST, simulated_lookup
 from ssdsim.engine.padding import padded
-from ssdsim.engine.preflight import check_coverage, check_source, check_tree
+from ssdsim.engine.preflight import check_coverage, check_drafter, check_source, check_tree
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.workers import SimulatedTarget
 from ssdsim.latency.jitter import Jitter, NoJitter
@@ -51,10 +53,13 @@ class Simulation:
         self.env = simpy.Environment()
         self.recorder = self._recorder(spooled)
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
+        check_drafter(setup)
         check_source(setup, source)
         check_tree(setup, source)
         if isinstance(source, Describing) and not setup.reads_drafts:
             source = source.outlined()
+        if setup.lookup:
+            source = LookedUpSource(source, setup.lookup)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
         length = setup.control.start(setup.lookahead)
@@ -68,7 +73,7 @@ class Simulation:
             draft=draft,
             policy=predictor,
             backup=setup.backup.start(stream(setup.seed, "backup")),
-            draft_on=setup.method.draft_on,
+            draft_on=setup.draft_on,
             lookahead=setup.lookahead,
             slots=setup.batch,
             waiting=[
@@ -101,8 +106,8 @@ class Simulation:
         return Spool(run_id=known, devices=self._devices(), unsettled=self._unsettled)
 
     def _devices(self) -> list[dict[str, Any]]:
-        method = self.setup.method
-        return self.setup.machine.devices(method.draft_on, method.servers, method.drafts)
+        method, draft_on = self.setup.method, self.setup.draft_on
+        return self.setup.machine.devices(draft_on, method.servers, method.drafts)
 
     def _unsettled(self) -> tuple[Iterator[Span], float]:
         """Return the spans that may still change, and since when a round has been in flight."""
@@ -154,6 +159,10 @@ class Simulation:
 
     def _drafts(self, source: Source, lane: Lanes, length: Control) -> list[SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
+        if setup.lookup:
+            self.lanes.append(Lane(self.env, "draft", HOST))
+            known = self.recorder, setup.lookup, length, source.vocabulary
+            return [simulated_lookup(self.lanes[-1], *known)]
         own = setup.method.draft_on != "target" and not machine.shared
         return [
             SimulatedDraft(

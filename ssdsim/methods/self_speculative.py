@@ -6,7 +6,7 @@ method. A simulation is told how long such a draft takes, real models which subl
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
@@ -31,6 +31,7 @@ class SelfSpeculative(Speculative):
     """
 
     draft_on: Literal["target"] = field(default="target", init=False)
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree"})
     kept: float = 0.6
     skipped_attention: tuple[int, ...] | None = None
     skipped_mlp: tuple[int, ...] | None = None

@@ -19,7 +19,7 @@ class Speculative(Method):
     """
 
     draft_on: Literal["target", "own"] = "target"
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree"})
+    uses: ClassVar[frozenset[str]] = frozenset({"drafter", "lookahead", "length", "tree"})
     reads_drafts: ClassVar[bool] = False
 
     def decode(self, session: Session) -> Wait:

@@ -40,7 +40,9 @@ class Ssd(Method):
     on_outcome: Literal["wait", "prune", "truncate"] = "wait"
     redraft: Literal["missing", "all"] = "missing"
     drafts: int = 1
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree", "policy", "backup"})
+    uses: ClassVar[frozenset[str]] = frozenset(
+        {"drafter", "lookahead", "length", "tree", "policy", "backup"}
+    )
     draft_on: ClassVar[Literal["own"]] = "own"
     reads_drafts: ClassVar[bool] = False
 

@@ -13,6 +13,7 @@ from ssdsim.system.package_data import CONF, SHIPPED, TRACES
 
 GROUPS = {
     "method": "ssdsim.methods",
+    "drafter": "ssdsim.drafters",
     "policy": "ssdsim.policies",
     "backup": "ssdsim.backups",
     "length": "ssdsim.lengths",
