@@ -73,11 +73,11 @@ class LookedUpText:
         again = self.text.propose(speculation.tokens, speculation.length)
         return self.text.commit(again, delivered)
 
-    def ahead(self, length: int) -> Speculation:
+    def ahead(self, length: int) -> Speculation:  # noqa: ARG002 - whatever it is
         """Refuse: no method that goes on past a block drafts so."""
         raise ConfigError("drafter: looks up behind committed tokens alone, needs drafter=model")
 
-    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:
+    def grow(self, tree: TokenTree, depth: int, speculator: Speculator) -> Speculation:  # noqa: ARG002
         """Refuse: what is found is a chain."""
         raise ConfigError("tree: a lookup finds chains alone, needs tree=chain")
 

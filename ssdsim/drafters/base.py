@@ -66,9 +66,7 @@ def branches(
     }
 
 
-def named(
-    outcomes: Iterable[Outcome], ids: Sequence[Sequence[int]]
-) -> list[tuple[int, int]]:
+def named(outcomes: Iterable[Outcome], ids: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """Return outcomes with the bonus token's id for its rank, where there is such a candidate."""
     likely_first = sorted(outcomes, key=lambda outcome: (outcome.rank, outcome.node))
     return [(node, ids[node][rank]) for node, rank in likely_first if 0 <= rank < len(ids[node])]

@@ -12,7 +12,7 @@ from ssdsim.policies.base import Policy, Predictor
 
 @dataclass(frozen=True)
 class Oracle(Policy):
-    """Predicts the one outcome that will happen."""
+    """Predicts the one outcome that will happen, if its token is a candidate at all."""
 
     reads_drafts: ClassVar[bool] = False
     budget: int = 1
@@ -25,7 +25,7 @@ class Oracle(Policy):
         """Return the truth."""
         if speculation.truth is None:
             raise ConfigError("policy='oracle': needs a run whose outcomes are known beforehand")
-        return frozenset([speculation.truth])
+        return frozenset([speculation.truth] if speculation.truth.rank >= 0 else [])
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
         """Learn nothing."""

@@ -86,6 +86,27 @@ WRONG = {
         "method=speculative",
     ),
     "idle backup": (("method=speculative", "backup=ngram"), "backup: has no effect", "none"),
+    "lookup for another method": (
+        ("method=amusd", "drafter=ngram"),
+        "drafter='ngram'",
+        "method=amusd goes on with a draft model",
+    ),
+    "lookup of trees": (("drafter=ngram", "tree=widths"), "tree='widths'", "chains alone"),
+    "lookup and a draft": (
+        ("drafter=ngram", "pair.draft=tiny_draft"),
+        "pair.draft: has no effect",
+        "needs no draft model",
+    ),
+    "sampled lookup": (
+        ("drafter=ngram", "temperature=1", "saguaro.constant=0.5"),
+        "saguaro.constant: has no effect",
+        "samples nothing",
+    ),
+    "seconds of a lookup": (
+        ("drafter=ngram", "drafter.seconds=1"),
+        "drafter.seconds=1.0: has no effect",
+        "a real drafter takes the time",
+    ),
     "idle lookahead": (("method=autoregressive", "lookahead=3"), "lookahead: has no", "none"),
     "nothing drafted": (
         ("method=autoregressive", "temperature=1", "saguaro.constant=0.5"),

@@ -25,6 +25,7 @@ LEAST = (*SLOW, "policy.budget=2", "workload.output_tokens=60")
 BATCH = (*SLOW, "workload.prompts=4", "batch=3", "policy=uniform_fanout", "policy.fanout=1")
 ADAPTIVE = (*BATCH, "backup=adaptive", "workload.output_tokens=30", "lookahead=2")
 MISSING = (*SLOW, "policy=uniform_fanout", "policy.fanout=1")
+ECHOING = (*WARM, "method=speculative", "workload.output_tokens=60")
 SPINE = [(0,) * level for level in range(1, 6)]
 FAST = "backup.length_fast=40"
 ENDING = (*WARM, "method=speculative", "lookahead=5", "workload.output_tokens=60")
@@ -71,6 +72,8 @@ PLUGINS = {
     "backup=marginal length_fast": (ADAPTIVE, 40.0),
     "backup=marginal prior": (ADAPTIVE, 1.0),
     "backup=ngram longest": ((*MISSING, "workload.output_tokens=60"), 1),
+    "drafter=ngram longest": (ECHOING, 1),
+    "drafter=ngram shortest": (ECHOING, 2),
     "length=confidence threshold": (ENDING, 0.1),
     "length=confidence least": (ENDING, 4),
     "length=confidence informed": (ENDING, 0.0),
@@ -99,10 +102,12 @@ REFUSED = {
     "method=self_speculative kept": "method.kept: has no effect",
     "policy=oracle budget": "policy='oracle'",
     "backup=ngram seconds": "backup.seconds=1.0: has no effect",
+    "drafter=ngram seconds": "drafter.seconds=1.0: has no effect",
     "backup=random seconds": "backup.seconds=1.0: has no effect",
 }
 MAIN = {
     "method": (SSD, "method=speculative"),
+    "drafter": (SSD, "drafter=ngram"),
     "policy": (SSD, "policy=uniform_fanout"),
     "policy.budget": (SSD, "policy.budget=3"),
     "backup": (MISSING, "backup=random"),

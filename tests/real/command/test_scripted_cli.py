@@ -60,6 +60,11 @@ WRONG = {
         "backup='ngram'",
         "reads the text",
     ),
+    "a lookup in random ids": (
+        ("pair=llama31_8b_1b", "drafter=ngram"),
+        "drafter='ngram'",
+        "reads the text",
+    ),
     "confidences of random weights": (
         ("pair=llama31_8b_1b", "length=confidence"),
         "length='confidence'",

@@ -9,12 +9,13 @@ from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.sampling.settings import Sampling
 
 LLAMA = "profile=h100x4_llama70b_1b"
+ECHOING = ("latency=constant", "acceptance=language_model", "drafter=ngram")
 
 
 # What is asked for, and what the line must hold: option, value, and what would be right.
 WRONG = {
     "unknown key": (("polcy=x",), "polcy=x", "policy"),
-    "added key": (("+foo=1",), "foo=1", "choose among method, policy"),
+    "added key": (("+foo=1",), "foo=1", "choose among method, drafter, policy"),
     "removed key": (("~seed",), "seed", "needs a value"),
     "unknown option of a plug-in": (
         ("policy.nosuch=1",),
@@ -75,6 +76,37 @@ WRONG = {
     ),
     "temperature not logged": ((LLAMA, "temperature=0.3"), "temperature=0.3", "[0.0, 0.7]"),
     "no token ids": (("backup=ngram",), "backup='ngram'", "recorded, language_model"),
+    "lookup without token ids": (
+        ("drafter=ngram",),
+        "drafter='ngram'",
+        "needs an acceptance source with token ids (recorded, language_model)",
+    ),
+    "lookup for a method with a model": (
+        ("method=pearl", "drafter=ngram"),
+        "drafter='ngram'",
+        "method=pearl goes on with a draft model",
+        "method=speculative or ssd",
+    ),
+    "lookup on a device": (
+        (*ECHOING, "method=speculative", "method.draft_on=own"),
+        "method.draft_on: has no effect",
+        "drafter=ngram runs on the host",
+    ),
+    "lookup cut short": (
+        (*ECHOING, "method.on_outcome=prune"),
+        "method.on_outcome: has no effect",
+        "before an outcome arrives",
+    ),
+    "seconds of no draft": (
+        (*ECHOING, "latency.draft.step=0.1"),
+        "latency.draft.step: has no effect",
+        "a lookup needs no draft model",
+    ),
+    "nothing to look up": (
+        ("method=autoregressive", "drafter=ngram"),
+        "drafter: has no effect",
+        "method=autoregressive has none",
+    ),
     "nested plug-in": (("backup=adaptive", "backup.fast=x"), "backup.fast='x'", "jit, marginal"),
     "nested option": (
         ("backup=adaptive", "backup.fast.seconds=-1"),

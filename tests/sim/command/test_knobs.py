@@ -18,6 +18,7 @@ ADAPTIVE = (*IID, *BATCH, "backup=adaptive", "workload.prompts=9", "workload.out
 SLOW = (*ADAPTIVE, "backup.length_slow=1.0")  # no gain from the slow one
 WAITING = (*ADAPTIVE, "backup.length_on_hit=9")
 LOOK_UP = (*PAIR, "policy=random_outcomes", "temperature=1", "workload.output_tokens=60")
+ECHOING = (*PAIR, "method=speculative", "temperature=1", "workload.output_tokens=60")
 LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
 LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
 GUESSING = (*WARM, "method=speculative", "length=confidence", "workload.output_tokens=60")
@@ -74,6 +75,9 @@ PLUGINS = {
     "backup=ngram longest": (LOOK_UP, 1),
     "backup=ngram seconds": ((*PAIR, "backup=ngram"), 0.5),
     "backup=random seconds": ((*IID, "backup=random"), 0.5),
+    "drafter=ngram longest": (ECHOING, 1),
+    "drafter=ngram shortest": (ECHOING, 2),
+    "drafter=ngram seconds": (ECHOING, 0.5),
     "length=confidence threshold": (GUESSING, 0.3),
     "length=confidence least": (GUESSING, 4),
     "length=confidence estimate": (GUESSING, "head"),

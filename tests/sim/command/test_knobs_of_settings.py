@@ -95,6 +95,7 @@ PARTS_OF = (
 )
 MAIN = {
     "method": (IID, "method=speculative"),
+    "drafter": (PAIR, "drafter=ngram"),
     "policy": (IID, "policy=oracle"),
     "backup": (MISSING, "backup=random"),
     "tree": (IID, "tree=widths"),
