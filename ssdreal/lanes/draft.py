@@ -17,7 +17,7 @@ from ssdreal.lanes.speculations import (
     lines_of,
     take_up,
 )
-from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.protocol import Row, Tree
 from ssdsim.lengths.base import Control, Stopping
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.run.tables import Span
@@ -127,7 +127,7 @@ class RealDraft(Worker):
 
     def prespeculate(
         self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int
-    ) -> RealTree:
+    ) -> Tree:
         """Start to draft `lookahead` tokens for every predicted outcome."""
         return RealTree(self, rows, predictions, lookahead)
 

@@ -43,8 +43,9 @@ class LookupDraft(RealDraft):
             row.work, row.text.ids = span, ()
         return self.env.event().succeed([_drafted(tokens, speculator) for tokens in found])
 
-    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> None:
+    def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> Event:  # noqa: ARG002
         """Do nothing yet: candidates are looked up with the branches behind them."""
+        return self.env.event().succeed(list(speculations))
 
     def prespeculate(
         self, rows: Sequence[Row], predictions: Sequence[frozenset[Outcome]], lookahead: int

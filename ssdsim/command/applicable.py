@@ -91,6 +91,8 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     """Tell which options the method, and policies and backups beside it, make use of."""
     method = setup.method
     name = type(method).__module__.rpartition(".")[2]
+    why = f"method={name} has a draft model in any case, speculative and ssd leave the choice"
+    yield "drafter", "drafter" in method.uses or method.draft_on is None, why
     for option in ("drafter", "lookahead", "length", "tree", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
     yield from _lookup_rules(setup)

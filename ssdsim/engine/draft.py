@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 from simpy import Event
 
@@ -36,7 +37,7 @@ class SimulatedDraft(DraftPasses):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.link = Lane(self.lane.env, "link", "link")
-        self.prespeculate = partial(SimulatedTree, self)
+        self.prespeculate: partial[Any] = partial(SimulatedTree, self)
         self.exchanging = lru_cache(maxsize=65536)(self._exchanging)
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:

@@ -9,7 +9,7 @@ from real_commands import TINY, refused
 
 WRONG = {
     "unknown key": (("polcy=x",), "polcy=x", "policy"),
-    "added key": (("+foo=1",), "foo=1", "choose among method, policy"),
+    "added key": (("+foo=1",), "foo=1", "choose among method, drafter, policy"),
     "removed key": (("~seed",), "seed", "needs a value"),
     "added to a pair": (("+pair.x=1",), "pair.x=1", "target, draft"),
     "added to the workload": (("+workload.x=1",), "workload.x=1", "output_tokens"),

@@ -99,12 +99,6 @@ def test_no_draft_model_is_loaded(tmp_path):
     assert run(*words, f"out={tmp_path / 'run'}", hire=hire) == 0
     assert hired == [["target"]]
     info = load_run(tmp_path / "run").info
-    ngram = {"_target_": "ngram", "longest": 3, "shortest": 1, "seconds": 0.0}
-    assert info["config"]["drafter"] == ngram
-        "_target_": "ngram",
-        "longest": 3,
-        "shortest": 1,
-        "seconds": 0.0,
-    }
+    assert info["config"]["drafter"]["_target_"] == "ngram"
     assert info["metrics"]["token_mismatches"] == 0
     assert info["baselines"]["sd"]["method"] == "speculative"

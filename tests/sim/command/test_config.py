@@ -83,9 +83,9 @@ WRONG = {
     ),
     "lookup for a method with a model": (
         ("method=pearl", "drafter=ngram"),
-        "drafter='ngram'",
-        "method=pearl goes on with a draft model",
-        "method=speculative or ssd",
+        "drafter: has no effect",
+        "method=pearl has a draft model",
+        "speculative and ssd",
     ),
     "lookup on a device": (
         (*ECHOING, "method=speculative", "method.draft_on=own"),
