@@ -96,10 +96,14 @@ def _check_drafting(run: "Run", directory: str) -> None:
     drafted = int(rounds["drafted"][rounds["speculator"] != "none"].sum())
     right = f"the run in {directory} drafted {drafted} tokens: needs one with a draft"
     require(drafted > 0, "acceptance.path", directory, right)
+    config = run.info["config"]
+    drafter = config.get("drafter", {"_target_": "model"})["_target_"]  # runs of old have none
+    right = f"the run in {directory} has drafter={drafter}: needs model, whose ranks are replayed"
+    require(drafter == "model", "acceptance.path", directory, right)
     known = run.sequences["output"].notna().any()
     right = f"the run in {directory} has no token ids: needs a real one, or of such a source"
     require(bool(known), "acceptance.path", directory, right)
-    backup = run.info["config"]["backup"]["_target_"].rpartition(".")[2].lower()
+    backup = config["backup"]["_target_"].rpartition(".")[2].lower()
     right = f"the run in {directory} has backup={backup}: needs jit, the draft's own tokens"
     own = run.info["policy"] is None or backup == "jit"
     require(own, "acceptance.path", directory, right)

@@ -41,7 +41,8 @@ class Job:
 
     def title(self, config: dict[str, Any]) -> str:
         """Say where outcomes and times come from."""
-        settings = {name: config["choices"][name] for name in ("acceptance", "latency")}
+        names = ("acceptance", "latency", *(["drafter"] if self.setup.lookup else []))
+        settings = {name: config["choices"][name] for name in names}
         settings |= {name: config[name] for name in ("batch", "temperature")}
         return " ".join(f"{name}={value}" for name, value in settings.items())
 

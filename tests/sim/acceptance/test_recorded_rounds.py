@@ -21,6 +21,7 @@ from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
+from ssdsim.drafters.ngram import Ngram as NgramDrafts
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
@@ -59,6 +60,7 @@ SOURCES = {
     "speculative": {"method": Speculative(), "lookahead": 3},
     "autoregressive": {"method": Autoregressive()},
     "random": {**OWN, "backup": Random()},
+    "looked up": {**OWN, "drafter": NgramDrafts()},
 }
 
 
@@ -181,6 +183,7 @@ def refused(path, problem, sampling=GREEDY, kinds=()):
     [
         ("autoregressive", "drafted 0 tokens: needs one with a draft"),
         ("random", "has backup=random: needs jit"),
+        ("looked up", "has drafter=ngram: needs model"),
     ],
 )
 def test_runs_that_do_not_tell_what_the_draft_would_send(saved, source, problem):
