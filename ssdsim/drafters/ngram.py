@@ -12,7 +12,7 @@ from ssdsim.errors import require
 
 @dataclass(frozen=True)
 class Ngram:
-    """What followed the latest earlier occurrence of the last n tokens, for the largest n found.
+    """Prompt lookup: what followed the last n tokens when they last occurred, for the largest n.
 
     Attributes
     ----------
