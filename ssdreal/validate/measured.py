@@ -78,7 +78,7 @@ class Measurements:
         )
 
     def _measured(self, wanted: Configuration, repeat: int) -> Run:
-        places = self.topology.places(wanted.setup.method.draft_on)
+        places = self.topology.places(wanted.setup.draft_on)
         tasks = self.tasks[wanted.part]
         for _ in range(ATTEMPTS):
             running = self.sitting.execution(wanted.repeat(repeat), places, tasks)

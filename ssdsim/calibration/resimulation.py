@@ -12,6 +12,8 @@ from ssdsim.acceptance.base import Acceptance
 from ssdsim.calibration.timings import KINDS
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.workload import Workload
+from ssdsim.errors import require
+from ssdsim.kinds import short_name
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.options.building import build
@@ -165,7 +167,9 @@ def setup_of(run: Run, acceptance: Acceptance, machine: Machine) -> Setup:
     config = run.info["config"]
     hints = get_type_hints(Setup)
     plugins = {
-        name: build(hints[name], config[name], name) for name in ("method", "policy", "backup")
+        name: build(hints[name], config[name], name)
+        for name in ("method", "policy", "backup", "drafter")
+        if name in config  # older runs have a draft model in any case
     }
     workload = config["workload"]
     return Setup(
@@ -181,7 +185,16 @@ def setup_of(run: Run, acceptance: Acceptance, machine: Machine) -> Setup:
 
 
 def with_own_outcomes(setup: Setup, run: Run) -> Setup:
-    """Return a setup whose rounds end as the run's did."""
+    """Return a setup whose rounds end as the run's did.
+
+    Raises
+    ------
+    ConfigError
+        A lookup drafted, whose candidates are not those that rounds have ranks of.
+
+    """
+    right = "rounds do not tell what it found: needs drafter=model"
+    require(setup.lookup is None, "drafter", short_name(type(setup.drafter)), right)
     sequences = run.tables["sequences"]
     tokens = int(np.max(sequences["tokens"].to_numpy()))
     workload = Workload(len(sequences), 0, tokens)

@@ -14,9 +14,11 @@ from ssdsim.calibration.error_causes import Causes, causes
 from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.machine_state import Nearby
 from ssdsim.calibration.resimulation import with_own_durations, with_own_outcomes
+from ssdsim.drafters.ngram import Ngram as NgramDrafter
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
 from ssdsim.engine.workload import Workload
+from ssdsim.errors import ConfigError
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
@@ -122,3 +124,10 @@ def test_moods_are_seeded():
     machines = [noisy(np.random.default_rng(4)) for _ in range(2)]
     runs = [simulate(replace(SETUP, acceptance=Iid(), machine=one)) for one in machines]
     assert runs[0].tables["rounds"].equals(runs[1].tables["rounds"])
+
+
+def test_what_a_lookup_drafted_is_not_explained():
+    looked_up = replace(SETUP, method=Speculative(), drafter=NgramDrafter(), sampling=Sampling())
+    run = simulate(looked_up)
+    with pytest.raises(ConfigError, match=r"^drafter=.*: rounds do not tell what it found"):
+        with_own_outcomes(looked_up, run)
