@@ -17,6 +17,7 @@ from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.models.tokenizers import end_ids, tokenizer
 from ssdsim.command import program
+from ssdsim.command.console import say
 from ssdsim.errors import require
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Run
@@ -112,6 +113,9 @@ class Measuring:
         request = request_from(config, overridden)
         loaded, models = self._holds(request), check_pair(request.pair, request.dtype)
         check_room(request, models, loaded=loaded)  # before a tokenizer is loaded
+        slow = [] if loaded else [model.name for model in models if not model.fast]
+        for name in dict.fromkeys(slow):
+            say(f"{name} runs by transformers' own layers: slower than this project's pass")
         tasks = _tasks(request, models[0].vocabulary)
         check_room(request, models, tasks, loaded)
         return Job(request, self._sitting(request, context(models)), tasks)

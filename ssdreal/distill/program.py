@@ -73,6 +73,8 @@ def checked(options: Options) -> Options:
         model = describe(options.target)
     except ConfigError as error:
         raise ConfigError(str(error).replace("model=", "--target=", 1)) from error
+    right = "needs a Llama, Mistral, Qwen2 or Qwen3 model, whose layers a draft begins as"
+    require(model.fast, "--target", options.target, right)
     limits = {"layers": model.layers}
     if options.start is None:  # else its head has the rows that it has
         limits["vocabulary"] = model.vocabulary

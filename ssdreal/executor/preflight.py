@@ -84,6 +84,7 @@ def check_room(
     """
     setup = request.setup
     check_layers(setup.skipped, models[0])
+    _check_slow(request, models)
     _check_context(setup, models, tasks)
     chains = isinstance(setup.tree, Chain) or request.pair.tp == 1
     right = f"needs tree=chain with pair.tp={request.pair.tp}: a sharded target verifies chains"
@@ -132,6 +133,18 @@ def _check_context(setup: Setup, models: Models, tasks: Sequence[Task]) -> None:
         room = positions - behind - length
         right = f"beside the {length} tokens of prompt {task.name!r} the context has room for "
         require(asked <= room, "workload.output_tokens", asked, f"{right}{max(room, 0)}")
+
+
+def _check_slow(request: Request, models: Models) -> None:
+    """Refuse what models do not do that run by transformers' layers."""
+    slow = ", ".join(model.name for model in models if not model.fast)
+    places = request.topology.places(None)
+    right = f"must be on a host: {slow} runs by transformers' layers"
+    for device in (places.target.device, places.draft.device):
+        require(not slow or device == "cpu", "topology: device", device, right)
+    right = f"needs a Llama, Mistral, Qwen2 or Qwen3 model, {slow} runs by transformers' layers"
+    skips = request.setup.skipped is not None
+    require(not slow or not skips, "method", "self_speculative", right)
 
 
 def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:

@@ -6,10 +6,14 @@ from ssdreal.models.configs import (
     check_divides,
     context_of,
     heads_of,
+    is_fast,
     parameters_of,
     read_config,
     undivided,
 )
+from ssdreal.models.folders import CONFIGS, find_folder
+from ssdreal.models.random_weights import shape_file
+from ssdreal.models.transformers_probe import sketch
 from ssdsim.errors import require
 
 BYTES = {"bfloat16": 2, "float32": 4}
@@ -36,6 +40,9 @@ class Description:
     layers, kv_heads, head_dim
         From which follows what a cache entry takes.
 
+    fast
+        Whether this project's own pass computes it, or transformers' layers do.
+
     A sharded model's `bytes` and `kv_heads` are those of one rank.
 
     """
@@ -49,6 +56,7 @@ class Description:
     layers: int
     kv_heads: int
     head_dim: int
+    fast: bool = True
 
 
 def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
@@ -62,6 +70,8 @@ def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
     """
     require(dtype in BYTES, "dtype", dtype, f"must be one of {', '.join(BYTES)}")
     config = read_config(name)
+    if not is_fast(config):
+        return _by_transformers(name, dtype, ranks)
     check_divides(name, config, ranks)
     _, kv_heads, head_dim = heads_of(config)
     embedding, products = parameters_of(config)
@@ -75,6 +85,27 @@ def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
         layers=config["num_hidden_layers"],
         kv_heads=kv_heads // ranks,
         head_dim=head_dim,
+    )
+
+
+def _by_transformers(name: str, dtype: str, ranks: int) -> Description:
+    right = f"must be 1: {name} runs by transformers' layers, which are not sharded"
+    require(ranks == 1, "pair.tp", ranks, right)
+    right = "must be the folder of a model with weights, or of a kind that this project computes"
+    require(not shape_file(name), "model", name, right)
+    found = sketch(name, find_folder(name, CONFIGS))
+    taken = found.parameters * BYTES[dtype]
+    return Description(
+        name=name,
+        vocabulary=found.vocabulary,
+        rows=found.vocabulary,
+        context=found.context,
+        bytes=taken,
+        device_bytes=taken,
+        layers=found.layers,
+        kv_heads=found.kv_heads,
+        head_dim=found.head_dim,
+        fast=False,
     )
 
 
@@ -101,4 +132,5 @@ def shards(name: str, ranks: int) -> bool:
         There is no such model.
 
     """
-    return not undivided(read_config(name), ranks)
+    config = read_config(name)
+    return not undivided(config, ranks) if is_fast(config) else ranks == 1

@@ -54,7 +54,10 @@ def huggingface(name: str, dtype: str) -> Any:
     loaded: Any
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), output_loading_info=True
+            folder,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, RuntimeError, KeyError, EOFError, UnpicklingError) as error:
         reason = first_line(error) or type(error).__name__
@@ -133,5 +136,5 @@ def _embedding(target: str, dtype: str) -> "Tensor":
             if plain_name(key) == "embed_tokens.weight":
                 embedding: Tensor = part[:]
                 return embedding
-    weights: dict[str, Tensor] = huggingface(target, dtype).state_dict()
-    return weights["model.embed_tokens.weight"]
+    shared: Tensor = huggingface(target, dtype).get_input_embeddings().weight.detach()
+    return shared

@@ -49,6 +49,11 @@ def read_config(name: str) -> dict[str, Any]:
     return config
 
 
+def is_fast(config: dict[str, Any]) -> bool:
+    """Whether `Model` computes such models itself; transformers' layers run others, slower."""
+    return config["model_type"] in TYPES
+
+
 def context_of(config: dict[str, Any]) -> int:
     """Return the positions at which every token still sees all before it."""
     mistral = config["model_type"] == "mistral"
@@ -103,11 +108,19 @@ def check_divides(name: str, config: dict[str, Any], ranks: int) -> None:
 
 
 def _check(name: str, config: dict[str, Any]) -> None:
-    """Refuse what `Model` does not compute."""
+    """Refuse what cannot be decoded; of the kinds that `Model` computes, what it does not."""
     check_kind(name, config)
+    typed = isinstance(config.get("model_type"), str)
+    require(typed, "model", name, "must say in its config.json: model_type")
+    packed = config.get("quantization_config")
+    require(not packed, "model", name, "must have weights that are not quantised")
+    if is_fast(config):
+        _check_fast(name, config)
+
+
+def _check_fast(name: str, config: dict[str, Any]) -> None:
     rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
     given = {
-        "model_type": (config.get("model_type"), TYPES),
         "hidden_act": (config.get("hidden_act", "silu"), ("silu",)),
         "rope_type": (rotary.get("rope_type", rotary.get("type", "default")), ROTARY),
     }
@@ -116,8 +129,6 @@ def _check(name: str, config: dict[str, Any]) -> None:
     _check_layers(name, config, rotary)
     missing = sorted(NEEDED - config.keys())
     require(not missing, "model", name, f"must say in its config.json: {', '.join(missing)}")
-    packed = config.get("quantization_config")
-    require(not packed, "model", name, "must have weights that are not quantised")
 
 
 def _check_layers(name: str, config: dict[str, Any], rotary: dict[str, Any]) -> None:

@@ -50,10 +50,15 @@ def check_kind(name: str, config: Config) -> None:
     encodes = config.get("is_encoder_decoder") or False
     right = "must be a decoder alone, which reads prompt and answer as one text"
     require(not encodes, f"{option}is_encoder_decoder", encodes, right)
+    latent = {**config, **(config.get("text_config") or {})}.get("kv_lora_rank")
+    right = "must be None: latent attention keeps no keys and values of one size"
+    require(not latent, f"{option}kv_lora_rank", latent, right)
     state, kind = recurrent_state(config), config.get("model_type")
     right = f"must have attention alone: a recurrent state ({state}) keeps rejected tokens"
     require(not state, f"{option}model_type", kind, right)
-    causal = not written or any(kind.endswith(CAUSAL) for kind in written)
+    # What reads pictures or sound as well has the text's part apart.
+    causal_ends = (*CAUSAL, "ForConditionalGeneration") if config.get("text_config") else CAUSAL
+    causal = not written or any(kind.endswith(causal_ends) for kind in written)
     right = f"must be a causal language model: {' or '.join(CAUSAL)}"
     require(causal, f"{option}architectures", ", ".join(written), right)
     for key, ahead in (("is_causal", False), ("use_bidirectional_attention", True)):

@@ -16,6 +16,9 @@ ROWS = 16
 # SmolLM2-135M's products on one core, ms at 1, 2, 3, 4, 5 rows: FBGEMM 11.3, 12.0, 13.8, 16.3,
 # 19.4; oneDNN 18.2, 21.5, 18.0, 16.7, 17.1. What lies between takes less in float32, too.
 FEW = 4
+# oneDNN sums single rows, and odd ends of sums, in another order than the rest. It is faster at
+# four rows than at fewer, too.
+LEAST_ROWS, GRAIN = 4, 16
 HALF_MOST = 65504.0  # the largest number that float16 has
 
 
@@ -54,6 +57,11 @@ def packed(weight: Tensor) -> Weight:
     if weight.device.type != "cpu":
         return Weight(weight, None)
     return Weight(_for_many(weight), _for_few(weight))
+
+
+def packed_wide(weight: Tensor) -> Weight:
+    """Return a weight as `packed` does, for rows of its own type alone."""
+    return Weight(_for_many(weight.contiguous()), None)
 
 
 def linear(x: Tensor, weight: Weight, bias: Tensor | None) -> Tensor:

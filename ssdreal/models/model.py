@@ -13,13 +13,9 @@ from ssdreal.models.captured_work import Capture
 from ssdreal.models.decoder import Pass, compiled, doubled, normed
 from ssdreal.models.device_layers import HIDDEN, PLAIN, Around, kernels
 from ssdreal.models.layers import Weights, read_layer, there
-from ssdreal.models.linear import FEW, Weight, linear, packed
+from ssdreal.models.linear import FEW, GRAIN, LEAST_ROWS, Weight, linear, packed
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tree_paths import Layout, TreePaths, layout, seen
-
-# oneDNN sums single rows, and odd ends of sums, in another order than the rest. It is faster at
-# four rows than at fewer, too.
-LEAST_ROWS, GRAIN = 4, 16
 
 
 def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
@@ -84,6 +80,8 @@ class Model:
         Positions there are.
     layers
         A `Layer` each.
+    depth
+        Layers of its cache.
     few
         Up to how many rows a pass is narrow: see `Weight`.
     decode, kernels
@@ -105,6 +103,7 @@ class Model:
             read_layer(weights, f"layers.{i}.", self.heads, self.kv_heads, self.head_dim)
             for i in range(config.num_hidden_layers)
         ]
+        self.depth = len(self.layers)
         self.norm = doubled(there(weights, "norm.weight"))
         self.head = packed(there(weights, "lm_head.weight"))
         parts = [self.head, *(part for layer in self.layers for part in layer)]
@@ -138,7 +137,7 @@ class Model:
     def cache(self, slots: int, capacity: int) -> Cache:
         """Return a cache of zeros for this many sequences of at least this many entries."""
         capacity += -capacity % GRAIN
-        shape = (len(self.layers), 2, slots, self.kv_heads, capacity, self.head_dim)
+        shape = (self.depth, 2, slots, self.kv_heads, capacity, self.head_dim)
         entries = torch.zeros(shape, dtype=self.embedding.dtype, device=self.device)
         return Cache(entries, 0, slots)
 
@@ -194,10 +193,27 @@ class Model:
         if isinstance(mask, TreePaths):
             laid = layout(mask._replace(found=rows), at)
             rows = chain_mask(laid.there.flatten(0, 1), extent + -extent % GRAIN)
-        hidden = self._decoded(cache, tokens, positions, at, rows, laid)
-        if not logits:
-            return None
-        return self.scored(hidden)[:, :width].float()
+        found = self.computed(cache, PassRequest(tokens, positions, at, rows, extent, logits), laid)
+        return None if found is None else found[:, :width].float()
+
+    def computed(self, cache: Cache, asked: PassRequest, laid: Layout | None) -> Tensor | None:
+        """Return what `forward` does of a widened block, whose mask says what its ways see.
+
+        Parameters
+        ----------
+        cache
+            As in `forward`.
+        asked
+            Its mask is (slots, N, extent), or (slots x ways, places, extent), to a multiple of
+            `GRAIN` entries.
+        laid
+            How the ways of token trees are laid out; None where every slot has a chain.
+
+        """
+        tokens, positions, at, mask, _, logits = asked
+        assert isinstance(mask, Tensor)
+        hidden = self._decoded(cache, tokens, positions, at, mask, laid)
+        return self.scored(hidden) if logits else None
 
     def scored(self, hidden: Tensor) -> Tensor:
         """Return the scores of all rows of the head, (slots, N, head rows).

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssdreal.models.configs import heads_of, read_config
+from ssdreal.models.configs import heads_of, is_fast, read_config
 from ssdreal.models.draft_format import is_draft
 from ssdreal.models.folders import first_line, read_json
 from ssdsim.errors import ConfigError, require
@@ -48,6 +48,8 @@ def check_weights(name: str, folder: Path) -> None:
     found: dict[str, Header] = {}
     for file in files:
         found |= {plain_name(key): header for key, header in _headers(name, file)}
+    if not is_fast(config):
+        return  # which tensors there must be, transformers says when it reads them
     draft = is_draft(config)
     wanted = draft_tensors(config, found) if draft else tensors(config)
     require_none(name, [key for key in wanted if key not in found], LACKS)

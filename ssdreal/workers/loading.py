@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ssdreal.models.catalog import Description, describe
-from ssdreal.models.checkpoints import sliced, stored
+from ssdreal.models.checkpoints import huggingface, sliced, stored
 from ssdreal.models.configs import read_config
 from ssdreal.models.folders import first_line
 from ssdreal.models.random_weights import random_weights, shape_file, transformers_config
@@ -60,6 +60,8 @@ def load(
 
     described = describe(name, dtype, share.ranks if share else 1)
     _check_device(device)
+    if not described.fast:
+        return _by_transformers(described, dtype, device, vocabulary)
     if shape_file(name):
         _check_room(described, device)
         config, ids = transformers_config(read_config(name)), None
@@ -73,6 +75,24 @@ def load(
     model = _built(config, weights, rotation, None if ids is None else ids.to(device), share)
     if described.bytes > MANY_BYTES:
         use_huge_pages()
+    return model
+
+
+def _by_transformers(
+    described: Description, dtype: str, device: str, vocabulary: int | None
+) -> "Model":
+    from ssdreal.models.transformers_model import TransformersModel
+
+    name = described.name
+    right = f"must be cpu: {name} runs by transformers' layers, on a host alone"
+    require(device == "cpu", "device", device, right)
+    rows = vocabulary or described.vocabulary
+    whole = huggingface(name, dtype)
+    try:
+        model = TransformersModel(whole, described.context, rows)
+        model.check_bits()
+    except ConfigError as error:
+        raise ConfigError(f"model={name!r}: {error}") from error
     return model
 
 

@@ -7,7 +7,7 @@ from transformers import AutoConfig
 
 from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair
-from ssdreal.models.catalog import describe
+from ssdreal.models.catalog import describe, shards
 from ssdreal.models.kinds import recurrent_state
 from ssdreal.models.tiny import tiny_config
 from ssdsim.errors import ConfigError
@@ -59,7 +59,28 @@ def test_whatever_a_config_says_of_it_counts(state):
 
 
 WRONG = {
-    "another type": ({"model_type": "gemma2"}, "must be llama or mistral or qwen2 or qwen3"),
+    "no such type": ({"model_type": "gemma99"}, "must run by transformers' layers over a cache: "),
+    "no type": ({"model_type": None}, "must say in its config.json: model_type"),
+    "latent attention": (
+        {"model_type": "deepseek_v2", "kv_lora_rank": 8},
+        "kv_lora_rank=8: must be None: latent attention",
+    ),
+    "layers of unlike heads": (
+        AutoConfig.for_model("gemma4_text", num_hidden_layers=6).to_dict(),
+        "Gemma4ForCausalLM needs keys and values of one shape from every layer",
+    ),
+    "a layer that counts tokens": (
+        AutoConfig.for_model("llama4_text", num_hidden_layers=4).to_dict(),
+        "a layer takes the length of the cache for that of the text",
+    ),
+    "a way of its own": (
+        AutoConfig.for_model("gpt_neo", num_layers=2, attention_types=[[["global"], 2]]).to_dict(),
+        "GPTNeoForCausalLM attends in a way of its own",
+    ),
+    "a bias by position": (
+        AutoConfig.for_model("bloom", n_layer=1).to_dict(),
+        "BloomForCausalLM takes no positions of tokens",
+    ),
     "an encoder": ({"is_encoder_decoder": True}, "must be a decoder alone"),
     "no head": ({"architectures": ["LlamaModel"]}, "must be a causal language model"),
     "a classifier": (
@@ -96,3 +117,25 @@ def test_layers_that_slide_end_the_context_where_they_begin_to(tmp_path):
     assert describe(written(tmp_path, asked)).context == 1024
     kinds = {"layer_types": ["full_attention", "sliding_attention"]}
     assert describe(written(tmp_path, asked | kinds)).context == 64
+
+
+def test_what_transformers_layers_do_not_do_is_refused(tmp_path):
+    name = written(tmp_path, AutoConfig.for_model("gemma3_text", num_hidden_layers=2).to_dict())
+    assert describe(name).fast is False
+    assert line(describe, name, "float32", 2).startswith("pair.tp=2: must be 1")
+    assert not shards(name, 2)
+
+
+def test_a_text_s_length_that_changes_all_rotations_ends_the_context(tmp_path):
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 128}
+    rope |= {"short_factor": [1.0] * 8, "long_factor": [2.0] * 8, "partial_rotary_factor": 1.0}
+    fields = {
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "hidden_size": 64,
+        "vocab_size": 64,
+    }
+    fields |= {"num_hidden_layers": 1, "intermediate_size": 64, "max_position_embeddings": 512}
+    fields |= {"original_max_position_embeddings": 128, "pad_token_id": 0}
+    config = AutoConfig.for_model("phi3", **fields, rope_parameters=rope)
+    assert describe(written(tmp_path, config.to_dict())).context == 128
