@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ssdreal.models.configs import (
+    TYPES,
     check_divides,
     context_of,
     heads_of,
@@ -71,6 +72,8 @@ def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
     require(dtype in BYTES, "dtype", dtype, f"must be one of {', '.join(BYTES)}")
     config = read_config(name)
     if not is_fast(config):
+        kind, right = config["model_type"], f"random weights are made for {' or '.join(TYPES)}"
+        require(not shape_file(name), f"model={name!r}: model_type", kind, right)
         return _by_transformers(name, dtype, ranks)
     check_divides(name, config, ranks)
     _, kv_heads, head_dim = heads_of(config)
@@ -91,8 +94,6 @@ def describe(name: str, dtype: str = "bfloat16", ranks: int = 1) -> Description:
 def _by_transformers(name: str, dtype: str, ranks: int) -> Description:
     right = f"must be 1: {name} runs by transformers' layers, which are not sharded"
     require(ranks == 1, "pair.tp", ranks, right)
-    right = "must be the folder of a model with weights, or of a kind that this project computes"
-    require(not shape_file(name), "model", name, right)
     found = sketch(name, find_folder(name, CONFIGS))
     taken = found.parameters * BYTES[dtype]
     return Description(

@@ -281,7 +281,7 @@ def test_a_bench_to_go_on_with_must_be_named(capsys):
 def measured(last, folder, *, resume=False, tokens=4):
     """Measure two configurations three times; a `Sitting` that fails at its run `last`."""
     places = SimpleNamespace(places=lambda _: None)
-    setup = SimpleNamespace(method=SimpleNamespace(draft_on=None))
+    setup = SimpleNamespace(draft_on=None)
     wanted = [
         SimpleNamespace(
             title=f"test/{name}",

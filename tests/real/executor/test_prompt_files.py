@@ -300,7 +300,7 @@ def test_nothing_is_read_behind_what_is_wanted(read, monkeypatch, complaint):
 
 def test_the_project_s_own_prompts_are_all_read():
     found = read_prompts(None)
-    assert len(found) == 48
+    assert len(found) == 120
     assert {one.field for one in found} == {"text"}
 
 

@@ -111,7 +111,8 @@ def test_every_option_is_either_applied_or_refused():
     from ssdreal.command.config import KEYS
 
     applied = (
-        "method policy backup length tree lookahead batch temperature coupling top_k top_p saguaro"
+        "method policy drafter backup length tree lookahead batch "
+        "temperature coupling top_k top_p saguaro"
     )
     assert set(KEYS[""]) - set(FIXED) == set(applied.split())
 
