@@ -128,7 +128,7 @@ def test_trees_and_what_is_written_over_equal_reading_afresh(kind, models):
 def test_ids_and_shapes_that_nothing_can_be_made_of(tmp_path):
     name = write(tmp_path, "gemma3_text")
     assert read(load(name, "float32", vocabulary=60), torch.tensor([TEXT])).shape == (1, 23, 60)
-    with pytest.raises(ConfigError, match="must be the random weights are made for"):
+    with pytest.raises(ConfigError, match="random weights are made for"):
         describe(f"{name}/config.json")
 
 
