@@ -48,7 +48,7 @@ def _study(
         Ssd("prune"),
         profile.acceptance,
         profile.machine,
-        Workload(sum(map(len, profile.prompts.values())), 0, 48),
+        Workload(profile.prompts, 0, 48),
         policy=UniformFanout(fanout=fanout),
         lookahead=lookahead,
     )

@@ -127,8 +127,13 @@ class Profile:
             raise ConfigError(f"profile={self.folder.name}: {right} ({error})") from error
         return Calibration(from_table(table), padding, shared)
 
+    @property
+    def prompts(self) -> int:
+        """How many prompts its acceptance trace has."""
+        return sum(map(len, self.kinds.values()))
+
     @cached_property
-    def prompts(self) -> dict[str, list[str]]:
+    def kinds(self) -> dict[str, list[str]]:
         """The prompts of its acceptance trace by kind, in order."""
         columns = read_trace(self.folder).columns
         found: dict[str, dict[str, None]] = {}
@@ -185,8 +190,8 @@ class Profile:
             for number in range(replicates)
         ]
         found = {metric: np.array([_value(run, metric) for run in runs]) for metric in METRICS}
-        if set(kinds) - self.prompts.keys():
-            stand_ins = np.arange(replicates) % len(self.prompts)
+        if set(kinds) - self.kinds.keys():
+            stand_ins = np.arange(replicates) % len(self.kinds)
             found = {metric: of_a_new_kind(draws, stand_ins) for metric, draws in found.items()}
         return Predicted({metric: tuple(draws.tolist()) for metric, draws in found.items()})
 
@@ -209,9 +214,9 @@ class Profile:
 
         In each replicate another one of its kinds stands in for those that it has not.
         """
-        rng, there = default_rng([number]), list(self.prompts)
+        rng, there = default_rng([number]), list(self.kinds)
         might_have_been = {
-            kind: rng.choice(names, len(names)) for kind, names in self.prompts.items()
+            kind: rng.choice(names, len(names)) for kind, names in self.kinds.items()
         }
         stand_in = there[number % len(there)]
         if kinds:

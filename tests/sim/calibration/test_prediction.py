@@ -96,7 +96,7 @@ def test_what_a_run_has_not_is_nan(profile):
 
 
 def test_picked_texts_are_the_traces_own(profile):
-    (names,) = profile.prompts.values()
+    (names,) = profile.kinds.values()
     wanted = (names[3], names[3], names[0])
     source = Picked(profile.acceptance, wanted).open(WARM, np.random.default_rng(0))
     assert tuple(source.prompt(seq)[0] for seq in range(3)) == wanted
