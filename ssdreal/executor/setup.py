@@ -11,14 +11,14 @@ from ssdreal.places.places import Role
 from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
-from ssdsim.drafters.base import Drafter, Lookup
+from ssdsim.drafters.base import Drafter
 from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_workload
 from ssdsim.engine.preflight import check_drafter, check_shape
 from ssdsim.errors import require
 from ssdsim.lengths.base import Length
 from ssdsim.lengths.fixed import Fixed
-from ssdsim.methods.base import Method
+from ssdsim.methods.base import Chosen, Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Policy, StaticPolicy
 from ssdsim.policies.uniform_fanout import UniformFanout
@@ -36,7 +36,7 @@ MOST_BRANCHES = 64
 
 
 @dataclass(frozen=True)
-class Setup:
+class Setup(Chosen):
     """Everything a run depends on, but for the models and where they are.
 
     Attributes
@@ -96,25 +96,9 @@ class Setup:
         return self.lookahead if "lookahead" in self.method.uses else 0
 
     @property
-    def control(self) -> Length:
-        """The length control, where the method has use for one."""
-        return self.length if "length" in self.method.uses else Fixed()
-
-    @property
     def skipped(self) -> Sublayers | None:
         """What the target leaves out where it drafts for itself; None where it does not."""
         return left_out(self.method)
-
-    @property
-    def lookup(self) -> Lookup | None:
-        """What drafts instead of a model, where the method leaves that to choose."""
-        drafter = self.drafter if "drafter" in self.method.uses else None
-        return drafter if isinstance(drafter, Lookup) else None
-
-    @property
-    def draft_on(self) -> str | None:
-        """Where the draft model runs, as the method has it; None without one."""
-        return None if self.lookup else self.method.draft_on
 
     @property
     def pass_width(self) -> int:

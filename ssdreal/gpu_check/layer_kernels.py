@@ -19,7 +19,7 @@ from torch.nn import functional
 from ssdreal.models.compiled_functions import fuses
 from ssdreal.models.decoder import Layer
 from ssdreal.models.device_layers import Around, Gathers, by_triton, gathered
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.serving.server import median_seconds
 from ssdsim.system.atomic_files import write_text
 

@@ -1,9 +1,8 @@
 """The forward pass of a Llama-like decoder over prepacked weights and a KV cache."""
 
 from copy import copy
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,40 +12,10 @@ from ssdreal.models.captured_work import Capture
 from ssdreal.models.decoder import Pass, compiled, doubled, normed
 from ssdreal.models.device_layers import HIDDEN, PLAIN, Around, kernels
 from ssdreal.models.layers import Weights, read_layer, there
-from ssdreal.models.linear import FEW, GRAIN, LEAST_ROWS, Weight, linear, packed
+from ssdreal.models.linear import FEW, GRAIN, Weight, linear, packed
+from ssdreal.models.pass_request import PassRequest, chain_mask, padded, widened
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tree_paths import Layout, TreePaths, layout, seen
-
-
-def chain_mask(at: Tensor | np.ndarray[Any, Any], extent: int) -> Tensor:
-    """Return which entries the tokens of an ordinary block see: those up to each token's own.
-
-    Parameters
-    ----------
-    at
-        (slots, N): the entry of each token.
-    extent
-        Entries that attention reads.
-
-    Returns
-    -------
-    Tensor
-        (slots, N, extent), bool.
-
-    """
-    at = torch.as_tensor(at)
-    return torch.arange(extent, device=at.device) <= at[..., None]
-
-
-class PassRequest(NamedTuple):
-    """What a pass is asked for; see `Model.forward`."""
-
-    tokens: Tensor
-    positions: Tensor
-    at: Tensor
-    mask: Tensor | TreePaths
-    extent: int
-    logits: bool
 
 
 class Model:
@@ -186,9 +155,9 @@ class Model:
         """Do what `forward` does operation by operation, with weights packed where a host is."""
         tokens, positions, at, mask, extent, logits = asked
         width = tokens.shape[1]
-        rows = mask.found if isinstance(mask, TreePaths) else _padded(mask, (*tokens.shape, extent))
+        rows = mask.found if isinstance(mask, TreePaths) else padded(mask, (*tokens.shape, extent))
         block = [part.to(self.device) for part in (tokens, positions, at, rows)]
-        tokens, positions, at, rows = block if tokens.numel() <= self.few else _widened(block)
+        tokens, positions, at, rows = block if tokens.numel() <= self.few else widened(block)
         laid = None
         if isinstance(mask, TreePaths):
             laid = layout(mask._replace(found=rows), at)
@@ -295,22 +264,3 @@ class Model:
         group = self.heads // self.kv_heads
         bias = torch.where(mask, 0.0, HIDDEN).to(self.embedding.dtype)
         return bias[:, None].repeat_interleave(group, dim=2)
-
-
-def _padded(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return a mask of this shape for a multiple of `GRAIN` entries."""
-    assert mask.shape == shape, "the mask must say what each token sees"
-    return functional.pad(mask, (0, -shape[-1] % GRAIN))
-
-
-def _widened(block: list[Tensor]) -> list[Tensor]:
-    """Return a block of at least `LEAST_ROWS` rows; the last token of a slot fills it up.
-
-    What is repeated writes the same again to the same entry.
-    """
-    slots, width = block[0].shape
-    wide = -(-LEAST_ROWS // slots)
-    if width >= wide:
-        return block
-    index = torch.arange(wide, device=block[0].device).clamp(max=width - 1)
-    return [part[:, index] for part in block]

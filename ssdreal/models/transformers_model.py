@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ssdreal.models.cache import Cache
-from ssdreal.models.model import Model, PassRequest, chain_mask
+from ssdreal.models.model import Model
 from ssdreal.models.own_attention import Entries, Here, OwnAttention
+from ssdreal.models.pass_request import PassRequest, chain_mask
 from ssdreal.models.row_by_row import RowByRow, pack
 from ssdreal.models.tree_paths import Layout
 from ssdsim.errors import ConfigError

@@ -76,7 +76,7 @@ def probe(folder: str) -> Sketch:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from ssdreal.models.model import chain_mask
+    from ssdreal.models.pass_request import chain_mask
     from ssdreal.models.transformers_model import TransformersModel
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -81,10 +81,17 @@ def measure(asked: Sequence[ProfileOptions], console: Console) -> None:
         kept, pieces = _measured(asked, wheres, tasks, folders, console)
         rows = _rows(first, tasks[0], wheres[0].places(None).target.device, kept)
         for one, found in zip(asked, pieces, strict=True):
-            if one.hour:
-                extend(one.folder, found)
-            else:
-                _write(one, tasks[0], found, rows)
+            _write(one, tasks[0], found, rows)
+        kept.discard()
+
+
+def add_sitting(asked: Sequence[ProfileOptions], console: Console) -> None:
+    """Measure the times of a profile that is there again; parameters and errors as of `measure`."""
+    (one,) = asked
+    short, long = random_tasks(one.models, one.room) if one.script else _own_prompts(one)
+    with ExitStack() as folders:
+        kept, (pieces,) = _measured(asked, [one.where()], (short, long), folders, console)
+        extend(one.folder, pieces)
         kept.discard()
 
 
@@ -118,14 +125,21 @@ def _prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
     """Return short prompts and long ones, made ready."""
     if asked.script:
         return random_tasks(asked.models, asked.room)
-    if asked.hour:
-        short = prompts_of(asked.folder)
-    else:
-        prompts = asked.split.read(asked.prompts)
-        short = _fitting(asked, tokenized(prompts, asked.models.target))
-        right = f"none of {len(prompts)} fits into the {asked.room} tokens that --tokens leaves"
-        require(bool(short), "prompts", asked.prompts, right)
-    return short, _fitting(asked, joined(short, LONG))
+    prompts = asked.split.read(asked.prompts)
+    short = _fitting(asked, tokenized(prompts, asked.models.target))
+    right = f"none of {len(prompts)} fits into the {asked.room} tokens that --tokens leaves"
+    require(bool(short), "prompts", asked.prompts, right)
+    return short, _long(asked, short)
+
+
+def _own_prompts(asked: ProfileOptions) -> tuple[list[Task], list[Task]]:
+    """Return the prompts that a profile has texts of, short and long."""
+    short = prompts_of(asked.folder)
+    return short, _long(asked, short)
+
+
+def _long(asked: ProfileOptions, short: Sequence[Task]) -> list[Task]:
+    return _fitting(asked, joined(short, LONG))
 
 
 def _check(asked: ProfileOptions, calibration: CalibrationRuns) -> None:
@@ -142,7 +156,7 @@ def _rows(
     asked: ProfileOptions, tasks: Sequence[Task], device: str, kept: Journal
 ) -> list[dict[str, Any]]:
     """Return what both models make of the target's texts; nothing where there are none to make."""
-    if asked.script or asked.hour:
+    if asked.script:
         return []
     names, fit = (asked.models.target, asked.models.draft, asked.dtype), asked.split
     recording = Recording(names, fit.temperatures, fit.saguaro, asked.tokens, SEED, device)
@@ -254,7 +268,8 @@ def main(arguments: list[str] | None = None) -> None:
     with ending():
         asked = profile_options(arguments)
     with ending("interrupted; the same with --resume goes on from what is measured"):
-        measure(asked, Console(stderr=True))
+        work = add_sitting if asked[0].hour else measure
+        work(asked, Console(stderr=True))
         for one in asked:
             print(f"written to {one.folder}; {_used(one)}")
 

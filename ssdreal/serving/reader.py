@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssdreal.models.model import Model, chain_mask
+from ssdreal.models.model import Model
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.tree_paths import TreePaths, tree_paths_of
 from ssdreal.serving.sampling import Logits
 from ssdsim.outcomes import depths

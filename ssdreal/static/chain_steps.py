@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.static.capture import Inputs, Output
 from ssdreal.static.drafter import DeviceDrafter
 from ssdreal.static.passes import Block, StaticReader

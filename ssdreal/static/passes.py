@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssdreal.models.model import Model, chain_mask
+from ssdreal.models.model import Model
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.tree_paths import TreePaths
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits

@@ -15,7 +15,7 @@ from ssdsim.calibration.agreement import Agreement
 from ssdsim.calibration.error_causes import Causes, causes
 from ssdsim.calibration.machine_state import Anchor
 from ssdsim.calibration.prediction import Predicted, Profile
-from ssdsim.calibration.stalls import lost
+from ssdsim.calibration.stalled_passes import lost
 from ssdsim.calibration.timings import timings
 from ssdsim.run.results import provenance
 from ssdsim.run.trace import Run

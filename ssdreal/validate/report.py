@@ -14,7 +14,7 @@ from ssdsim.calibration.agreement import Agreement
 from ssdsim.calibration.error_causes import CAUSES, Causes
 from ssdsim.calibration.prediction import METRICS, Predicted
 from ssdsim.calibration.prediction_errors import Compared, Interval, Verdict, verdict
-from ssdsim.calibration.stalls import LOST
+from ssdsim.calibration.stalled_passes import LOST
 from ssdsim.run.trace import Run
 from ssdsim.system.atomic_files import write_text
 

@@ -62,20 +62,30 @@ def load(
     _check_device(device)
     if not described.fast:
         return _by_transformers(described, dtype, device, vocabulary)
-    if shape_file(name):
-        _check_room(described, device)
-        config, ids = transformers_config(read_config(name)), None
-        weights = random_weights(config, getattr(torch, dtype), device)
-    else:
-        whole = share is None
-        config, tensors, ids = stored(name, dtype, target) if whole else sliced(name, dtype)
-        weights = _named(tensors)
+    config, weights, ids = _found(described, dtype, device, target, share)
     weights = _cut(_placed(weights, share, device, getattr(torch, dtype)), share, vocabulary)
     rotation = _rotation(config, described.context).to(device)
     model = _built(config, weights, rotation, None if ids is None else ids.to(device), share)
     if described.bytes > MANY_BYTES:
         use_huge_pages()
     return model
+
+
+def _found(
+    described: Description, dtype: str, device: str, target: str | None, share: "Share | None"
+) -> "tuple[Any, Weights, Tensor | None]":
+    """Return config, weights by name, and the ids that the head's rows stand for if not all."""
+    import torch
+
+    if shape_file(described.name):
+        _check_room(described, device)
+        config = transformers_config(read_config(described.name))
+        return config, random_weights(config, getattr(torch, dtype), device), None
+    if share is None:
+        config, tensors, ids = stored(described.name, dtype, target)
+    else:
+        config, tensors, ids = sliced(described.name, dtype)
+    return config, _named(tensors), ids
 
 
 def _by_transformers(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ssdsim.calibration.fit import LANES, Fit, state_of
-from ssdsim.calibration.predictive import another
+from ssdsim.calibration.predictive_distribution import another
 from ssdsim.calibration.timings import Timing
 
 State = Mapping[str, float]

@@ -24,7 +24,7 @@ from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.calibration.machine_state import Anchor, anchor, draw_state
 from ssdsim.calibration.prediction_errors import Interval
-from ssdsim.calibration.predictive import another
+from ssdsim.calibration.predictive_distribution import another
 from ssdsim.calibration.profile_file import TIMINGS
 from ssdsim.calibration.timings import Timing, from_table
 from ssdsim.engine.setup import Setup

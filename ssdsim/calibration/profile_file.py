@@ -10,7 +10,7 @@ import yaml
 
 from ssdsim.calibration.fit import LANES, Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
-from ssdsim.calibration.stalls import STALLED, stalled
+from ssdsim.calibration.stalled_passes import STALLED, stalled
 from ssdsim.run.results import describe
 from ssdsim.system.atomic_files import write_text
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
-from ssdsim.drafters.base import Drafter, Lookup
+from ssdsim.drafters.base import Drafter
 from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_lanes, check_workload
 from ssdsim.engine.workload import Workload
@@ -14,7 +14,7 @@ from ssdsim.latency.base import Latency
 from ssdsim.latency.machine import Machine
 from ssdsim.lengths.base import Length
 from ssdsim.lengths.fixed import Fixed
-from ssdsim.methods.base import Method
+from ssdsim.methods.base import Chosen, Method
 from ssdsim.policies.base import Policy
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
@@ -23,7 +23,7 @@ from ssdsim.trees.chain import Chain
 
 
 @dataclass(frozen=True)
-class Setup:
+class Setup(Chosen):
     """Everything a run depends on.
 
     Attributes
@@ -71,22 +71,6 @@ class Setup:
         check_drafting(self.tree, self.lookahead, min(self.batch, self.workload.prompts))
         for name in ("servers", "drafts"):
             check_lanes(f"method.{name}", getattr(self.method, name))
-
-    @property
-    def control(self) -> Length:
-        """The length control, where the method has use for one."""
-        return self.length if "length" in self.method.uses else Fixed()
-
-    @property
-    def lookup(self) -> Lookup | None:
-        """What drafts instead of a model, where the method leaves that to choose."""
-        drafter = self.drafter if "drafter" in self.method.uses else None
-        return drafter if isinstance(drafter, Lookup) else None
-
-    @property
-    def draft_on(self) -> str | None:
-        """Where the draft model runs, as the method has it; None without one."""
-        return None if self.lookup else self.method.draft_on
 
     @property
     def reads_drafts(self) -> bool:

@@ -4,9 +4,36 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from ssdsim.acceptance.base import Source
 from ssdsim.decoding.session import Session, Wait
+from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.latency.base import Latency
 from ssdsim.latency.machine import Machine
+from ssdsim.lengths.base import Length
+from ssdsim.lengths.fixed import Fixed
 from ssdsim.sampling.settings import Sampling
+
+
+class Chosen:
+    """What a run's method makes of options that it may have no use for; its settings inherit it."""
+
+    method: "Method"
+    length: Length
+    drafter: Drafter
+
+    @property
+    def control(self) -> Length:
+        """The length control, where the method has use for one."""
+        return self.length if "length" in self.method.uses else Fixed()
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """What drafts instead of a model, where the method leaves that to choose."""
+        drafter = self.drafter if "drafter" in self.method.uses else None
+        return drafter if isinstance(drafter, Lookup) else None
+
+    @property
+    def draft_on(self) -> str | None:
+        """Where the draft model runs, as the method has it; None without one."""
+        return None if self.lookup else self.method.draft_on
 
 
 @runtime_checkable

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ssdreal.models import tokenizers
-from ssdreal.models.model import Model, chain_mask
+from ssdreal.models.model import Model
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.workers import loading
 
 torch.set_num_threads(1)

@@ -23,7 +23,7 @@ from ssdreal.executor.self_drafting import check_layers, chosen_for, left_out
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import describe
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.serving.reader import Reader
 from ssdreal.workers import loading

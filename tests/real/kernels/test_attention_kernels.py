@@ -12,7 +12,7 @@ from ssdreal.kernels import attention, decode_attention, rotary_scatter
 from ssdreal.kernels.decode_attention import BLOCK, MOST
 from ssdreal.models.decoder import Layer
 from ssdreal.models.device_layers import PLAIN, Around, by_triton, gathered, through
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 
 FIRST = 1  # of the slots; there is one more than the pass is over, on either side
 LONG = (MOST + 1) * BLOCK

@@ -10,7 +10,7 @@ pytest.importorskip("triton", reason="triton compiles them")
 from ahead_of_time import Recorder
 
 from ssdreal.kernels import attention, decode_attention, rotary_scatter
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 
 pytestmark = pytest.mark.slow  # a compiler takes seconds a kernel
 

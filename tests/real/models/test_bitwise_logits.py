@@ -4,7 +4,8 @@ import pytest
 import torch
 from read_models import EVERY, read, shallow, tokens_for
 
-from ssdreal.models.model import Model, chain_mask
+from ssdreal.models.model import Model
+from ssdreal.models.pass_request import chain_mask
 
 WIDTH, SLOTS, CAPACITY = 5, 2, 64
 

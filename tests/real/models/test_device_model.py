@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from ssdreal.models.compiled_functions import OFF, fused
 from ssdreal.models.device_layers import PLAIN, kernels_by
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.sublayers import Sublayers
 
 SLOTS, CAPACITY = 3, 48

@@ -6,7 +6,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from ssdreal.models import checkpoints
 from ssdreal.models.decoder import compiled, decode
-from ssdreal.models.model import Model, chain_mask
+from ssdreal.models.model import Model
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.workers import loading
 
 

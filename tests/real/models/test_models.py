@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.models import catalog, checkpoints, configs, gguf_weights, tokenizers
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.tiny import VOCABULARY, tiny_config, tiny_weights
 from ssdreal.workers import loading
 from ssdsim.errors import ConfigError

@@ -9,8 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from ssdreal.models import catalog
 from ssdreal.models.configs import read_config
-from ssdreal.models.model import chain_mask
 from ssdreal.models.names import NAMES
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.random_weights import random_weights, shape_file, transformers_config
 from ssdreal.workers import loading
 from ssdsim.errors import ConfigError

@@ -17,7 +17,7 @@ from transformers_kinds import KINDS, VOCABULARY, write
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import describe
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.transformers_model import TransformersModel
 from ssdreal.serving.reader import Reader
 from ssdreal.workers.loading import load

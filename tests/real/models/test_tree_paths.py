@@ -8,7 +8,7 @@ from enumerable import seen
 from read_models import EVERY, shallow
 
 from ssdreal.models import tree_paths as laid_out
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.tree_paths import tree_paths_of
 from ssdreal.serving.reader import Reader
 from ssdsim.outcomes import path_to

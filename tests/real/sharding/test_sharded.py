@@ -17,7 +17,7 @@ from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import describe
 from ssdreal.models.device_layers import PLAIN
-from ssdreal.models.model import chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.models.tokenizers import encode_prompt
 from ssdreal.serving.draft_server import DraftServer

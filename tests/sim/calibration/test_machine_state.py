@@ -10,8 +10,8 @@ from ssdsim.calibration.calibration_runs import anchor as anchor_visits
 from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.calibration.machine_state import Anchor, anchor, draw_state
-from ssdsim.calibration.predictive import another
-from ssdsim.calibration.stalls import lost, stalled
+from ssdsim.calibration.predictive_distribution import another
+from ssdsim.calibration.stalled_passes import lost, stalled
 
 HOURS = ((1.0, 1.0), (1.3, 1.1), (0.9, 1.0))
 VISITS = anchor_visits((1, 2, 4), (1, 4, 8, 12))
