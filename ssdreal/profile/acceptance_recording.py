@@ -19,9 +19,9 @@ import numpy as np
 from ssdreal.serving.sampling import Logits, finite
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import position_row
+from ssdsim.sampling.distributions import View, view
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import View, view
 
 if TYPE_CHECKING:
     from ssdreal.models.model import Model

@@ -19,10 +19,10 @@ from ssdreal.profile.read_texts import Names, loaded_pair
 from ssdreal.serving.sampling import finite
 from ssdsim.command.console import progress
 from ssdsim.errors import RunError
+from ssdsim.sampling.distributions import view
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import view
 
 if TYPE_CHECKING:
     from ssdreal.serving.reader import Reader

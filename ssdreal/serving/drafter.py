@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdreal.serving.sampling import Ints, Logits, Sampler, Where, finite
+from ssdsim.sampling.distributions import Array
 from ssdsim.sampling.ranking import best, top
-from ssdsim.sampling.verification import Array
 
 BLOCK = 64
 
@@ -121,7 +121,7 @@ class Drafter(Sampler):
         return _softmax(finite(logits / np.float32(self.decoding.temperature)))
 
     def _held_back(self, q: Logits) -> Logits:
-        """Return numbers ∝ q' of Saguaro sampling (`ssdsim.sampling.verification.saguaro`)."""
+        """Return numbers ∝ q' of Saguaro sampling (`ssdsim.sampling.distributions.saguaro`)."""
         decoding = self.decoding
         if decoding.saguaro_constant == 1:
             return q

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdsim.errors import RunError
+from ssdsim.sampling.distributions import Array, perturb, process
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import Array, perturb, process
 
 Logits = NDArray[np.float32]
 Ints = NDArray[np.int64]

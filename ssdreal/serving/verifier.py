@@ -13,8 +13,9 @@ import numpy as np
 from ssdreal.channel.message_parts import Block
 from ssdreal.serving.sampling import Ints, Logits, Sampler
 from ssdsim.outcomes import children
+from ssdsim.sampling.distributions import Array, certain, sample
 from ssdsim.sampling.ranking import best
-from ssdsim.sampling.verification import Array, certain, sample, verify_maximal, verify_siblings
+from ssdsim.sampling.verification import verify_maximal, verify_siblings
 
 
 class Verifier(Sampler):

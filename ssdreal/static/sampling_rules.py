@@ -74,7 +74,7 @@ def softmax_at(scores: Tensor, columns: Tensor) -> Tensor:
 
 
 def probabilities(logits: Tensor, decoding: Decoding) -> Tensor:
-    """Return what tokens are sampled from, float64; see `ssdsim.sampling.verification.process`.
+    """Return what tokens are sampled from, float64; see `ssdsim.sampling.distributions.process`.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def samples(weights: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def held_back(q: Tensor, decoding: Decoding) -> Tensor:
-    """Return numbers ∝ q' of Saguaro sampling; see `ssdsim.sampling.verification.saguaro`."""
+    """Return numbers ∝ q' of Saguaro sampling; see `ssdsim.sampling.distributions.saguaro`."""
     if decoding.saguaro_constant == 1:
         return q
     best_ones = top(q, min(decoding.saguaro_fanout, q.shape[-1]))

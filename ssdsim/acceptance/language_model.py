@@ -12,9 +12,9 @@ from ssdsim.acceptance.logit_tables import Pair, PairText
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import holds_back, position_row
 from ssdsim.errors import require
+from ssdsim.sampling.distributions import LEAST, MOST, Array
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import LEAST, MOST, Array
 
 _MOST_LOGITS = 10**7
 

@@ -14,19 +14,11 @@ from ssdsim.acceptance.token_trees import Nodes, SampledNodes
 from ssdsim.acceptance.trace_row import holds_back, is_deterministic
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.sampling.distributions import Array, View, certain, saguaro, sample, view
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best, left, rank_of, ranked
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import (
-    Array,
-    View,
-    certain,
-    saguaro,
-    sample,
-    verify_gumbel,
-    verify_maximal,
-    view,
-)
+from ssdsim.sampling.verification import verify_gumbel, verify_maximal
 from ssdsim.trees.base import TokenTree, landing
 
 PADDING = -1

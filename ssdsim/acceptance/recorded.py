@@ -17,9 +17,9 @@ from ssdsim.acceptance.trace_replay import RecordedText, ReplayText
 from ssdsim.acceptance.trace_row import holds_back, is_deterministic
 from ssdsim.acceptance.trace_table import Table
 from ssdsim.errors import require
+from ssdsim.sampling.distributions import Array, certain
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import Array, certain
 
 Columns = dict[str, NDArray[Any]]
 Texts = tuple[RecordedText, ...]

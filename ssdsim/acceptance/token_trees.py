@@ -8,9 +8,10 @@ import numpy as np
 from ssdsim.acceptance.trace_table import Table
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator
+from ssdsim.sampling.distributions import Array, View, sample
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import left, ranked
-from ssdsim.sampling.verification import Array, View, sample, verify_siblings
+from ssdsim.sampling.verification import verify_siblings
 from ssdsim.trees.base import Path, Paths, parents_of, sibling, widths_of
 
 

@@ -16,8 +16,8 @@ from ssdsim.acceptance.token_trees import replayed
 from ssdsim.acceptance.trace_table import Table, Whole
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain, outlined
+from ssdsim.sampling.distributions import Array
 from ssdsim.sampling.noise import Noise
-from ssdsim.sampling.verification import Array
 from ssdsim.trees.base import Path, TokenTree, landing
 
 Node = tuple[int, int, int, float]

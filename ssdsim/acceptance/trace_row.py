@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssdsim.errors import require
+from ssdsim.sampling.distributions import Array, View, certain, saguaro
 from ssdsim.sampling.ranking import outranks, ranked
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import Array, View, certain, saguaro
 
 
 def position_row(
@@ -27,7 +27,7 @@ def position_row(
     Parameters
     ----------
     target, draft
-        What each model makes of the position after the true prefix (`verification.view`; both
+        What each model makes of the position after the true prefix (`distributions.view`; both
         with the position's noise under the `gumbel` coupling).
     token
         x, what the target generated here.

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdsim.sampling.verification import Array
+from ssdsim.sampling.distributions import Array
 
 Whole = NDArray[np.int64]
 

@@ -23,7 +23,7 @@ from ssdsim.calibration.observations import (
 )
 from ssdsim.calibration.timings import Timing, cells
 from ssdsim.errors import require
-from ssdsim.sampling.verification import Array
+from ssdsim.sampling.distributions import Array
 
 LANES = ("target", "draft")
 

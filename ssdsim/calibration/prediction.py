@@ -32,8 +32,8 @@ from ssdsim.engine.simulation import simulate
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.run.trace import Run
+from ssdsim.sampling.distributions import Array
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import Array
 
 REPLICATES = 40
 COVERED = 0.9

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ssdsim.errors import require
-from ssdsim.sampling.verification import check_saguaro, check_temperature
+from ssdsim.sampling.distributions import check_saguaro, check_temperature
 
 Coupling = Literal["maximal", "gumbel"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ssdreal.models.tree_paths import TreePaths
-from ssdsim.sampling.verification import process, saguaro
+from ssdsim.sampling.distributions import process, saguaro
 
 
 class Texts:

@@ -21,8 +21,8 @@ from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.distributions import certain, residual
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import certain, residual
 
 FINE = 1e-3
 CAUGHT = 1e-6

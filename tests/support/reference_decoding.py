@@ -1,8 +1,9 @@
 """What plain decoding and ordinary speculation write, straight from the models' logits."""
 
+from ssdsim.sampling.distributions import sample, view
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best
-from ssdsim.sampling.verification import sample, verify_maximal, view
+from ssdsim.sampling.verification import verify_maximal
 
 
 def written(pair, setup, seq, prompt):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import default_rng
 
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.sampling.verification import process
+from ssdsim.sampling.distributions import process
 
 SMALL = LanguageModel(vocabulary=4, sharpness=1.0, divergence=1.0)
 TOKENS = 3

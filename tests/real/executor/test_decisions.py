@@ -21,9 +21,9 @@ from ssdreal.serving.reader import Reader
 from ssdsim.backups.random import Random
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.sampling.distributions import certain, process, residual, saguaro
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import certain, process, residual, saguaro
 
 # How far a uniform number may be off, as chances differ between passes of different shapes.
 ROUNDING = {"float32": 1e-5, "bfloat16": 0.02}

@@ -26,8 +26,8 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.sampling.distributions import view
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import view
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.widths import Widths
 

@@ -22,9 +22,9 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import depths, path_to
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.sampling.distributions import sample
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import sample
 from ssdsim.trees.base import parents_of
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident

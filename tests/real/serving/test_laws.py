@@ -21,9 +21,10 @@ from ssdreal.serving.target_server import TargetServer
 from ssdreal.serving.verifier import Drafts, Verifier
 from ssdsim.backups.random import Random
 from ssdsim.policies.topk_outcomes import TopkOutcomes
+from ssdsim.sampling.distributions import certain, perturb, residual, sample
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best
-from ssdsim.sampling.verification import certain, perturb, residual, sample, verify_maximal
+from ssdsim.sampling.verification import verify_maximal
 
 
 def where_dropped_tokens_decide_what_is_cached():

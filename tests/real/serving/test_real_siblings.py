@@ -29,9 +29,10 @@ from ssdsim.backups.ngram import Ngram
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import children, path_to
+from ssdsim.sampling.distributions import residual
 from ssdsim.sampling.ranking import top
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import residual, verify_siblings
+from ssdsim.sampling.verification import verify_siblings
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
 

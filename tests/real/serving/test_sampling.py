@@ -9,19 +9,11 @@ from hypothesis import strategies as st
 from ssdreal.serving.drafter import Drafter, samples
 from ssdreal.serving.verifier import Drafts, Verifier
 from ssdsim.errors import ConfigError
+from ssdsim.sampling.distributions import certain, process, saguaro, sample, softmax, view
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best, ranked, top
 from ssdsim.sampling.settings import Decoding
-from ssdsim.sampling.verification import (
-    certain,
-    process,
-    saguaro,
-    sample,
-    softmax,
-    verify_gumbel,
-    verify_maximal,
-    view,
-)
+from ssdsim.sampling.verification import verify_gumbel, verify_maximal
 
 V = 12
 SEED, SEQ, START = 7, 3, 20

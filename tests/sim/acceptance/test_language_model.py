@@ -12,9 +12,9 @@ from synthetic_pair import SMALL, TOKENS, decode, draft, expected, opened
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.logit_tables import PairText
 from ssdsim.errors import ConfigError
+from ssdsim.sampling.distributions import process
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import process
 
 
 def same_token_again(text, length):

@@ -12,9 +12,9 @@ from ssdsim.acceptance.language_model import record
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_row import position_row
 from ssdsim.errors import ConfigError
+from ssdsim.sampling.distributions import residual, saguaro, softmax, view
 from ssdsim.sampling.ranking import outranks
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import residual, saguaro, softmax, view
 from traces import EXACT, PAIR, SEED, TEXTS
 
 

@@ -10,9 +10,10 @@ from chisquare import goodness
 
 from ssdsim.acceptance import token_trees
 from ssdsim.acceptance.logit_tables import Pair
+from ssdsim.sampling.distributions import process, sample
 from ssdsim.sampling.ranking import ranked
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import process, sample, verify_maximal, verify_siblings
+from ssdsim.sampling.verification import verify_maximal, verify_siblings
 from ssdsim.trees.widths import Widths
 
 V, LENGTH, TEXTS = 4, 3, 5000

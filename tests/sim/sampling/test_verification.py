@@ -10,10 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssdsim.errors import ConfigError
-from ssdsim.sampling.noise import Noise
-from ssdsim.sampling.ranking import best, outranks, rank_of, ranked
-from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import (
+from ssdsim.sampling.distributions import (
     certain,
     perturb,
     process,
@@ -21,11 +18,12 @@ from ssdsim.sampling.verification import (
     saguaro,
     sample,
     softmax,
-    verify_gumbel,
-    verify_maximal,
-    verify_siblings,
     view,
 )
+from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.ranking import best, outranks, rank_of, ranked
+from ssdsim.sampling.settings import Sampling
+from ssdsim.sampling.verification import verify_gumbel, verify_maximal, verify_siblings
 
 # Few values, so that ties are common; the two middle ones are one float32.
 scores = st.lists(st.sampled_from([-np.inf, -1.0, 0.5, 0.5 + 1e-12, 2.0]), min_size=2, max_size=9)
