@@ -31,7 +31,7 @@ from ssdsim.trees.widths import Widths
 
 torch.set_num_threads(1)
 
-QUICK = {"gemma3_text", "gpt2", "qwen2_moe"}
+QUICK = {"gemma3_text", "gpt2"}
 EACH = pytest.mark.parametrize(
     "kind",
     [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],

@@ -101,6 +101,7 @@ def test_another_of_many_is_one_of_them():
     assert np.cov(found.T) == pytest.approx(np.cov(members.T), abs=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_nine_in_ten_lie_where_nine_in_ten_of_another_would(count):
     inside = []

@@ -146,6 +146,7 @@ def test_kinds_are_sampled_as_the_run_has_them(tmp_path, profile):
     assert middles["hard"] < mixed.middle("acceptance_length") < middles["easy"]
 
 
+@pytest.mark.slow
 def test_an_unknown_kind_is_as_uncertain_as_kinds_differ(tmp_path, profile):
     kinds = two_kinds(tmp_path, profile)
     known = kinds.predict(setup(kinds), "x", kinds=["easy", "hard"] * 4)
