@@ -130,3 +130,12 @@ class Acceptance(Protocol):
         not recorded, Saguaro sampling without a distribution to sample from).
         """
         ...
+
+
+@runtime_checkable
+class Filed(Protocol):
+    """An acceptance whose outcomes lie in files, which may be written anew while a process lives."""
+
+    def written(self) -> tuple[int, ...]:
+        """Return when each of them was written last, in ns since the epoch."""
+        ...

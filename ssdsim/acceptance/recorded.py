@@ -64,10 +64,12 @@ class Recorded:
             message lists what it has. Likewise for a run (`texts_of_run`).
 
         """
-        files = sorted(Path(self.path).glob("*"))
-        written = tuple(file.stat().st_mtime_ns for file in files)
-        texts, vocabulary = _load(self, sampling, written)
+        texts, vocabulary = _load(self, sampling, self.written())
         return RecordedSource(texts, vocabulary, int(rng.integers(2**63)))
+
+    def written(self) -> tuple[int, ...]:
+        """Return when each file of the directory was written last, in ns since the epoch."""
+        return tuple(file.stat().st_mtime_ns for file in sorted(Path(self.path).glob("*")))
 
 
 @dataclass(frozen=True)

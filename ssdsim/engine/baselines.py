@@ -1,11 +1,17 @@
-"""Simulates a run's baselines: autoregressive and speculative decoding on the same devices."""
+"""Simulates a run's baselines: autoregressive and speculative decoding on the same devices.
 
-from dataclasses import replace
+Runs that differ in policy, lookahead and the like alone have the same ones: a process simulates
+those once, for a sweep or a search through thousands of settings.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
+from ssdsim.acceptance.base import Filed
 from ssdsim.backups.jit import Jit
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.simulation import simulate
+from ssdsim.engine.simulation import evaluate
 from ssdsim.errors import ConfigError
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
@@ -13,19 +19,22 @@ from ssdsim.methods.base import Method
 from ssdsim.methods.speculative import Speculative
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.metrics import speedup
+from ssdsim.run.results import run_id
 from ssdsim.run.trace import Run
 from ssdsim.trees.chain import Chain
 
 MOST_LOOKAHEAD = 32
 SEARCH_TOKENS = 4096
+KEPT = 256
+"""Baselines that a process remembers: a few kilobytes each, for they have no tables."""
 
 
 def compare(run: Run, setup: Setup) -> dict[str, Run]:
-    """Run the baselines of `setup`, enter speedups into `run`, and return the baselines' runs.
+    """Simulate the baselines of `setup`, enter speedups into `run`, and return the baselines' runs.
 
     AR and SD run on the target's devices; `same_devices` is the better of the two when the
     target is spread over every device that the method uses, where the machine can tell. A
-    baseline that the machine's times do not cover is left out.
+    baseline that the machine's times do not cover is left out. The baselines' runs have no tables.
     """
     runs = _baselines(setup)
     enter(run, runs)
@@ -59,14 +68,24 @@ def _baselines(setup: Setup) -> dict[str, Run]:
 
 
 def _autoregressive(setup: Setup) -> Run | None:
-    return _covered(_plain(setup, Autoregressive()))
+    return _copy(_known_autoregressive(_Settings.of(setup, Autoregressive())))
 
 
 def _best_speculative(setup: Setup) -> Run | None:
+    return _copy(_known_speculative(_Settings.of(setup, Speculative())))
+
+
+@lru_cache(maxsize=KEPT)
+def _known_autoregressive(settings: "_Settings") -> Run | None:
+    return _covered(settings.setup)
+
+
+@lru_cache(maxsize=KEPT)
+def _known_speculative(settings: "_Settings") -> Run | None:
     """Return ordinary speculation at its best lookahead, looked for on part of the workload."""
+    setup = settings.setup
     prompts = max(setup.batch, SEARCH_TOKENS // setup.workload.output_tokens, 1)
     part = replace(setup.workload, prompts=min(prompts, setup.workload.prompts))
-    setup = _plain(setup, Speculative())
     best, best_speed = 1, 0.0
     for lookahead in range(1, MOST_LOOKAHEAD + 1):
         trial = _covered(replace(setup, lookahead=lookahead, workload=part))
@@ -79,17 +98,42 @@ def _best_speculative(setup: Setup) -> Run | None:
     return _covered(replace(setup, lookahead=best))
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """All that a baseline depends on, as a key: settings, and when what they read was written."""
+
+    setup: Setup
+    written: tuple[int, ...]
+
+    @classmethod
+    def of(cls, setup: Setup, method: Method) -> "_Settings":
+        acceptance = setup.acceptance
+        written = acceptance.written() if isinstance(acceptance, Filed) else ()
+        return cls(_plain(setup, method), written)
+
+    def __hash__(self) -> int:  # settings that are equal are described alike; tables have no hash
+        return hash((run_id(self.setup), self.written))
+
+
 def _plain(setup: Setup, method: Method) -> Setup:
     """Return the setup for chains of a fixed length, and a method without policy and backup."""
-    setup = replace(setup, method=method, length=Fixed(), tree=Chain())
+    setup = replace(setup, method=method, length=Fixed(), tree=Chain(), lookahead=1)
     return replace(setup, policy=UniformFanout(), backup=Jit())
 
 
 def _covered(setup: Setup) -> Run | None:
     try:
-        return simulate(setup, spooled=True)
+        return evaluate(setup)
     except ConfigError:
         return None  # the method's own settings were found fine; a table ends before this one's
+
+
+def _copy(run: Run | None) -> Run | None:
+    """Return a baseline that speedups can be entered into."""
+    if run is None:
+        return None
+    metrics = {**run.metrics, "ci95": {**run.metrics["ci95"]}}
+    return Run({**run.info, "metrics": metrics}, {})
 
 
 def _speed(run: Run) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, Literal
 
 import simpy
 
@@ -23,7 +23,7 @@ from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.latency.machine import lanes_of
 from ssdsim.lengths.base import Control
 from ssdsim.lengths.fixed import Fixed
-from ssdsim.run.results import result, run_id
+from ssdsim.run.results import outcome, result, run_id
 from ssdsim.run.spool import Spool
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.tables import Span
@@ -96,8 +96,15 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        devices, now = self._devices(), self.env.now
-        return result(self.setup, self.recorder, now, devices, "sim", self.complete)
+        return result(*self._so_far())
+
+    def outcome(self) -> Run:
+        """Return what there is so far, without its tables."""
+        return outcome(*self._so_far())
+
+    def _so_far(self) -> tuple[Setup, Recorder, float, list[dict[str, Any]], Literal["sim"], bool]:
+        now, devices = self.env.now, self._devices()
+        return self.setup, self.recorder, now, devices, "sim", self.complete
 
     def _recorder(self, spooled: bool) -> Recorder:
         known = run_id(self.setup)
@@ -211,6 +218,23 @@ def simulate(setup: Setup, spooled: bool = False) -> Run:
     simulation = Simulation(setup, spooled=spooled)
     simulation.run()
     return simulation.result()
+
+
+def evaluate(setup: Setup) -> Run:
+    """Run `setup` to its end for what `run.json` says of it: the run has no tables.
+
+    For who simulates thousands of settings in one process and looks at metrics alone. As
+    `simulate(setup, spooled=True)` in all else, and for the price of the simulation itself.
+
+    Raises
+    ------
+    ConfigError
+        The settings do not fit each other.
+
+    """
+    simulation = Simulation(setup, spooled=True)
+    simulation.run()
+    return simulation.outcome()
 
 
 def _factors(jitter: Jitter, seed: int, cause: str) -> Callable[[], float]:

@@ -8,15 +8,11 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-Floats = npt.NDArray[np.float64]
+from ssdsim.run.columns import Floats, Rounds, Spans, among
+
 Ints = npt.NDArray[np.int64]
 Ratios = dict[str, tuple[Floats, Floats]]
-
-IDLE = pa.array(["wait", "transfer"])
-DRAFTING = pa.array(["speculate", "prespeculate"])
 
 
 class Steps:
@@ -26,18 +22,14 @@ class Steps:
     stretch, from the earliest start among the rounds that are still to end.
     """
 
-    def __init__(self, rounds: pa.Table, after: float = -np.inf) -> None:
-        self.table = rounds
-        self.end, index = np.unique(self.rows("end"), return_inverse=True)
+    def __init__(self, rounds: Rounds, after: float = -np.inf) -> None:
+        self.rounds = rounds
+        self.end, index = np.unique(rounds.end, return_inverse=True)
         self.index: Ints = index
         earliest = np.full(self.end.size, np.inf)
-        np.minimum.at(earliest, index, self.rows("start"))
+        np.minimum.at(earliest, index, rounds.start)
         still_to_end = np.minimum.accumulate(earliest[::-1])[::-1]
         self.start: Floats = np.maximum(still_to_end, np.r_[after, self.end][: self.end.size])
-
-    def rows(self, name: str) -> Floats:
-        """Return a column of the rounds; a null is 0."""
-        return column(self.table, name)
 
     @cached_property
     def seconds(self) -> Floats:
@@ -48,23 +40,23 @@ class Steps:
         """Add up, for each step, a number a round."""
         return _sums(self.index, rows, self.end.size)
 
-    def total_spans(self, spans: pa.Table, values: Floats) -> Floats:
+    def total_spans(self, spans: Spans, values: Floats) -> Floats:
         """Add up, for each step, a number a span; a span belongs to the step it starts in."""
-        index = np.searchsorted(self.end, column(spans, "start"), side="right")
+        index = np.searchsorted(self.end, spans.start, side="right")
         last = max(self.end.size - 1, 0)
         return _sums(np.minimum(index, last), values, self.end.size)
 
 
-def ratios(steps: Steps, spans: pa.Table) -> Ratios:
+def ratios(steps: Steps, spans: Spans) -> Ratios:
     """Return for each ratio metric what is summed above and below its line, a number a step."""
     return _by_round(steps) | _by_lane(steps, spans) | _by_token(steps, spans)
 
 
 def _by_round(steps: Steps) -> Ratios:
-    column = steps.table["hit"]
-    known, hit = column.is_valid().to_numpy(), steps.rows("hit") > 0
-    tokens, miss = steps.rows("accepted") + 1, known & ~hit
-    rows, duration = steps.total(np.ones(len(tokens))), steps.rows("end") - steps.rows("start")
+    rounds = steps.rounds
+    known, hit = ~np.isnan(rounds.hit), rounds.hit > 0
+    tokens, miss = rounds.accepted + 1, known & ~hit
+    rows, duration = steps.total(np.ones(len(tokens))), rounds.end - rounds.start
     return {
         "tokens_per_s": (steps.total(tokens), steps.seconds),
         "step_seconds": (steps.total(duration) / rows, np.ones(len(rows))),
@@ -75,30 +67,34 @@ def _by_round(steps: Steps) -> Ratios:
     }
 
 
-def _by_lane(steps: Steps, spans: pa.Table) -> Ratios:
-    busy = {
-        f"{party}_busy": _busy_share(steps, spans.filter(pc.starts_with(spans["lane"], party)))
+def _by_lane(steps: Steps, spans: Spans) -> Ratios:
+    lanes = set(spans.lane)
+    parties = {
+        f"{party}_busy": {lane for lane in lanes if lane.startswith(party)}
         for party in ("draft", "target")
     }
-    working, seconds = _busy_share(steps, spans)
+    busy = {name: _busy_share(steps, spans, own) for name, own in parties.items()}
+    working, seconds = _busy_share(steps, spans, lanes)
     return {**busy, "idle": (seconds - working, seconds)}
 
 
-def _busy_share(steps: Steps, spans: pa.Table) -> tuple[Floats, Floats]:
-    """Return busy seconds and seconds of each step."""
-    busy = Busy.of(spans)
+def _busy_share(steps: Steps, spans: Spans, lanes: set[str]) -> tuple[Floats, Floats]:
+    """Return the seconds in which any of these lanes is busy, and all seconds, of each step."""
+    busy = Busy.of(spans, lanes)
     return busy.until(steps.end) - busy.until(steps.start), steps.seconds
 
 
-def _by_token(steps: Steps, spans: pa.Table) -> Ratios:
-    verify = spans.filter(pc.equal(spans["kind"], "verify"))
+def _by_token(steps: Steps, spans: Spans) -> Ratios:
     return {
-        f"wasted_{party}_token_fraction": (
-            steps.total_spans(work, column(work, "tokens") - column(work, "used")),
-            steps.total_spans(work, column(work, "tokens")),
-        )
-        for party, work in (("draft", drafting(spans)), ("target", verify))
+        f"wasted_{party}_token_fraction": _unused(steps, spans.where(chosen))
+        for party, chosen in (("draft", spans.drafting), ("target", spans.verifying))
     }
+
+
+def _unused(steps: Steps, spans: Spans) -> tuple[Floats, Floats]:
+    """Return computed tokens that no output used, and all computed ones, of each step."""
+    unused = steps.total_spans(spans, spans.tokens - spans.used)
+    return unused, steps.total_spans(spans, spans.tokens)
 
 
 @dataclass(frozen=True)
@@ -109,10 +105,10 @@ class Busy:
     seconds: Floats
 
     @classmethod
-    def of(cls, spans: pa.Table) -> "Busy":
-        """Add up the spans' times; waiting and messages are no work."""
-        spans = spans.filter(pc.invert(pc.is_in(spans["kind"], IDLE)))
-        edges = np.stack(_union(column(spans, "start"), column(spans, "end")), axis=1)
+    def of(cls, spans: Spans, lanes: set[str]) -> "Busy":
+        """Add up the times of these lanes' spans; waiting and messages are no work."""
+        chosen = spans.working & among(spans.lane, lanes)
+        edges = np.stack(_union(spans.start[chosen], spans.end[chosen]), axis=1)
         lengths = (edges[:, 1] - edges[:, 0]).cumsum()
         flat = np.stack([np.r_[0.0, lengths][: lengths.size], lengths], axis=1)
         return cls(edges.ravel(), flat.ravel())
@@ -137,23 +133,10 @@ def _union(start: Floats, end: Floats) -> tuple[Floats, Floats]:
     return start[opens], end[closes]
 
 
-def drafting(spans: pa.Table) -> pa.Table:
-    """Return the spans in which a draft drafts."""
-    of_draft = pc.starts_with(spans["lane"], "draft")
-    return spans.filter(pc.and_(of_draft, pc.is_in(spans["kind"], DRAFTING)))
-
-
-def wasted_seconds(spans: pa.Table) -> Floats:
+def wasted_seconds(spans: Spans) -> Floats:
     """Return each span's duration times its unused share; all of it if it made no token."""
-    used = column(spans, "used") / np.maximum(column(spans, "tokens"), 1)
-    return (column(spans, "end") - column(spans, "start")) * (1 - used)
-
-
-def column(table: pa.Table, name: str) -> Floats:
-    """Return a column as numbers; a null is 0."""
-    column = table[name].cast(pa.float64()) if len(table) else pa.array([], pa.float64())
-    values: Floats = column.fill_null(0.0).to_numpy()
-    return values
+    used = spans.used / np.maximum(spans.tokens, 1)
+    return (spans.end - spans.start) * (1 - used)
 
 
 def _sums(index: Ints, values: npt.ArrayLike, size: int) -> Floats:

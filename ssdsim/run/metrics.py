@@ -21,23 +21,14 @@ miss that leads into another speculator) and a block keeps such neighbours toget
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ssdsim.run.decoding_steps import (
-    Busy,
-    Floats,
-    Ints,
-    Ratios,
-    Steps,
-    column,
-    drafting,
-    ratios,
-    wasted_seconds,
-)
+from ssdsim.run.columns import Floats, Rounds, Spans
+from ssdsim.run.decoding_steps import Busy, Ints, Ratios, Steps, ratios, wasted_seconds
 
 SPEEDUPS = ("speedup_over_ar", "speedup_over_sd", "speedup_over_same_devices")
 """Metrics that compare two runs; null until they are compared."""
@@ -62,7 +53,7 @@ def measure(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]
         by or no device power is known.
 
     """
-    return tally(tables, devices).metrics()
+    return _tally(tables, devices).metrics()
 
 
 def confidence(tables: Mapping[str, pa.Table]) -> dict[str, float]:
@@ -75,7 +66,7 @@ def confidence(tables: Mapping[str, pa.Table]) -> dict[str, float]:
         every one of a run with fewer than 4 steps.
 
     """
-    return tally(tables, ()).confidence()
+    return _tally(tables, ()).confidence()
 
 
 def speedup(a: float, a_ci: float, b: float, b_ci: float) -> tuple[float, float]:
@@ -93,10 +84,10 @@ def speedup(a: float, a_ci: float, b: float, b_ci: float) -> tuple[float, float]
     return a / b, a / b * float(np.hypot(a_ci / a, b_ci / b))
 
 
-def tally(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]) -> "Tally":
+def _tally(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]) -> "Tally":
     """Return the sums of a whole run."""
     sums = Tally(devices)
-    sums.add(tables["rounds"], tables["spans"])
+    sums.add(Rounds.of(tables["rounds"]), Spans.of(tables["spans"]))
     return sums
 
 
@@ -116,32 +107,32 @@ class Tally:
     def __init__(self, devices: Sequence[Mapping[str, Any]], most: int | None = None) -> None:
         self.devices, self.most = devices, most
         self.until = -np.inf
-        self.rounds: pa.Table | None = None
-        self.spans: pa.Table | None = None
+        self.rounds: Rounds | None = None
+        self.spans: Spans | None = None
         self.counts: list[Ints] = []
         self.sums: dict[str, list[tuple[Floats, Floats]]] = {}
         self.working: set[str] = set()
         self.busy = [0.0] * len(devices)
         self.tokens, self.wasted, self.decoded, self.ended = 0, 0.0, 0.0, 0.0
 
-    def add(self, rounds: pa.Table, spans: pa.Table, horizon: float = np.inf) -> None:
+    def add(self, rounds: Rounds, spans: Spans, horizon: float = np.inf) -> None:
         """Take up more rounds and spans, neither of which changes any more.
 
         What ends after `horizon`, the earliest start of all that is still to come, is kept until
         it is known what else happens then.
         """
         self._count(rounds, spans)
-        rounds = rounds if self.rounds is None else pa.concat_tables([self.rounds, rounds])
-        spans = spans if self.spans is None else pa.concat_tables([self.spans, spans])
+        rounds = rounds if self.rounds is None else self.rounds.with_later(rounds)
+        spans = spans if self.spans is None else self.spans.with_later(spans)
         steps = Steps(rounds, self.until)
         # The last step takes up what happens after it, so it must be the run's last.
         known = steps.end.size if horizon == np.inf else _known(steps.end, horizon)
         until = horizon if horizon == np.inf else steps.end[known - 1] if known else self.until
         for at, device in enumerate(self.devices):
-            busy = Busy.of(spans.filter(pc.is_in(spans["lane"], pa.array(device["lanes"]))))
+            busy = Busy.of(spans, set(device["lanes"]))
             self.busy[at] += busy.seconds_until(until)
         self._add_up({n: (a[:known], b[:known]) for n, (a, b) in ratios(steps, spans).items()})
-        self.rounds = rounds.filter(pc.greater(rounds["end"], until))
+        self.rounds = rounds.where(rounds.end > until)
         self.spans, self.until = _rest(spans, until), until
 
     def metrics(self) -> dict[str, Any]:
@@ -172,13 +163,13 @@ class Tally:
             if below.any()
         }
 
-    def _count(self, rounds: pa.Table, spans: pa.Table) -> None:
+    def _count(self, rounds: Rounds, spans: Spans) -> None:
         """Count what needs no steps."""
-        ends = [column(table, "end").max(initial=0.0) for table in (rounds, spans)]
+        ends = [float(columns.end.max(initial=0.0)) for columns in (rounds, spans)]
         self.decoded, self.ended = max(self.decoded, ends[0]), max(self.ended, *ends)
-        self.tokens += int(column(rounds, "accepted").sum()) + len(rounds)
-        self.wasted += float(wasted_seconds(drafting(spans)).sum())
-        lanes = pc.unique(spans["lane"]).to_pylist()
+        self.tokens += int(rounds.accepted.sum()) + len(rounds)
+        self.wasted += float(wasted_seconds(spans.where(spans.drafting)).sum())
+        lanes = set(spans.lane)
         self.working |= {party for party in LANES if any(map(LANES[party], lanes))}
 
     def _add_up(self, ratios: Ratios) -> None:
@@ -228,20 +219,12 @@ def _known(end: Floats, horizon: float) -> int:
     return max(0, min(int(np.searchsorted(end, horizon, side="right")), end.size - 1))
 
 
-def _rest(spans: pa.Table, until: float) -> pa.Table:
+def _rest(spans: Spans, until: float) -> Spans:
     """Return the spans that go on after a time, from then on; their tokens have been counted."""
-    later = pc.or_(pc.greater(spans["end"], until), pc.greater_equal(spans["start"], until))
-    spans = spans.filter(later)
-    cut = pc.less(spans["start"], until)
-    kept = {
-        "start": pc.max_element_wise(spans["start"], until),
-        "tokens": pc.if_else(cut, 0, spans["tokens"]),
-        "used": pc.if_else(cut, 0, spans["used"]),
-    }
-    for name, values in kept.items():
-        place = spans.schema.get_field_index(name)
-        spans = spans.set_column(place, spans.schema.field(place), values)
-    return spans
+    spans = spans.where((spans.end > until) | (spans.start >= until))
+    new = spans.start >= until
+    start = np.maximum(spans.start, until)
+    return replace(spans, start=start, tokens=spans.tokens * new, used=spans.used * new)
 
 
 def _blocks(counts: Ints) -> Ints:

@@ -49,6 +49,22 @@ def result(
 ) -> Run:
     """Return the run as it stands at time `now`, finished or not.
 
+    As `outcome`, with its tables.
+    """
+    run = outcome(settings, recorder, now, devices, source, complete)
+    return Run(run.info, recorder.tables(now))
+
+
+def outcome(
+    settings: Settings,
+    recorder: Recorder,
+    now: float,
+    devices: Sequence[dict[str, Any]],
+    source: Literal["sim", "real", "scripted"],
+    complete: bool,
+) -> Run:
+    """Return what a run came to as of time `now`: all that `run.json` says, and no tables.
+
     Parameters
     ----------
     settings
@@ -67,8 +83,7 @@ def result(
     """
     for record in recorder.sequences:
         record.reason = record.reason or "cut"
-    tables = recorder.tables(now)
-    sums = recorder.summed(tables, devices)
+    sums = recorder.summed(now, devices)
     method = settings.method
     info = {
         "schema": SCHEMA,
@@ -90,7 +105,7 @@ def result(
         },
         "baselines": {},
     }
-    return Run(info, tables)
+    return Run(info, {})
 
 
 def run_id(settings: Settings) -> str:

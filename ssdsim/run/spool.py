@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from ssdsim.run.columns import Rounds, Spans
 from ssdsim.run.metrics import Tally
 from ssdsim.run.stored_table import StoredTable
 from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS, Span, table_of
@@ -53,28 +54,37 @@ class Spool(Recorder):
             self._put_away(final, min([horizon, *starts]))
             self.full = CHUNK + len(self.spans)
 
+    def cut(self, now: float) -> None:
+        """Cut short the spans still running; once something was put away, it is the end."""
+        super().cut(now)
+        if self.stored and self.tally.until < inf:
+            self._put_away(len(self.spans), inf)
+            for table in self.stored.values():
+                table.close()
+
     def tables(self, now: float) -> Tables:
-        """Return the three tables as of time `now`; once something was put away, it is the end."""
+        """Return the three tables as of time `now`."""
         if not self.stored:
             return super().tables(now)
         self.cut(now)
-        self._put_away(len(self.spans), inf)
-        for table in self.stored.values():
-            table.close()
         return {"sequences": table_of(self.sequences, SEQUENCES), **self.stored}
 
-    def summed(self, tables: Tables, devices: Sequence[Mapping[str, Any]]) -> Tally:
+    def summed(self, now: float, devices: Sequence[Mapping[str, Any]]) -> Tally:
         """Return the sums that metrics are made of, as they were added up on the way."""
-        return self.tally if self.stored else super().summed(tables, devices)
+        if not self.stored:
+            return super().summed(now, devices)
+        self.cut(now)
+        return self.tally
 
     def _put_away(self, final: int, horizon: float) -> None:
         """Write all rounds and the first `final` spans down, and let go of them."""
         with held_back():  # else an interrupt could leave rows both here and there
             for reader in self.readers:
                 reader()
-            rounds, spans = table_of(self.rounds, ROUNDS), table_of(self.spans[:final], SPANS)
-            self.tally.add(rounds, spans, horizon)
-            for name, table in (("rounds", rounds), ("spans", spans)):
+            spans = self.spans[:final]
+            self.tally.add(Rounds.of(self.rounds), Spans.of(spans), horizon)
+            tables = {"rounds": table_of(self.rounds, ROUNDS), "spans": table_of(spans, SPANS)}
+            for name, table in tables.items():
                 if name not in self.stored:
                     self.stored[name] = StoredTable(
                         table.schema.with_metadata({RUN_ID: self.run_id})

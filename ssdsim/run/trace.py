@@ -66,14 +66,19 @@ class Recorder:
     def cut(self, now: float) -> None:
         """Cut short the spans still running, and drop those to come."""
         for span in self.spans:
-            span.end = min(span.end, now)
+            if span.end > now:
+                span.end = now
         self.spans = [span for span in self.spans if span.start <= now]
 
-    def summed(self, tables: "Tables", devices: Ordered[Mapping[str, Any]]) -> "Tally":
-        """Return the sums that the metrics of these tables are made of."""
-        from ssdsim.run.metrics import tally
+    def summed(self, now: float, devices: Ordered[Mapping[str, Any]]) -> "Tally":
+        """Return the sums that the metrics as of time `now` are made of."""
+        from ssdsim.run.columns import Rounds, Spans
+        from ssdsim.run.metrics import Tally
 
-        return tally(tables, devices)
+        self.cut(now)
+        sums = Tally(devices)
+        sums.add(Rounds.of(self.rounds), Spans.of(self.spans))
+        return sums
 
 
 def _frame(table: pa.Table | StoredTable) -> "pd.DataFrame":
