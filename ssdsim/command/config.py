@@ -57,9 +57,20 @@ def emptied(groups: Iterable[str]) -> ConfigStore:
     It lives as long as the process, which may have served another of this project's commands.
     """
     store = ConfigStore.instance()
+    store.repo = _Options(store.repo)
     for group in groups:
         store.repo.pop(group, None)
     return store
+
+
+class _Options(dict[str, Any]):
+    """Hydra's groups of options, which are not copied with who looks them up.
+
+    It would copy all of them for every configuration of a sweep, and copies each that it loads.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Options":
+        return self
 
 
 def register_plugins(groups: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ The file opens at https://ui.perfetto.dev or in chrome://tracing.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,8 @@ def perfetto(info: Mapping[str, Any], spans: pa.Table | StoredTable) -> dict[str
     that this outcome chose: to the draft span that begins after it, or, if the speculation lay
     ready, straight to the next verify.
     """
-    first, total = _first(spans), len(spans)
-    threads = _threads(first)
-    events = [*_names(threads), *_slices(first, threads), *_arrows(first, threads)]
+    first, total = _First(spans), len(spans)
+    events = [*_names(first.threads), *_slices(first), *_arrows(first)]
     return {
         "traceEvents": events,
         "displayTimeUnit": "ms",
@@ -38,21 +38,45 @@ def perfetto(info: Mapping[str, Any], spans: pa.Table | StoredTable) -> dict[str
     }
 
 
-def _first(spans: pa.Table | StoredTable) -> list[dict[str, Any]]:
-    table = beginning(spans)
-    order = np.argsort(table["start"].to_numpy(), kind="stable")
-    rows: list[dict[str, Any]] = table.take(order[:LIMIT]).to_pylist()
-    return rows
+class _First:
+    """The first spans of a run, a list a column, in the order in which they begin."""
 
+    def __init__(self, spans: pa.Table | StoredTable) -> None:
+        table = beginning(spans)
+        self.table = table.take(np.argsort(table["start"].to_numpy(), kind="stable")[:LIMIT])
+        self.kind: list[str] = self.table["kind"].to_pylist()
+        self.starts, self.ends = (self.table[name].to_numpy() for name in ("start", "end"))
 
-def _threads(spans: list[dict[str, Any]]) -> dict[tuple[str, str], Event]:
-    """Give each device a process and each lane a thread; targets first, they set the rounds."""
-    lanes = sorted({(span["device"], span["lane"]) for span in spans}, key=_target_first)
-    devices = list(dict.fromkeys(device for device, _ in lanes))
-    return {
-        (device, lane): {"pid": devices.index(device) + 1, "tid": number}
-        for number, (device, lane) in enumerate(lanes, start=1)
-    }
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def seqs(self) -> list[list[int]]:
+        """The sequences of each."""
+        seq, seqs = (self.table[name].to_pylist() for name in ("seq", "seqs"))
+        return [several or [one] for several, one in zip(seqs, seq, strict=True)]
+
+    @cached_property
+    def threads(self) -> dict[tuple[str, str], Event]:
+        """A process a device and a thread a lane; targets first, they set the rounds."""
+        lanes = sorted(set(self.places), key=_target_first)
+        devices = list(dict.fromkeys(device for device, _ in lanes))
+        return {
+            (device, lane): {"pid": devices.index(device) + 1, "tid": number}
+            for number, (device, lane) in enumerate(lanes, start=1)
+        }
+
+    @cached_property
+    def places(self) -> list[tuple[str, str]]:
+        """Device and lane of each."""
+        device, lane = (self.table[name].to_pylist() for name in ("device", "lane"))
+        return list(zip(device, lane, strict=True))
+
+    @cached_property
+    def microseconds(self) -> tuple[list[float], list[float]]:
+        """Start and end of each."""
+        start, end = (np.round(times * 1e6, 3).tolist() for times in (self.starts, self.ends))
+        return start, end
 
 
 def _target_first(thread: tuple[str, str]) -> tuple[bool, str, str]:
@@ -68,43 +92,37 @@ def _names(threads: dict[tuple[str, str], Event]) -> Iterator[Event]:
         yield {"ph": "M", "name": "thread_sort_index", "args": order, **thread}
 
 
-def _slices(spans: list[dict[str, Any]], threads: dict[tuple[str, str], Event]) -> Iterator[Event]:
-    for span in spans:
-        start, end = _microseconds(span["start"]), _microseconds(span["end"])
-        arguments = {"seqs": _rows(span), **{name: span[name] for name in ARGUMENTS}}
-        thread = threads[span["device"], span["lane"]]
-        times = {"ts": start, "dur": round(end - start, 3)}
-        yield {"ph": "X", "name": span["kind"], **times, **thread, "args": arguments}
+def _slices(spans: _First) -> Iterator[Event]:
+    start, end = spans.microseconds
+    arguments = spans.table.select(ARGUMENTS).to_pylist()
+    columns = spans.kind, spans.places, start, end, spans.seqs, arguments
+    for kind, place, begins, ends, seqs, given in zip(*columns, strict=True):
+        times = {"ts": begins, "dur": round(ends - begins, 3)}
+        args = {"seqs": seqs, **given}
+        yield {"ph": "X", "name": kind, **times, **spans.threads[place], "args": args}
 
 
-def _arrows(spans: list[dict[str, Any]], threads: dict[tuple[str, str], Event]) -> Iterator[Event]:
+def _arrows(spans: _First) -> Iterator[Event]:
+    start, end = spans.microseconds
     for number, (verify, chosen) in enumerate(_choices(spans)):
         arrow = {"name": "outcome", "cat": "outcome", "id": number}
         # An arrow leaves the slice that encloses its time, and a slice does not enclose its end.
-        leaves = max(_microseconds(verify["start"]), round(_microseconds(verify["end"]) - 0.001, 3))
-        source, goal = (threads[span["device"], span["lane"]] for span in (verify, chosen))
+        leaves = max(start[verify], round(end[verify] - 0.001, 3))
+        source, goal = (spans.threads[spans.places[at]] for at in (verify, chosen))
         yield {"ph": "s", "ts": leaves, **arrow, **source}
-        yield {"ph": "f", "bp": "e", "ts": _microseconds(chosen["start"]), **arrow, **goal}
+        yield {"ph": "f", "bp": "e", "ts": start[chosen], **arrow, **goal}
 
 
-def _choices(spans: list[dict[str, Any]]) -> Iterator[tuple[Event, Event]]:
+def _choices(spans: _First) -> Iterator[tuple[int, int]]:
     """Pair each verify with whatever, after it, first drafts for or verifies one of its rows."""
-    if not any(span["kind"].endswith("speculate") for span in spans):
+    if not any(kind.endswith("speculate") for kind in set(spans.kind)):
         return
-    last: dict[int, Event] = {}
-    for span in spans:
-        if span["kind"] in {"speculate", "verify"}:
-            known = [row for row in _rows(span) if row in last]
-            before = [last.pop(row) for row in known if last[row]["end"] <= span["start"]]
-            for verify in {id(verify): verify for verify in before}.values():
-                yield verify, span
-        if span["kind"] == "verify":
-            last |= dict.fromkeys(_rows(span), span)
-
-
-def _rows(span: dict[str, Any]) -> list[int]:
-    return span["seqs"] or [span["seq"]]
-
-
-def _microseconds(seconds: float) -> float:
-    return round(seconds * 1e6, 3)
+    start, end = spans.starts.tolist(), spans.ends.tolist()
+    last: dict[int, int] = {}
+    for at, (kind, rows) in enumerate(zip(spans.kind, spans.seqs, strict=True)):
+        if kind in {"speculate", "verify"}:
+            over = [row for row in rows if row in last and end[last[row]] <= start[at]]
+            for verify in dict.fromkeys(last.pop(row) for row in over):
+                yield verify, at
+        if kind == "verify":
+            last |= dict.fromkeys(rows, at)

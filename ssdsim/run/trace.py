@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -129,10 +130,11 @@ class Run:
 
     def save(self, directory: Path) -> None:
         """Write the tables, the timeline and last of all `run.json`: all of them, or none."""
-        self._write(
-            directory,
-            lambda path: _write_json(path, perfetto(self.info, self.tables["spans"]), indent=None),
-        )
+        self._write(directory, self.save_timeline)
+
+    def save_timeline(self, path: Path) -> None:
+        """Write the timeline of the first spans; see `ssdsim.run.timeline`."""
+        path.write_bytes(msgspec.json.encode(perfetto(self.info, self.tables["spans"])) + b"\n")
 
     def save_small(self, directory: Path) -> None:
         """Write the same without the timeline, which follows from the spans."""
@@ -170,8 +172,8 @@ class Run:
             info.unlink(missing_ok=True)
 
 
-def _write_json(path: Path, content: object, indent: int | None = 1) -> None:
-    path.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n")
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def load_run(directory: str | Path) -> Run:
