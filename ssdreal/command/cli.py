@@ -80,6 +80,10 @@ class Job:
                 lines.append(f"\n--- {sequence['prompt']} ---\n{text}")
         return "\n".join(lines)
 
+    def advice(self, run: Run) -> str:  # noqa: ARG002 - nobody knows before it is measured
+        """Advise nothing."""
+        return ""
+
 
 def _given(run: Run) -> Iterator[dict[str, Any]]:
     """Yield what a GPU gave each lane."""

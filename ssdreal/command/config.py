@@ -23,6 +23,7 @@ from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.trace_row import holds_back
 from ssdsim.command.applicable import Rule, method_rules, refuse
 from ssdsim.command.config import (
+    RUNS,
     emptied,
     plain_config,
     read_profile,
@@ -41,7 +42,7 @@ from ssdsim.trees.chain import Chain
 GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
-OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", "out", "overwrite")
+OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", *RUNS)
 KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),

@@ -47,6 +47,10 @@ MAIN = (
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
     ("overwrite=true", "replace the run that DIR holds already, instead of refusing to"),
+    (
+        "keep=WHICH",
+        "all, best or none: whose run directories a sweep leaves; the best gets a picture",
+    ),
 )
 GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
 PAIRS = ("smollm2", "tiny")  # those in conf/pair that have weights

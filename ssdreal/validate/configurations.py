@@ -38,6 +38,7 @@ FIXED = {
     "texts": "no text is printed",
     "out": "--out says where all goes",
     "overwrite": "--overwrite says whether results may be replaced",
+    "keep": "nothing is swept",
     "hydra": "nothing is launched",
 }
 """Options that are the same for all configurations, and who chooses."""

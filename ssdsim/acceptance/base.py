@@ -134,7 +134,7 @@ class Acceptance(Protocol):
 
 @runtime_checkable
 class Filed(Protocol):
-    """An acceptance whose outcomes lie in files, which may be written anew while a process lives."""
+    """An acceptance whose outcomes lie in files, which may be written anew meanwhile."""
 
     def written(self) -> tuple[int, ...]:
         """Return when each of them was written last, in ns since the epoch."""

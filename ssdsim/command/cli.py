@@ -50,6 +50,10 @@ class Job:
         """Add nothing."""
         return ""
 
+    def advice(self, run: "Run") -> str:  # noqa: ARG002 - the settings tell
+        """Say which other K would do much better."""
+        return ""
+
 
 class Simulating:
     """The program of `python -m ssdsim`."""

@@ -25,8 +25,9 @@ SECTIONS = {"acceptance": Acceptance, "latency": Machine, "pair": Any, "workload
 
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling")
+RUNS = ("out", "overwrite", "keep")
 KEYS = {
-    "": (*GROUPS, "latency", "workload", "pair", *PLAIN, *SAMPLED, "saguaro", "out", "overwrite"),
+    "": (*GROUPS, "latency", "workload", "pair", *PLAIN, *SAMPLED, "saguaro", *RUNS),
     "saguaro": ("constant", "fanout"),
     "pair": ("target", "draft"),
 }

@@ -1,5 +1,6 @@
 """The entry point of `python -m`: prints the help without heavy imports, or runs the command."""
 
+import gc
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -7,6 +8,10 @@ from typing import Any
 
 from ssdsim.command.console import ending, show, speak_as
 from ssdsim.system.terminal import printing
+
+
+YOUNG = 50_000
+"""Objects after which circles of them are looked for: runs make millions, and few circles."""
 
 
 def enter(package: str, check: Callable[[], None] = lambda: None) -> int | None:
@@ -48,6 +53,7 @@ def start(
             show(page())
             return 0
         check()
+        gc.set_threshold(YOUNG)
         code: int | None = _module(module).main()
         return code
     return 0  # whoever read what was printed has gone

@@ -39,6 +39,10 @@ MAIN = (
     ("seed=N", "of every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
     ("overwrite=true", "replace the run that DIR holds already, instead of refusing to"),
+    (
+        "keep=WHICH",
+        "all, best or none: whose run directories a sweep leaves; the best gets a picture",
+    ),
 )
 DEFAULTS = {
     "method": "ssd",

@@ -6,10 +6,10 @@ What is run is a `Program`'s business: a simulation, or real models.
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -20,93 +20,21 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ssdsim.command.choices import check_choices
-from ssdsim.command.console import complain_of_disk, console, fail, progress, say, speak_as
+from ssdsim.command.console import complain_of_disk, fail, progress, say, speak_as
 from ssdsim.command.hydra_errors import explained
+from ssdsim.command.job import Job, Program, Runnable
+from ssdsim.command.keeping import ALL, draw
+from ssdsim.command.shown import show, show_line
 from ssdsim.command.sweep import Sweep, leave_note, leave_traceback
 from ssdsim.errors import ConfigError, RunError
-from ssdsim.options.plugins import plugins
 from ssdsim.run.run_directory import FAILED, REFUSED, free, replace, reserved
-from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Run
-from ssdsim.system.atomic_files import replacing
 from ssdsim.system.interrupts import held_back, interruptible
 from ssdsim.system.terminal import printing
 
 
 class Unwritten(RunError):  # noqa: N818 - that is what is wrong
     """A run directory could not be written; the message says what should have been in it."""
-
-
-class Runnable(Protocol):
-    """A run that can be asked for its results at any time."""
-
-    def run(self) -> None:
-        """Decode everything."""
-        ...
-
-    def result(self) -> Run:
-        """Return what there is so far."""
-        ...
-
-
-class Job(Protocol):
-    """One configuration made ready."""
-
-    @property
-    def prompts(self) -> int:
-        """Sequences to decode."""
-        ...
-
-    def start(self, retired: Callable[[SequenceRecord], None]) -> Runnable:
-        """Return the run, not begun yet; `retired` is called with every finished sequence."""
-        ...
-
-    def compare(self, run: Run) -> dict[str, Run]:
-        """Run the baselines, enter them into `run`, and return their runs."""
-        ...
-
-    def title(self, config: dict[str, Any]) -> str:
-        """Say what the run and its baselines have in common."""
-        ...
-
-    def epilogue(self, run: Run) -> str:
-        """Return what stands below the table; perhaps nothing."""
-        ...
-
-
-class Program(Protocol):
-    """What a command runs.
-
-    Attributes
-    ----------
-    name
-        As complaints begin.
-    config
-        Name of its main config.
-
-    """
-
-    name: ClassVar[str]
-    config: ClassVar[str]
-
-    def register(self) -> None:
-        """Fill Hydra's groups."""
-        ...
-
-    def prepare(self, config: DictConfig, choices: dict[str, Any], overridden: list[str]) -> Job:
-        """Turn a config into plain objects and check them; see `ssdsim.command.config.setup_from`.
-
-        Raises
-        ------
-        ConfigError
-            A setting is wrong, or would change nothing.
-
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of whatever is held between runs."""
-        ...
 
 
 def main(program: Program) -> None:
@@ -143,10 +71,10 @@ def _run(program: Program, config: DictConfig) -> None:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     out = Path(HydraConfig.get().runtime.output_dir) if sweeping else _free(config)
     try:
-        job = _prepared(program, config)
-        run, runs = _carry_out(job, config, out)
+        job = _prepared(program, config, sweeping)
+        run, runs = _carry_out(job, config, out, sweeping)
         with printing():
-            (_show_line if sweeping else _show)(job, run, runs, out)
+            (show_line if sweeping else show)(job, run, runs, out)
     except ConfigError as error:
         if not sweeping:
             fail(str(error))
@@ -182,13 +110,20 @@ def _where(out: Path) -> str:
     return f"; what was computed is in {out}" if (out / "run.json").is_file() else ""
 
 
-def _prepared(program: Program, config: DictConfig) -> Job:
+def _prepared(program: Program, config: DictConfig, sweeping: bool) -> Job:
+    from ssdsim.command.applicable import refuse
+
     runtime = HydraConfig.get()
     overridden = [str(key).lstrip("+~").partition("=")[0] for key in runtime.overrides.task]
+    refuse(
+        [("keep", sweeping, "a single run keeps its directory; sweeps (-m) may not")], overridden
+    )
     return program.prepare(config, dict(runtime.runtime.choices), overridden)
 
 
-def _carry_out(job: Job, config: DictConfig, out: Path) -> tuple[Run, dict[str, Run]]:
+def _carry_out(
+    job: Job, config: DictConfig, out: Path, sweeping: bool
+) -> tuple[Run, dict[str, Run]]:
     resolved = _resolved(config, out)
     alone = HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"  # else bars would mix
     with progress(shown=alone) as bar, ExitStack() as exits:
@@ -201,8 +136,9 @@ def _carry_out(job: Job, config: DictConfig, out: Path) -> tuple[Run, dict[str, 
         finally:
             run = _save(running, out, resolved)
         bar.add_task("comparing with AR and SD", total=None)
-        with _writing(run, out):
-            _draw(run, out)
+        if not sweeping:  # which draws the fastest of its runs alone
+            with _writing(run, out):
+                draw(run, out)
         try:
             runs = job.compare(run)
         finally:  # what has been compared until then is worth keeping
@@ -227,7 +163,7 @@ def _save(running: Runnable, out: Path, resolved: Any) -> Run:
         run = running.result()
         run.info["config"] = resolved
         with _writing(run, out):
-            run.save(out)
+            (run.save if resolved["keep"] == ALL else run.save_small)(out)
     return run
 
 
@@ -242,54 +178,6 @@ def _writing(run: Run, out: Path) -> Iterator[None]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         found = f"; decoded at {headline(run.metrics)}" if run.metrics["tokens"] else ""
         raise Unwritten(f"out={out}: cannot be written ({reason}){found}") from error
-
-
-def _draw(run: Run, out: Path) -> None:
-    from ssdsim.run.picture import timeline_picture
-
-    with replacing(out) as partial:
-        timeline_picture(run, partial("timeline.png"))
-
-
-def _show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:
-    from ssdsim.run.report import comparison
-
-    title = job.title(run.info["config"])
-    console().print(comparison(_columns(run, runs), title=title))
-    if epilogue := job.epilogue(run):
-        console().print(epilogue, soft_wrap=True, highlight=False, markup=False)
-    console().print(f"run directory: {_short(out)}", soft_wrap=True, highlight=False)
-
-
-def _columns(run: Run, runs: dict[str, Run]) -> list[tuple[str, dict[str, Any]]]:
-    """Name what is compared; a run of AR is the AR column, a second one would say nothing."""
-    from ssdsim.run.report import method_of
-
-    method, policy, K = run.info["method"], run.info["policy"], run.info["config"]["lookahead"]
-    columns = {"AR": runs.get("ar")}
-    if sd := runs.get("sd"):
-        columns[f"best SD\nK={sd.info['config']['lookahead']}"] = sd
-    kind: Any = plugins("method")[method]
-    own = method_of(run) + (f", K={K}" if "lookahead" in kind.uses else "")
-    own += f"\n{policy}" if policy else ""
-    columns["AR" if method == "autoregressive" else own] = run
-    return [(label, column.metrics) for label, column in columns.items() if column]
-
-
-def _show_line(job: Job, run: Run, _: dict[str, Run], out: Path) -> None:
-    from ssdsim.run.report import headline
-
-    task = [str(part) for part in HydraConfig.get().overrides.task]
-    named = " ".join(part for part in task if not part.startswith("out="))
-    text = f"#{out.name}  {named}: {headline(run.metrics)}"
-    for part in filter(None, (text, job.epilogue(run))):
-        console().print(part, soft_wrap=True, highlight=False, markup=False)
-
-
-def _short(path: Path) -> Path:
-    """Return the path as it is shortest from here."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _resolved(config: DictConfig, out: Path) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ssdsim.command.console import console, fail, say
-from ssdsim.errors import ConfigError
-from ssdsim.run.run_directory import FAILED, REFUSED, SWEEP, TRACEBACK, clear, reserved, swept
+from ssdsim.command.keeping import KEEP, keep
+from ssdsim.errors import ConfigError, require
+from ssdsim.run.run_directory import FAILED, INFO, REFUSED, SWEEP, TRACEBACK, clear, reserved, swept
 from ssdsim.system.destination import LOCK, named
 
 if TYPE_CHECKING:
@@ -38,13 +39,20 @@ def leave_traceback(directory: Path, error: Exception) -> None:
     leave_note(directory / FAILED, f"{reason} (see {directory / TRACEBACK})")
 
 
+ONE = {
+    "out": "a sweep has one directory; its runs are numbered in it",
+    "keep": "is said once, of all runs of a sweep",
+}
+"""Options that a sweep cannot go through, and why."""
+
+
 def _check(config: DictConfig) -> None:
-    """Refuse an `out` that is no name, or several."""
+    """Refuse an `out` that is no name, a `keep` that says nothing, or several of either."""
     for one in OverridesParser.create().parse_overrides([*config.hydra.overrides.task]):
-        if one.key_or_group == "out" and one.is_sweep_override():
-            right = "a sweep has one directory; its runs are numbered in it"
-            raise ConfigError(f"{one.input_line}: {right}")
+        if one.key_or_group in ONE and one.is_sweep_override():
+            raise ConfigError(f"{one.input_line}: {ONE[one.key_or_group]}")
     named("out", config.out)
+    require(config.keep in KEEP, "keep", config.keep, f"needs one of {', '.join(KEEP)}")
 
 
 class Sweep(Callback):
@@ -67,8 +75,14 @@ class Sweep(Callback):
         Sweep.ranked = False
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
-        """Rank the runs, name the other configurations, and let those decide the exit code."""
-        if code := self.rank():
+        """Rank the runs, keep those asked for, and let the others decide the exit code."""
+        runs = self.rank()
+        try:
+            keep(config.keep, runs)
+        except OSError as error:
+            say(f"{self.directory}: cannot be written ({error.strerror or error})")
+            sys.exit(1)
+        if code := self.complain():
             sys.exit(code)
 
     @classmethod
@@ -80,36 +94,43 @@ class Sweep(Callback):
         except BaseException:
             if cls.directory and not cls.ranked:
                 cls.rank()
+                cls.complain()
             raise
 
     @classmethod
-    def rank(cls) -> int:
-        """Print the whole runs, fastest first, and what became of others; return the exit code."""
-        from ssdsim.run.report import ranking
+    def rank(cls) -> dict[Path, "Run"]:
+        """Print the whole runs and return them by their directories, fastest first."""
+        from ssdsim.run.report import ranking, speed
 
         cls.ranked = True
-        if whole := list(cls._whole()):
-            console().print(ranking(whole, title=f"sweep: {cls.directory}"))
+        runs = dict(cls._whole())
+        if runs:
+            console().print(ranking([*runs.values()], title=f"sweep: {cls.directory}"))
+        cls._replace({path.parent for name in (INFO, REFUSED, FAILED) for path in cls._new(name)})
+        return dict(sorted(runs.items(), key=lambda entry: speed(entry[1]), reverse=True))
+
+    @classmethod
+    def complain(cls) -> int:
+        """Say what became of the other configurations; return the exit code."""
         refused, failed = cls._new(REFUSED), cls._new(FAILED)
-        cls._replace({path.parent for path in (*cls._new("run.json"), *refused, *failed)})
         for paths, what in ((refused, "was refused"), (failed, "failed")):
             for path in paths:
                 say(f"#{path.parent.name} {what}: {path.read_text(encoding='utf-8')}")
         return 1 if failed else 2 if refused else 0
 
     @classmethod
-    def _whole(cls) -> Iterator["Run"]:
+    def _whole(cls) -> Iterator[tuple[Path, "Run"]]:
         """Yield the complete runs; one that was killed while it wrote may not be readable."""
-        from ssdsim.run.trace import load_run
+        from ssdsim.run.trace import open_run
 
-        for path in cls._new("run.json"):
+        for path in cls._new(INFO):
             try:
-                run = load_run(path.parent)
+                run = open_run(path.parent)
             except ConfigError as error:
                 leave_note(path.parent / FAILED, str(error))
                 continue
             if run.info["complete"]:
-                yield run
+                yield path.parent, run
 
     @classmethod
     def leave(cls) -> None:

@@ -99,7 +99,8 @@ def ranking(runs: Sequence[Run], title: str = "") -> "Table":
     for _, heading, _ in RANKED:
         table.add_column(heading, justify="right")
     options = _differing([dict(_leaves(run.info.get("config") or {})) for run in runs])
-    for run, named in sorted(zip(runs, options, strict=True), key=_speed, reverse=True):
+    rows = sorted(zip(runs, options, strict=True), key=lambda row: speed(row[0]), reverse=True)
+    for run, named in rows:
         what = [method_of(run), _text(run.info.get("policy"))]
         figures = [_number(run.metrics.get(name), scale, 3) for name, _, scale in RANKED]
         table.add_row(*what, escape(named), _figure(run.metrics, "tokens_per_s", 1), *figures)
@@ -112,8 +113,9 @@ def method_of(run: Run) -> str:
     return name if run.info.get("lossless", True) else f"{name} (lossy)"
 
 
-def _speed(entry: tuple[Run, str]) -> float:
-    return entry[0].metrics.get("tokens_per_s") or 0.0
+def speed(run: Run) -> float:
+    """Return a run's tokens/s; 0 where it has none."""
+    return run.metrics.get("tokens_per_s") or 0.0
 
 
 def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,7 +1,8 @@
-"""Tables that are written while they grow: a row group at a time, into a file without a name."""
+"""Tables in files: those of a run directory, and those that grow in a file without a name."""
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -14,7 +15,48 @@ if TYPE_CHECKING:
 COMPRESSION = "zstd"
 
 
-class StoredTable:
+class Stored(ABC):
+    """A table in a file: nothing of it is held, what is asked for is read."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the rows."""
+
+    @abstractmethod
+    def parts(self) -> pq.ParquetFile:
+        """Open the file; who asks closes it."""
+
+    def beginning(self) -> pa.Table:
+        """Return the first row group."""
+        with self.parts() as parts:
+            return parts.read_row_group(0)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return all of it."""
+        with self.parts() as parts:
+            frame: pd.DataFrame = parts.read().to_pandas()
+        return frame
+
+
+class NamedTable(Stored):
+    """A table in a run's directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self.parts() as parts:
+            self.schema: pa.Schema = parts.schema_arrow
+            self.rows: int = parts.metadata.num_rows
+
+    def __len__(self) -> int:
+        """Return the rows."""
+        return self.rows
+
+    def parts(self) -> pq.ParquetFile:
+        """Open the file; who asks closes it."""
+        return pq.ParquetFile(self.path)
+
+
+class StoredTable(Stored):
     """A table in a file that vanishes with it, whatever ends the process.
 
     It grows until it is closed; it can be read, whole or from its beginning, from then on.
@@ -38,29 +80,21 @@ class StoredTable:
         """End the table."""
         self.writer.close()
 
-    def beginning(self) -> pa.Table:
-        """Return the first row group."""
-        return self._parts().read_row_group(0)
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return all of it."""
-        frame: pd.DataFrame = self._parts().read().to_pandas()
-        return frame
-
     def copy_to(self, path: Path) -> None:
         """Write the file to a place with a name."""
         self.file.seek(0)
         with path.open("wb") as copy:
             shutil.copyfileobj(self.file, copy, 1 << 20)
 
-    def _parts(self) -> pq.ParquetFile:
+    def parts(self) -> pq.ParquetFile:
+        """Open the file once more; who asks closes it, and not the table."""
         self.file.seek(0)
         return pq.ParquetFile(self.file)
 
 
-def beginning(table: pa.Table | StoredTable) -> pa.Table:
+def beginning(table: pa.Table | Stored) -> pa.Table:
     """Return a table's first rows: all of them, if they are in memory."""
-    return table.beginning() if isinstance(table, StoredTable) else table
+    return table.beginning() if isinstance(table, Stored) else table
 
 
 def write_table(table: pa.Table | StoredTable, path: Path) -> None:

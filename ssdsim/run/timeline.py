@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ssdsim.run.stored_table import StoredTable, beginning
+from ssdsim.run.stored_table import Stored, beginning
 
 LIMIT = 20_000
 ARGUMENTS = ("round", "batch", "branches", "tokens", "used")
@@ -18,7 +18,7 @@ ARGUMENTS = ("round", "batch", "branches", "tokens", "used")
 Event = dict[str, Any]
 
 
-def perfetto(info: Mapping[str, Any], spans: pa.Table | StoredTable) -> dict[str, Any]:
+def perfetto(info: Mapping[str, Any], spans: pa.Table | Stored) -> dict[str, Any]:
     """Return a run's first spans as Chrome trace-event JSON (times in µs).
 
     An arrow leads from the end of each verify, where its outcome is known, to the speculation
@@ -41,7 +41,7 @@ def perfetto(info: Mapping[str, Any], spans: pa.Table | StoredTable) -> dict[str
 class _First:
     """The first spans of a run, a list a column, in the order in which they begin."""
 
-    def __init__(self, spans: pa.Table | StoredTable) -> None:
+    def __init__(self, spans: pa.Table | Stored) -> None:
         table = beginning(spans)
         self.table = table.take(np.argsort(table["start"].to_numpy(), kind="stable")[:LIMIT])
         self.kind: list[str] = self.table["kind"].to_pylist()

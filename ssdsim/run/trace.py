@@ -1,8 +1,9 @@
 """A run and its directory: three Parquet tables, `run.json` and the timeline."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Ordered
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssdsim.errors import ConfigError
-from ssdsim.run.stored_table import StoredTable, write_table
+from ssdsim.run.stored_table import NamedTable, Stored, StoredTable, write_table
 from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS, Round, Sequence, Span, table_of
 from ssdsim.run.timeline import perfetto
 from ssdsim.system.atomic_files import replacing
@@ -67,7 +68,7 @@ class Recorder:
     def cut(self, now: float) -> None:
         """Cut short the spans still running, and drop those to come."""
         for span in self.spans:
-            if span.end > now:
+            if span.end > now:  # noqa: PLR1730 - `min` would write to every one
                 span.end = now
         self.spans = [span for span in self.spans if span.start <= now]
 
@@ -82,7 +83,7 @@ class Recorder:
         return sums
 
 
-def _frame(table: pa.Table | StoredTable) -> "pd.DataFrame":
+def _frame(table: pa.Table | Stored) -> "pd.DataFrame":
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
@@ -186,11 +187,25 @@ def load_run(directory: str | Path) -> Run:
         should be, or files of two runs are mixed.
 
     """
+    opened = open_run(directory)
+    return Run(opened.info, {name: _read(table) for name, table in opened.tables.items()})
+
+
+def open_run(directory: str | Path) -> Run:
+    """Read a run directory but for its tables, which stay in their files.
+
+    Raises
+    ------
+    ConfigError
+        As `load_run`.
+
+    """
     directory = Path(directory)
     info = _read_info(directory / "run.json")
     if info.get("schema") != SCHEMA:
         raise ConfigError(f"{directory}: schema {info.get('schema')}, this version reads {SCHEMA}")
-    return Run(info, {name: _read_table(directory, name, info.get(RUN_ID)) for name in SCHEMAS})
+    paths = {name: directory / f"{name}.parquet" for name in SCHEMAS}
+    return Run(info, {name: _open(paths[name], name, info.get(RUN_ID)) for name in SCHEMAS})
 
 
 def _read_info(path: Path) -> dict[str, Any]:
@@ -204,13 +219,9 @@ def _read_info(path: Path) -> dict[str, Any]:
     return info
 
 
-def _read_table(directory: Path, name: str, run_id: object) -> pa.Table:
-    path = directory / f"{name}.parquet"
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"run directory {directory}: not readable ({reason})") from error
+def _open(path: Path, name: str, run_id: object) -> NamedTable:
+    with _readable(path):
+        table = NamedTable(path)
     _check_columns(path, table.schema, SCHEMAS[name])
     signed = (table.schema.metadata or {}).get(RUN_ID.encode())
     own = None if signed is None else signed.decode(errors="replace")
@@ -218,6 +229,20 @@ def _read_table(directory: Path, name: str, run_id: object) -> pa.Table:
         right = f"is of the run {own}, run.json of {run_id}: files of two runs are mixed"
         raise ConfigError(f"{path}: {right}")
     return table
+
+
+def _read(table: NamedTable) -> pa.Table:
+    with _readable(table.path):
+        return pq.read_table(table.path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"run directory {path.parent}: not readable ({reason})") from error
 
 
 def _check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:

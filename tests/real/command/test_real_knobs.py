@@ -140,6 +140,7 @@ MAIN = {
     "seed": (WARM, "seed=1"),
     "out": None,  # where, not what
     "overwrite": None,  # whether, not what
+    "keep": None,  # what is left of it
 }
 
 

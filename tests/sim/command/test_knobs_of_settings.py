@@ -116,6 +116,7 @@ MAIN = {
     "seed": (IID, "seed=1"),
     "out": None,  # where, not what
     "overwrite": None,  # whether, not what
+    "keep": None,  # what is left of it
 }
 
 

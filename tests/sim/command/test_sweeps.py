@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from itertools import count
+from pathlib import Path
 
 import pytest
 from commands import TINY, command, refused, run
@@ -36,8 +37,73 @@ def test_a_sweep_ranks_its_runs(capsys, tmp_path):
     runs.sort(key=lambda run_: -run_.metrics["tokens_per_s"])
     lookaheads = [f"lookahead={run_.info['config']['lookahead']}" for run_ in runs]
     assert ranked == [[r.info["policy"], K] for r, K in zip(runs, lookaheads, strict=True)]
-    assert {path.name for path in (tmp_path / "0").iterdir()} == FILES
-    assert runs[0].info["config"]["out"].startswith(f"{tmp_path}/")
+    first = Path(runs[0].info["config"]["out"])
+    for number in range(4):
+        drawn = {"timeline.png"} if tmp_path / str(number) == first else set()
+        assert held(tmp_path / str(number)) == FILES - {"timeline.png"} | drawn
+    assert printed.out.endswith(f"picture of the fastest run: {first}/timeline.png\n")
+
+
+def held(directory):
+    return {path.name for path in directory.iterdir()}
+
+
+def table(out):
+    """Return the ranking that a sweep printed."""
+    return [line for line in out.splitlines() if line.startswith(" ssd")]
+
+
+@pytest.mark.slow
+def test_only_the_fastest_run_is_kept_where_that_is_asked_for(capsys, tmp_path):
+    whole, best = tmp_path / "whole", tmp_path / "best"
+    assert sweep(whole, "lookahead=1,2") == 0
+    wanted = table(capsys.readouterr().out)
+    assert sweep(best, "lookahead=1,2", "keep=best") == 0
+    out = capsys.readouterr().out
+    assert table(out) == wanted
+    numbers = [path for path in best.iterdir() if path.is_dir()]
+    assert out.endswith(f"run directory of the fastest: {numbers[0]}\n")
+    assert [held(path) for path in numbers] == [FILES]
+    twin = whole / numbers[0].name
+    assert "timeline.png" in held(twin)
+    for name in ("rounds.parquet", "spans.parquet", "timeline.json"):
+        assert (numbers[0] / name).read_bytes() == (twin / name).read_bytes()
+
+
+def test_nothing_but_the_table_is_left_where_that_is_asked_for(capsys, tmp_path):
+    assert sweep(tmp_path / "out", "lookahead=2", "keep=none") == 0
+    printed = capsys.readouterr()
+    assert len(table(printed.out)) == 2
+    assert printed.out.endswith("no run directory was kept\n")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (("keep=best",), "keep: has no effect, a single run keeps its directory"),
+        (("-m", "lookahead=1,2", "keep=some"), "keep='some': needs one of all, best, none"),
+        (("-m", "keep=best,none"), "keep=best,none: is said once, of all runs of a sweep"),
+    ],
+)
+def test_what_is_kept_is_said_once_and_of_sweeps(arguments, wrong, capsys, tmp_path):
+    assert refused(capsys, tmp_path / "out", *arguments, *TINY).startswith(wrong)
+
+
+@pytest.mark.slow
+def test_a_run_that_breaks_down_is_kept_in_any_case(monkeypatch, tmp_path):
+    monkeypatch.setattr("ssdsim.engine.baselines.compare", broken(2))
+    assert run("-m", "lookahead=3,4,5", "keep=none", *TINY, f"out={tmp_path}") == 1
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["1"]
+    assert {"run.json", "failed.txt", "traceback.txt"} <= held(tmp_path / "1")
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_keeps_what_it_has(monkeypatch, tmp_path):
+    ends = iter((lambda: None, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    monkeypatch.setattr("ssdsim.engine.baselines.compare", lambda *_: next(ends)() or {})
+    assert run("-m", "lookahead=3,4,5", "keep=none", *TINY, f"out={tmp_path}") == 130
+    assert [path.parent.name for path in sorted(tmp_path.glob("*/run.json"))] == ["0", "1"]
 
 
 def test_a_refused_configuration_costs_no_other(capsys, tmp_path):
@@ -118,7 +184,7 @@ def test_a_line_that_cannot_be_printed_costs_no_ranking(monkeypatch, capsys, tmp
     def unprintable(*_):
         raise UnicodeEncodeError("ascii", "é", 0, 1, "no")
 
-    monkeypatch.setattr("ssdsim.command.program._show_line", unprintable)
+    monkeypatch.setattr("ssdsim.command.program.show_line", unprintable)
     assert run("-m", "lookahead=3,4", *TINY, f"out={tmp_path}") == 1
     printed = capsys.readouterr()
     assert printed.out.count("\n ssd") == 2
@@ -160,7 +226,7 @@ def test_a_torn_run_is_named_beside_the_ranking(monkeypatch, capsys, tmp_path):
         if out.name == "0":
             (out / "run.json").write_text("{")
 
-    monkeypatch.setattr("ssdsim.command.program._show_line", tear)
+    monkeypatch.setattr("ssdsim.command.program.show_line", tear)
     assert run("-m", "lookahead=3,4", *TINY, f"out={tmp_path}") == 1
     printed = capsys.readouterr()
     assert printed.out.count("\n ssd") == 1
@@ -171,17 +237,19 @@ def launched(launcher, out):
     """Sweep with another launcher; it starts processes, and is a process itself."""
     process = command(
         "-m",
-        "lookahead=3,-1",
+        "lookahead=3,-1,2",
         "method=speculative",
         f"hydra/launcher={launcher}",
+        "keep=best",
         *TINY,
         f"out={out}",
     )
     printed, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, err
     assert err == "ssdsim: #1 was refused: lookahead=-1: needs a number >= 0\n"
-    assert printed.count("\n speculative") == 1
+    assert printed.count("\n speculative") == 2
     assert load_run(out / "0").info["complete"]
+    assert {path.name for path in out.glob("[!.]*")} == {"0", "1", "multirun.yaml"}
 
 
 @pytest.mark.slow
