@@ -83,6 +83,29 @@ def test_with_one_it_meets_that_hour(fit):
     assert [state["draft"] for state in found] == pytest.approx(1.1 * np.ones(400), rel=0.02)
 
 
+def test_of_one_sitting_another_hour_is_guessed(fit):
+    one = replace(fit, levels={0: {"target": 1.0, "draft": 1.0}}, effects={0: fit.effects[0]})
+    logs = np.log([[state[lane] for lane in ("target", "draft")] for state in states(one)])
+    low, high = np.quantile(logs[:, 0], [0.05, 0.95])
+    assert high - low == pytest.approx(2 * 2.92 * 0.1 * np.sqrt(2), rel=0.2)  # t, 2 degrees
+    assert np.corrcoef(logs.T)[0, 1] > 0.3
+
+
+def test_an_anchor_counts_for_less_where_spells_are_long(fit):
+    fast = [{"target": 0.8, "draft": 0.8}] * 20
+    slow = [{"target": 1.25, "draft": 1.25}] * 20
+    effects = {sitting: [*fast, *slow] for sitting in fit.effects}
+    spells, hours = np.log(1.25) ** 2, np.log(np.array(HOURS)[:, 0])
+    between = (2 * 0.1**2 + np.square(hours - hours.mean()).sum()) / 4
+    known = Anchor({"target": 1.4}, 6)
+    drawn = states(replace(fit, effects=effects), known)
+    found = np.log([state["target"] for state in drawn])
+    expected = np.log(1.4) * between / (between + spells)
+    assert found.mean() == pytest.approx(expected, abs=0.03)
+    within = between * spells / (between + spells)
+    assert found.std() == pytest.approx(np.sqrt(within + spells), rel=0.15)
+
+
 def test_runs_of_an_hour_share_it_and_have_their_own_luck():
     pieces = calibration_pieces(lambda rng: noisy(rng, 0.05, 0.01), repeats=1, tokens=20)
     noise = Calibration(pieces).fit
