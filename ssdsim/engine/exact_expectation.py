@@ -1,32 +1,41 @@
-"""The exact long-run throughput of a `Setup` with fixed times and a static policy."""
+"""The exact long-run throughput of a `Setup`, without running it."""
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
-from ssdsim.acceptance.base import Acceptance
+import numpy as np
+
+from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.acceptance.by_position import PositionalSource
+from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.backups.jit import Jit
+from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
-from ssdsim.engine.draft import exchange_seconds
+from ssdsim.engine.padding import Shape, padded
+from ssdsim.engine.pass_times import Kept, PassTimes, pearl_times, round_times
+from ssdsim.engine.preflight import check_drafter
+from ssdsim.engine.recorded_places import Places, backup_ends, places_of
 from ssdsim.engine.setup import Setup
-from ssdsim.errors import ConfigError
-from ssdsim.latency.jitter import NoJitter
-from ssdsim.latency.machine import Slowdown
+from ssdsim.errors import ConfigError, require
+from ssdsim.latency.base import reads_context
+from ssdsim.latency.jitter import Averaged, NoJitter
+from ssdsim.lengths.concurrency import Concurrency
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
-from ssdsim.theory.expectation import (
-    Design,
-    Expectation,
-    Law,
-    Times,
-    expect_autoregressive,
-    expect_ssd,
-)
+from ssdsim.theory.expectation import Design, Expectation, Law, expect_ssd
+from ssdsim.theory.known_texts import KnownTexts, expect_texts
+from ssdsim.theory.pearl import expect_pearl, expect_pearl_texts
+from ssdsim.theory.round_seconds import Whole
 from ssdsim.trees.chain import Chain
+
+EndsBy = TypeVar("EndsBy")
 
 
 def expect(setup: Setup, context: int | None = None) -> Expectation:
@@ -35,124 +44,170 @@ def expect(setup: Setup, context: int | None = None) -> Expectation:
     Parameters
     ----------
     setup
-        With `iid` or `hazard` acceptance, a static policy, and jit or random backup.
+        With `iid`, `hazard` or `recorded` acceptance, and a method, policy and backup that are
+        covered (docs/theory.md says which).
     context
-        Tokens in the caches; half of the output by default. Times are taken as fixed there.
+        Tokens in the caches, for all rounds. By default those of each round, where one row
+        decodes recorded texts, and else half of the output, or the mean over the texts.
 
     Raises
     ------
     ConfigError
-        The setup is not covered, or its times are random.
+        The setup is not covered; the message names the option.
 
     """
     _check(setup)
+    source = _source(setup)
+    shape = padded(setup, source)
+    if isinstance(source, RecordedSource):
+        return _over_texts(setup, places_of(setup, source), shape, context)
     workload = setup.workload
-    context = workload.prompt_tokens + workload.output_tokens // 2 if context is None else context
-    times = _times(setup, context)
-    match setup.method:
-        case Autoregressive():
-            return expect_autoregressive(times.verify, setup.batch)
-        case Speculative():
-            return expect_ssd(_design(setup, times, predicts=False))
-        case _:
-            return expect_ssd(_design(setup, times, predicts=True))
+    half = workload.prompt_tokens + workload.output_tokens // 2
+    passes = PassTimes(setup, (half if context is None else context,), shape)
+    law, K = _law(setup, source), _lookahead(setup)
+    if isinstance(setup.method, Pearl):
+        window = _window(setup.method, passes, K)
+        return expect_pearl(law, pearl_times(passes, window), window, setup.batch)
+    return expect_ssd(_design(setup, law, passes, K))
 
 
 def _check(setup: Setup) -> None:
-    machine = setup.machine
+    method, machine, uses = setup.method, setup.machine, setup.method.uses
     noise = (machine.target_jitter, machine.draft_jitter)
+    fixed = all(isinstance(jitter, NoJitter) for jitter in noise)
+    static = isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify"
     covered = {
-        "method": isinstance(setup.method, Autoregressive | Speculative | Ssd),
-        "method.drafts": setup.method.drafts == 1,
-        "drafter": setup.lookup is None,
-        "policy": isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify",
-        "backup": isinstance(setup.backup, Jit | Random),
-        "length": isinstance(setup.length, Fixed),
-        "tree": isinstance(setup.tree, Chain),
-        "latency.padding": not machine.padding,
-        "latency.slowdown": machine.slowdown == Slowdown(),
-        "latency jitter": all(isinstance(jitter, NoJitter) for jitter in noise),
+        "method": isinstance(method, Autoregressive | Speculative | Ssd | Pearl),
+        "method.drafts": method.drafts == 1,
+        "drafter": setup.lookup is None or not isinstance(method, Ssd),
+        "policy": "policy" not in uses or static,
+        "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram),
+        "length": isinstance(setup.control, Fixed | Concurrency),
+        "tree": "tree" not in uses or isinstance(setup.tree, Chain),
+        "latency jitter": all(isinstance(jitter, Averaged) for jitter in noise),
+        "method.on_outcome": fixed or getattr(method, "on_outcome", "wait") != "truncate",
     }
     for option, fine in covered.items():
-        if not fine:
-            raise ConfigError(f"{option}: the exact expectation does not cover this choice")
+        _require(fine, option)
 
 
-def _design(setup: Setup, times: Times, *, predicts: bool) -> Design:
-    policy, K = setup.policy, setup.lookahead
-    assert isinstance(policy, StaticPolicy)
-    budget = int(policy.budget)
-
-    @lru_cache
-    def fanouts(length: int) -> tuple[int, ...]:
-        listed = policy.fanouts(length, budget) if predicts else ()
-        return (*listed, *[0] * (length + 1 - len(listed)))
-
-    ssd = setup.method if isinstance(setup.method, Ssd) else Ssd()
-    return Design(
-        law=_law(setup),
-        times=times,
-        lookahead=K,
-        fanouts=fanouts,
-        batch=setup.batch,
-        on_outcome=ssd.on_outcome,
-        redraft=ssd.redraft,
-        backup_accepts=not predicts or isinstance(setup.backup, Jit),
-    )
+def _require(fine: bool, option: str) -> None:
+    if not fine:
+        raise ConfigError(f"{option}: the exact expectation does not cover this choice")
 
 
-def _law(setup: Setup) -> Law:
-    return _law_of(_Kept(setup.acceptance), setup.sampling)
-
-
-class _Kept:
-    """An acceptance source's configuration, told from others by its identity."""
-
-    def __init__(self, acceptance: Acceptance) -> None:
-        self.acceptance = acceptance
-
-    def __hash__(self) -> int:
-        return id(self.acceptance)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Kept) and other.acceptance is self.acceptance
+def _source(setup: Setup) -> PositionalSource | RecordedSource:
+    check_drafter(setup)
+    if isinstance(setup.acceptance, Recorded):  # looks itself whether it knows the file
+        return setup.acceptance.open(setup.sampling, stream(0, "acceptance"))
+    source = _opened(Kept(setup.acceptance), setup.sampling)
+    name = type(setup.acceptance).__name__.lower()
+    if not isinstance(source, PositionalSource):
+        right = "the exact expectation covers iid, hazard and recorded alone"
+        raise ConfigError(f"acceptance={name!r}: {right}")
+    return source
 
 
 @lru_cache(maxsize=16)
-def _law_of(kept: _Kept, sampling: Sampling) -> Law:
+def _opened(kept: Kept[Acceptance], sampling: Sampling) -> Source:
     """Open a source once for all expectations: its chances depend on no seed."""
-    source = kept.acceptance.open(sampling, stream(0, "acceptance"))
-    if not isinstance(source, PositionalSource):
-        raise ConfigError("acceptance: the exact expectation covers iid and hazard only")
+    return kept.thing.open(sampling, stream(0, "acceptance"))
+
+
+def _lookahead(setup: Setup) -> int:
+    """Return how many tokens are drafted a row while all slots are busy."""
+    if "lookahead" not in setup.method.uses:
+        return 0
+    return setup.control.start(setup.lookahead).limit(setup.batch, lambda _: 0.0)
+
+
+def _law(setup: Setup, source: PositionalSource) -> Law:
+    backs_up = "backup" in setup.method.uses
+    words = setup.lookup is not None or (backs_up and setup.backup.needs_tokens)
+    right = "needs an acceptance source with token ids (recorded)"
+    require(not words, "drafter, backup", type(setup.backup).__name__.lower(), right)
     easy, hard = source.easy, source.hard
-    return Law((easy.reject, hard.reject), (easy.miss, hard.miss), source.reference_fanout)
-
-
-def _times(setup: Setup, context: int) -> Times:
-    machine, draft = setup.machine, setup.draft_latency
-    drawing, dispatch = machine.sampling.under(setup.sampling), machine.dispatch
-    exchange = exchange_seconds(machine, setup.sampling, setup.method.draft_on)
-
-    def backup(rows: int, length: int) -> float:
-        if isinstance(setup.backup, Random) and isinstance(setup.method, Ssd):
-            return setup.backup.seconds
-        if not length:
-            return 0.0
-        step = draft.seconds("step", rows, rows, context) + drawn(rows)
-        return dispatch + length * step + draft.seconds("fill", rows, rows, context)
-
-    def drawn(distributions: int) -> float:
-        return drawing.draft + distributions * drawing.draft_token
-
-    def verify(rows: int, n: int) -> float:
-        drawn = drawing.target + n * drawing.target_token
-        return dispatch + machine.target.seconds("verify", rows, n, context) + drawn
-
-    return Times(
-        handshake=exchange(setup.batch * setup.lookahead) if exchange else 0.0,
-        verify=verify,
-        # Two messages: for the candidates, and for the steps.
-        glue=lambda rows, n: 2 * dispatch + draft.seconds("glue", rows, n, context) + drawn(n),
-        tree=lambda rows, n: draft.seconds("tree", rows, n, context) + drawn(n),
-        backup=backup,
+    return Law(
+        (easy.reject, hard.reject),
+        (easy.miss, hard.miss),
+        source.reference_fanout,
+        backup_accepts=not backs_up or isinstance(setup.backup, Jit),
     )
+
+
+def _design(setup: Setup, law: EndsBy, passes: PassTimes, lookahead: int) -> Design[EndsBy]:
+    method = setup.method
+    ssd = method if isinstance(method, Ssd) else Ssd()
+    return Design(
+        law=law,
+        times=round_times(passes, lookahead),
+        lookahead=lookahead,
+        fanouts=_fanouts(setup),
+        batch=setup.batch,
+        on_outcome=ssd.on_outcome,
+        redraft=ssd.redraft,
+    )
+
+
+def _fanouts(setup: Setup) -> Callable[[int], tuple[int, ...]]:
+    """Return F_0..F_n for a speculation of n tokens: all 0 where nothing is prepared."""
+    policy = setup.policy
+    if "policy" not in setup.method.uses or not isinstance(policy, StaticPolicy):
+        return lambda length: (0,) * (length + 1)
+    _fits(policy, setup.lookahead)
+    return lambda length: _of_policy(policy, length)
+
+
+@lru_cache(maxsize=1024)
+def _fits(policy: StaticPolicy, lookahead: int) -> None:
+    """Refuse what a run would."""
+    policy.start(lookahead, stream(0, "policy"))
+
+
+@lru_cache(maxsize=4096)
+def _of_policy(policy: StaticPolicy, length: int) -> tuple[int, ...]:
+    listed = policy.fanouts(length, int(policy.budget))
+    return (*listed, *[0] * (length + 1 - len(listed)))
+
+
+def _window(method: Pearl, passes: PassTimes, lookahead: int) -> int:
+    """Return the tokens that are drafted beside a verify."""
+    if method.window == "lookahead" or not lookahead:
+        return lookahead
+    rows = passes.setup.batch
+    step, verify = passes.draft_alone("step", rows, rows), passes.verify_alone(rows, rows)
+    with np.errstate(divide="ignore"):
+        windows = np.maximum(1, np.round(np.minimum(lookahead, verify / step)))
+    _require(bool((windows == windows[0]).all()), "method.window")
+    return int(windows[0])
+
+
+def _over_texts(
+    setup: Setup, places: Places, shape: Shape | None, context: int | None
+) -> Expectation:
+    """Return the values over recorded texts, at each place's own context if one row decodes."""
+    contexts, moments = _moments(setup, places, context)
+    passes, K = PassTimes(setup, contexts, shape), _lookahead(setup)
+    if isinstance(setup.method, Pearl):
+        window = _window(setup.method, passes, K)
+        times = pearl_times(passes, window)
+        return expect_pearl_texts(places.texts, moments, times, window, setup.batch)
+    backup = backup_ends(setup, places, K)
+    if setup.batch > 1:
+        _require(bool((backup.length == K).all()), "backup, drafter")
+        alike = getattr(setup.method, "redraft", "missing") == "missing"
+        _require(alike or isinstance(setup.backup, Jit), "method.redraft")
+    law = KnownTexts(places.texts, backup, moments)
+    return expect_texts(_design(setup, law, passes, K))
+
+
+def _moments(setup: Setup, places: Places, context: int | None) -> tuple[tuple[int, ...], Whole]:
+    """Return the contexts that are told apart, and which of them each place has."""
+    latencies = [setup.machine.target, *([setup.draft_latency] if setup.draft_on else [])]
+    every = context is None and setup.batch == 1 and any(map(reads_context, latencies))
+    if every:
+        known, moments = np.unique(places.contexts, return_inverse=True)
+        return tuple(known.tolist()), moments.reshape(places.contexts.shape)
+    inside = places.texts.left > 0
+    mean = int(places.contexts[inside].mean())
+    return (mean if context is None else context,), np.zeros(places.contexts.shape, np.int64)

@@ -19,6 +19,18 @@ class Jitter(Protocol):
         ...
 
 
+@runtime_checkable
+class Averaged(Jitter, Protocol):
+    """A distribution whose means are known without drawing from it."""
+
+    def means(self, count: int) -> NDArray[np.float64]:
+        """Return the mean factor of each of `count` equal shares of the probability, rising.
+
+        Fewer where they are all the same.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class NoJitter:
     """Every pass takes exactly its seconds; draws no random numbers."""
@@ -28,6 +40,10 @@ class NoJitter:
     def factors(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:  # noqa: ARG002 - nothing is random
         """Return `size` ones."""
         return np.ones(size)
+
+    def means(self, count: int) -> NDArray[np.float64]:  # noqa: ARG002 - all the same
+        """Return the one factor there is."""
+        return np.ones(1)
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,17 @@ class Lognormal:
         """Draw `size` independent factors."""
         # The mean of exp(sigma z) is exp(sigma² / 2).
         return np.exp(self.sigma * rng.standard_normal(size) - self.sigma**2 / 2)
+
+    def means(self, count: int) -> NDArray[np.float64]:
+        """Return the mean factor of each of `count` equal shares of the probability.
+
+        E[exp(sigma z - sigma² / 2); z < x] is the normal distribution function at x - sigma.
+        """
+        from scipy.special import ndtr, ndtri
+
+        below = ndtr(ndtri(np.linspace(0, 1, count + 1)) - self.sigma)
+        means: NDArray[np.float64] = count * np.diff(below)
+        return means
 
 
 @dataclass(frozen=True)
@@ -91,3 +118,13 @@ class Quantiles:
     def factors(self, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         """Draw `size` independent factors."""
         return np.interp(rng.random(size), np.linspace(0, 1, len(self.values)), self.values)
+
+    def means(self, count: int) -> NDArray[np.float64]:
+        """Return the mean factor of each of `count` equal shares of the probability."""
+        known, edges = np.linspace(0, 1, len(self.values)), np.linspace(0, 1, count + 1)
+        grid = np.union1d(known, edges)
+        factors = np.interp(grid, known, self.values)
+        pieces = np.diff(grid) * (factors[1:] + factors[:-1]) / 2
+        below = np.interp(edges, grid, np.concatenate([[0.0], np.cumsum(pieces)]))
+        means: NDArray[np.float64] = count * np.diff(below)
+        return means

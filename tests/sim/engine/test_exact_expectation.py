@@ -41,8 +41,8 @@ def rising(F):
     return (1.0, 0.2, 0.4)[min(F, 2)]
 
 
-def iid(alpha, tail):
-    return Law(((1 - alpha,),) * 2, (tail,) * 2)
+def iid(alpha, tail, **more):
+    return Law(((1 - alpha,),) * 2, (tail,) * 2, **more)
 
 
 RANDOM_LAW = Law(((0.1, 0.05), (0.3,)), (power(0.4, 0.7), power(0.8, 0.5)), 3)
@@ -102,10 +102,10 @@ def test_autoregressive_and_speculative(batch):
 @pytest.mark.parametrize("step", [0.05, 0.2, 0.25, 0.5])
 @pytest.mark.parametrize("accepts", [True, False])
 def test_thm_7_and_cor_16_where_they_hold(batch, step, accepts):
-    K, law = 5, iid(0.8, power(0.4, 0.7))
+    K, law = 5, iid(0.8, power(0.4, 0.7), backup_accepts=accepts)
     hit = 1 - law.tail[0](3)
     times = constant(tree=step, backup=0.7)
-    design = Design(law, times, K, uniform(3), batch, backup_accepts=accepts)
+    design = Design(law, times, K, uniform(3), batch)
     on_hit, on_miss = theory.acceptance_length(0.8, K), theory.acceptance_length(0.8 * accepts, K)
     waited = theory.ssd_speedup_wait(hit, on_hit, on_miss, K * step, 0.7, batch=batch)
     found = expect_ssd(design)
@@ -165,7 +165,7 @@ class Played:
         length, backup = np.full(self.shape, K), np.ones(self.shape, bool)
         total, rows = np.zeros((5, self.shape[0])), np.full(self.shape[0], design.batch)
         for now in range(self.rounds):
-            accepted = self.accepted(hard, length) * (design.backup_accepts | ~backup)
+            accepted = self.accepted(hard, length) * (design.law.backup_accepts | ~backup)
             rank = self.rank(hard)
             found = rank < fanouts[length, accepted]
             hits = found.sum(axis=1).tolist()
@@ -248,7 +248,10 @@ def designs(draw):
     glue, tree, slope, backup, handshake = (draw(seconds) for _ in range(5))
     return Design(
         law=Law(
-            (draw(hazards), draw(hazards)), (draw(tails), draw(tails)), draw(st.integers(0, 4))
+            (draw(hazards), draw(hazards)),
+            (draw(tails), draw(tails)),
+            draw(st.integers(0, 4)),
+            draw(st.booleans()),
         ),
         times=Times(
             handshake=handshake,
@@ -262,7 +265,6 @@ def designs(draw):
         batch=batch,
         on_outcome=draw(st.sampled_from(["wait", "prune"] + ["truncate"] * (batch == 1))),
         redraft=draw(st.sampled_from(["missing", "all"])),
-        backup_accepts=draw(st.booleans()),
     )
 
 
