@@ -123,9 +123,10 @@ def _lookahead(setup: Setup) -> int:
 
 def _law(setup: Setup, source: PositionalSource) -> Law:
     backs_up = "backup" in setup.method.uses
-    words = setup.lookup is not None or (backs_up and setup.backup.needs_tokens)
     right = "needs an acceptance source with token ids (recorded)"
-    require(not words, "drafter, backup", type(setup.backup).__name__.lower(), right)
+    require(setup.lookup is None, "drafter", type(setup.drafter).__name__.lower(), right)
+    reads = backs_up and setup.backup.needs_tokens
+    require(not reads, "backup", type(setup.backup).__name__.lower(), right)
     easy, hard = source.easy, source.hard
     return Law(
         (easy.reject, hard.reject),
