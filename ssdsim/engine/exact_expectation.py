@@ -178,9 +178,9 @@ def _window(method: Pearl, passes: PassTimes, lookahead: int) -> int:
     rows = passes.setup.batch
     step, verify = passes.draft_alone("step", rows, rows), passes.verify_alone(rows, rows)
     with np.errstate(divide="ignore"):
-        windows = np.maximum(1, np.round(np.minimum(lookahead, verify / step)))
-    _require(bool((windows == windows[0]).all()), "method.window")
-    return int(windows[0])
+        windows = np.round(np.minimum(lookahead, np.divide(verify, step))).clip(1)
+    _require(bool((windows == windows.max()).all()), "method.window")
+    return int(windows.max())
 
 
 def _over_texts(

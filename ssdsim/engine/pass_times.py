@@ -1,7 +1,7 @@
 """The seconds of every piece of work of a setup, for exact expectations.
 
-They have the shape (contexts, target factors, draft factors): factors stand for what scatters,
-each for an equal share of the probability.
+They have the shape (contexts, target factors, draft factors), or are numbers where nothing is told
+apart: factors stand for what scatters, each for an equal share of the probability.
 """
 
 from collections.abc import Callable
@@ -63,33 +63,33 @@ class PassTimes:
     contexts: tuple[int, ...]
     shape: Shape | None = None
 
-    def verify(self, rows: int, tokens: int) -> Floats:
+    def verify(self, rows: int, tokens: int) -> Seconds:
         """Return the seconds of a verify after its message."""
         factors = _factors(Kept(self.setup.machine.target_jitter))
-        return self.verify_alone(rows, tokens)[:, None, None] * factors[:, None]
+        return _scattered(self.verify_alone(rows, tokens), factors[:, None])
 
-    def draft(self, work: Pass, rows: int, tokens: int) -> Floats:
+    def draft(self, work: Pass, rows: int, tokens: int) -> Seconds:
         """Return the seconds of a pass of the draft after its message."""
         factors = _factors(Kept(self.setup.machine.draft_jitter))
-        return self.draft_alone(work, rows, tokens)[:, None, None] * factors
+        return _scattered(self.draft_alone(work, rows, tokens), factors)
 
-    def redraft(self, rows: int, length: int) -> Floats:
+    def redraft(self, rows: int, length: int) -> Seconds:
         """Return the mean seconds of a message and a chain of the draft, shape (contexts,)."""
         chain = self._seconds(self.setup.draft_latency, "fill", rows, rows)
         if length:
             chain = chain + length * self.draft_alone("step", rows, rows)
-        factor = float(_factors(Kept(self.setup.machine.draft_jitter)).mean())
-        return self.setup.machine.dispatch + chain * factor
+        factors = _factors(Kept(self.setup.machine.draft_jitter))
+        return self.setup.machine.dispatch + chain * float(factors.mean())
 
-    def verify_alone(self, rows: int, tokens: int) -> Floats:
+    def verify_alone(self, rows: int, tokens: int) -> Seconds:
         """Return the seconds of a verify before its jitter, shape (contexts,)."""
         target, drawing = self.setup.machine.target, self._drawing
         drawn = drawing.target + tokens * drawing.target_token
         if self.shape is None:
             return self._seconds(target, "verify", rows, tokens) + drawn
-        return np.array([target.seconds("verify", *self.shape) + drawn])
+        return target.seconds("verify", *self.shape) + drawn
 
-    def draft_alone(self, work: Pass, rows: int, tokens: int) -> Floats:
+    def draft_alone(self, work: Pass, rows: int, tokens: int) -> Seconds:
         """Return the seconds of a pass of the draft before its jitter, shape (contexts,)."""
         drawing = self._drawing
         drawn = drawing.draft + tokens * drawing.draft_token
@@ -99,9 +99,10 @@ class PassTimes:
     def _drawing(self) -> Drawing:
         return self.setup.machine.sampling.under(self.setup.sampling)
 
-    def _seconds(self, latency: Latency, work: Pass, rows: int, tokens: int) -> Floats:
-        contexts = self.contexts if reads_context(latency) else self.contexts[:1]
-        return _known(Kept(latency), work, rows, tokens, contexts)
+    def _seconds(self, latency: Latency, work: Pass, rows: int, tokens: int) -> Seconds:
+        if len(self.contexts) == 1 or not reads_context(latency):
+            return latency.seconds(work, rows, tokens, self.contexts[0])
+        return _known(Kept(latency), work, rows, tokens, self.contexts)
 
 
 @lru_cache(maxsize=4096)
@@ -117,6 +118,13 @@ def _factors(jitter: Kept[Jitter]) -> Floats:
     """Return factors that stand for a jitter, each for an equal share of the probability."""
     assert isinstance(jitter.thing, Averaged), "others are refused"
     return jitter.thing.means(FACTORS)
+
+
+def _scattered(seconds: Seconds, factors: Floats) -> Seconds:
+    """Return the seconds times each factor; one number where there is no more to tell."""
+    if factors.size == 1 and np.ndim(seconds) == 0:
+        return seconds * factors.item()
+    return np.reshape(seconds, (-1, 1, 1)) * factors
 
 
 def handshake(setup: Setup, tokens: int) -> float:

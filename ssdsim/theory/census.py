@@ -67,8 +67,5 @@ def _seconds(design: Design[Any], hits: Mapping[int, Array], shares: Array) -> f
     distributed as this round's are, and a mean of sums needs no more.
     """
     work = [float(share @ draft_work(design, n).free[:, 0]) for n, share in hits.items()]
-    work += [
-        share * redraft_seconds(design, missed).item()
-        for missed, share in enumerate(shares[::-1].tolist())
-    ]
-    return design.times.handshake + math.fsum(work)
+    redraft = float(shares[::-1] @ redraft_seconds(design)[:, 0])
+    return design.times.handshake + math.fsum([*work, redraft])

@@ -5,7 +5,6 @@ ranks the text's own token. In the arrays T is texts, P places, and W the number
 tokens, 0..K.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -92,11 +91,11 @@ def _seconds(design: Design[KnownTexts], walked: Walked) -> float:
         times / walked.rounds for times in (walked.hits, walked.hits_found, walked.firsts)
     )
     cached = count([(rows, np.array([1 - hit, hit]))])
-    redraft = [redraft_seconds(design, rows - h).item() * p for h, p in enumerate(cached.tolist())]
+    redraft = float(cached[::-1] @ redraft_seconds(design)[:, 0])
     going_on = count([(rows, np.array([1 - found - last, found]))])
     verified = work.verified.item()
     waited = float(going_on @ (work.free[:, 0] - verified))
-    return design.times.handshake + math.fsum(redraft) + verified + waited
+    return design.times.handshake + redraft + verified + waited
 
 
 def _kinds(design: Design[KnownTexts]) -> list[Rounds]:
@@ -138,7 +137,7 @@ def _rounds(
     )
     number = np.zeros(K + 1, np.int64)
     number[list(handed[1:])] = np.arange(1, len(handed))
-    before = np.broadcast_to(redraft_seconds(design, 1), contexts)[moments] if missed else 0.0
+    before = np.broadcast_to(redraft_seconds(design)[1], contexts)[moments] if missed else 0.0
     return Rounds(
         ends.shares,
         _hits(design, ends, np.asarray(lengths)[at]),

@@ -141,42 +141,48 @@ def draft_work(design: Design[Any], length: int) -> Work:
     branches = rows * sum(design.fanouts(length))
     verify = times.verify(rows, tokens)
     if not branches:
-        verified = mean(verify)
-        return _work(verified, [verified] * (rows + 1), K)
+        return _work(verify, verify, K, rows)
     glue, step = times.glue(rows, tokens), times.tree(rows, branches)
     both = beside(verify, glue + K * step, times.slowdown)
     if design.on_outcome == "wait":
-        free = mean(np.maximum(both.verified, both.drafted))
-        return _work(mean(both.verified), [free] * (rows + 1), K)
+        return _work(both.verified, np.maximum(both.verified, both.drafted), K, rows)
     begun = _steps_begun(both, np.asarray(glue), np.asarray(step), K)
     ends = _stopped(both, glue, step, begun)
     if design.on_outcome == "truncate":
         kept = np.minimum(np.maximum(begun, 1), K)
-        handed = mean(_stopped(both, glue, step, kept))
-        return _work(mean(both.verified), [mean(ends), handed], kept)
+        return _work(both.verified, np.stack([ends, _stopped(both, glue, step, kept)]), kept, rows)
     left = K - begun
-    rest = [left * times.tree(hit, hit) if left.any() else left for hit in range(1, rows + 1)]
-    return _work(mean(both.verified), [mean(ends), *(mean(ends + more) for more in rest)], K)
+    if not left.any():
+        return _work(both.verified, ends, K, rows)
+    rest = np.array([0 * np.asarray(step), *(times.tree(hit, hit) for hit in range(1, rows + 1))])
+    return _work(both.verified, ends + left * rest, K, rows)
 
 
-def redraft_seconds(design: Design[Any], missed: int) -> Array:
-    """Return the backup's mean seconds after `missed` rows missed, shape (contexts,)."""
-    rows = design.batch if design.redraft == "all" else missed
-    return mean(design.times.backup(rows, design.lookahead) if missed else 0.0)
+def redraft_seconds(design: Design[Any]) -> Array:
+    """Return the backup's mean seconds, by how many rows missed: shape (batch + 1, contexts)."""
+    rows, backup, K = design.batch, design.times.backup, design.lookahead
+    if design.redraft == "all":
+        each = [backup(rows, K)] * rows
+    else:
+        each = [backup(missed, K) for missed in range(1, rows + 1)]
+    return np.reshape([np.zeros_like(each[0]), *each], (rows + 1, -1))
 
 
 def mean(seconds: Seconds) -> Array:
-    """Return means over what scatters: shape (contexts,), which is (1,) where none is told."""
+    """Return means over what scatters: shape (..., contexts), of one where none is told."""
     values = np.asarray(seconds, float)
-    return values.mean(axis=(1, 2)) if values.ndim == 3 else values.reshape(-1)
+    return values.mean(axis=(-2, -1)) if values.ndim > 2 else values[..., None]
 
 
-def _work(verified: Array, free: Sequence[Array], kept: int | Array) -> Work:
-    contexts = max(verified.size, *(each.size for each in free))
-    shape = (len(free), contexts)
-    wide = np.array([np.broadcast_to(each, contexts) for each in free]).reshape(shape)
-    handed = np.broadcast_to(np.asarray(kept, np.int64).reshape(-1), contexts)
-    return Work(np.broadcast_to(verified, contexts), wide, handed)
+def _work(verified: Seconds, free: Seconds, kept: int | Array, rows: int) -> Work:
+    """Return the means, of `free` by how many rows hit: one for all, or one for each."""
+    before, after = mean(verified), mean(free)
+    contexts = max(before.shape[-1], after.shape[-1])
+    return Work(
+        np.broadcast_to(before, contexts),
+        np.broadcast_to(after, (rows + 1, contexts)),
+        np.broadcast_to(np.asarray(kept, np.int64).reshape(-1), contexts),
+    )
 
 
 def _steps_begun(both: _Beside, glue: Array, step: Array, most: int) -> Array:
