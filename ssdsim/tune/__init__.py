@@ -1,1 +1,1 @@
-"""Which configuration to use: searches over settings."""
+"""Tuning: searches for the best configuration of every method, and tells how sure that is."""
