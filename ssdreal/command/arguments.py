@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from datetime import datetime
 from math import isinf
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -53,6 +54,11 @@ def sized(given: argparse.Namespace, sizes: Mapping[str, tuple[int, int]]) -> ar
 def option(name: str) -> str:
     """Return how an argument is typed."""
     return f"--{name.replace('_', '-')}"
+
+
+def fresh_folder() -> Path:
+    """Return a folder for results that has none yet, named after this moment."""
+    return Path("outputs") / f"{datetime.now().astimezone():%Y-%m-%d/%H-%M-%S-%f}"
 
 
 def check_unwritten(asked: str, paths: Mapping[Path, str], overwrite: bool) -> None:

@@ -12,7 +12,7 @@ from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.workload import Task
 from ssdreal.profile.split import Fitted, read_split
 from ssdsim.acceptance.trace_file import INFO, read_trace
-from ssdsim.errors import ConfigError
+from ssdsim.errors import ConfigError, require
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,18 @@ class MeasuredWith:
         if isinstance(self.pair, str):
             return read_pair(self.pair)
         return Pair(self.pair["target"], self.pair["draft"])
+
+    def check_weights(self, option: str, value: str) -> None:
+        """Refuse a pair whose outcomes were scripted.
+
+        Raises
+        ------
+        ConfigError
+            Naming the option that the profile is.
+
+        """
+        right = "needs a pair with weights, whose own texts tell what is accepted"
+        require(self.acceptance is None, option, value, right)
 
 
 def measured_with(folder: Path) -> tuple[MeasuredWith, dict[str, Any]]:

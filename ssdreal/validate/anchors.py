@@ -14,6 +14,9 @@ from ssdsim.calibration.timings import Timing
 
 FOLDER = "anchors/"
 
+TOKENS = 32
+"""Of an anchor's texts: as many as a profile's calibration runs have."""
+
 
 @dataclass(frozen=True)
 class Taken:

@@ -1,7 +1,8 @@
-"""Reads configurations to validate, and sets each up both for real models and for ssdsim."""
+"""Reads configurations to measure, and sets each up both for real models and for ssdsim."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from shlex import split
 
@@ -10,9 +11,13 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from ssdreal.command.config import register, request_from
+from ssdreal.executor.pair import Pair
+from ssdreal.executor.preflight import Models, check_room
+from ssdreal.executor.request import Request
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
 from ssdreal.executor.workload import Task, Workload
+from ssdreal.places.topology import Topology
 from ssdreal.profile.split import Part
 from ssdsim.backups.random import Random
 from ssdsim.calibration.prediction import Profile
@@ -32,8 +37,8 @@ FIXED = {
     "acceptance": MEASURED_WITH,
     "topology": "--topology says where all run",
     "passes": "all run on graphs",
-    "prompts": "the section's prompts are decoded",
-    "workload": "the section's prompts and --tokens say what is decoded",
+    "prompts": "those that are compared decode the same ones",
+    "workload": "the prompts and --tokens say what is decoded",
     "seed": "every repeat has a seed of its own",
     "texts": "no text is printed",
     "out": "--out says where all goes",
@@ -124,18 +129,33 @@ def configurations(
         An override cannot be; the message names part and configuration.
 
     """
-    register()
     found = []
-    with initialize(version_base="1.3", config_path=None):
+    with composing():
         for part, of in parts.items():
             workload = Workload(prompts=len(tasks[part]), output_tokens=tokens)
             for name, overrides in of.configurations.items():
-                setup = replace(_setup(f"{part}/{name}", overrides), workload=workload)
+                setup = replace(read_setup(f"{part}/{name}", overrides), workload=workload)
                 found.append(Configuration(part, name, overrides, setup, name in baselines))
     return found
 
 
-def _setup(title: str, overrides: str) -> Setup:
+@contextmanager
+def composing() -> Iterator[None]:
+    """Let Hydra know the options of real runs, for `read_setup`."""
+    register()
+    with initialize(version_base="1.3", config_path=None):
+        yield
+
+
+def read_setup(title: str, overrides: str) -> Setup:
+    """Return what overrides mean, while `composing`.
+
+    Raises
+    ------
+    ConfigError
+        They cannot be, or are not a configuration's to choose; the message begins with `title`.
+
+    """
     try:
         words = split(overrides)
         keys = [word.lstrip("+~").partition("=")[0] for word in words]
@@ -150,9 +170,27 @@ def _setup(title: str, overrides: str) -> Setup:
     return setup
 
 
+def check_fits(
+    one: Configuration, pair: Pair, dtype: str, where: Topology, models: Models, tasks: list[Task]
+) -> None:
+    """Refuse what does not fit the models, or the memory of a host.
+
+    Raises
+    ------
+    ConfigError
+        Naming the configuration and the option.
+
+    """
+    try:
+        check_room(Request(one.setup, pair, where, dtype), models, tasks)
+    except ConfigError as error:
+        why = str(error).replace("workload.output_tokens", "--tokens")
+        raise ConfigError(f"{one.title}: {why}") from error
+
+
 def _check_applied(keys: Sequence[str]) -> None:
     """Refuse options that are not a configuration's to choose, since they would not be applied."""
     for key in keys:
         group = re.split(r"[./@]", key)[0]
         if group in FIXED:
-            raise ConfigError(f"{key}: has no effect in a split, {FIXED[group]}")
+            raise ConfigError(f"{key}: has no effect here, {FIXED[group]}")

@@ -66,7 +66,7 @@ class Findings:
         `kinds` are those of every part's prompts.
         """
         for one in wanted:
-            with self._noting("predicted", one):
+            with self.noting("predicted", one):
                 setup = one.simulated(profile)
                 for name, known in {"": None, **anchors}.items():
                     self.predicted[name, one.title] = profile.predict(
@@ -77,20 +77,20 @@ class Findings:
         """Explain what can be explained: errors by the run of median speed, rounds by the first."""
         for found in self.found():
             one, at = found.wanted, found.typical
-            with self._noting("causes", one):
+            with self.noting("causes", one):
                 setup, middle = one.simulated(profile), found.compared.predicted[at].middle
                 nearby = anchors.nearby(one.kept_as(at))
                 self.causes[one.title] = causes(found.runs[at], setup, profile, nearby, middle)
         for part in dict.fromkeys(one.part for one in self.wanted):
             compared = [one for one in replays.comparable(self.wanted) if one.part == part]
-            with self._noting("replay", *compared):
+            with self.noting("replay", *compared):
                 replays.record(part, self.wanted)
                 for one in compared:
-                    with self._noting("replay", one):
+                    with self.noting("replay", one):
                         self.agreements[one.title] = replays.agreement(one, profile)
 
     @contextmanager
-    def _noting(self, what: str, *ones: Configuration) -> Iterator[None]:
+    def noting(self, what: str, *ones: Configuration) -> Iterator[None]:
         """Let an error be the reason why something is missing: no measurement is lost."""
         try:
             yield

@@ -61,7 +61,7 @@ class Measurements:
                 self.anchors.take()
             for at in rng.permutation(len(wanted)):
                 measured = measured or not self.kept(wanted[at], repeat)
-                run = self._once(wanted[at], repeat)
+                run = self.once(wanted[at], repeat)
                 self.runs.setdefault(wanted[at].title, []).append(run)
                 done()
         if measured:
@@ -71,8 +71,15 @@ class Measurements:
         """Return whether a repeat's run is measured already."""
         return wanted.kept_as(repeat) in self.journal.finished
 
-    def _once(self, wanted: Configuration, repeat: int) -> Run:
-        """Return a repeat's run, made now or kept."""
+    def once(self, wanted: Configuration, repeat: int) -> Run:
+        """Return a repeat's run, made now or kept.
+
+        Raises
+        ------
+        RunError
+            A worker was lost again and again.
+
+        """
         return self.journal.once(
             wanted.kept_as(repeat), RUN, lambda: self._measured(wanted, repeat)
         )

@@ -10,29 +10,27 @@ outputs/, or where --out says; nothing that is there is replaced without --overw
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from ssdreal.command.arguments import check_ranges, check_unwritten, sized
+from ssdreal.command.arguments import check_ranges, check_unwritten, fresh_folder, sized
 from ssdreal.command.journal import digest, journal
 from ssdreal.executor.pair import Pair
-from ssdreal.executor.preflight import check_pair, check_room
+from ssdreal.executor.preflight import check_pair
 from ssdreal.executor.prompt_files import Prompt, tokenized
-from ssdreal.executor.request import Request
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.places import cautions
 from ssdreal.places.topology import Topology, topology
 from ssdreal.profile.calibration_runs import CalibrationRuns
-from ssdreal.profile.measured_with import MeasuredWith, measured_with, prompts_of
+from ssdreal.profile.measured_with import measured_with, prompts_of
 from ssdreal.profile.split import FIT, HELD_OUT, LOOK, Fitted, Split, read_split, split_file
-from ssdreal.validate.anchors import Anchors
+from ssdreal.validate.anchors import TOKENS, Anchors
 from ssdreal.validate.arguments import RANGES, SIZES, parser
-from ssdreal.validate.configurations import Configuration, configurations
+from ssdreal.validate.configurations import Configuration, check_fits, configurations
 from ssdreal.validate.findings import Findings
 from ssdreal.validate.measured import Measurements
 from ssdreal.validate.replayed import Replays
@@ -42,9 +40,6 @@ from ssdsim.command.console import ending, progress, say, speak_as, table_consol
 from ssdsim.errors import ConfigError, require
 from ssdsim.system.destination import folder, taken
 from ssdsim.system.package_data import TRACES
-
-ANCHOR_TOKENS = 32
-"""Of an anchor's texts: as many as a profile's calibration runs have."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +144,7 @@ def _out(given: Any) -> Path:
         frozen = split_file(given.split).resolve() == HELD_OUT.resolve()
         if given.resume and not (full and frozen):
             raise ConfigError("--resume: needs --out, the folder to go on in")
-        fresh = Path("outputs") / f"{datetime.now().astimezone():%Y-%m-%d/%H-%M-%S-%f}"
-        return beside if full and frozen else fresh
+        return beside if full and frozen else fresh_folder()
     out = folder("--out", given.out)
     right = "holds the profile; a look, fewer runs, or other prompts need another folder"
     require(full or out.resolve() != beside.resolve(), "--out", str(out), right)
@@ -169,7 +163,7 @@ def answer(asked: Question, findings: Findings, console: Console) -> None:
 
     """
     profile, (known, _) = Profile(asked.folder), measured_with(asked.folder)
-    _check_weights(asked, known)
+    known.check_weights("--profile", asked.profile)
     pair, dtype = known.names, known.dtype
     where = topology(asked.topology, known.split)
     for caution in cautions(where.places("own").cores):
@@ -183,7 +177,7 @@ def answer(asked: Question, findings: Findings, console: Console) -> None:
     findings.wanted = wanted
     with closing(Sitting(pair, dtype)) as sitting:
         own = prompts_of(asked.folder)
-        tours = CalibrationRuns(sitting, where, own, own, ANCHOR_TOKENS)
+        tours = CalibrationRuns(sitting, where, own, own, TOKENS)
         anchors = Anchors(tours, known.sizes, profile, kept)
         findings.sittings = anchors.before
         measurements = Measurements(sitting, where, tasks, kept, anchors, findings.runs)
@@ -248,16 +242,7 @@ def _check(
     """Refuse what does not fit the models, or the memory of a host."""
     models = check_pair(pair, dtype)
     for one in wanted:
-        try:
-            check_room(Request(one.setup, pair, where, dtype), models, tasks[one.part])
-        except ConfigError as error:
-            why = str(error).replace("workload.output_tokens", "--tokens")
-            raise ConfigError(f"{one.title}: {why}") from error
-
-
-def _check_weights(asked: Question, known: MeasuredWith) -> None:
-    right = "needs a pair with weights, whose own texts tell what is accepted"
-    require(known.acceptance is None, "--profile", asked.folder.name, right)
+        check_fits(one, pair, dtype, where, models, tasks[one.part])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ssdreal.extra import MODULES
 from ssdsim.errors import ConfigError
 
-COMMANDS = ("", ".profile", ".validate", ".bench", ".distill", ".gpu_check")
+COMMANDS = ("", ".profile", ".validate", ".tune", ".bench", ".distill", ".gpu_check")
 HEAVY = ("pandas", "matplotlib", "rich")
 WITHOUT = """
 import runpy, sys

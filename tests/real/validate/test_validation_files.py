@@ -127,7 +127,7 @@ def test_every_option_is_either_applied_or_refused():
     ],
 )
 def test_options_that_would_not_be_applied_are_refused(option):
-    with pytest.raises(ConfigError, match=r"^test/one: [\w.@/]+: has no effect in a split, "):
+    with pytest.raises(ConfigError, match=r"^test/one: [\w.@/]+: has no effect here, "):
         made(f"method=autoregressive {option}")
 
 

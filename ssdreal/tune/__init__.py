@@ -1,0 +1,1 @@
+"""`python -m ssdreal.tune`: measure the leaders of a simulated tuning until the best is known."""
