@@ -10,6 +10,7 @@ Decode with real models: draft and target at work in processes of their own, los
   python -m ssdreal -m method=autoregressive,speculative,ssd
                                                     several runs in one sitting, ranked
   python -m ssdreal.profile, ssdreal.validate       measure for ssdsim; test its predictions
+  python -m ssdreal.tune DIR                        race the leaders of python -m ssdsim.tune
   python -m ssdreal.gpu_check --out DIR             all that a GPU should be asked, in parts
 """
 MAIN = (
