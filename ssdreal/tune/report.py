@@ -36,7 +36,7 @@ def tables(tuned: Tuned) -> list[Table]:
 
 def sentences(tuned: Tuned) -> list[str]:
     """Return what the command says below its tables."""
-    race, best = tuned.race, tuned.winner
+    race, (best, *_) = tuned.race, tuned.outcomes()
     found = [_best(best, race), _ending(race), _regret(tuned), _noise(race)]
     out = tuned.entrants.left_out
     left_out = [f"{len(out)} left out: {'; '.join(out.values())}"] if out else []
@@ -85,7 +85,7 @@ def _options(outcomes: Sequence[Outcome]) -> Table:
 
 def _errors(found: Sequence[Lesson]) -> Table:
     table = _table(
-        "errors of the predictions; ratio: of tokens/s, without what all have in common",
+        "errors of the predictions, hit rates in points; ratio: of tokens/s, apart from the mean",
         ("method", "configurations", "tokens/s", "ratio"),
         ("tokens a round", "seconds a round", "hit rate"),
     )
@@ -128,14 +128,19 @@ def _ending(race: Race) -> str:
         return f"ended after {blocks} blocks: all others are slower"
     if race.over == "alike":
         return f"ended after {blocks} blocks with {left} left: none is {within} faster"
-    needed = race.blocks_to_tell(race.rule.within)
-    needs = f"; telling {within} apart takes some {needed:,.0f} blocks" if needed < inf else ""
-    return f"stopped after {blocks} blocks with {left} left, whose difference noise hides{needs}"
+    stopped, needed = f"stopped after {blocks} blocks", race.blocks_to_tell(race.rule.within)
+    if needed == inf:
+        return f"{stopped}, too few to tell anything"
+    needs = f"telling {within} apart takes some {needed:,.0f} blocks"
+    return f"{stopped} with {left} left, whose difference noise hides; {needs}"
 
 
 def _regret(tuned: Tuned) -> str:
-    behind = slower(tuned.race.behind(tuned.choice))
-    return f"regret of ssdsim's choice, {tuned.choice}: {behind.middle:.1%} ({_range(behind)})"
+    behind = slower(tuned.race.behind(tuned.choice.name))
+    chance = tuned.choice.probability_best
+    sure = "" if chance is None else f", which it took for the best with {chance:.0%}"
+    regret = f"{behind.middle:.1%} ({_range(behind)})"
+    return f"regret of ssdsim's choice, {tuned.choice.name}{sure}: {regret}"
 
 
 def _noise(race: Race) -> str:

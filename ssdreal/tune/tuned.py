@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from math import expm1
 from typing import Any
 
-from ssdreal.tune.candidates import Tuning
+from ssdreal.tune.candidates import Candidate, Tuning
 from ssdreal.tune.entrants import Entrant, Entrants
 from ssdreal.tune.learned import Lesson, Outcome, known, lessons, slower
 from ssdreal.validate.anchors import Anchors
@@ -41,14 +41,9 @@ class Tuned:
     expected: dict[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     @property
-    def choice(self) -> str:
+    def choice(self) -> Candidate:
         """What the simulator would have chosen, of what can be measured."""
-        return self.entrants.chosen[0].name
-
-    @property
-    def winner(self) -> Outcome:
-        """The fastest one, as far as it is known."""
-        return next(one for one in self.outcomes() if one.entrant.name == self.race.leader)
+        return self.entrants.chosen[0].candidate
 
     def expect(self, profile: Profile) -> None:
         """Simulate what can be simulated, for the parts that tokens/s are made of."""
@@ -74,7 +69,7 @@ class Tuned:
                 )
 
     def outcomes(self) -> list[Outcome]:
-        """Return what has been measured, the best one first and the first dropped last."""
+        """Return what has been measured, the leader first and the first dropped last."""
         found = {one.wanted.name: one for one in self.findings.found()}
         there = [self._outcome(one, found) for one in self.entrants.chosen if one.name in found]
         kept = {name: len(self.race.values) + 1 for name in self.race.left}
@@ -110,8 +105,8 @@ class Tuned:
             "over": race.over,
             "best": race.leader,
             "best_behind": known(slower(race.behind(race.leader))._asdict()),
-            "choice": self.choice,
-            "regret": known(slower(race.behind(self.choice))._asdict()),
+            "choice": self.choice.name,
+            "regret": known(slower(race.behind(self.choice.name))._asdict()),
             "noise": known({"own": race.noise.own, "shared": race.noise.shared}),
             "left_out": self.entrants.left_out,
             "candidates": [_plain(one) for one in self.outcomes()],

@@ -211,7 +211,7 @@ def test_every_block_has_all_that_are_left_in_an_order_of_its_own(tmp_path):
     assert 2 <= gone <= 6
     assert {len(block) for block in blocks[:gone]} == {3}
     assert max(len(block) for block in blocks[gone:]) == 2
-    assert known.race.leader == known.choice == "ssd"
+    assert known.race.leader == known.choice.name == "ssd"
 
 
 def test_a_race_that_is_interrupted_goes_on_and_ends_the_same(tmp_path):
@@ -231,6 +231,18 @@ def test_a_race_that_is_interrupted_goes_on_and_ends_the_same(tmp_path):
     more, machine = race(tmp_path, measurements=machine)
     assert machine.events.count("anchor") == 2  # nothing was left to measure
     assert dict(more.race.dropped) == dict(whole.race.dropped)
+
+
+def test_an_interrupt_in_the_first_block_shows_what_there_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ssdreal.tune.blocks.SEED", 2)  # which does not begin with the choice
+    known, machine = race(tmp_path, last=1)
+    (name,) = (event.split()[1] for event in machine.events if event[0] == "0")
+    assert name != known.choice.name
+    printed, said = shown(known, capsys)
+    assert printed.splitlines()[2].split()[0] == name
+    assert said[0].startswith(f"best: {name} (method={name}), ")
+    assert said[1] == "stopped after 0 blocks, too few to tell anything"
+    assert said[2] == "regret of ssdsim's choice, ssd: 0.0% (0.0% – 100.0%)"
 
 
 def gone(known):
