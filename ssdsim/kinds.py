@@ -4,12 +4,12 @@ The lowest floor: it imports nothing of this project by itself.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
-from functools import reduce
+from functools import cache, reduce
 from importlib import import_module
 from pkgutil import iter_modules
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 PROJECT = ("ssdsim", "ssdreal")
 
@@ -42,6 +42,7 @@ def kinds(bases: Iterable[type]) -> dict[str, type]:
     return found
 
 
+@cache
 def _kinds(base: type) -> dict[str, type]:
     module = import_module(base.__module__)
     if module.__name__.endswith(".base"):
@@ -57,16 +58,18 @@ def _dataclasses(module: ModuleType) -> list[type]:
     return [kind for kind in classes if is_dataclass(kind) and kind.__module__ == module.__name__]
 
 
-def plugins_in(package: str) -> dict[str, type]:
+@cache
+def plugins_in(package: str) -> Mapping[str, type]:
     """Return by short name the dataclasses of a folder that their files are named after."""
     paths = import_module(package).__path__
     modules = [import_module(f"{package}.{found.name}") for found in iter_modules(paths)]
     named_after = {_stem(module): getattr(module, _title(module), None) for module in modules}
-    return {
+    found = {
         name: plugin
         for name, plugin in named_after.items()
         if isinstance(plugin, type) and is_dataclass(plugin)
     }
+    return MappingProxyType(found)
 
 
 def _title(module: ModuleType) -> str:

@@ -96,6 +96,7 @@ class Measuring:
 
     name: ClassVar[str] = "ssdreal"
     config: ClassVar[str] = "real"
+    tuned: ClassVar[tuple[str, ...]] = ("common",)
 
     def __init__(self) -> None:
         self.sitting: Sitting | None = None

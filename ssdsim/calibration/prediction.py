@@ -186,7 +186,7 @@ class Profile:
 
         """
         runs = [
-            simulate(self._replicate(setup, name, number, kinds, known))
+            simulate(self.replicate(setup, name, number, kinds, known))
             for number in range(replicates)
         ]
         found = {metric: np.array([_value(run, metric) for run in runs]) for metric in METRICS}
@@ -195,9 +195,15 @@ class Profile:
             found = {metric: of_a_new_kind(draws, stand_ins) for metric, draws in found.items()}
         return Predicted({metric: tuple(draws.tolist()) for metric, draws in found.items()})
 
-    def _replicate(
-        self, setup: Setup, name: str, number: int, kinds: Sequence[str], known: Anchor | None
+    def replicate(
+        self,
+        setup: Setup,
+        name: str,
+        number: int,
+        kinds: Sequence[str] = (),
+        known: Anchor | None = None,
     ) -> Setup:
+        """Return a setup as a replicate of `predict` has it: its prompts, fit, and state."""
         prompts = self._picked(number, kinds, setup.workload.prompts)
         # Apart for every run, but for what it has in common with others: the fit, and the hour.
         own = default_rng([number, crc32(name.encode())])

@@ -72,13 +72,22 @@ def refuse(rules: Iterable[Rule], overridden: list[str]) -> None:
                 raise ConfigError(f"{key}: has no effect, {why}")
 
 
-def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
+def refuse_idle_choices(setup: Setup, overridden: list[str]) -> None:
+    """Raise `ConfigError` for the first idle key among those of plug-ins and of sampling."""
+    refuse(_choice_rules(setup), overridden)
+
+
+def _choice_rules(setup: Setup) -> Iterator[Rule]:
     yield from method_rules(setup)
     for option in ("method.skipped_attention", "method.skipped_mlp"):
         yield option, False, "method.kept says what a simulated draft takes"
+    yield from _sampling_rules(setup)
+
+
+def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
+    yield from _choice_rules(setup)
     yield from _machine_rules(setup)
     yield from _pass_rules(setup)
-    yield from _sampling_rules(setup)
     yield from _acceptance_rules(setup)
     latency = OmegaConf.to_yaml(config.latency, resolve=False)
     why = "this latency was not built from model shapes (latency=roofline is)"

@@ -60,6 +60,7 @@ class Simulating:
 
     name: ClassVar[str] = "ssdsim"
     config: ClassVar[str] = "config"
+    tuned: ClassVar[tuple[str, ...]] = ("simulated", "common")
 
     def register(self) -> None:
         """Fill Hydra's groups."""

@@ -9,7 +9,6 @@ from typing import Any
 from ssdsim.command.console import ending, show, speak_as
 from ssdsim.system.terminal import printing
 
-
 YOUNG = 50_000
 """Objects after which circles of them are looked for: runs make millions, and few circles."""
 

@@ -36,6 +36,7 @@ MAIN = (
     ("workload.prompts=N", "and workload.prompt_tokens, workload.output_tokens: of each"),
     ("latency=NAME", "where times come from, listed below too"),
     ("pair=NAME", "model shapes for latency=roofline: {pairs}"),
+    ("tuned=FILE", "the configuration that python -m ssdsim.tune has chosen, in its place"),
     ("seed=N", "of every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
     ("overwrite=true", "replace the run that DIR holds already, instead of refusing to"),
@@ -77,12 +78,17 @@ def page(
     """
     width = _width()
     yield from (intro, "Options")
-    for option, meaning in main:
-        yield from _entry(option, meaning, 2, 22, width)
+    yield from entries(main)
     for group in groups:
         yield from ("", f"{group}=NAME, {DEFAULTS.get(group, other)} by default")
         for name, plugin in plugins(group).items():
             yield from _plugin(group, name, plugin, width)
+
+
+def entries(named: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield names and what they mean."""
+    for name, meaning in named:
+        yield from _entry(name, meaning, 2, 22, _width())
 
 
 def _machines() -> Iterator[str]:

@@ -59,11 +59,14 @@ class Program(Protocol):
         As complaints begin.
     config
         Name of its main config.
+    tuned
+        Sections of a tuning's `tuned.yaml` that it takes.
 
     """
 
     name: ClassVar[str]
     config: ClassVar[str]
+    tuned: ClassVar[tuple[str, ...]]
 
     def register(self) -> None:
         """Fill Hydra's groups."""

@@ -26,6 +26,7 @@ from ssdsim.command.job import Job, Program, Runnable
 from ssdsim.command.keeping import ALL, draw
 from ssdsim.command.shown import show, show_line
 from ssdsim.command.sweep import Sweep, leave_note, leave_traceback
+from ssdsim.command.tuned import with_tuned
 from ssdsim.errors import ConfigError, RunError
 from ssdsim.run.run_directory import FAILED, REFUSED, free, replace, reserved
 from ssdsim.run.trace import Run
@@ -48,6 +49,7 @@ def main(program: Program) -> None:
 
     try:
         program.register()
+        sys.argv[1:] = with_tuned(sys.argv[1:], program.tuned)
         check_choices(get_args_parser().parse_known_args()[0].overrides)
         with Sweep.ranking_in_any_case():
             hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()

@@ -4,6 +4,7 @@ A plug-in is one file in the folder of its kind: `topk_outcomes.py` holds the da
 `TopkOutcomes`, and its fields are its options. This module must stay light, `--help` needs it.
 """
 
+from collections.abc import Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ GROUPS = {
 }
 
 
-def plugins(group: str) -> dict[str, type]:
+def plugins(group: str) -> Mapping[str, type]:
     """Return the dataclasses of a group by option name, in alphabetical order."""
     return plugins_in(GROUPS[group])
 

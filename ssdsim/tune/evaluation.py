@@ -1,0 +1,219 @@
+"""Evaluates candidates: turns options into a checked setup, simulates it in a world, and measures.
+
+Everything that candidates have in common is composed and read once in a process.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from hydra import compose
+from omegaconf import DictConfig
+
+from ssdsim.calibration.prediction import Profile
+from ssdsim.calibration.profile_file import TIMINGS
+from ssdsim.command.applicable import refuse_idle_choices
+from ssdsim.command.config import PLAIN, SAMPLED, plain_config, sampling_from, setup_from
+from ssdsim.engine.setup import Setup
+from ssdsim.engine.simulation import evaluate
+from ssdsim.errors import ConfigError, require
+from ssdsim.options.building import build, completed, make
+from ssdsim.options.plugins import plugins, profile_files
+from ssdsim.sampling.settings import Sampling
+from ssdsim.tune.search_space import CHOSEN, Options, is_tuned, written
+from ssdsim.tune.worlds import Uncertainty, World, of_world
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate to be simulated in a world."""
+
+    options: Options
+    world: World = World()
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a trial came to.
+
+    Attributes
+    ----------
+    tokens_per_s
+        Of all devices; 0 if it cannot be.
+    devices
+        In use.
+    joules_per_token
+        None where no power is known.
+    acceptance_length, hit_rate
+        Of the run; None where there is no such thing.
+    refused
+        Why it cannot be; empty if it can.
+
+    """
+
+    tokens_per_s: float = 0.0
+    devices: int = 1
+    joules_per_token: float | None = None
+    acceptance_length: float | None = None
+    hit_rate: float | None = None
+    refused: str = ""
+
+    @property
+    def per_device(self) -> float:
+        """Tokens/s of a device."""
+        return self.tokens_per_s / self.devices
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What candidates share, as Hydra composed it.
+
+    Attributes
+    ----------
+    config, choices
+        Composed, and the option chosen in each group.
+    setup
+        What they mean, with the method that a run has by default.
+
+    """
+
+    config: DictConfig
+    choices: dict[str, Any]
+    setup: Setup
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """The config as plain data."""
+        return plain_config(self.config)
+
+    @property
+    def profile(self) -> Profile | None:
+        """The measured profile that acceptance and times are of, if they are of one."""
+        name = self.choices.get("profile")
+        whole = all(self.choices.get(group) == name for group in ("acceptance", "latency"))
+        file = profile_files().get(str(name))
+        measured = whole and file is not None and (file.parent / TIMINGS).is_file()
+        return Profile(file.parent) if file and measured else None
+
+    def candidate(self, options: Options) -> Setup:
+        """Return the setup with these options.
+
+        Raises
+        ------
+        ConfigError
+            There is no such option, a value is not possible, or has no effect beside the others.
+
+        """
+        plain = deepcopy({key: self.plain[key] for key in (*CHOSEN, *PLAIN, *SAMPLED, "saguaro")})
+        for name, value in options:
+            _put(plain, name, value)
+        hints = get_type_hints(Setup)
+        values = {group: build(hints[group], plain[group], group) for group in CHOSEN}
+        values |= {name: plain[name] for name in PLAIN}
+        values["sampling"] = sampling_from(plain, Sampling, SAMPLED)
+        kept = {name: getattr(self.setup, name) for name in ("acceptance", "machine", "workload")}
+        setup: Setup = make(Setup, {**kept, **values}, "")
+        refuse_idle_choices(setup, [name for name, _ in options])
+        return setup
+
+
+def _put(plain: dict[str, Any], name: str, value: Any) -> None:
+    """Set an option, as the command line would."""
+    if name in CHOSEN:
+        plain[name] = completed(plugins(name)[value], {"_target_": value})
+        return
+    *groups, field_name = name.split(".")
+    there = plain
+    for group in groups:
+        there = there.get(group, {})
+        require(isinstance(there, dict), name, value, f"{group} has no options")
+    known = ", ".join(key for key in there if key != "_target_")
+    require(field_name in there, name, value, f"no such option; choose among {known}")
+    there[field_name] = value
+
+
+def setting(words: Sequence[str]) -> Setting:
+    """Compose what candidates share; `ssdsim.command.config.register` was called before.
+
+    Raises
+    ------
+    ConfigError, HydraException
+        An option cannot be.
+
+    """
+    whole = compose("config", list(words), return_hydra_config=True)
+    choices = {str(group): name for group, name in whole.hydra.runtime.choices.items()}
+    overridden = [word.lstrip("+~").partition("=")[0] for word in words]
+    config = compose("config", list(words))
+    return Setting(config, choices, setup_from(config, choices, overridden))
+
+
+@dataclass
+class Bench:
+    """Evaluates trials in this process.
+
+    Attributes
+    ----------
+    words
+        Of the command line, what is the same for all.
+    acceptance, times
+        As `ssdsim.tune.worlds.Uncertainty` has them.
+
+    """
+
+    words: tuple[str, ...]
+    acceptance: float = 0.02
+    times: float = 0.05
+    known: dict[tuple[str, ...], tuple[Setting, Uncertainty]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what is the same for all, if it cannot be.
+
+        Raises
+        ------
+        ConfigError, HydraException
+            As it says.
+
+        """
+        self._setting(self.words)
+
+    def setup(self, trial: Trial) -> Setup:
+        """Return what a trial simulates.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be.
+
+        """
+        own = tuple(
+            f"{name}={written(value)}" for name, value in trial.options if not is_tuned(name)
+        )
+        shared, uncertainty = self._setting((*self.words, *own))
+        options = tuple(option for option in trial.options if is_tuned(option[0]))
+        return of_world(shared.candidate(options), trial.world, uncertainty)
+
+    def figures(self, trial: Trial) -> Figures:
+        """Simulate a trial."""
+        try:
+            run = evaluate(self.setup(trial))
+        except ConfigError as error:
+            return Figures(refused=str(error))
+        metrics, tokens = run.metrics, run.metrics["tokens"]
+        joules = metrics["energy_j"]
+        return Figures(
+            tokens_per_s=metrics["tokens_per_s"] or 0.0,
+            devices=sum(device["count"] for device in run.info["devices"]),
+            joules_per_token=None if joules is None else joules / tokens,
+            acceptance_length=metrics["acceptance_length"],
+            hit_rate=metrics["hit_rate"],
+        )
+
+    def _setting(self, words: tuple[str, ...]) -> tuple[Setting, Uncertainty]:
+        if words not in self.known:
+            found = setting(words)
+            uncertainty = Uncertainty(self.acceptance, self.times, found.profile)
+            self.known[words] = found, uncertainty
+        return self.known[words]

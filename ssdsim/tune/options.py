@@ -1,0 +1,96 @@
+"""The options of a tuning itself, and the config that its launcher is composed from."""
+
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from ssdsim.errors import require
+
+SECTION = "tune"
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How a tuning goes about it.
+
+    Attributes
+    ----------
+    asked
+        Configurations of a method that the search asks for before it goes down to neighbours.
+    finalists
+        Candidates that are compared over the worlds that the profile leaves possible.
+    worlds
+        The most of these.
+    confidence
+        That none of the finalists is better than the choice by more than 0.2 %, where they are told
+        apart before all worlds are used up.
+    acceptance_error, time_error
+        Of a profile that was not measured here: the standard deviation of the chance that a drafted
+        token is accepted, and of the logarithm of either model's seconds.
+    seed
+        Of the search.
+    folder
+        Where everything goes; "": under outputs/tune, named after the question, so that the same
+        command goes on from what was evaluated.
+
+    """
+
+    asked: int = 48
+    finalists: int = 8
+    worlds: int = 24
+    confidence: float = 0.95
+    acceptance_error: float = 0.02
+    time_error: float = 0.05
+    seed: int = 0
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        for name, least in (("asked", 0), ("finalists", 2), ("worlds", 2), ("seed", 0)):
+            value = getattr(self, name)
+            fine = isinstance(value, int) and not isinstance(value, bool) and value >= least
+            require(fine, f"tune.{name}", value, f"needs a number >= {least}")
+        for name in ("confidence", "acceptance_error", "time_error"):
+            value = getattr(self, name)
+            fine = isinstance(value, int | float) and 0 <= value < 1
+            require(fine, f"tune.{name}", value, "needs a number from 0 to below 1")
+        require(self.confidence > 0, "tune.confidence", self.confidence, "needs a number above 0")
+        require(isinstance(self.folder, str), "tune.folder", self.folder, "needs a name")
+
+    def out(self, words: list[str]) -> Path:
+        """Return the folder of a tuning with these words."""
+        if self.folder:
+            return Path(self.folder)
+        return Path("outputs/tune") / sha256(" ".join(words).encode()).hexdigest()[:12]
+
+
+def tune_options(values: dict[str, Any]) -> TuneOptions:
+    """Return the options of the section `tune`, by name.
+
+    Raises
+    ------
+    ConfigError
+        There is no such option, or its value is not possible.
+
+    """
+    known = [one.name for one in fields(TuneOptions)]
+    for name, value in values.items():
+        right = f"no such option; choose among {', '.join(known)}"
+        require(name in known, f"{SECTION}.{name}", value, right)
+    return TuneOptions(**values)
+
+
+def register_launcher() -> None:
+    """Store the config that launchers are composed from: jobs leave nothing behind."""
+    store = ConfigStore.instance()
+    hydra = {"output_subdir": None, "run": {"dir": "."}, "sweep": {"dir": ".", "subdir": "."}}
+    quiet = ["_self_", *({f"override hydra/{kind}": "none"} for kind in LOGGING)]
+    default = [*quiet, {"override hydra/launcher": "joblib"}]
+    node = {"defaults": default, SECTION: {"chunk": None}, "hydra": hydra}
+    store.store(name=SECTION, node=OmegaConf.create(node))
+
+
+LOGGING = ("job_logging", "hydra_logging")

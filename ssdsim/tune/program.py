@@ -1,0 +1,155 @@
+"""Searches for the best configuration of every method, and says how sure that is and why.
+
+`python -m ssdsim.tune` takes options as `python -m ssdsim` does: those of the setting (profile,
+batch, temperature, ...) as they are, those of a configuration fixed or as ranges. It searches every
+method, compares the leaders over the worlds that the profile leaves possible, and writes what it
+found, with `tuned.yaml` for `python -m ssdsim` and `python -m ssdreal`.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ssdsim.command.config import register
+from ssdsim.command.console import console, ending, progress, speak_as
+from ssdsim.command.hydra_errors import explained
+from ssdsim.errors import ConfigError
+from ssdsim.system.destination import own_folder, taken
+from ssdsim.tune.evaluation import Bench, Trial
+from ssdsim.tune.findings import Findings
+from ssdsim.tune.launching import KEPT, Evaluations, launcher
+from ssdsim.tune.lookahead_table import best_lookaheads
+from ssdsim.tune.options import SECTION, TuneOptions, register_launcher, tune_options
+from ssdsim.tune.search import Search
+from ssdsim.tune.search_space import Family, families, is_tuned, parsed
+from ssdsim.tune.selection import select
+from ssdsim.tune.sensitivity import effects
+
+LAUNCHER = "hydra"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the command line asks.
+
+    Attributes
+    ----------
+    shared
+        Words that all candidates have in common.
+    families
+        What there is to choose among.
+    options
+        Of the tuning.
+    launcher
+        Words that choose Hydra's launcher.
+    out
+        Where everything goes.
+
+    """
+
+    shared: tuple[str, ...]
+    families: Sequence[Family]
+    options: TuneOptions
+    launcher: tuple[str, ...]
+    out: Path
+
+
+def question(arguments: Sequence[str]) -> Question:
+    """Read the command line.
+
+    Raises
+    ------
+    ConfigError, HydraException
+        An argument is not possible.
+
+    """
+    shared, launched, own, asked = [], [], {}, {}
+    for word in arguments:
+        ((name, values),) = parsed([word]).items()
+        group = name.lstrip("+~").partition(".")[0].partition("/")[0]
+        if group == SECTION:
+            own[name.removeprefix(f"{SECTION}.")] = _single(name, values)
+        elif group == LAUNCHER:
+            launched.append(word)
+        elif len(values) > 1 or is_tuned(name):
+            asked[name] = values
+        elif name in {"out", "overwrite"}:
+            raise ConfigError(f"{word}: has no effect, tune.folder says where a tuning goes")
+        else:
+            shared.append(word)
+    options = tune_options(own)
+    out = own_folder("tune.folder", options.out(sorted(arguments)))
+    return Question(tuple(shared), families(asked), options, tuple(launched), out)
+
+
+def _single(name: str, values: Sequence[object]) -> object:
+    if len(values) != 1:
+        raise ConfigError(f"{name}: needs a single value, a tuning has one of each")
+    return values[0]
+
+
+def answer(asked: Question) -> Findings:
+    """Search, select, and look at what the choice hangs on.
+
+    Raises
+    ------
+    ConfigError
+        An option cannot be, or nothing that was asked for.
+
+    """
+    bench = Bench(asked.shared, asked.options.acceptance_error, asked.options.time_error)
+    bench.check()
+    config = compose(SECTION, list(asked.launcher), return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.mode = RunMode.MULTIRUN
+    with progress(shown=True) as bar:
+        task = bar.add_task("searching", total=None)
+        evaluations = Evaluations(
+            bench,
+            launcher(config, asked.out),
+            asked.out / KEPT,
+            lambda count: bar.advance(task, count),
+        )
+        search = Search(asked.families, evaluations, asked.options.asked, asked.options.seed)
+        search.run()
+        findings = Findings(asked.shared, search, evaluations)
+        bar.update(task, description="comparing the leaders")
+        finalists = findings.finalists(asked.options.finalists)
+        findings.selection = select(
+            finalists, evaluations, asked.options.worlds, asked.options.confidence
+        )
+        bar.update(task, description="asking what if")
+        findings.effects = effects(findings.choice, finalists, evaluations)
+        bar.update(task, description="best lookaheads")
+        findings.lookaheads = best_lookaheads(bench.setup(Trial(search.screened_ssd())))
+    return findings
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Search, print, and write down; bad input ends with one line and exit code 2."""
+    speak_as("ssdsim.tune")
+    with ending():
+        register()
+        register_launcher()
+        try:
+            with initialize(version_base="1.3", config_path=None):
+                _run(question(sys.argv[1:] if arguments is None else arguments))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(explained(error)) from error
+
+
+def _run(asked: Question) -> None:
+    with taken("tune.folder", asked.out):
+        findings = answer(asked)
+        findings.save(asked.out)
+        for table in findings.tables():
+            console().print(table)
+            console().print()
+        console().print(f"written to {asked.out}", soft_wrap=True, highlight=False)

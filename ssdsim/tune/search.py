@@ -1,0 +1,244 @@
+"""Searches each method's configurations for its best ones, in the world that a profile describes.
+
+Few configurations are all evaluated. Of many, those that the exact expectation covers are looked at
+first: it takes a millisecond, and the best of them seed the search. That is a tree-structured
+Parzen estimator (Bergstra et al. 2011; Optuna's), which finds the region, and then a descent: all
+neighbours of the best configuration are evaluated, until none of them is better.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ssdsim.engine.exact_expectation import expect
+from ssdsim.errors import ConfigError
+from ssdsim.tune.evaluation import Figures, Trial
+from ssdsim.tune.launching import Evaluations
+from ssdsim.tune.search_space import Family, Options
+from ssdsim.tune.worlds import World
+
+SMALL = 32
+"""So many configurations of a method are all evaluated."""
+SEEDS = 6
+"""Configurations of a method that the exact expectation recommends."""
+AT_ONCE = 8
+"""Asked for before any of them is evaluated."""
+PART = World(tokens=4096)
+"""What configurations are tried on; a workload of fewer tokens is tried as a whole."""
+CONFIRMED, CONFIRMED_OF_EACH = 16, 2
+"""The best of all, and of each method, that are evaluated on the whole workload."""
+EXACT_AT_MOST = 4096
+"""Configurations that the exact expectation is asked about."""
+
+
+@dataclass
+class Search:
+    """Looks for the best configurations of methods.
+
+    Attributes
+    ----------
+    families
+        What there is to choose among.
+    evaluations
+        Evaluates.
+    asked
+        Configurations of a method that the estimator asks for.
+    seed
+        Of the estimator.
+    tried
+        What was evaluated on part of the workload, by configuration.
+    found
+        The best of these, of each method and of all, on the whole of it.
+    screened
+        Exact expectations of tokens/s.
+
+    """
+
+    families: Sequence[Family]
+    evaluations: Evaluations
+    asked: int = 48
+    seed: int = 0
+    tried: dict[Options, Figures] = field(default_factory=dict)
+    found: dict[Options, Figures] = field(default_factory=dict)
+    screened: dict[Options, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Search every method."""
+        small: list[list[Family]] = []
+        large: list[list[Family]] = []
+        for families in by_method(self.families).values():
+            (small if sum(one.size for one in families) <= SMALL else large).append(families)
+        self._evaluate(one for families in small for family in families for one in family)
+        for families in large:
+            self._search(families)
+        self._confirm()
+
+    def ranked(self, method: str | None = None) -> list[Options]:
+        """Return the configurations tried that can be, of a method or of all, fastest first."""
+        possible = [one for one, figures in self.tried.items() if not figures.refused]
+        own = [one for one in possible if method is None or ("method", method) in one]
+        return sorted(own, key=lambda options: -self.tried[options].tokens_per_s)
+
+    def _confirm(self) -> None:
+        """Evaluate the best on the whole workload."""
+        methods = by_method(self.families)
+        best = [one for method in methods for one in self.ranked(method)[:CONFIRMED_OF_EACH]]
+        wanted = list(dict.fromkeys([*best, *self.ranked()[:CONFIRMED]]))
+        found = self.evaluations.figures([Trial(options) for options in wanted])
+        self.found = dict(zip(wanted, found, strict=True))
+
+    def screened_ssd(self) -> Options:
+        """Return the best SSD configuration with an exact expectation; AR, if there is none."""
+        own = {one: speed for one, speed in self.screened.items() if ("method", "ssd") in one}
+        return max(own, key=own.__getitem__, default=(("method", "autoregressive"),))
+
+    def _search(self, families: Sequence[Family]) -> None:
+        possible = [family for family in families if self._is_possible(family)]
+        if not possible:
+            return
+        seeds = self._recommended(possible)
+        _estimated(possible, seeds, self._evaluate, self.asked, self.seed)
+        method = possible[0].method
+        seen: list[Options] = []
+        while (best := self.ranked(method)[:1]) != seen:
+            seen = best
+            self._evaluate(neighbours(possible, *best))
+
+    def _is_possible(self, family: Family) -> bool:
+        """Return whether a few configurations of a family can be, tried from all over it."""
+        every = list(family)
+        tried = [every[at * (len(every) - 1) // 3] for at in range(4)]
+        return any(not figures.refused for figures in self._evaluate(tried))
+
+    def _recommended(self, families: Sequence[Family]) -> list[Options]:
+        """Return the configurations with the best exact expectation."""
+        known: dict[Options, float] = {}
+        every = [options for family in families for options in family]
+        step = -(-len(every) // EXACT_AT_MOST)
+        for options in every[::step]:
+            try:
+                known[options] = expect(self.evaluations.bench.setup(Trial(options))).tokens_per_s
+            except ConfigError:  # not covered, or not possible
+                continue
+        self.screened |= known
+        return sorted(known, key=lambda options: -known[options])[:SEEDS]
+
+    def _evaluate(self, candidates: Iterable[Options]) -> list[Figures]:
+        wanted = list(dict.fromkeys(candidates))
+        found = self.evaluations.figures([Trial(options, PART) for options in wanted])
+        self.tried |= dict(zip(wanted, found, strict=True))
+        return found
+
+
+def by_method(families: Iterable[Family]) -> dict[str, list[Family]]:
+    """Return families by their method; one over several methods is several."""
+    found: dict[str, list[Family]] = {}
+    for family in families:
+        for method in family.values["method"]:
+            own = Family(family.name, {**family.values, "method": (method,)})
+            found.setdefault(str(method), []).append(own)
+    return found
+
+
+def neighbours(families: Sequence[Family], options: Options) -> list[Options]:
+    """Return what differs from a configuration in one option: the next number, any other choice.
+
+    A family of other choices has one neighbour, the one with most in common.
+    """
+    own = dict(options)
+    found: list[Options] = []
+    for family in families:
+        if family.values.keys() != own.keys() or not _holds(family, own):
+            found.append(_nearest(family, own))
+            continue
+        for name, values in family.values.items():
+            found += [tuple({**own, name: value}.items()) for value in _beside(values, own[name])]
+    return found
+
+
+def _holds(family: Family, own: Mapping[str, Any]) -> bool:
+    return all(own[name] in values for name, values in family.values.items())
+
+
+def _nearest(family: Family, own: Mapping[str, Any]) -> Options:
+    return tuple((name, _closest(values, own.get(name))) for name, values in family.values.items())
+
+
+def _closest(values: Sequence[Any], wanted: Any) -> Any:
+    if wanted in values:
+        return wanted
+    if _numbers(values) and isinstance(wanted, int | float):
+        return min(values, key=lambda value: abs(value - wanted))
+    return values[len(values) // 2]
+
+
+def _beside(values: Sequence[Any], own: Any) -> list[Any]:
+    if not _numbers(values):
+        return [value for value in values if value != own]
+    at = values.index(own)
+    return [*values[max(at - 2, 0) : at], *values[at + 1 : at + 3]]
+
+
+def _numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _estimated(
+    families: Sequence[Family],
+    seeds: Sequence[Options],
+    evaluate: Any,
+    count: int,
+    seed: int,
+) -> None:
+    """Evaluate what a tree-structured Parzen estimator asks for."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=16
+        )
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for options in seeds:
+        study.enqueue_trial(_parameters(families, options))
+    for _ in range(-(-count // AT_ONCE)):
+        trials = [study.ask() for _ in range(AT_ONCE)]
+        wanted = [_suggested(families, trial) for trial in trials]
+        of = dict(zip(dict.fromkeys(wanted), evaluate(wanted), strict=True))
+        for trial, options in zip(trials, wanted, strict=True):
+            study.tell(trial, of[options].tokens_per_s)
+
+
+def _suggested(families: Sequence[Family], trial: Any) -> Options:
+    """Return the configuration of a trial: a family, and the place of every value in it."""
+    at = trial.suggest_categorical("family", range(len(families))) if len(families) > 1 else 0
+    return tuple(
+        (name, values[_place(trial, f"{at} {name}", values)])
+        for name, values in families[at].values.items()
+    )
+
+
+def _place(trial: Any, name: str, values: Sequence[Any]) -> int:
+    if len(values) == 1:
+        return 0
+    if _numbers(values):
+        return int(trial.suggest_int(name, 0, len(values) - 1))
+    return int(trial.suggest_categorical(name, range(len(values))))
+
+
+def _parameters(families: Sequence[Family], options: Options) -> dict[str, int]:
+    """Return how a study writes a configuration down."""
+    own = dict(options)
+    at = next(
+        at
+        for at, family in enumerate(families)
+        if family.values.keys() == own.keys() and _holds(family, own)
+    )
+    places = {
+        f"{at} {name}": values.index(own[name])
+        for name, values in families[at].values.items()
+        if len(values) > 1
+    }
+    return {"family": at, **places} if len(families) > 1 else places
