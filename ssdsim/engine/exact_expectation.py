@@ -1,7 +1,7 @@
 """The exact long-run throughput of a `Setup`, without running it."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.engine.padding import Shape, padded
-from ssdsim.engine.pass_times import Kept, PassTimes, pearl_times, round_times
+from ssdsim.engine.pass_times import Kept, PassTimes, branches_beside, pearl_times, round_times
 from ssdsim.engine.preflight import check_drafter
 from ssdsim.engine.recorded_places import Places, backup_ends, places_of
 from ssdsim.engine.setup import Setup
@@ -75,7 +75,7 @@ def _check(setup: Setup) -> None:
     method, machine, uses = setup.method, setup.machine, setup.method.uses
     noise = (machine.target_jitter, machine.draft_jitter)
     fixed = all(isinstance(jitter, NoJitter) for jitter in noise)
-    static = isinstance(setup.policy, StaticPolicy) and setup.policy.budget != "verify"
+    static = isinstance(setup.policy, StaticPolicy)
     covered = {
         "method": isinstance(method, Autoregressive | Speculative | Ssd | Pearl),
         "method.drafts": method.drafts == 1,
@@ -143,20 +143,25 @@ def _design(setup: Setup, law: EndsBy, passes: PassTimes, lookahead: int) -> Des
         law=law,
         times=round_times(passes, lookahead),
         lookahead=lookahead,
-        fanouts=_fanouts(setup),
+        fanouts=_fanouts(setup, passes, lookahead),
         batch=setup.batch,
         on_outcome=ssd.on_outcome,
         redraft=ssd.redraft,
     )
 
 
-def _fanouts(setup: Setup) -> Callable[[int], tuple[int, ...]]:
+def _fanouts(setup: Setup, passes: PassTimes, lookahead: int) -> Callable[[int], tuple[int, ...]]:
     """Return F_0..F_n for a speculation of n tokens: all 0 where nothing is prepared."""
     policy = setup.policy
     if "policy" not in setup.method.uses or not isinstance(policy, StaticPolicy):
         return lambda length: (0,) * (length + 1)
     _fits(policy, setup.lookahead)
-    return lambda length: _of_policy(policy, length)
+    if policy.budget != "verify":
+        budget = policy.budget
+        return lambda length: _of_policy(policy, length, budget)
+    _require(len(passes.contexts) == 1, "policy.budget")
+    beside = cache(partial(branches_beside, passes, lookahead))
+    return lambda length: _of_policy(policy, length, beside(length))
 
 
 @lru_cache(maxsize=1024)
@@ -166,8 +171,8 @@ def _fits(policy: StaticPolicy, lookahead: int) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _of_policy(policy: StaticPolicy, length: int) -> tuple[int, ...]:
-    listed = policy.fanouts(length, int(policy.budget))
+def _of_policy(policy: StaticPolicy, length: int, budget: int) -> tuple[int, ...]:
+    listed = policy.fanouts(length, budget) if budget else ()
     return (*listed, *[0] * (length + 1 - len(listed)))
 
 
@@ -195,9 +200,10 @@ def _over_texts(
         return expect_pearl_texts(places.texts, moments, times, window, setup.batch)
     backup = backup_ends(setup, places, K)
     if setup.batch > 1:
-        _require(bool((backup.length == K).all()), "backup, drafter")
+        together, name = f" at batch={setup.batch}", "drafter" if setup.lookup else "backup"
+        _require(bool((backup.length == K).all()), name + together)
         alike = getattr(setup.method, "redraft", "missing") == "missing"
-        _require(alike or isinstance(setup.backup, Jit), "method.redraft")
+        _require(alike or isinstance(setup.backup, Jit), "method.redraft" + together)
     law = KnownTexts(places.texts, backup, moments)
     return expect_texts(_design(setup, law, passes, K))
 

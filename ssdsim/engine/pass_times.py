@@ -4,9 +4,11 @@ They have the shape (contexts, target factors, draft factors), or are numbers wh
 apart: factors stand for what scatters, each for an equal share of the probability.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,6 +19,7 @@ from ssdsim.backups.random import Random
 from ssdsim.engine.draft import exchange_seconds
 from ssdsim.engine.padding import Shape
 from ssdsim.engine.setup import Setup
+from ssdsim.errors import ConfigError
 from ssdsim.latency.base import Latency, Pass, reads_context
 from ssdsim.latency.jitter import Averaged, Jitter
 from ssdsim.latency.machine import Drawing
@@ -27,6 +30,8 @@ from ssdsim.theory.round_seconds import Seconds, Times
 Floats = NDArray[np.float64]
 Thing = TypeVar("Thing")
 
+MOST_BRANCHES = 1024
+"""Of a row, where its budget is what fits beside a verify."""
 FACTORS = 25
 """Equal shares of the probability that a jitter's factors are averaged over."""
 
@@ -160,6 +165,24 @@ def pearl_times(passes: PassTimes, window: int) -> PearlTimes:
         window=window * passes.draft("step", rows, rows) if window else 0.0,
         slowdown=(slowdown.target, slowdown.draft),
     )
+
+
+def branches_beside(passes: PassTimes, lookahead: int, length: int) -> int:
+    """Return how many branches a row the draft finishes beside a verify of `length` tokens a row.
+
+    What `DraftPasses.branches_within` does in a run, at one context.
+    """
+    setup, rows = passes.setup, passes.setup.batch
+    verify = passes.verify_alone(rows, rows * (lookahead + 1))
+    glue = passes.draft_alone("glue", rows, rows * (length + 1)) + setup.machine.dispatch
+
+    def seconds(each: int) -> float:
+        try:
+            return lookahead * float(passes.draft_alone("tree", rows, each * rows))
+        except ConfigError:
+            return inf  # no measurement goes that far
+
+    return bisect_right(range(1, MOST_BRANCHES + 1), float(verify - glue) * (1 + 1e-9), key=seconds)
 
 
 def _backup(passes: PassTimes) -> Callable[[int, int], Seconds]:

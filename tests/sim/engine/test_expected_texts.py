@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scripted import machine
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
@@ -37,6 +38,14 @@ from ssdsim.theory.round_seconds import Design, Times, beside
 from ssdsim.theory.text_walk import Texts
 from ssdsim.trees.widths import Widths
 from traces import EXACT
+
+
+class Sized(Constant):
+    """Passes that take longer the more tokens they have."""
+
+    def seconds(self, work, batch, tokens, context):
+        return super().seconds(work, batch, tokens, context) * (1 + 0.02 * tokens)
+
 
 FLAT = Machine(
     target=Constant(verify=1.0, step=0.0),
@@ -72,6 +81,8 @@ MACHINES = {
     "slowed": replace(FLAT, slowdown=Slowdown(target=1.2, draft=1.3)),
     "padded": replace(GROWING, padding=64),
 }
+WIDE = UniformFanout(budget="verify", fanout=9)
+SIZED = replace(FLAT, draft=Sized(verify=0.0, step=0.1, glue=0.1, tree=0.2))
 FIGURES = {
     "tokens_per_s": "tokens_per_s",
     "acceptance_length": "acceptance_length",
@@ -179,8 +190,11 @@ def test_texts_whose_rounds_are_fixed_come_out_as_simulated(exact_trace, method,
         {"method": Ssd(), "workload": Workload(prompts=9, output_tokens=50, output_spread=0.6)},
         {"method": Pearl("adaptive"), "machine": FLAT},
         {"method": Ssd(), "workload": Workload(prompts=1, output_tokens=1)},
+        {"method": Ssd(), "policy": WIDE, "machine": machine(step=0.25), "lookahead": 3},
+        {"method": Ssd(), "policy": WIDE, "machine": SIZED, "lookahead": 3, "backup": Ngram()},
+        {"method": Ssd(), "policy": WIDE, "machine": machine(verify=0.1, glue=0.2)},
     ],
-    ids=["lookup", "concurrency", "concurrent ssd", "spread", "adaptive", "one token"],
+    ids=lambda choice: type(choice["method"]).__name__.lower(),
 )
 def test_other_choices_come_out_as_simulated(exact_trace, choice):
     workload = Workload(prompts=5, output_tokens=40)
@@ -261,10 +275,14 @@ def test_scatter_and_batches_within_three_standard_errors(exact_trace, method, b
         ("method.drafts:", {"method": Ssd(drafts=2)}),
         ("drafter:", {"drafter": lookups.Ngram()}),
         ("policy:", {"policy": TopkOutcomes()}),
-        ("policy:", {"policy": UniformFanout(budget="verify")}),
+        ("policy.budget:", {"policy": UniformFanout(budget="verify"), "machine": GROWING}),
         ("backup:", {"backup": Adaptive()}),
-        ("backup, drafter:", {"backup": Ngram(), "batch": 2}),
-        ("method.redraft:", {"method": Ssd(redraft="all"), "backup": Random(), "batch": 2}),
+        ("backup at batch=2:", {"backup": Ngram(), "batch": 2}),
+        (
+            "method.redraft at batch=2:",
+            {"method": Ssd(redraft="all"), "backup": Random(), "batch": 2},
+        ),
+        ("drafter at batch=2:", {"method": Speculative(), "drafter": lookups.Ngram(), "batch": 2}),
         ("length:", {"length": Confidence()}),
         ("tree:", {"tree": Widths((2,))}),
         (
