@@ -19,6 +19,7 @@ from ssdsim.backups.random import Random
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
+from ssdsim.latency.jitter import Lognormal, NoJitter
 from ssdsim.latency.machine import Link, Slowdown
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.pearl import Pearl
@@ -192,6 +193,8 @@ def setups(draw):
             + [Pearl(), Pearl("adaptive")]
         )
     )
+    single = isinstance(method, Ssd) and method.on_outcome == "truncate"
+    jitter = NoJitter() if single else draw(st.sampled_from([NoJitter(), Lognormal(0.2)]))
     K = draw(st.integers(0, 6))
     times = {name: draw(st.floats(0.01, 0.5)) for name in ("step", "glue", "tree")}
     slowdown = Slowdown(draw(st.sampled_from([1, 1.3])), draw(st.sampled_from([1, 1.2])))
@@ -199,8 +202,9 @@ def setups(draw):
         machine(link=Link(latency=draw(st.floats(0, 0.2))), dispatch=0.02, slowdown=slowdown),
         target=Sized(verify=draw(st.floats(0.2, 2)), step=0.0),
         draft=Sized(verify=0.0, **times),
+        target_jitter=jitter,
+        draft_jitter=jitter,
     )
-    single = isinstance(method, Ssd) and method.on_outcome == "truncate"
     fanout = draw(st.lists(st.integers(0, 4), max_size=K + 1).map(tuple))
     truncated = single and K > 1
     return Setup(
