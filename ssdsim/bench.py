@@ -1,6 +1,7 @@
-"""Measures simulated rounds a second beside bare SimPy timeouts, and the exact expectation.
+"""Measures simulated rounds a second beside bare SimPy timeouts, expectations and evaluations.
 
 Rounds and timeouts are alternated in one process, so that their ratio holds on a busy machine too.
+An evaluation is what a search pays for one of its candidates: a simulation and its metrics.
 """
 
 import argparse
@@ -15,17 +16,22 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.command.console import ending, speak_as
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.simulation import Simulation
+from ssdsim.engine.simulation import Simulation, evaluate
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.methods.ssd import Ssd
+from ssdsim.policies.geometric_fanout import GeometricFanout
+from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.run.trace import Run
 from ssdsim.trees.widths import Widths
 
 REPEATS = 7
 TOKENS = 40_000
+ROUNDS = 2_000
+LOOKAHEADS = (1, 2, 3, 5, 7, 9, 12)
 SETUP = Setup(
     method=Ssd(),
     policy=UniformFanout(fanout=3),
@@ -97,6 +103,25 @@ def expectation_seconds(batch: int) -> float:
     return _seconds(lambda: expect(setup))
 
 
+def candidates() -> Iterator[Setup]:
+    """Yield what a search might look at: three policies of SSD, and SD, by lookahead."""
+    ssd, sd = composed("profile=demo"), composed("profile=demo", "method=speculative")
+    for lookahead in LOOKAHEADS:
+        for policy in (UniformFanout(), GeometricFanout(), TopkOutcomes()):
+            yield replace(ssd, policy=policy, lookahead=lookahead)
+        yield replace(sd, lookahead=lookahead)
+
+
+def evaluation_seconds(setup: Setup) -> float:
+    """Return the seconds of one evaluation of `ROUNDS` rounds of a row."""
+    each: float = evaluate(sized(setup, ROUNDS)).metrics["acceptance_length"]
+    setup = sized(setup, round(ROUNDS * each))
+    found: list[Run] = []
+    seconds = _seconds(lambda: found.append(evaluate(setup)))
+    rounds: float = found[0].metrics["tokens"] / found[0].metrics["acceptance_length"]
+    return seconds * ROUNDS / rounds
+
+
 def _seconds(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
@@ -152,6 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for batch in (1, 16):
             exact = statistics.median(expectation_seconds(batch) for _ in range(asked.repeats))
             print(f"{f'exact expectation, batch {batch}':36}{1000 * exact:>10.2f} ms")
+        each = statistics.mean(map(evaluation_seconds, candidates()))
+        print(f"{f'evaluation of {ROUNDS:,} rounds':36}{1000 * each:>10.2f} ms")
 
 
 def _line(name: str, setup: Setup, asked: Plan) -> str:

@@ -51,8 +51,15 @@ class Job:
         return ""
 
     def advice(self, run: "Run") -> str:  # noqa: ARG002 - the settings tell
-        """Say which other K would do much better."""
-        return ""
+        """Say which other K would do much better, if any."""
+        from ssdsim.engine.best_lookahead import better_lookahead
+
+        found, K = better_lookahead(self.setup), self.setup.lookahead
+        if found is None:
+            return ""
+        where = "exact expectation" + (", budget spread evenly" if found.evenly else "")
+        better = f"K={found.lookahead} would make {found.over_ar:.2f} × AR"
+        return f"{better}, K={K} makes {found.own_over_ar:.2f} ({where})"
 
 
 class Simulating:

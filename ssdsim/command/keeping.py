@@ -27,15 +27,16 @@ def keep(which: str, runs: Mapping[Path, Run]) -> None:
         it stays.
 
     """
-    fastest = next(iter(runs), None)
-    if fastest and which != NONE:
+    if not runs:
+        return
+    fastest = next(iter(runs))
+    if which != NONE:
         _complete(fastest)
     wanted = {ALL: set(runs), BEST: {fastest}, NONE: set[Path]()}[which]
-    for path in runs.keys() - wanted:
+    for path in set(runs) - wanted:
         if not (path / FAILED).is_file():
             clear(path)
-    if fastest:
-        write(_said(which, fastest))
+    write(_said(which, fastest))
 
 
 def draw(run: Run, directory: Path) -> None:

@@ -7,7 +7,7 @@ its metrics alone then pays for no table.
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,12 @@ import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Rows = pa.Table | Sequence[Any]
+Rows: TypeAlias = pa.Table | Sequence[Any]
 """A table, or objects that have an attribute a column."""
 
 IDLE = frozenset({"wait", "transfer"})
 DRAFTING = frozenset({"speculate", "prespeculate"})
+VERIFIES = frozenset({"verify"})
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,15 @@ class Spans(Columns):
     @classmethod
     def of(cls, rows: Rows) -> Self:
         """Take the columns of a table or of rows."""
-        numbers = (_numbers(rows, name) for name in ("start", "end", "tokens", "used"))
         lane = np.array(_values(rows, "lane"), dtype=object)
         kind = np.array(_values(rows, "kind"), dtype=object)
         drafts = among(lane, {name for name in set(lane) if name.startswith("draft")})
         return cls(
-            *numbers, lane, ~among(kind, IDLE), drafts & among(kind, DRAFTING), kind == "verify"
+            **{name: _numbers(rows, name) for name in ("start", "end", "tokens", "used")},
+            lane=lane,
+            working=~among(kind, IDLE),
+            drafting=drafts & among(kind, DRAFTING),
+            verifying=among(kind, VERIFIES),
         )
 
 

@@ -14,6 +14,7 @@ from ssdsim.run.stored_table import Stored, beginning
 
 LIMIT = 20_000
 ARGUMENTS = ("round", "batch", "branches", "tokens", "used")
+NAMES = ("seqs", *ARGUMENTS)
 
 Event = dict[str, Any]
 
@@ -94,12 +95,12 @@ def _names(threads: dict[tuple[str, str], Event]) -> Iterator[Event]:
 
 def _slices(spans: _First) -> Iterator[Event]:
     start, end = spans.microseconds
-    arguments = spans.table.select(ARGUMENTS).to_pylist()
-    columns = spans.kind, spans.places, start, end, spans.seqs, arguments
-    for kind, place, begins, ends, seqs, given in zip(*columns, strict=True):
-        times = {"ts": begins, "dur": round(ends - begins, 3)}
-        args = {"seqs": seqs, **given}
-        yield {"ph": "X", "name": kind, **times, **spans.threads[place], "args": args}
+    last = np.round(np.subtract(end, start), 3).tolist()
+    given = (spans.table[name].to_pylist() for name in ARGUMENTS)
+    columns = spans.kind, spans.places, start, last, zip(spans.seqs, *given, strict=True)
+    for kind, place, ts, dur, arguments in zip(*columns, strict=True):
+        args = dict(zip(NAMES, arguments, strict=True))
+        yield {"ph": "X", "name": kind, "ts": ts, "dur": dur, "args": args, **spans.threads[place]}
 
 
 def _arrows(spans: _First) -> Iterator[Event]:

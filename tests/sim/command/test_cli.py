@@ -1,6 +1,7 @@
 """The command as a user meets it: help, and the run directory."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_same_seed_same_bytes(finished, tmp_path):
     assert run("latency=constant", "acceptance=iid", *TINY, "seed=1", f"out={other}") == 0
     assert tables(again) == tables(finished[0])
     assert tables(other)["rounds"] != tables(again)["rounds"]
+
+
+def test_a_bad_lookahead_is_named_below_the_table(capsys, tmp_path):
+    bad = ("acceptance=iid", "acceptance.alpha=0.3", "latency=roofline", *TINY)
+    assert run(*bad, f"out={tmp_path}") == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "would make" in line)
+    assert re.fullmatch(
+        r"K=\d would make 1\.\d\d × AR, K=7 makes 1\.\d\d "
+        r"\(exact expectation, budget spread evenly\)",
+        line,
+    )
 
 
 @pytest.mark.parametrize(
