@@ -25,8 +25,9 @@ from ssdsim.trees.chain import Chain
 
 MOST_LOOKAHEAD = 32
 SEARCH_TOKENS = 4096
-KEPT = 256
-"""Baselines that a process remembers: a few kilobytes each, for they have no tables."""
+KEPT = 64
+"""AR's and SD's runs that a process remembers: without tables, but with their settings, which may
+remember a megabyte of times that were looked up."""
 
 
 def compare(run: Run, setup: Setup) -> dict[str, Run]:
