@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ssdsim.errors import ConfigError
 from ssdsim.system.atomic_files import replacing, write_text
@@ -16,9 +16,6 @@ from ssdsim.tune.search import Search
 from ssdsim.tune.search_space import Options, words
 from ssdsim.tune.selection import Selection
 from ssdsim.tune.sensitivity import Effect
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 SCHEMA = 1
 NEAR = 0.8
@@ -115,16 +112,6 @@ class Findings:
         write_text(out / "tune.json", json.dumps(self._told(), indent=1) + "\n")
         with replacing(out) as partial:
             front_picture(self._everything, self.choice, partial("tune.png"))
-
-    def tables(self) -> "list[Table]":
-        """Return the tables that are printed."""
-        from ssdsim.tune.lookahead_table import lookahead_table
-        from ssdsim.tune.report import effects_table, leaders_table, refusals_table
-
-        title = "best lookaheads at other loads"
-        tables = [leaders_table(self), effects_table(self.effects)]
-        tables.append(lookahead_table(self.lookaheads, title=title))
-        return [*tables, refusals_table(self.refusals)] if self.refusals else tables
 
     def _tuned(self) -> str:
         common = [*filter(_is_common, self.shared)]

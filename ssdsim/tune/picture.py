@@ -69,14 +69,8 @@ def _draw(axes: "Axes", found: Mapping[Options, Figures], choice: Options, panel
         axes.scatter(x, y, s=14, alpha=0.6, color=f"C{number}", label=method)
     line = [points[options] for options in front(points)]
     axes.plot(*zip(*line, strict=True), color="0.3", linewidth=1, label="no other beats it in both")
-    axes.scatter(
-        *points[choice],
-        s=130,
-        facecolors="none",
-        edgecolors="black",
-        linewidths=1.5,
-        label="choice",
-    )
+    at = points[choice]
+    axes.plot([at[0]], [at[1]], "o", markersize=12, color="black", fillstyle="none", label="choice")
     axes.set_xlabel("tokens/s")
     axes.set_ylabel(name)
     axes.set_xlim(left=0)

@@ -27,6 +27,7 @@ from ssdsim.tune.findings import Findings
 from ssdsim.tune.launching import KEPT, Evaluations, launcher
 from ssdsim.tune.lookahead_table import best_lookaheads
 from ssdsim.tune.options import SECTION, TuneOptions, register_launcher, tune_options
+from ssdsim.tune.report import tables
 from ssdsim.tune.search import Search
 from ssdsim.tune.search_space import Family, families, is_tuned, parsed
 from ssdsim.tune.selection import select
@@ -149,7 +150,7 @@ def _run(asked: Question) -> None:
     with taken("tune.folder", asked.out):
         findings = answer(asked)
         findings.save(asked.out)
-        for table in findings.tables():
+        for table in tables(findings):
             console().print(table)
             console().print()
         console().print(f"written to {asked.out}", soft_wrap=True, highlight=False)

@@ -4,18 +4,26 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ssdsim.tune.findings import Findings
+from ssdsim.tune.lookahead_table import lookahead_table
 from ssdsim.tune.search_space import Options, written
 from ssdsim.tune.sensitivity import Effect
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ssdsim.tune.findings import Findings
-
 ABSENT = "–"
 
 
-def leaders_table(found: "Findings") -> "Table":
+def tables(found: Findings) -> "list[Table]":
+    """Return the tables that are printed."""
+    title = "best lookaheads at other loads"
+    shown = [leaders_table(found), effects_table(found.effects)]
+    shown.append(lookahead_table(found.lookaheads, title=title))
+    return [*shown, refusals_table(found.refusals)] if found.refusals else shown
+
+
+def leaders_table(found: Findings) -> "Table":
     """Return a table of the choice, the best of every method, and the other finalists."""
     from rich.markup import escape
 
@@ -92,7 +100,7 @@ def _table(title: str) -> "Table":
     return table
 
 
-def _shown(found: "Findings") -> list[Options]:
+def _shown(found: Findings) -> list[Options]:
     """Return the rows, fastest first."""
     rows = {found.choice, *found.leaders.values(), *found.selection.candidates}
     return [options for options in found.possible if options in rows]
@@ -104,7 +112,7 @@ def _named(options: Options) -> str:
     return " ".join([str(method), *(f"{name}={written(value)}" for name, value in others)])
 
 
-def _caption(found: "Findings") -> str:
+def _caption(found: Findings) -> str:
     race, worlds = found.selection.race, len(found.selection.race.values)
     known, screened = found.evaluations.known.values(), len(found.search.screened)
     simulated = sum(1 for figures in known if not figures.refused)
