@@ -24,7 +24,7 @@ class Candidate:
     name, options
         What it is called, and what is typed after `python -m ssdreal` for it.
     tokens_per_s, low, high
-        Predicted, and within which bounds.
+        Predicted, and within which bounds; None where these are not said.
     probability_best
         That it is the best one, by the simulator; None where that is not said.
 
@@ -33,8 +33,8 @@ class Candidate:
     name: str
     options: str
     tokens_per_s: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     probability_best: float | None = None
 
     def __post_init__(self) -> None:
@@ -42,7 +42,8 @@ class Candidate:
         right = "needs a number above 0"
         for name in ("tokens_per_s", "low", "high"):
             value = getattr(self, name)
-            require(isfinite(value) and value > 0, f"{self.name}: {name}", value, right)
+            fine = value is None or (isfinite(value) and value > 0)
+            require(fine, f"{self.name}: {name}", value, right)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from math import inf, isnan, nan
 
 from rich.table import Table
 
+from ssdreal.tune.candidates import Candidate
 from ssdreal.tune.learned import Lesson, Outcome, main_cause, slower
 from ssdreal.tune.tuned import Tuned
 from ssdsim.calibration.error_causes import CAUSES
@@ -62,7 +63,7 @@ def _speeds(outcomes: Sequence[Outcome], confidence: float) -> Table:
         table.add_row(
             candidate.name,
             f"{candidate.tokens_per_s:.1f}",
-            f"{candidate.low:.1f} – {candidate.high:.1f}",
+            _interval(candidate),
             f"{one.measured('tokens_per_s'):.1f}",
             f"{one.found.compared.spread:.1%}",
             f"{one.error('tokens_per_s'):+.1%}",
@@ -164,3 +165,9 @@ def _range(bounds: Bounds) -> str:
 def _shown(value: float) -> str:
     """Return an error as tables have it."""
     return "–" if isnan(value) else f"{value:+.1%}"
+
+
+def _interval(candidate: Candidate) -> str:
+    if candidate.low is None or candidate.high is None:
+        return "–"
+    return f"{candidate.low:.1f} – {candidate.high:.1f}"

@@ -168,6 +168,11 @@ class Bench:
     times: float = 0.05
     known: dict[tuple[str, ...], tuple[Setting, Uncertainty]] = field(default_factory=dict)
 
+    @property
+    def profile(self) -> str:
+        """The name of the profile."""
+        return str(self._setting(self.words)[0].choices["profile"])
+
     def check(self) -> None:
         """Refuse what is the same for all, if it cannot be.
 

@@ -22,8 +22,8 @@ NEAR = 0.8
 """A method whose best is slower than this share of the fastest is no finalist."""
 COMMON = ("batch", "temperature", "coupling")
 """Options of the setting that real runs have as well."""
-TOLD = 60
-"""Candidates that `tune.json` lists, best first."""
+TOLD = 12
+"""Configurations of each method that `tune.json` lists."""
 
 
 @dataclass
@@ -34,6 +34,8 @@ class Findings:
     ----------
     shared
         Words that all candidates have in common.
+    profile
+        Name of the profile.
     search
         With everything evaluated in the world that the profile describes.
     evaluations
@@ -48,6 +50,7 @@ class Findings:
     """
 
     shared: Sequence[str]
+    profile: str
     search: Search
     evaluations: Evaluations
     selection: Selection = field(init=False)
@@ -124,39 +127,53 @@ class Findings:
         return "\n".join(lines) + "\n"
 
     def _told(self) -> dict[str, Any]:
-        probabilities, regret = self.selection.probabilities, self.selection.regret
-        candidates = [
-            {
-                "name": f"{method_of(options)}-{place}",
-                "options": words(options),
-                "tokens_per_s": figures.tokens_per_s,
-                "tokens_per_s_per_device": figures.per_device,
-                "joules_per_token": figures.joules_per_token,
-                "probability_best": probabilities.get(options),
-                "expected_regret": regret.get(options),
-            }
-            for place, (options, figures) in enumerate(self._listed().items(), 1)
-        ]
+        """Return what `tune.json` says; `python -m ssdreal.tune` takes it up."""
         return {
             "schema": SCHEMA,
-            "fixed": " ".join(self.shared),
-            "candidates": candidates,
+            "profile": self.profile,
+            "fixed": " ".join(word for word in self.shared if _name(word) != "profile"),
+            "candidates": [
+                self._candidate(f"{method_of(options)}-{place}", options, figures)
+                for place, (options, figures) in enumerate(self._listed().items(), 1)
+            ],
             "effects": [{**asdict(one), "winner": words(one.winner or ())} for one in self.effects],
+            "lookaheads": [asdict(one) for one in self.lookaheads.best],
             "refused": dict(self.refusals),
             "evaluations": len(self.evaluations.known),
             "screened_exactly": len(self.search.screened),
         }
 
+    def _candidate(self, name: str, options: Options, figures: Figures) -> dict[str, Any]:
+        found = self.selection
+        low, high = found.interval(options) if options in found.candidates else (None, None)
+        return {
+            "name": name,
+            "options": words(options),
+            "tokens_per_s": figures.tokens_per_s,
+            "low": low,
+            "high": high,
+            "tokens_per_s_per_device": figures.per_device,
+            "joules_per_token": figures.joules_per_token,
+            "probability_best": found.probabilities.get(options),
+            "expected_regret": found.regret.get(options),
+        }
+
     def _listed(self) -> dict[Options, Figures]:
-        """Return the candidates of `tune.json`: the choice, the best of each method, the next."""
-        possible = self.possible
-        order = dict.fromkeys([self.choice, *self.selection.candidates, *possible])
-        return {options: possible[options] for options in list(order)[:TOLD]}
+        """Return the candidates of `tune.json`: the choice, then the best of each method by speed."""
+        everything = self._everything
+        best = [one for method in self.leaders for one in self.search.ranked(method)[:TOLD]]
+        listed = {*self.selection.candidates, *best}
+        order = sorted(listed, key=lambda options: -everything[options].tokens_per_s)
+        return {one: everything[one] for one in dict.fromkeys([self.choice, *order])}
 
 
 def _is_common(word: str) -> bool:
     """Return whether a word of the setting means the same for real models."""
-    return word.partition("=")[0] in COMMON
+    return _name(word) in COMMON
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0]
 
 
 def method_of(options: Options) -> str:

@@ -120,7 +120,7 @@ def answer(asked: Question) -> Findings:
         )
         search = Search(asked.families, evaluations, asked.options.asked, asked.options.seed)
         search.run()
-        findings = Findings(asked.shared, search, evaluations)
+        findings = Findings(asked.shared, bench.profile, search, evaluations)
         bar.update(task, description="comparing the leaders")
         finalists = findings.finalists(asked.options.finalists)
         findings.selection = select(
