@@ -159,7 +159,7 @@ class Findings:
         }
 
     def _listed(self) -> dict[Options, Figures]:
-        """Return the candidates of `tune.json`: the choice, then the best of each method by speed."""
+        """Return the candidates of `tune.json`: the choice, then the best of each method."""
         everything = self._everything
         best = [one for method in self.leaders for one in self.search.ranked(method)[:TOLD]]
         listed = {*self.selection.candidates, *best}
