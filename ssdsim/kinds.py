@@ -42,26 +42,31 @@ def kinds(bases: Iterable[type]) -> dict[str, type]:
     return found
 
 
-@cache
 def _kinds(base: type) -> dict[str, type]:
     module = import_module(base.__module__)
     if module.__name__.endswith(".base"):
         found = plugins_in(module.__name__.rpartition(".")[0])
         asked = [name for name in vars(base) if not name.startswith("_")]
         return {n: kind for n, kind in found.items() if all(hasattr(kind, name) for name in asked)}
-    here = [base] if is_dataclass(base) else _dataclasses(module)
+    here = (base,) if is_dataclass(base) else _dataclasses(module)
     return {short_name(kind): kind for kind in here}
 
 
-def _dataclasses(module: ModuleType) -> list[type]:
+@cache
+def _dataclasses(module: ModuleType) -> tuple[type, ...]:
     classes = (value for value in vars(module).values() if isinstance(value, type))
-    return [kind for kind in classes if is_dataclass(kind) and kind.__module__ == module.__name__]
+    own = (kind for kind in classes if kind.__module__ == module.__name__)
+    return tuple(kind for kind in own if is_dataclass(kind))
+
+
+def plugins_in(package: str) -> Mapping[str, type]:
+    """Return by short name the dataclasses of a folder that their files are named after."""
+    return _plugins_in(package, tuple(import_module(package).__path__))
 
 
 @cache
-def plugins_in(package: str) -> Mapping[str, type]:
-    """Return by short name the dataclasses of a folder that their files are named after."""
-    paths = import_module(package).__path__
+def _plugins_in(package: str, paths: tuple[str, ...]) -> Mapping[str, type]:
+    """Look through a folder, or several that make up a package, once."""
     modules = [import_module(f"{package}.{found.name}") for found in iter_modules(paths)]
     named_after = {_stem(module): getattr(module, _title(module), None) for module in modules}
     found = {
