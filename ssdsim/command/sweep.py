@@ -76,13 +76,13 @@ class Sweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002 - Hydra's
         """Rank the runs, keep those asked for, and let the others decide the exit code."""
-        runs = self.rank()
+        runs, code = self.rank(), self.complain()
         try:
             keep(config.keep, runs)
-        except OSError as error:
-            say(f"{self.directory}: cannot be written ({error.strerror or error})")
-            sys.exit(1)
-        if code := self.complain():
+        except (OSError, ValueError) as error:  # of a disk, or of a table's file
+            say(f"{self.directory}: keep={config.keep} could not be carried out ({error})")
+            code = 1
+        if code:
             sys.exit(code)
 
     @classmethod

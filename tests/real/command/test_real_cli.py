@@ -248,8 +248,11 @@ def test_a_refused_configuration_costs_no_other(crews, capsys, tmp_path):
 @pytest.mark.slow
 def test_other_models_are_another_sitting(crews, tmp_path):
     drafts = "pair.draft=tiny_draft,tiny_trimmed_draft"
-    assert run("-m", drafts, *TINY, "method=speculative", f"out={tmp_path}") == 0
+    best = "method=speculative", "keep=best"
+    assert run("-m", drafts, *TINY, *best, f"out={tmp_path}") == 0
     assert [crew.hirings[1].model for crew in crews] == ["tiny_draft", "tiny_trimmed_draft"]
+    (kept,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert {path.name for path in kept.iterdir()} == FILES
 
 
 @pytest.mark.slow

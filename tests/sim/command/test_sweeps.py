@@ -1,5 +1,6 @@
 """Many runs by one command: sweeps, and where they run."""
 
+import errno
 import os
 import signal
 import time
@@ -96,6 +97,19 @@ def test_a_run_that_breaks_down_is_kept_in_any_case(monkeypatch, tmp_path):
     assert run("-m", "lookahead=3,4,5", "keep=none", *TINY, f"out={tmp_path}") == 1
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["1"]
     assert {"run.json", "failed.txt", "traceback.txt"} <= held(tmp_path / "1")
+
+
+@pytest.mark.slow
+def test_a_full_disk_at_the_end_costs_no_run(monkeypatch, capsys, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ssdsim.command.keeping.draw", full)
+    assert run("-m", "lookahead=3,4", "keep=best", *TINY, f"out={tmp_path}") == 1
+    printed = capsys.readouterr()
+    assert len(table(printed.out)) == 2
+    assert printed.err.startswith(f"ssdsim: {tmp_path}: keep=best could not be carried out")
+    assert len([*tmp_path.glob("*/run.json")]) == 2
 
 
 @pytest.mark.slow
