@@ -14,7 +14,7 @@ WRONG = {
     "added to a pair": (("+pair.x=1",), "pair.x=1", "target, draft"),
     "added to the workload": (("+workload.x=1",), "workload.x=1", "output_tokens"),
     "added to saguaro": (("+saguaro.x=1",), "saguaro.x=1", "constant, fanout"),
-    "an option of simulations": (("latency=constant",), "latency=constant", "--help"),
+    "an option of simulations": (("latency=constant",), "latency=constant", "no such option"),
     "option of a plug-in": (("policy.nosuch=1",), "policy.nosuch=1", "budget, prior, ranks"),
     "unknown policy": (("policy=nosuch",), "policy=nosuch", "fixed_fanout, geometric_fanout"),
     "unknown method": (("method=nosuch",), "method=nosuch", "autoregressive, ctc_draft, dsi"),

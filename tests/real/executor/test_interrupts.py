@@ -74,14 +74,15 @@ def full():
     [
         ("write_table", {2}, None),
         ("write_table", {5}, False),
-        ("_write_json", {3}, False),
-        ("_write_json", {4}, False),
-        ("_write_json", {5}, True),
+        ("save_timeline", {2}, False),
+        ("_write_json", {2}, False),
+        ("_write_json", {3}, True),
     ],
     ids=["claim", "tables", "timeline", "info", "baselines"],
 )
 def test_a_full_disk(write, saves, left, monkeypatch, capsys, tmp_path):
-    holder = ssdsim.run.trace.pq if write == "write_table" else ssdsim.run.trace
+    trace = ssdsim.run.trace
+    holder = {"write_table": trace.pq, "save_timeline": trace.Run}.get(write, trace)
     at_call(monkeypatch, holder, write, saves, full)
     out = tmp_path / "out"
     assert run(*SSD, f"out={out}") == 1
