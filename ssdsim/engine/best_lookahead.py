@@ -71,10 +71,10 @@ def _covered(setup: Setup) -> Setup:
     What a learning policy spends where is known when it has learned it. Its budget spread evenly
     tells as well which K suits acceptance and times.
     """
-    policy, uses = setup.policy, "policy" in setup.method.uses
-    if uses and isinstance(policy, TopkOutcomes) and isinstance(policy.budget, int):
+    policy = setup.policy
+    if isinstance(policy, TopkOutcomes) and isinstance(policy.budget, int):
         return replace(setup, policy=UniformFanout(budget=policy.budget, fanout=policy.budget))
-    return setup if uses else replace(setup, policy=UniformFanout())
+    return setup
 
 
 def _speed(setup: Setup) -> float:
