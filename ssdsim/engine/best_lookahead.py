@@ -11,6 +11,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 
 MOST_LOOKAHEAD = 32
+SEARCH_TOKENS = 512
 WORTHWHILE = 1.03
 """Times the speed at the setup's own K, less than which is not worth a word."""
 
@@ -42,27 +43,39 @@ def better_lookahead(setup: Setup) -> BetterLookahead | None:
     """Return the best K, up to 32, where it is much better than the setup's own and that is known.
 
     None where it is not, where the method has no K, or where the exact expectation does not cover
-    the setup; never an error. A dozen expectations are computed.
+    the setup; never an error. A dozen expectations are computed, over part of the texts where
+    these are recorded; what is returned is over all of them.
     """
     if "lookahead" not in setup.method.uses:
         return None
-    evenly = "policy" in setup.method.uses and isinstance(setup.policy, TopkOutcomes)
-    asked = _covered(setup)
+    asked, K = _covered(setup), _best(_part(_covered(setup)))
+    best, own = (_speed(replace(asked, lookahead=each)) for each in (K, setup.lookahead))
+    ar = _speed(replace(asked, method=Autoregressive()))
+    if not (own and ar) or best < WORTHWHILE * own:
+        return None
+    return BetterLookahead(K, best / ar, own / ar, evenly=asked is not setup)
+
+
+def _best(setup: Setup) -> int:
+    """Return the best K, by a compass search: tokens/s has one peak in K, or nearly so."""
 
     @cache
     def speed(lookahead: int) -> float:
-        return _speed(replace(asked, lookahead=lookahead))
+        return _speed(replace(setup, lookahead=lookahead))
 
-    own, best = speed(setup.lookahead), setup.lookahead
-    ar = _speed(replace(asked, method=Autoregressive()))
-    step = 8  # a compass search: tokens/s has one peak in K, or nearly so
-    while own and ar and step:
+    best, step = setup.lookahead, 8
+    while step and speed(setup.lookahead):
         near = (max(0, best - step), min(MOST_LOOKAHEAD, best + step))
         better = max(near, key=speed)
         best, step = (better, step) if speed(better) > speed(best) else (best, step // 2)
-    if not own or not ar or speed(best) < WORTHWHILE * own:
-        return None
-    return BetterLookahead(best, speed(best) / ar, own / ar, evenly)
+    return best
+
+
+def _part(setup: Setup) -> Setup:
+    """Return the setup with a part of its texts, enough to tell one K from another."""
+    workload = setup.workload
+    prompts = max(setup.batch, SEARCH_TOKENS // workload.output_tokens, 1)
+    return replace(setup, workload=replace(workload, prompts=min(prompts, workload.prompts)))
 
 
 def _covered(setup: Setup) -> Setup:
@@ -71,8 +84,8 @@ def _covered(setup: Setup) -> Setup:
     What a learning policy spends where is known when it has learned it. Its budget spread evenly
     tells as well which K suits acceptance and times.
     """
-    policy = setup.policy
-    if isinstance(policy, TopkOutcomes) and isinstance(policy.budget, int):
+    policy, uses = setup.policy, setup.method.uses
+    if "policy" in uses and isinstance(policy, TopkOutcomes) and isinstance(policy.budget, int):
         return replace(setup, policy=UniformFanout(budget=policy.budget, fanout=policy.budget))
     return setup
 
