@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from math import exp, inf, log
 
 import pytest
+import yaml
 from raced import METHODS, Measurements, run, tuned
 
 from ssdreal.executor.pair import Pair
@@ -18,9 +19,11 @@ from ssdreal.tune.entrants import Machine
 from ssdreal.tune.entrants import entrants as entering
 from ssdreal.tune.learned import main_cause
 from ssdreal.tune.report import sentences, tables
+from ssdreal.tune.simulated_words import in_full
 from ssdsim.calibration.error_causes import Causes
 from ssdsim.command.console import table_console
 from ssdsim.errors import ConfigError
+from ssdsim.system.package_data import CONF
 from ssdsim.tune.racing import Rule
 
 AR = {"name": "ar", "options": "method=autoregressive", "tokens_per_s": 9, "low": 8, "high": 10}
@@ -158,12 +161,47 @@ def test_who_cannot_run_is_left_out_with_a_reason():
     assert (setup.lookahead, setup.workload.output_tokens, setup.workload.prompts) == (2, 8, 1)
 
 
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        ("method=autoregressive", ""),
+        ("method=speculative lookahead=2", ""),
+        ("method=speculative", " lookahead=7"),
+        ("method=ssd lookahead=2", " policy.budget=24"),
+        ("policy=uniform_fanout policy.fanout=3", " lookahead=7 policy.budget=1024"),
+        ("method=ssd lookahead=2 policy=topk_outcomes policy.budget=verify", ""),
+        ("method=nosuch policy=nosuch", ""),
+        ("method=ssd lookahead=2 policy=nosuch", ""),
+        ("policy.fanout='[1", ""),
+    ],
+)
+def test_a_simulated_default_is_said_where_real_runs_have_another(words, more):
+    assert in_full(words) == words + more
+
+
+def test_no_other_default_differs():
+    """What both mains say of an option, but for what `in_full` says."""
+    simulated, real = (
+        yaml.safe_load((CONF / name).read_text()) for name in ("config.yaml", "real.yaml")
+    )
+    chosen = [
+        {k: v for one in of["defaults"] if one != "_self_" for k, v in one.items()}
+        for of in (simulated, real)
+    ]
+    both = set(simulated) & set(real) - {"defaults", "hydra"}
+    assert {name for name in both if simulated[name] != real[name]} == {"lookahead"}
+    alike = set(chosen[0]) & set(chosen[1]) - {"acceptance", "pair", "workload"}
+    assert all(chosen[0][name] == chosen[1][name] for name in alike)
+    assert [name for name in chosen[1] if name in real] == ["policy"]
+    assert list(real["policy"]) == ["budget"]
+
+
 @pytest.fixture
 def at_once(monkeypatch):
     """Set candidates up without Hydra, which takes its time."""
     monkeypatch.setattr("ssdreal.tune.entrants.composing", nullcontext)
     monkeypatch.setattr(
-        "ssdreal.tune.entrants.read_setup", lambda _, words: Setup(METHODS[words.split()[-1]])
+        "ssdreal.tune.entrants.read_setup", lambda _, words: Setup(METHODS[words.split()[1]])
     )
 
 
