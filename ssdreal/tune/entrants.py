@@ -52,7 +52,8 @@ class Entrants:
 
         """
         if len(self.chosen) < 2:
-            why = next(iter(self.left_out.values()), "the file holds no more")
+            reasons = (f"{name}: {why}" for name, why in self.left_out.items())
+            why = next(reasons, "the file holds no more")
             raise ConfigError(f"{len(self.chosen)} of the candidates can be measured: {why}")
 
 
@@ -92,7 +93,7 @@ def entrants(
                     one.configuration, machine.pair, machine.dtype, machine.where, models, tasks
                 )
             except ConfigError as error:
-                found.left_out[candidate.name] = str(error).removeprefix(f"{PART}/")
+                found.left_out[candidate.name] = _reason(candidate.name, error)
                 continue
             if methods[one.method] < each:
                 methods[one.method] += 1
@@ -103,3 +104,7 @@ def entrants(
 def _entrant(candidate: Candidate, overrides: str, workload: Workload) -> Entrant:
     setup = replace(read_setup(f"{PART}/{candidate.name}", overrides), workload=workload)
     return Entrant(candidate, Configuration(PART, candidate.name, overrides, setup, baseline=False))
+
+
+def _reason(name: str, error: ConfigError) -> str:
+    return str(error).removeprefix(f"{PART}/{name}: ")

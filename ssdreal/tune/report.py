@@ -1,5 +1,6 @@
 """The results of a race as tables and sentences."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import inf, isnan, nan
 
@@ -39,8 +40,8 @@ def sentences(tuned: Tuned) -> list[str]:
     """Return what the command says below its tables."""
     race, (best, *_) = tuned.race, tuned.outcomes()
     found = [_best(best, race), _ending(race), _regret(tuned), _noise(race)]
-    out = tuned.entrants.left_out
-    left_out = [f"{len(out)} left out: {'; '.join(out.values())}"] if out else []
+    reasons = Counter(tuned.entrants.left_out.values())
+    left_out = [f"{count} left out: {reason}" for reason, count in reasons.items()]
     return [*found, *_to_learn(tuned), *left_out]
 
 

@@ -50,7 +50,7 @@ def test_the_tiny_pair_is_tuned(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for words in ("× leader", "seconds a round", "scheduling", "regret of ssdsim's choice, ssd: "):
         assert words in printed
-    assert "1 left out: oracle: policy='oracle'" in printed
+    assert "1 left out: policy='oracle'" in printed
     content = json.loads((out / "tuned.json").read_text())
     assert content["complete"]
     assert 2 <= content["blocks"] <= 3
