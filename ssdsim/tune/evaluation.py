@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, get_type_hints
 
 from hydra import compose
 from omegaconf import DictConfig
 
+from ssdsim.acceptance.recorded import Recorded
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.profile_file import TIMINGS
 from ssdsim.command.applicable import refuse_idle_choices
@@ -21,9 +23,21 @@ from ssdsim.engine.simulation import evaluate
 from ssdsim.errors import ConfigError, require
 from ssdsim.options.building import build, completed, make
 from ssdsim.options.plugins import plugins, profile_files
+from ssdsim.run.results import provenance, run_id
 from ssdsim.sampling.settings import Sampling
+from ssdsim.sampling.streams import stream
 from ssdsim.tune.search_space import CHOSEN, Options, is_tuned, written
-from ssdsim.tune.worlds import Uncertainty, World, of_world
+from ssdsim.tune.worlds import (
+    ACCEPTANCE_ERROR,
+    TIME_ERROR,
+    Uncertainty,
+    World,
+    changed,
+    of_world,
+)
+
+SLIGHT = 1e-9
+"""A change of acceptance that any source allows for, if it allows for changes."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,14 @@ class Setting:
         measured = whole and file is not None and (file.parent / TIMINGS).is_file()
         return Profile(file.parent) if file and measured else None
 
+    @cached_property
+    def mark(self) -> str:
+        """What tells it from other settings, and from the same with other files or programs."""
+        acceptance, program = self.setup.acceptance, provenance()
+        written = acceptance.written() if isinstance(acceptance, Recorded) else ()
+        known = run_id(self.setup), written, program["commit"], program["versions"]
+        return sha256(repr(known).encode()).hexdigest()[:12]
+
     def candidate(self, options: Options) -> Setup:
         """Return the setup with these options.
 
@@ -159,13 +181,13 @@ class Bench:
     words
         Of the command line, what is the same for all.
     acceptance, times
-        As `ssdsim.tune.worlds.Uncertainty` has them.
+        As `ssdsim.tune.worlds.Uncertainty` has them; None: as it has them by default.
 
     """
 
     words: tuple[str, ...]
-    acceptance: float = 0.02
-    times: float = 0.05
+    acceptance: float | None = None
+    times: float | None = None
     known: dict[tuple[str, ...], tuple[Setting, Uncertainty]] = field(default_factory=dict)
 
     @property
@@ -179,10 +201,34 @@ class Bench:
         Raises
         ------
         ConfigError, HydraException
-            As it says.
+            An option cannot be, or has no effect; or nothing is known of how far acceptance may be
+            off.
 
         """
-        self._setting(self.words)
+        shared, uncertainty = self._setting(self.words)
+        if shared.profile:
+            why = "has no effect, prompts and timings of a measured profile are drawn again"
+            for name in ("acceptance", "times"):
+                value, option = getattr(self, name), f"tune.{name.removesuffix('s')}"
+                require(value is None, f"{option}_error", value, why)
+        elif uncertainty.acceptance:
+            self._check_acceptance(shared.setup)
+
+    def _check_acceptance(self, setup: Setup) -> None:
+        """Refuse an acceptance source that no error can be added to."""
+        other = changed(setup, World(acceptance=SLIGHT)).acceptance
+        try:
+            other.open(setup.sampling, stream(setup.seed, "acceptance"))
+        except ConfigError as error:
+            raise ConfigError(f"{error}; tune.acceptance_error=0 takes it as it is") from error
+
+    def mark(self, trial: Trial) -> str:
+        """Return what tells evaluations of the same options apart: what they are evaluated for."""
+        try:
+            shared, _ = self._shared(trial)
+        except ConfigError:  # which will be said when it is evaluated
+            shared, _ = self._setting(self.words)
+        return f"{shared.mark} {self.acceptance} {self.times}"
 
     def setup(self, trial: Trial) -> Setup:
         """Return what a trial simulates.
@@ -193,10 +239,7 @@ class Bench:
             It cannot be.
 
         """
-        own = tuple(
-            f"{name}={written(value)}" for name, value in trial.options if not is_tuned(name)
-        )
-        shared, uncertainty = self._setting((*self.words, *own))
+        shared, uncertainty = self._shared(trial)
         options = tuple(option for option in trial.options if is_tuned(option[0]))
         return of_world(shared.candidate(options), trial.world, uncertainty)
 
@@ -216,9 +259,18 @@ class Bench:
             hit_rate=metrics["hit_rate"],
         )
 
+    def _shared(self, trial: Trial) -> tuple[Setting, Uncertainty]:
+        """Return the setting of a trial."""
+        given = [(name, value) for name, value in trial.options if not is_tuned(name)]
+        own = [f"{name}={written(value)}" for name, value in given]
+        return self._setting((*self.words, *own))
+
     def _setting(self, words: tuple[str, ...]) -> tuple[Setting, Uncertainty]:
         if words not in self.known:
             found = setting(words)
-            uncertainty = Uncertainty(self.acceptance, self.times, found.profile)
+            error = ACCEPTANCE_ERROR if self.acceptance is None else self.acceptance
+            uncertainty = Uncertainty(
+                error, TIME_ERROR if self.times is None else self.times, found.profile
+            )
             self.known[words] = found, uncertainty
         return self.known[words]

@@ -5,7 +5,7 @@ Every launch is of a few jobs with many trials each, since a job takes longer to
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,11 +20,14 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ssdsim.errors import RunError
+from ssdsim.system.interrupts import held_back
 from ssdsim.tune.evaluation import Bench, Figures, Trial
 from ssdsim.tune.search_space import words
 from ssdsim.tune.worlds import World
 
 KEPT = "evaluations.jsonl"
+RESULTS = ".results"
+"""Of a chunk: the end of the file's name."""
 JOBS = 4
 """Jobs of a launch for every core: they do not all take as long."""
 LEAST = 4
@@ -32,8 +35,9 @@ LEAST = 4
 
 
 class Known(msgspec.Struct):
-    """A line of what was evaluated."""
+    """A line of what was evaluated: of which question, a candidate in a world."""
 
+    of: str
     options: str
     world: World
     figures: Figures
@@ -43,9 +47,15 @@ class Chunk(msgspec.Struct):
     """What a job evaluates."""
 
     words: tuple[str, ...]
-    acceptance: float
-    times: float
+    acceptance: float | None
+    times: float | None
     trials: list[tuple[list[tuple[str, Any]], World]]
+
+
+Key = tuple[str, str, World]
+"""Of a trial, as `Known` has it."""
+Done = Callable[[int, list[Figures]], None]
+"""Is told which chunk, and what its first trials, or all of them, have come to."""
 
 
 @dataclass
@@ -57,37 +67,47 @@ class Evaluations:
     bench
         Says how; evaluations take place in processes of their own.
     launch
-        Runs jobs with these files and returns what came of each.
+        Evaluates chunks and says what came of each, also where it is interrupted.
     file
         Where everything evaluated is kept.
     advance
         Called with the number of trials just evaluated.
+    known
+        What was asked for.
+    fresh
+        How many of these were not in the file before.
 
     """
 
     bench: Bench
-    launch: Callable[[Sequence[Chunk]], Iterable[list[Figures]]]
+    launch: Callable[[Sequence[Chunk], Done], None]
     file: Path
     advance: Callable[[int], None] = lambda _: None
-    known: dict[tuple[str, World], Figures] = field(default_factory=dict)
+    known: dict[Key, Figures] = field(default_factory=dict)
     fresh: int = 0
 
     def __post_init__(self) -> None:
+        self._kept: dict[Key, Figures] = {}
         if self.file.exists():
             for line in self.file.read_bytes().splitlines():
                 with suppress(msgspec.DecodeError):  # the last one, if it was being written
                     one = msgspec.json.decode(line, type=Known)
-                    self.known[one.options, one.world] = one.figures
+                    self._kept[one.of, one.options, one.world] = one.figures
 
     def figures(self, trials: Sequence[Trial]) -> list[Figures]:
         """Return what trials come to."""
-        wanted = {_key(trial): trial for trial in trials}
-        todo = [trial for key, trial in wanted.items() if key not in self.known]
-        chunks = _dealt(todo)
-        found = self.launch([self._chunk(of) for of in chunks]) if todo else ()
-        for of, figures in zip(chunks, found, strict=True):
-            self._keep(of, figures)
-        return [self.known[_key(trial)] for trial in trials]
+        keys = [self._key(trial) for trial in trials]
+        wanted = dict(zip(keys, trials, strict=True))
+        chunks = _dealt([trial for key, trial in wanted.items() if key not in self._kept])
+        if chunks:
+            self.launch(
+                [self._chunk(of) for of in chunks], lambda at, found: self._keep(chunks[at], found)
+            )
+        self.known |= {key: self._kept[key] for key in wanted}
+        return [self.known[key] for key in keys]
+
+    def _key(self, trial: Trial) -> Key:
+        return self.bench.mark(trial), words(trial.options), trial.world
 
     def _chunk(self, trials: Sequence[Trial]) -> Chunk:
         bench = self.bench
@@ -95,18 +115,19 @@ class Evaluations:
         return Chunk(bench.words, bench.acceptance, bench.times, each)
 
     def _keep(self, trials: Sequence[Trial], found: Sequence[Figures]) -> None:
-        lines = []
-        for trial, figures in zip(trials, found, strict=True):
-            self.known[_key(trial)] = figures
-            lines.append(msgspec.json.encode(Known(*_key(trial), figures)) + b"\n")
+        done = {self._key(trial): figures for trial, figures in zip(trials, found, strict=False)}
+        lines = [msgspec.json.encode(Known(*key, figures)) + b"\n" for key, figures in done.items()]
         with self.file.open("ab") as file:
-            file.write(b"".join(lines))
-        self.fresh += len(lines)
-        self.advance(len(lines))
+            file.write(_unfinished(self.file) + b"".join(lines))
+        self._kept |= done
+        self.fresh += len(done)
+        self.advance(len(done))
 
 
-def _key(trial: Trial) -> tuple[str, World]:
-    return words(trial.options), trial.world
+def _unfinished(file: Path) -> bytes:
+    """Return what ends the last line of a file that a process was writing when it was killed."""
+    whole = not file.stat().st_size or file.read_bytes().endswith(b"\n")
+    return b"" if whole else b"\n"
 
 
 def _dealt(trials: Sequence[Trial]) -> list[list[Trial]]:
@@ -115,7 +136,7 @@ def _dealt(trials: Sequence[Trial]) -> list[list[Trial]]:
     return [list(trials[at::jobs]) for at in range(jobs)] if trials else []
 
 
-def launcher(config: DictConfig, folder: Path) -> Callable[[Sequence[Chunk]], list[list[Figures]]]:
+def launcher(config: DictConfig, folder: Path) -> Callable[[Sequence[Chunk], Done], None]:
     """Return what evaluates chunks through the launcher that a config chooses.
 
     Parameters
@@ -123,7 +144,7 @@ def launcher(config: DictConfig, folder: Path) -> Callable[[Sequence[Chunk]], li
     config
         Composed, with its section `hydra`.
     folder
-        Where chunks are put for the jobs.
+        Where chunks are put for the jobs, and where these write what comes of them.
 
     """
     context = HydraContext(GlobalHydra.instance().config_loader(), _no_callbacks())
@@ -131,15 +152,40 @@ def launcher(config: DictConfig, folder: Path) -> Callable[[Sequence[Chunk]], li
         hydra_context=context, task_function=evaluate, config=config
     )
 
-    def launch(chunks: Sequence[Chunk]) -> list[list[Figures]]:
+    def launch(chunks: Sequence[Chunk], done: Done) -> None:
         with TemporaryDirectory(dir=folder, prefix=".chunks.") as own:
             paths = [Path(own, f"{number}.json") for number in range(len(chunks))]
             for path, chunk in zip(paths, chunks, strict=True):
                 path.write_bytes(msgspec.json.encode(chunk))
             jobs = [[f"tune.chunk='{path.absolute()}'"] for path in paths]
-            return [_result(job) for job in chosen.launch(jobs, initial_job_idx=0)]
+            try:
+                for job in chosen.launch(jobs, initial_job_idx=0):
+                    _check(job)
+            finally:
+                with held_back():
+                    for number, path in enumerate(paths):
+                        done(number, _finished(path))
 
     return launch
+
+
+def _check(job: Any) -> None:
+    """Raise `RunError` if a job failed."""
+    try:
+        _ = job.return_value
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RunError(f"an evaluation failed ({reason})") from error
+
+
+def _finished(chunk: Path) -> list[Figures]:
+    """Return what came of a chunk's trials, as far as they were evaluated."""
+    found = []
+    path = chunk.with_suffix(RESULTS)
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        with suppress(msgspec.DecodeError):  # the last one, if it was being written
+            found.append(msgspec.json.decode(line, type=Figures))
+    return found
 
 
 def _no_callbacks() -> Any:
@@ -148,30 +194,24 @@ def _no_callbacks() -> Any:
     return Callbacks()
 
 
-def _result(job: Any) -> list[Figures]:
-    try:
-        encoded = job.return_value
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RunError(f"an evaluation failed ({reason})") from error
-    return msgspec.json.decode(encoded, type=list[Figures])
+def evaluate(config: DictConfig) -> None:
+    """Evaluate the chunk that a job is given, in whatever process it runs.
 
-
-def evaluate(config: DictConfig) -> bytes:
-    """Evaluate the chunk that a job is given, in whatever process it runs."""
+    A line is written for each of its trials, in their order, when it is done.
+    """
     from ssdsim.command.config import register
 
     register()
-    chunk = msgspec.json.decode(Path(config.tune.chunk).read_bytes(), type=Chunk)
+    path = Path(config.tune.chunk)
+    chunk = msgspec.json.decode(path.read_bytes(), type=Chunk)
     bench = _bench(chunk.words, chunk.acceptance, chunk.times)
-    trials = [
-        Trial(tuple((name, value) for name, value in options), world)
-        for options, world in chunk.trials
-    ]
-    return msgspec.json.encode([bench.figures(trial) for trial in trials])
+    with path.with_suffix(RESULTS).open("wb", buffering=0) as file:
+        for options, world in chunk.trials:
+            trial = Trial(tuple((name, value) for name, value in options), world)
+            file.write(msgspec.json.encode(bench.figures(trial)) + b"\n")
 
 
 @cache
-def _bench(words: tuple[str, ...], acceptance: float, times: float) -> Bench:
+def _bench(words: tuple[str, ...], acceptance: float | None, times: float | None) -> Bench:
     """Return the bench of a process, which keeps what it has read."""
     return Bench(words, acceptance, times)

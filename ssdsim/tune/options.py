@@ -24,13 +24,13 @@ class TuneOptions:
     finalists
         Candidates that are compared over the worlds that the profile leaves possible.
     worlds
-        The most of these.
+        The most of these; each is met twice, with other luck.
     confidence
-        That none of the finalists is better than the choice by more than 0.2 %, where they are told
-        apart before all worlds are used up.
+        That in the mean over worlds none of the finalists is better than the choice by more than
+        0.2 %, where they are told apart before all worlds are used up.
     acceptance_error, time_error
         Of a profile that was not measured here: the standard deviation of the chance that a drafted
-        token is accepted, and of the logarithm of either model's seconds.
+        token is accepted, and of the logarithm of either model's seconds. None: 0.02 and 0.05.
     seed
         Of the search.
     folder
@@ -40,11 +40,11 @@ class TuneOptions:
     """
 
     asked: int = 48
-    finalists: int = 8
-    worlds: int = 24
+    finalists: int = 6
+    worlds: int = 16
     confidence: float = 0.95
-    acceptance_error: float = 0.02
-    time_error: float = 0.05
+    acceptance_error: float | None = None
+    time_error: float | None = None
     seed: int = 0
     folder: str = ""
 
@@ -53,11 +53,12 @@ class TuneOptions:
             value = getattr(self, name)
             fine = isinstance(value, int) and not isinstance(value, bool) and value >= least
             require(fine, f"tune.{name}", value, f"needs a number >= {least}")
-        for name in ("confidence", "acceptance_error", "time_error"):
+        fine = _is_share(self.confidence) and self.confidence > 0
+        require(fine, "tune.confidence", self.confidence, "needs a number above 0 and below 1")
+        for name in ("acceptance_error", "time_error"):
             value = getattr(self, name)
-            fine = isinstance(value, int | float) and 0 <= value < 1
-            require(fine, f"tune.{name}", value, "needs a number from 0 to below 1")
-        require(self.confidence > 0, "tune.confidence", self.confidence, "needs a number above 0")
+            right = "needs a number from 0 to below 1"
+            require(value is None or _is_share(value), f"tune.{name}", value, right)
         require(isinstance(self.folder, str), "tune.folder", self.folder, "needs a name")
 
     def out(self, words: list[str]) -> Path:
@@ -65,6 +66,10 @@ class TuneOptions:
         if self.folder:
             return Path(self.folder)
         return Path("outputs/tune") / sha256(" ".join(words).encode()).hexdigest()[:12]
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
 
 
 def tune_options(values: dict[str, Any]) -> TuneOptions:

@@ -18,18 +18,20 @@ from ssdsim.tune.launching import Evaluations
 from ssdsim.tune.search_space import Family, Options
 from ssdsim.tune.worlds import World
 
-SMALL = 32
+SMALL = 12
 """So many configurations of a method are all evaluated."""
-SEEDS = 6
-"""Configurations of a method that the exact expectation recommends."""
+SEEDS = 2
+"""Configurations of a family that the exact expectation recommends."""
+ASKED = 0.25
+"""Of a method's configurations the estimator asks for no more than this share."""
 AT_ONCE = 8
 """Asked for before any of them is evaluated."""
 PART = World(tokens=4096)
 """What configurations are tried on; a workload of fewer tokens is tried as a whole."""
 CONFIRMED, CONFIRMED_OF_EACH = 16, 2
 """The best of all, and of each method, that are evaluated on the whole workload."""
-EXACT_AT_MOST = 4096
-"""Configurations that the exact expectation is asked about."""
+EXACT_AT_MOST = 2048
+"""Configurations of a family that the exact expectation is asked about."""
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Search:
     evaluations
         Evaluates.
     asked
-        Configurations of a method that the estimator asks for.
+        The most configurations of a method that the estimator asks for.
     seed
         Of the estimator.
     tried
@@ -97,8 +99,9 @@ class Search:
         possible = [family for family in families if self._is_possible(family)]
         if not possible:
             return
-        seeds = self._recommended(possible)
-        _estimated(possible, seeds, self._evaluate, self.asked, self.seed)
+        seeds = [one for family in possible for one in self._recommended(family)]
+        asked = min(self.asked, int(ASKED * sum(one.size for one in possible)))
+        _estimated(possible, seeds, self._evaluate, max(asked, len(seeds)), self.seed)
         method = possible[0].method
         seen: list[Options] = []
         while (best := self.ranked(method)[:1]) != seen:
@@ -111,12 +114,11 @@ class Search:
         tried = [every[at * (len(every) - 1) // 3] for at in range(4)]
         return any(not figures.refused for figures in self._evaluate(tried))
 
-    def _recommended(self, families: Sequence[Family]) -> list[Options]:
+    def _recommended(self, family: Family) -> list[Options]:
         """Return the configurations with the best exact expectation."""
         known: dict[Options, float] = {}
-        every = [options for family in families for options in family]
-        step = -(-len(every) // EXACT_AT_MOST)
-        for options in every[::step]:
+        every = list(family)
+        for options in every[:: -(-len(every) // EXACT_AT_MOST)]:
             try:
                 known[options] = expect(self.evaluations.bench.setup(Trial(options))).tokens_per_s
             except ConfigError:  # not covered, or not possible

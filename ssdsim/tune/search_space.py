@@ -203,7 +203,7 @@ def _narrowed(found: Sequence[Family], option: str, values: Sequence[Any]) -> li
     left = [one.among(option, values) if one.has(option) else one for one in tried]
     concerned = any(family and option in family.values for family in left)
     right = "has no effect, no method that is tried has such an option"
-    require(concerned, option, words(((option, list(values)),)).partition("=")[2], right)
+    require(concerned, option, ",".join(map(written, values)), right)
     return [family for family in left if family]
 
 

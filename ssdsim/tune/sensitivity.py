@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 
 CHANGES = (
-    Change("acceptance", (-0.05, 0.05), "acceptance {:+.2f}"),
+    Change("acceptance", (-0.05, 0.05), "acceptance {:+.3f}"),
     Change("draft", (0.8, 1.2), "draft time x {:.2f}"),
     Change("target", (0.8, 1.2), "target time x {:.2f}"),
     Change("slope", (0.5, 2.0), "verify slope x {:.2f}"),
@@ -69,11 +69,17 @@ def effects(
 def _effects(
     choice: Options, candidates: Sequence[Options], evaluations: Evaluations
 ) -> Iterator[Effect]:
-    for change in CHANGES:
-        for value in change.values:
-            world = _world(change, value)
-            found = _found(candidates, world, evaluations)
-            yield _effect(choice, found, change, value, evaluations)
+    batch = evaluations.bench.setup(Trial(choice)).batch
+    worlds = {
+        _world(change, value): (change, value)
+        for change in CHANGES
+        for value in change.values
+        if change.field != "batch" or max(1, round(value * batch)) != batch
+    }
+    evaluations.figures([Trial(one, world) for world in worlds for one in candidates])  # at once
+    for world, (change, value) in worlds.items():
+        found = _found(candidates, world, evaluations)
+        yield _effect(choice, found, change, value, evaluations)
 
 
 def _world(change: Change, value: float) -> World:
@@ -102,12 +108,23 @@ def _effect(
         return Effect(says, None, 0.0, 0.0, refused=found[winner].refused)
     if own >= (1 - ALIKE) * best:
         return Effect(says, choice, own, 0.0)
-    # The nominal world has the choice as its best, or as good as that.
+    at = _crossing((choice, winner), change, value, evaluations)
+    return Effect(says, winner, best, 1 - own / best, change.says.format(at))
+
+
+def _crossing(
+    both: tuple[Options, Options], change: Change, value: float, evaluations: Evaluations
+) -> float:
+    """Return from which value on the second is better, where the first is in the world as it is."""
+    batch = evaluations.bench.setup(Trial(both[0])).batch if change.field == "batch" else None
     low, high = 0.0 if change.field == "acceptance" else 1.0, value
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        world = _world(change, middle)
-        two = _found((choice, winner), world, evaluations)
-        ahead = two[choice].tokens_per_s >= two[winner].tokens_per_s
+        if batch:
+            middle = round(middle * batch) / batch
+        if middle in (low, high):
+            break
+        found = _found(both, _world(change, middle), evaluations)
+        ahead = found[both[0]].tokens_per_s >= found[both[1]].tokens_per_s
         low, high = (middle, high) if ahead else (low, middle)
-    return Effect(says, winner, best, 1 - own / best, change.says.format(high))
+    return high

@@ -20,7 +20,7 @@ from ssdsim.acceptance.recorded import RecordedSource, Texts
 from ssdsim.acceptance.trace_replay import RecordedText
 from ssdsim.calibration.prediction import Profile
 from ssdsim.engine.setup import Setup
-from ssdsim.errors import ConfigError, require
+from ssdsim.errors import ConfigError
 from ssdsim.latency.base import Latency, Pass, reads_context
 from ssdsim.latency.machine import Machine
 from ssdsim.sampling.distributions import Array
@@ -30,6 +30,12 @@ STEEPEST = 500.0
 """No tilt beyond it is looked for: there one text is left."""
 LEAST_TEXTS = 64
 """Texts that stand for weights."""
+LEAST_REJECTED = 0.001
+"""No draft is taken to be right always, by whatever acceptance rises."""
+ACCEPTANCE_ERROR, TIME_ERROR = 0.02, 0.05
+"""Of figures that were published: nobody has measured it, so it is an option."""
+APART = 10**6
+"""Between the seeds of two lucks: further than those of worlds."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class World:
         A factor on the sequences decoded at a time.
     tokens
         Of the workload so many are decoded, or little more; None: all.
+    luck
+        Which random numbers decide what the world leaves to chance.
 
     """
 
@@ -60,6 +68,7 @@ class World:
     slope: float = 1.0
     batch: float = 1.0
     tokens: int | None = None
+    luck: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,25 +86,19 @@ class Uncertainty:
 
     """
 
-    acceptance: float = 0.02
-    times: float = 0.05
+    acceptance: float = ACCEPTANCE_ERROR
+    times: float = TIME_ERROR
     profile: Profile | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("acceptance", "times"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"tune.{name}_error", value, "needs a number >= 0, under 1")
 
     def drawn(self, setup: Setup, number: int) -> Setup:
         """Return a setup as it may be; what is drawn is the same for every candidate."""
-        setup = replace(setup, seed=setup.seed + number)
         if self.profile:
             return self.profile.replicate(setup, "", number)
-        return changed(setup, self.world(number))
+        return changed(replace(setup, seed=setup.seed + number), self.world(setup.seed, number))
 
-    def world(self, number: int) -> World:
+    def world(self, seed: int, number: int) -> World:
         """Return what is otherwise in a draw where no measurement tells."""
-        rng = default_rng([number, 4])
+        rng = default_rng([seed, number, 4])
         by, target, draft = rng.standard_normal(3) * (self.acceptance, self.times, self.times)
         return World(None, float(by), exp(target), exp(draft))
 
@@ -111,6 +114,7 @@ def of_world(setup: Setup, world: World, uncertainty: Uncertainty) -> Setup:
     """
     if world.number is not None:
         setup = uncertainty.drawn(setup, world.number)
+    setup = replace(setup, seed=setup.seed + APART * world.luck)
     return changed(setup, world)
 
 
@@ -225,12 +229,12 @@ class Shifted:
             return replace(source, easy=easy, hard=hard)
         if isinstance(source, RecordedSource):
             return _tilted(source, self.by)
-        kind = type(self.acceptance).__name__.lower()
-        raise ConfigError(f"acceptance={kind}: its acceptance cannot be changed by {self.by:+g}")
+        raise ConfigError(f"acceptance: cannot be changed by {self.by:+g}, it follows from models")
 
 
 def _shifted(difficulty: Difficulty, by: float) -> Difficulty:
-    return replace(difficulty, reject=[min(1.0, max(0.0, h - by)) for h in difficulty.reject])
+    shifted = [min(1.0, max(min(h, LEAST_REJECTED), h - by)) for h in difficulty.reject]
+    return replace(difficulty, reject=shifted)
 
 
 def _tilted(source: RecordedSource, by: float) -> RecordedSource:
