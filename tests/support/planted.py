@@ -9,8 +9,7 @@ from ssdsim.tune.evaluation import Figures
 class Planted:
     """Stands in for `Evaluations`.
 
-    `speed` returns tokens/s of options, by name, in a world; None where they cannot be. `expected`
-    stands for the exact expectation: nothing is covered by default.
+    `speed` returns tokens/s of options, by name, in a world; None where they cannot be.
     """
 
     def __init__(self, speed, batch=1):
@@ -32,6 +31,6 @@ class Planted:
         return Figures(refused="it cannot be") if speed is None else Figures(speed)
 
 
-def uncovered(setup, context=None):
+def uncovered(*_):
     """Stand in for an exact expectation that covers nothing."""
     raise ConfigError("not covered")

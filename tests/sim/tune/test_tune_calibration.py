@@ -69,7 +69,7 @@ class Off:
 
 
 def finalists(off, pool):
-    """Return the best of every method near the fastest, and the fastest others, as a tuning does."""
+    """Return the best of every method near the fastest, and others, as a tuning does."""
     speeds = {one: expect(off.setup(Trial(one))).tokens_per_s for one in pool}
     order = sorted(pool, key=lambda one: -speeds[one])
     leaders = {dict(one)["method"]: one for one in reversed(order)}

@@ -1,7 +1,6 @@
 """`python -m ssdsim.tune` as a user meets it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -60,7 +59,8 @@ def lines(folder):
 
 
 def test_it_leaves_a_choice_what_it_found_and_a_picture(tuned):
-    assert {"tuned.yaml", "tune.json", "tune.png", "evaluations.jsonl"} == set(os.listdir(tuned))
+    files = {file.name for file in tuned.iterdir()}
+    assert files == {"tuned.yaml", "tune.json", "tune.png", "evaluations.jsonl"}
     found = told(tuned)
     fastest = max(found["candidates"], key=lambda one: one["tokens_per_s"])
     assert fastest["options"].startswith("method=ssd ")
@@ -230,7 +230,7 @@ def test_an_interrupted_tuning_goes_on(launcher, tmp_path):
     )
     process = command(*words)
     kept = out / "evaluations.jsonl"
-    wait_until(lambda: kept.exists() and len(lines(out)) > 6 or process.poll() is not None)
+    wait_until(lambda: (kept.exists() and len(lines(out)) > 6) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "ssdsim.tune: interrupted\n")
