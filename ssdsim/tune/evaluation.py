@@ -172,6 +172,12 @@ def setting(words: Sequence[str]) -> Setting:
     return Setting(config, choices, setup_from(config, choices, overridden))
 
 
+def _devices(setup: Setup) -> int:
+    method = setup.method
+    used = setup.machine.devices(setup.draft_on, method.servers, method.drafts)
+    return sum(device["count"] for device in used)
+
+
 @dataclass
 class Bench:
     """Evaluates trials in this process.
@@ -182,12 +188,15 @@ class Bench:
         Of the command line, what is the same for all.
     acceptance, times
         As `ssdsim.tune.worlds.Uncertainty` has them; None: as it has them by default.
+    devices
+        That a candidate may use; None: those of target and draft, as the setting describes them.
 
     """
 
     words: tuple[str, ...]
     acceptance: float | None = None
     times: float | None = None
+    devices: int | None = None
     known: dict[tuple[str, ...], tuple[Setting, Uncertainty]] = field(default_factory=dict)
 
     @property
@@ -228,7 +237,7 @@ class Bench:
             shared, _ = self._shared(trial)
         except ConfigError:  # which will be said when it is evaluated
             shared, _ = self._setting(self.words)
-        return f"{shared.mark} {self.acceptance} {self.times}"
+        return f"{shared.mark} {self.acceptance} {self.times} {self.devices}"
 
     def setup(self, trial: Trial) -> Setup:
         """Return what a trial simulates.
@@ -246,18 +255,29 @@ class Bench:
     def figures(self, trial: Trial) -> Figures:
         """Simulate a trial."""
         try:
-            run = evaluate(self.setup(trial))
+            setup = self.setup(trial)
+            self._check_devices(setup)
+            run = evaluate(setup)
         except ConfigError as error:
             return Figures(refused=str(error))
         metrics, tokens = run.metrics, run.metrics["tokens"]
         joules = metrics["energy_j"]
         return Figures(
             tokens_per_s=metrics["tokens_per_s"] or 0.0,
-            devices=sum(device["count"] for device in run.info["devices"]),
+            devices=_devices(setup),
             joules_per_token=None if joules is None else joules / tokens,
             acceptance_length=metrics["acceptance_length"],
             hit_rate=metrics["hit_rate"],
         )
+
+    def _check_devices(self, setup: Setup) -> None:
+        """Refuse a setup that needs more devices than there are."""
+        machine, needed = setup.machine, _devices(setup)
+        there = machine.target.devices + (0 if machine.shared else machine.draft.devices)
+        most = there if self.devices is None else self.devices
+        method = type(setup.method).__name__.lower()
+        right = f"{needed} devices are needed, {most} are there (tune.devices says otherwise)"
+        require(needed <= most, "method", method, right)
 
     def _shared(self, trial: Trial) -> tuple[Setting, Uncertainty]:
         """Return the setting of a trial."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from ssdsim.errors import ConfigError
 from ssdsim.system.atomic_files import replacing, write_text
-from ssdsim.tune.evaluation import Figures
+from ssdsim.tune.evaluation import Figures, Trial
 from ssdsim.tune.launching import Evaluations
 from ssdsim.tune.lookahead_table import LookaheadTable
 from ssdsim.tune.search import Search
@@ -122,9 +122,18 @@ class Findings:
             "# Found by python -m ssdsim.tune; python -m ssdsim tuned=FILE runs it, and so does",
             "# python -m ssdreal tuned=FILE on real models, which takes what is common to both.",
             f"simulated: {json.dumps([word for word in self.shared if word not in common])}",
-            f"common: {json.dumps([*common, *words(self.choice).split()])}",
+            f"common: {json.dumps([*common, *words(self._in_full(self.choice)).split()])}",
         ]
         return "\n".join(lines) + "\n"
+
+    def _in_full(self, options: Options) -> Options:
+        """Return a configuration with what real runs have another default of."""
+        setup = self.evaluations.bench.setup(Trial(options))
+        own = {"lookahead": setup.lookahead, "policy.budget": setup.policy.budget}
+        used = {name for name in own if name.partition(".")[0] in setup.method.uses}
+        known = dict(options)
+        missing = {name: own[name] for name in sorted(used) if name not in known}
+        return tuple({**known, **missing}.items())
 
     def _told(self) -> dict[str, Any]:
         """Return what `tune.json` says; `python -m ssdreal.tune` takes it up."""

@@ -28,6 +28,7 @@ OPTIONS = (
     ),
     ("tune.acceptance_error=0.02", "of a profile not measured here: of the chance of a token"),
     ("tune.time_error=0.05", "likewise, of the logarithm of either model's seconds"),
+    ("tune.devices=N", "that a configuration may use; those of target and draft by default"),
     ("tune.seed=0", "of the search"),
     ("tune.folder=DIR", "where all goes; under outputs/tune, named after the question, by default"),
     ("hydra/launcher=joblib", "where it is evaluated: all cores; basic is one, submitit a cluster"),

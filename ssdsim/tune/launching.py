@@ -49,6 +49,7 @@ class Chunk(msgspec.Struct):
     words: tuple[str, ...]
     acceptance: float | None
     times: float | None
+    devices: int | None
     trials: list[tuple[list[tuple[str, Any]], World]]
 
 
@@ -112,7 +113,7 @@ class Evaluations:
     def _chunk(self, trials: Sequence[Trial]) -> Chunk:
         bench = self.bench
         each = [(list(trial.options), trial.world) for trial in trials]
-        return Chunk(bench.words, bench.acceptance, bench.times, each)
+        return Chunk(bench.words, bench.acceptance, bench.times, bench.devices, each)
 
     def _keep(self, trials: Sequence[Trial], found: Sequence[Figures]) -> None:
         done = {self._key(trial): figures for trial, figures in zip(trials, found, strict=False)}
@@ -204,7 +205,7 @@ def evaluate(config: DictConfig) -> None:
     register()
     path = Path(config.tune.chunk)
     chunk = msgspec.json.decode(path.read_bytes(), type=Chunk)
-    bench = _bench(chunk.words, chunk.acceptance, chunk.times)
+    bench = _bench(chunk.words, chunk.acceptance, chunk.times, chunk.devices)
     with path.with_suffix(RESULTS).open("wb", buffering=0) as file:
         for options, world in chunk.trials:
             trial = Trial(tuple((name, value) for name, value in options), world)
@@ -212,6 +213,8 @@ def evaluate(config: DictConfig) -> None:
 
 
 @cache
-def _bench(words: tuple[str, ...], acceptance: float | None, times: float | None) -> Bench:
+def _bench(
+    words: tuple[str, ...], acceptance: float | None, times: float | None, devices: int | None
+) -> Bench:
     """Return the bench of a process, which keeps what it has read."""
-    return Bench(words, acceptance, times)
+    return Bench(words, acceptance, times, devices)

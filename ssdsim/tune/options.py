@@ -31,6 +31,8 @@ class TuneOptions:
     acceptance_error, time_error
         Of a profile that was not measured here: the standard deviation of the chance that a drafted
         token is accepted, and of the logarithm of either model's seconds. None: 0.02 and 0.05.
+    devices
+        That a candidate may use. None: those of target and draft, as the machine describes them.
     seed
         Of the search.
     folder
@@ -45,14 +47,17 @@ class TuneOptions:
     confidence: float = 0.95
     acceptance_error: float | None = None
     time_error: float | None = None
+    devices: int | None = None
     seed: int = 0
     folder: str = ""
 
     def __post_init__(self) -> None:
         for name, least in (("asked", 0), ("finalists", 2), ("worlds", 2), ("seed", 0)):
             value = getattr(self, name)
-            fine = isinstance(value, int) and not isinstance(value, bool) and value >= least
+            fine = _is_count(value) and value >= least
             require(fine, f"tune.{name}", value, f"needs a number >= {least}")
+        fine = self.devices is None or (_is_count(self.devices) and self.devices >= 1)
+        require(fine, "tune.devices", self.devices, "needs a number >= 1")
         fine = _is_share(self.confidence) and self.confidence > 0
         require(fine, "tune.confidence", self.confidence, "needs a number above 0 and below 1")
         for name in ("acceptance_error", "time_error"):
@@ -66,6 +71,10 @@ class TuneOptions:
         if self.folder:
             return Path(self.folder)
         return Path("outputs/tune") / sha256(" ".join(words).encode()).hexdigest()[:12]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_share(value: Any) -> bool:

@@ -105,7 +105,8 @@ def answer(asked: Question) -> Findings:
         An option cannot be, or nothing that was asked for.
 
     """
-    bench = Bench(asked.shared, asked.options.acceptance_error, asked.options.time_error)
+    given = asked.options
+    bench = Bench(asked.shared, given.acceptance_error, given.time_error, given.devices)
     bench.check()
     config = compose(SECTION, list(asked.launcher), return_hydra_config=True)
     with open_dict(config):
