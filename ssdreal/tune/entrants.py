@@ -8,7 +8,6 @@ from ssdreal.executor.preflight import check_pair
 from ssdreal.executor.workload import Task, Workload
 from ssdreal.places.topology import Topology
 from ssdreal.tune.candidates import Candidate, Tuning
-from ssdreal.tune.simulated_words import in_full
 from ssdreal.validate.configurations import Configuration, check_fits, composing, read_setup
 from ssdsim.errors import ConfigError
 from ssdsim.kinds import short_name
@@ -88,7 +87,7 @@ def entrants(
             if len(found.chosen) == most:
                 break
             try:
-                one = _entrant(candidate, in_full(tuning.overrides(candidate)), workload)
+                one = _entrant(candidate, tuning.overrides(candidate), workload)
                 check_fits(
                     one.configuration, machine.pair, machine.dtype, machine.where, models, tasks
                 )

@@ -157,7 +157,7 @@ class Findings:
         low, high = found.interval(options) if options in found.candidates else (None, None)
         return {
             "name": name,
-            "options": words(options),
+            "options": words(self._in_full(options)),
             "tokens_per_s": figures.tokens_per_s,
             "low": low,
             "high": high,

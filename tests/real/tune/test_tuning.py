@@ -19,7 +19,6 @@ from ssdreal.tune.entrants import Machine
 from ssdreal.tune.entrants import entrants as entering
 from ssdreal.tune.learned import main_cause
 from ssdreal.tune.report import sentences, tables
-from ssdreal.tune.simulated_words import in_full
 from ssdsim.calibration.error_causes import Causes
 from ssdsim.command.console import table_console
 from ssdsim.errors import ConfigError
@@ -159,26 +158,8 @@ def test_who_cannot_run_is_left_out_with_a_reason():
     assert (setup.lookahead, setup.workload.output_tokens, setup.workload.prompts) == (2, 8, 1)
 
 
-@pytest.mark.parametrize(
-    ("words", "more"),
-    [
-        ("method=autoregressive", ""),
-        ("method=speculative lookahead=2", ""),
-        ("method=speculative", " lookahead=7"),
-        ("method=ssd lookahead=2", " policy.budget=24"),
-        ("policy=uniform_fanout policy.fanout=3", " lookahead=7 policy.budget=1024"),
-        ("method=ssd lookahead=2 policy=topk_outcomes policy.budget=verify", ""),
-        ("method=nosuch policy=nosuch", ""),
-        ("method=ssd lookahead=2 policy=nosuch", ""),
-        ("policy.fanout='[1", ""),
-    ],
-)
-def test_a_simulated_default_is_said_where_real_runs_have_another(words, more):
-    assert in_full(words) == words + more
-
-
 def test_no_other_default_differs():
-    """What both mains say of an option, but for what `in_full` says."""
+    """What both mains say of an option, but for what a tuning says in full."""
     simulated, real = (
         yaml.safe_load((CONF / name).read_text()) for name in ("config.yaml", "real.yaml")
     )
