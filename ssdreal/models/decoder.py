@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ssdreal.models.linear import Weight, linear
+from ssdreal.models.linear import Weight, linear, products
 from ssdreal.models.tree_paths import Layout, along, keys_along, rejoined, values_along
 
 
@@ -160,9 +160,9 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Ten
     rows = queries.reshape(slots * kv_heads, width * group, head_dim)
     keys = keys.flatten(0, 1)[:, :, :extent]
     values = values.flatten(0, 1)[:, :extent]
-    scores = torch.bmm(rows, keys).view(slots, kv_heads, width * group, extent)
+    scores = products(rows, keys).view(slots, kv_heads, width * group, extent)
     weights = scores.add_(bias).softmax(-1).view(slots * kv_heads, width * group, extent)
-    gathered = torch.bmm(weights, values).view(slots, kv_heads, width, group * head_dim)
+    gathered = products(weights, values).view(slots, kv_heads, width, group * head_dim)
     return gathered.transpose(1, 2).reshape(slots, width, kv_heads * group * head_dim)
 
 

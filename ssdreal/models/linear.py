@@ -107,3 +107,23 @@ def _for_few(weight: Tensor) -> Any:
         return torch.ops.quantized.linear_prepack_fp16(weight.float(), None)
     except (AttributeError, RuntimeError):
         return None
+
+
+def products(rows: Tensor, matrices: Tensor, least: int = LEAST_ROWS) -> Tensor:
+    """Return a product for each matrix, of rows enough that none is summed otherwise for being few.
+
+    Parameters
+    ----------
+    rows
+        (n, any number, m).
+    matrices
+        (n, m, k).
+    least
+        As many rows as are enough.
+
+    """
+    many = rows.shape[1]
+    if many >= least:
+        return torch.bmm(rows, matrices)
+    rows = functional.pad(rows, (0, 0, 0, least - many))
+    return torch.bmm(rows, matrices)[:, :many].contiguous()

@@ -4,13 +4,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache as TheirCache
 
 from ssdreal.models.cache import Cache
 from ssdreal.models.device_layers import HIDDEN
-from ssdreal.models.linear import LEAST_ROWS
+from ssdreal.models.linear import products
 from ssdreal.models.tree_paths import Layout, along, keys_along, rejoined, values_along
 from ssdsim.errors import ConfigError
 
@@ -171,7 +170,7 @@ def _gathered(
     extent = sees.shape[-1]
     rows = queries.reshape(slots * kv_heads, width * group, size)
     keys, values = keys.flatten(0, 1)[:, :, :extent], values.flatten(0, 1)[:, :extent]
-    scores = _product(rows, keys).view(slots, kv_heads, width, group, extent)
+    scores = products(rows, keys).view(slots, kv_heads, width, group, extent)
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     scores = scores.masked_fill(~sees[:, None, :, None], HIDDEN)
@@ -179,12 +178,5 @@ def _gathered(
         more = sinks.to(scores.dtype).view(kv_heads, 1, group, 1)
         scores = torch.cat((scores, more.expand(*scores.shape[:-1], 1)), dim=-1)
     weights = scores.softmax(-1)[..., :extent].reshape(slots * kv_heads, width * group, extent)
-    gathered = _product(weights, values).view(slots, kv_heads, width, -1)
+    gathered = products(weights, values).view(slots, kv_heads, width, -1)
     return gathered.transpose(1, 2).reshape(slots, width, -1)
-
-
-def _product(rows: Tensor, matrices: Tensor) -> Tensor:
-    """Return products of rows enough that none is summed otherwise for being alone."""
-    many = rows.shape[1]
-    rows = functional.pad(rows, (0, 0, 0, max(LEAST_ROWS - many, 0)))
-    return torch.bmm(rows, matrices)[:, :many].contiguous()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ssdreal.models.decoder import attended
 from ssdreal.models.linear import Weight, linear, packed
 
 torch.set_num_threads(1)
@@ -41,3 +42,16 @@ def test_what_float16_does_not_reach_is_kept_as_it_is():
 
 def refuse(_self: object, name: str) -> None:
     raise AttributeError(name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("slots", [1, 4])
+def test_few_rows_attend_bit_by_bit_as_many_do(slots, dtype):
+    rng = torch.Generator().manual_seed(slots)
+    shapes = ((slots, 3, 12, 1, 64), (slots, 3, 64, 96), (slots, 3, 96, 64))
+    queries, keys, values = (torch.randn(shape, generator=rng).to(dtype) for shape in shapes)
+    bias = torch.zeros(slots, 1, 12, 96, dtype=dtype)
+    whole = attended(queries, keys, values, bias)
+    for few in (1, 2, 3, 5, 8):
+        found = attended(queries[:, :, :few], keys, values, bias[:, :, :few])
+        assert torch.equal(found, whole[:, :few])
