@@ -200,9 +200,7 @@ def evaluate(config: DictConfig) -> None:
 
     A line is written for each of its trials, in their order, when it is done.
     """
-    from ssdsim.command.config import register
-
-    register()
+    _ready()
     path = Path(config.tune.chunk)
     chunk = msgspec.json.decode(path.read_bytes(), type=Chunk)
     bench = _bench(chunk.words, chunk.acceptance, chunk.times, chunk.devices)
@@ -210,6 +208,14 @@ def evaluate(config: DictConfig) -> None:
         for options, world in chunk.trials:
             trial = Trial(tuple((name, value) for name, value in options), world)
             file.write(msgspec.json.encode(bench.figures(trial)) + b"\n")
+
+
+@cache
+def _ready() -> None:
+    """Let Hydra know the options, once in a process."""
+    from ssdsim.command.config import register
+
+    register()
 
 
 @cache

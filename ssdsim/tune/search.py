@@ -30,6 +30,8 @@ PART = World(tokens=4096)
 """What configurations are tried on; a workload of fewer tokens is tried as a whole."""
 CONFIRMED, CONFIRMED_OF_EACH = 16, 2
 """The best of all, and of each method, that are evaluated on the whole workload."""
+EVEN = "uniform_fanout"
+"""A policy that the exact expectation covers."""
 EXACT_AT_MOST = 2048
 """Configurations of a family that the exact expectation is asked about."""
 
@@ -91,9 +93,9 @@ class Search:
         self.found = dict(zip(wanted, found, strict=True))
 
     def screened_ssd(self) -> Options:
-        """Return the best SSD configuration with an exact expectation; AR, if there is none."""
+        """Return the best SSD configuration with an exact expectation, or one that may have one."""
         own = {one: speed for one, speed in self.screened.items() if ("method", "ssd") in one}
-        return max(own, key=own.__getitem__, default=(("method", "autoregressive"),))
+        return max(own, key=own.__getitem__, default=(("method", "ssd"), ("policy", EVEN)))
 
     def _search(self, families: Sequence[Family]) -> None:
         possible = [family for family in families if self._is_possible(family)]

@@ -199,7 +199,9 @@ def _check_names(option: str, values: Sequence[Any]) -> None:
 def _narrowed(found: Sequence[Family], option: str, values: Sequence[Any]) -> list[Family]:
     """Return the families that an option leaves of these."""
     others = [value for value in values if not _named(found, option, value)]
-    tried = [*found, *(_about(found, option, value) for value in others if option in CHOSEN)]
+    tried = [*found]
+    for value in others if option in CHOSEN else ():
+        tried += _about(found, option, value)
     left = [one.among(option, values) if one.has(option) else one for one in tried]
     concerned = any(family and option in family.values for family in left)
     right = "has no effect, no method that is tried has such an option"
@@ -212,12 +214,14 @@ def _named(found: Sequence[Family], option: str, value: Any) -> bool:
     return any(value in family.values.get(option, ()) for family in found)
 
 
-def _about(found: Sequence[Family], option: str, value: str) -> Family:
+def _about(found: Sequence[Family], option: str, value: str) -> list[Family]:
     """Return a family for a plug-in that none is about, like the first about another one."""
     if option == "method":
         uses = uses_of(plugins("method")[value])
         lookaheads = {"lookahead": LOOKAHEADS} if "lookahead" in uses else {}
-        return Family(value, {"method": (value,), **lookaheads})
-    like = next(family for family in found if option in family.values)
+        return [Family(value, {"method": (value,), **lookaheads})]
+    like = next((family for family in found if option in family.values), None)
+    if like is None:
+        return []
     kept = {name: of for name, of in like.values.items() if not name.startswith(f"{option}.")}
-    return Family(f"{like.name}_{value}", {**kept, option: (value,)})
+    return [Family(f"{like.name}_{value}", {**kept, option: (value,)})]

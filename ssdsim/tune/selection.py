@@ -66,11 +66,12 @@ class Selection:
     def probabilities(self) -> dict[Options, float]:
         """How probable it is that no other candidate is better than each by more than `WITHIN`.
 
-        The share of worlds in which it is so, with half a world for and half a world against it
-        (Jeffreys' prior). Equally good ones are all the best, so these may sum up to more than one.
+        The share of worlds in which it is so, and before any is seen as good a chance for each as
+        for the others, which counts for one world. Equally good ones are all the best, so these may
+        sum up to more than one.
         """
         share, worlds = (self._behind <= WITHIN).mean(axis=0), len(self.seen)
-        return self._each((share * worlds + 0.5) / (worlds + 1))
+        return self._each((share * worlds + 1 / len(self.candidates)) / (worlds + 1))
 
     @property
     def regret(self) -> dict[Options, float]:

@@ -30,7 +30,7 @@ SPACE = ("lookahead=range(1,41)",)
 FIRST_SEED = 1000
 SCREEN = 0.04
 """How far behind the best one of the same screening a configuration may be to be simulated."""
-STAGES = ((1.0, 2), (0.02, 8), (0.01, 32))
+STAGES = ((1.0, 2), (0.02, 8), (0.01, 16))
 """How far behind the best one may be to be simulated on, and with how many seeds in all."""
 
 

@@ -46,7 +46,7 @@ def test_the_choice_is_nearly_the_best_at_few_evaluations(profile, seed, tmp_pat
         evaluations = Evaluations(bench, here(bench), tmp_path / "kept.jsonl")
         search = Search(families(parsed(SPACE)), evaluations, options.asked, options.seed)
         search.run()
-        findings = Findings(bench.words, search, evaluations)
+        findings = Findings(bench.words, profile, search, evaluations)
         finalists = findings.finalists(options.finalists)
         findings.selection = select(finalists, evaluations, options.worlds, options.confidence)
     simulated = sum(1 for figures in evaluations.known.values() if not figures.refused)
