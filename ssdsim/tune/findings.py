@@ -18,6 +18,7 @@ from ssdsim.tune.selection import Selection
 from ssdsim.tune.sensitivity import Effect
 
 SCHEMA = 1
+TUNED = "tuned.yaml"
 NEAR = 0.8
 """A method whose best is slower than this share of the fastest is no finalist."""
 COMMON = ("batch", "temperature", "coupling")
@@ -111,7 +112,7 @@ class Findings:
         """Write `tuned.yaml`, `tune.json` and the picture."""
         from ssdsim.tune.picture import front_picture
 
-        write_text(out / "tuned.yaml", self._tuned())
+        write_text(out / TUNED, self._tuned())
         write_text(out / "tune.json", json.dumps(self._told(), indent=1) + "\n")
         with replacing(out) as partial:
             front_picture(self._everything, self.choice, partial("tune.png"))

@@ -20,14 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 from ssdsim.command.config import register
 from ssdsim.command.console import console, ending, progress, speak_as
 from ssdsim.command.hydra_errors import explained
+from ssdsim.command.tuned import OPTION
 from ssdsim.errors import ConfigError
 from ssdsim.system.destination import own_folder, taken
 from ssdsim.tune.evaluation import Bench, Trial
-from ssdsim.tune.findings import Findings
+from ssdsim.tune.findings import TUNED, Findings
 from ssdsim.tune.launching import KEPT, Evaluations, launcher
 from ssdsim.tune.lookahead_table import best_lookaheads
 from ssdsim.tune.options import SECTION, TuneOptions, register_launcher, tune_options
-from ssdsim.tune.report import tables
+from ssdsim.tune.report import CHOSEN, tables
 from ssdsim.tune.search import Search
 from ssdsim.tune.search_space import Family, families, is_tuned, parsed
 from ssdsim.tune.selection import select
@@ -154,4 +155,5 @@ def _run(asked: Question) -> None:
         for table in tables(findings):
             console().print(table)
             console().print()
-        console().print(f"written to {asked.out}", soft_wrap=True, highlight=False)
+        run = f"python -m ssdsim {OPTION}={asked.out / TUNED}"
+        console().print(f"{CHOSEN}the choice: {run}", soft_wrap=True, highlight=False)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ABSENT = "–"
+CHOSEN = "▸ "
+"""Before the choice, which is not always the one with most tokens/s in the profile's own world."""
 
 
 def tables(found: Findings) -> "list[Table]":
@@ -44,7 +46,7 @@ def leaders_table(found: Findings) -> "Table":
         finalist = options in chances
         low, high = found.selection.interval(options) if finalist else (0, 0)
         table.add_row(
-            escape(_named(options)),
+            f"{CHOSEN if options == found.choice else ''}{escape(_named(options))}",
             f"{figures.tokens_per_s:.1f}",
             over,
             f"{figures.per_device:.1f}",
@@ -123,5 +125,5 @@ def _caption(found: Findings) -> str:
     }[race.over]
     return (
         f"{simulated} simulations, {screened} exact expectations; finalists compared over"
-        f"  {worlds} worlds that the profile leaves possible: {end}, with 95 % confidence"
+        f" {worlds} worlds that the profile leaves possible: {end}, with 95 % confidence"
     )
