@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import open_dict
 
 from ssdsim.command.config import register, setup_from
+from ssdsim.command.tuned import with_tuned
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -24,10 +25,13 @@ PAGES = [
 ]
 WRITTEN = ("ssdsim/policies/last_only.py", "ssdsim/methods/hesitant.py")  # CONTRIBUTING's examples
 MADE = {"outputs", "multirun", "traces/this_machine", "docs/_build", "docs/api"}
+TUNED = ROOT / "tests" / "support" / "tuned.yaml"
 STAND_INS = {
     "profile=this_machine_split50": "profile=two_cores",
     "profile=this_machine": "profile=two_cores",
     "profile=NAME": "profile=demo",
+    "tuned=FILE": f"tuned={TUNED}",
+    "tuned=outputs/tune/NAME/tuned.yaml": f"tuned={TUNED}",
     "outputs/my_run": str(ROOT / "traces" / "two_cores" / "runs" / "fit" / "ssd_k4_topk"),
 }
 """What a reader has by then, or fills in."""
@@ -131,7 +135,7 @@ def _first(overrides):
 
 @pytest.mark.parametrize("command", SIMULATED)
 def test_every_quoted_simulation_composes(command, composed):
-    _, options = arguments(command)
+    options = with_tuned(arguments(command)[1], ("simulated", "common"))
     if options != ["--help"]:
         assert composed(list(_first([option for option in options if option != "-m"])))
 
