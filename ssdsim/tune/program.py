@@ -7,9 +7,10 @@ found, with `tuned.yaml` for `python -m ssdsim` and `python -m ssdreal`.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize
 from hydra.errors import HydraException
@@ -45,6 +46,8 @@ class Question:
     ----------
     shared
         Words that all candidates have in common.
+    asked
+        By option the values to choose among, where the command line says so.
     families
         What there is to choose among.
     options
@@ -57,6 +60,7 @@ class Question:
     """
 
     shared: tuple[str, ...]
+    asked: Mapping[str, Sequence[Any]]
     families: Sequence[Family]
     options: TuneOptions
     launcher: tuple[str, ...]
@@ -88,7 +92,7 @@ def question(arguments: Sequence[str]) -> Question:
             shared.append(word)
     options = tune_options(own)
     out = own_folder("tune.folder", options.out(sorted(arguments)))
-    return Question(tuple(shared), families(asked), options, tuple(launched), out)
+    return Question(tuple(shared), asked, families(asked), options, tuple(launched), out)
 
 
 def _single(name: str, values: Sequence[object]) -> object:
@@ -121,7 +125,9 @@ def answer(asked: Question) -> Findings:
             lambda count: bar.advance(task, count),
         )
         search = Search(asked.families, evaluations, asked.options.asked, asked.options.seed)
+        search.check(asked.asked)
         search.run()
+        search.check_found(asked.asked)
         findings = Findings(asked.shared, bench.profile, search, evaluations)
         bar.update(task, description="comparing the leaders")
         finalists = findings.finalists(asked.options.finalists)

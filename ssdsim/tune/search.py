@@ -78,6 +78,47 @@ class Search:
             self._search(families)
         self._confirm()
 
+    def check(self, asked: Mapping[str, Sequence[Any]]) -> None:
+        """Refuse a value that was asked for, if nothing can be set up with it.
+
+        Raises
+        ------
+        ConfigError
+            As a configuration with it is refused.
+
+        """
+        for option, values in asked.items():
+            for value in values:
+                own = (one.among(option, [value]) for one in self.families if option in one.values)
+                self._check(options for family in own if family for options in _spread(family))
+
+    def check_found(self, asked: Iterable[str]) -> None:
+        """Refuse an option that was asked for, if nothing that was tried with it can be.
+
+        Raises
+        ------
+        ConfigError
+            As a configuration with it is refused.
+
+        """
+        for option in asked:
+            own = [figures for one, figures in self.tried.items() if option in dict(one)]
+            if own and all(figures.refused for figures in own):
+                raise ConfigError(own[0].refused)
+
+    def _check(self, candidates: Iterable[Options]) -> None:
+        """Raise what is wrong with the first, if something is with every one."""
+        errors = []
+        for options in candidates:
+            try:
+                self.evaluations.bench.setup(Trial(options))
+            except ConfigError as error:
+                errors.append(error)
+            else:
+                return
+        if errors:
+            raise errors[0]
+
     def ranked(self, method: str | None = None) -> list[Options]:
         """Return the configurations tried that can be, of a method or of all, fastest first."""
         possible = [one for one, figures in self.tried.items() if not figures.refused]
@@ -111,10 +152,8 @@ class Search:
             self._evaluate(neighbours(possible, *best))
 
     def _is_possible(self, family: Family) -> bool:
-        """Return whether a few configurations of a family can be, tried from all over it."""
-        every = list(family)
-        tried = [every[at * (len(every) - 1) // 3] for at in range(4)]
-        return any(not figures.refused for figures in self._evaluate(tried))
+        """Return whether a few configurations of a family can be."""
+        return any(not figures.refused for figures in self._evaluate(_spread(family)))
 
     def _recommended(self, family: Family) -> list[Options]:
         """Return the configurations with the best exact expectation."""
@@ -133,6 +172,12 @@ class Search:
         found = self.evaluations.figures([Trial(options, PART) for options in wanted])
         self.tried |= dict(zip(wanted, found, strict=True))
         return found
+
+
+def _spread(family: Family) -> list[Options]:
+    """Return a few configurations from all over a family."""
+    every = list(family)
+    return [every[at * (len(every) - 1) // 3] for at in range(4)]
 
 
 def by_method(families: Iterable[Family]) -> dict[str, list[Family]]:
