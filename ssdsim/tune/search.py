@@ -8,7 +8,9 @@ neighbours of the best configuration are evaluated, until none of them is better
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any
 
 from ssdsim.engine.exact_expectation import expect
@@ -32,8 +34,8 @@ CONFIRMED, CONFIRMED_OF_EACH = 16, 2
 """The best of all, and of each method, that are evaluated on the whole workload."""
 EVEN = "uniform_fanout"
 """A policy that the exact expectation covers."""
-EXACT_AT_MOST = 2048
-"""Configurations of a family that the exact expectation is asked about."""
+EXACT_AT_MOST = 256
+"""Configurations of a family that the exact expectation is asked about to begin with."""
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Search:
         for option, values in asked.items():
             for value in values:
                 own = (one.among(option, [value]) for one in self.families if option in one.values)
-                self._check(options for family in own if family for options in _spread(family))
+                self._check(options for family in own if family for options in _few(family))
 
     def check_found(self, asked: Iterable[str]) -> None:
         """Refuse an option that was asked for, if nothing that was tried with it can be.
@@ -153,19 +155,30 @@ class Search:
 
     def _is_possible(self, family: Family) -> bool:
         """Return whether a few configurations of a family can be."""
-        return any(not figures.refused for figures in self._evaluate(_spread(family)))
+        return any(not figures.refused for figures in self._evaluate(_few(family)))
 
     def _recommended(self, family: Family) -> list[Options]:
-        """Return the configurations with the best exact expectation."""
-        known: dict[Options, float] = {}
-        every = list(family)
-        for options in every[:: -(-len(every) // EXACT_AT_MOST)]:
-            try:
-                known[options] = expect(self.evaluations.bench.setup(Trial(options))).tokens_per_s
-            except ConfigError:  # not covered, or not possible
-                continue
+        """Return the configurations with the best exact expectation.
+
+        Some from all over the family, and from their best one on its neighbours, as far as these
+        are better.
+        """
+        known = self._expected(_spread(family))
+        seen: Options | None = None
+        while known and (best := max(known, key=known.__getitem__)) != seen:
+            seen = best
+            known |= self._expected(one for one in neighbours([family], best) if one not in known)
         self.screened |= known
         return sorted(known, key=lambda options: -known[options])[:SEEDS]
+
+    def _expected(self, some: Iterable[Options]) -> dict[Options, float]:
+        """Return exact expectations of tokens/s, of those that have one."""
+        known = {}
+        for options in some:
+            # Some are not covered, and others not possible.
+            with suppress(ConfigError):
+                known[options] = expect(self.evaluations.bench.setup(Trial(options))).tokens_per_s
+        return known
 
     def _evaluate(self, candidates: Iterable[Options]) -> list[Figures]:
         wanted = list(dict.fromkeys(candidates))
@@ -175,6 +188,14 @@ class Search:
 
 
 def _spread(family: Family) -> list[Options]:
+    """Return configurations of a family, not too many, so that every value is among them."""
+    step = -(-family.size // EXACT_AT_MOST)
+    while gcd(step, family.size) > 1:
+        step += 1
+    return list(family)[::step]
+
+
+def _few(family: Family) -> list[Options]:
     """Return a few configurations from all over a family."""
     every = list(family)
     return [every[at * (len(every) - 1) // 3] for at in range(4)]

@@ -126,12 +126,13 @@ def test_what_the_expectation_recommends_is_tried(monkeypatch):
 
     class Expected:
         def __init__(self, setup):
-            self.tokens_per_s = 1000.0 if setup.trial.options == best else 1.0
+            own = dict(setup.trial.options)
+            self.tokens_per_s = own["lookahead"] + own["policy.budget"] + (own["backup"] == "jit")
 
     monkeypatch.setattr("ssdsim.tune.search.expect", Expected)
     search = searched([SSD], asked=0)
     assert best in search.tried
-    assert len(search.screened) == SSD.size
+    assert len(search.screened) < SSD.size * 0.75
     assert search.screened_ssd() == best
 
 

@@ -80,7 +80,7 @@ def test_either_of_two_may_be_the_best_where_worlds_decide():
 def test_luck_is_told_from_worlds():
     """One is better by 1 % in every world, and luck hides it in many of them."""
     logs = lambda w: shared(w) + noise(w, 0.008, 2, key=3) + [0.01, 0.0]  # noqa: E731
-    found, (one, other) = selected(logs, 64)
+    found, (one, _) = selected(logs, 64)
     wins = (found.seen[..., 0] > found.seen[..., 1]).mean()
     assert wins < 0.9
     assert found.probabilities[one] > wins + 0.05

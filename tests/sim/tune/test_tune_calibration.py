@@ -7,6 +7,7 @@ from the exact expectation.
 
 from dataclasses import dataclass, field
 from math import exp, log
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from ssdsim import expect
 from ssdsim.engine.setup import Setup
 from ssdsim.tune.evaluation import Bench, Figures, Trial
 from ssdsim.tune.findings import NEAR
-from ssdsim.tune.search_space import families, parsed
+from ssdsim.tune.search_space import families, parsed, words
 from ssdsim.tune.selection import WITHIN, select
 from ssdsim.tune.worlds import Uncertainty, World, changed, of_world
 
@@ -61,9 +62,11 @@ class Off:
         return [self._figures(trial) for trial in trials]
 
     def _figures(self, trial):
-        key = [abs(hash((self.truth, trial.world))) % 2**32, 1]
-        common = default_rng(key).standard_normal()
-        own = default_rng([*key, abs(hash(trial.options)) % 2**32]).standard_normal()
+        where = repr((self.truth, trial.world))
+        common, own = (
+            default_rng(crc32(text.encode())).standard_normal()
+            for text in (where, where + words(trial.options))
+        )
         luck = self.luck * (2 * common + own)
         return Figures(exp(luck) * expect(self.setup(trial)).tokens_per_s)
 
