@@ -20,7 +20,8 @@ class TuneOptions:
     Attributes
     ----------
     asked
-        Configurations of a method that the search asks for before it goes down to neighbours.
+        The most configurations of a method that the search asks for before it goes down to
+        neighbours.
     finalists
         Candidates that are compared over the worlds that the profile leaves possible.
     worlds
@@ -41,9 +42,9 @@ class TuneOptions:
 
     """
 
-    asked: int = 48
+    asked: int = 32
     finalists: int = 6
-    worlds: int = 16
+    worlds: int = 12
     confidence: float = 0.95
     acceptance_error: float | None = None
     time_error: float | None = None

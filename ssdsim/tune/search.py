@@ -24,13 +24,13 @@ SMALL = 12
 """So many configurations of a method are all evaluated."""
 SEEDS = 2
 """Configurations of a family that the exact expectation recommends."""
-ASKED = 0.25
-"""Of a method's configurations the estimator asks for no more than this share."""
+ASKED = 0.1
+"""Of a method's configurations without an exact expectation no more than so many are asked for."""
 AT_ONCE = 8
 """Asked for before any of them is evaluated."""
 PART = World(tokens=4096)
 """What configurations are tried on; a workload of fewer tokens is tried as a whole."""
-CONFIRMED, CONFIRMED_OF_EACH = 16, 2
+CONFIRMED, CONFIRMED_OF_EACH = 12, 2
 """The best of all, and of each method, that are evaluated on the whole workload."""
 EVEN = "uniform_fanout"
 """A policy that the exact expectation covers."""
@@ -63,7 +63,7 @@ class Search:
 
     families: Sequence[Family]
     evaluations: Evaluations
-    asked: int = 48
+    asked: int = 32
     seed: int = 0
     tried: dict[Options, Figures] = field(default_factory=dict)
     found: dict[Options, Figures] = field(default_factory=dict)
@@ -144,8 +144,10 @@ class Search:
         possible = [family for family in families if self._is_possible(family)]
         if not possible:
             return
-        seeds = [one for family in possible for one in self._recommended(family)]
-        asked = min(self.asked, int(ASKED * sum(one.size for one in possible)))
+        recommended = [self._recommended(family) for family in possible]
+        seeds = [one for of in recommended for one in of]
+        open_ = sum(one.size for one, of in zip(possible, recommended, strict=True) if not of)
+        asked = min(self.asked, int(ASKED * open_))
         _estimated(possible, seeds, self._evaluate, max(asked, len(seeds)), self.seed)
         method = possible[0].method
         seen: list[Options] = []
