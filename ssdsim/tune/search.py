@@ -6,7 +6,6 @@ Parzen estimator (Bergstra et al. 2011; Optuna's), which finds the region, and t
 neighbours of the best configuration are evaluated, until none of them is better.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from ssdsim.engine.exact_expectation import expect
 from ssdsim.errors import ConfigError
 from ssdsim.tune.evaluation import Figures, Trial
 from ssdsim.tune.launching import Evaluations
+from ssdsim.tune.neighbours import neighbours
+from ssdsim.tune.parzen_estimator import estimated
 from ssdsim.tune.search_space import Family, Options
 from ssdsim.tune.worlds import World
 
@@ -26,8 +27,6 @@ SEEDS = 2
 """Configurations of a family that the exact expectation recommends."""
 ASKED = 0.1
 """Of a method's configurations without an exact expectation no more than so many are asked for."""
-AT_ONCE = 8
-"""Asked for before any of them is evaluated."""
 PART = World(tokens=4096)
 """What configurations are tried on; a workload of fewer tokens is tried as a whole."""
 CONFIRMED, CONFIRMED_OF_EACH = 12, 2
@@ -148,7 +147,7 @@ class Search:
         seeds = [one for of in recommended for one in of]
         open_ = sum(one.size for one, of in zip(possible, recommended, strict=True) if not of)
         asked = min(self.asked, int(ASKED * open_))
-        _estimated(possible, seeds, self._evaluate, max(asked, len(seeds)), self.seed)
+        estimated(possible, seeds, self._evaluate, max(asked, len(seeds)), self.seed)
         method = possible[0].method
         seen: list[Options] = []
         while (best := self.ranked(method)[:1]) != seen:
@@ -211,106 +210,3 @@ def by_method(families: Iterable[Family]) -> dict[str, list[Family]]:
             own = Family(family.name, {**family.values, "method": (method,)})
             found.setdefault(str(method), []).append(own)
     return found
-
-
-def neighbours(families: Sequence[Family], options: Options) -> list[Options]:
-    """Return what differs from a configuration in one option: the next number, any other choice.
-
-    A family of other choices has one neighbour, the one with most in common.
-    """
-    own = dict(options)
-    found: list[Options] = []
-    for family in families:
-        if family.values.keys() != own.keys() or not _holds(family, own):
-            found.append(_nearest(family, own))
-            continue
-        for name, values in family.values.items():
-            found += [tuple({**own, name: value}.items()) for value in _beside(values, own[name])]
-    return found
-
-
-def _holds(family: Family, own: Mapping[str, Any]) -> bool:
-    return all(own[name] in values for name, values in family.values.items())
-
-
-def _nearest(family: Family, own: Mapping[str, Any]) -> Options:
-    return tuple((name, _closest(values, own.get(name))) for name, values in family.values.items())
-
-
-def _closest(values: Sequence[Any], wanted: Any) -> Any:
-    if wanted in values:
-        return wanted
-    if _numbers(values) and isinstance(wanted, int | float):
-        return min(values, key=lambda value: abs(value - wanted))
-    return values[len(values) // 2]
-
-
-def _beside(values: Sequence[Any], own: Any) -> list[Any]:
-    if not _numbers(values):
-        return [value for value in values if value != own]
-    at = values.index(own)
-    return [*values[max(at - 2, 0) : at], *values[at + 1 : at + 3]]
-
-
-def _numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-
-
-def _estimated(
-    families: Sequence[Family],
-    seeds: Sequence[Options],
-    evaluate: Any,
-    count: int,
-    seed: int,
-) -> None:
-    """Evaluate what a tree-structured Parzen estimator asks for."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=16
-        )
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for options in seeds:
-        study.enqueue_trial(_parameters(families, options))
-    for _ in range(-(-count // AT_ONCE)):
-        trials = [study.ask() for _ in range(AT_ONCE)]
-        wanted = [_suggested(families, trial) for trial in trials]
-        of = dict(zip(dict.fromkeys(wanted), evaluate(wanted), strict=True))
-        for trial, options in zip(trials, wanted, strict=True):
-            study.tell(trial, of[options].tokens_per_s)
-
-
-def _suggested(families: Sequence[Family], trial: Any) -> Options:
-    """Return the configuration of a trial: a family, and the place of every value in it."""
-    at = trial.suggest_categorical("family", range(len(families))) if len(families) > 1 else 0
-    return tuple(
-        (name, values[_place(trial, f"{at} {name}", values)])
-        for name, values in families[at].values.items()
-    )
-
-
-def _place(trial: Any, name: str, values: Sequence[Any]) -> int:
-    if len(values) == 1:
-        return 0
-    if _numbers(values):
-        return int(trial.suggest_int(name, 0, len(values) - 1))
-    return int(trial.suggest_categorical(name, range(len(values))))
-
-
-def _parameters(families: Sequence[Family], options: Options) -> dict[str, int]:
-    """Return how a study writes a configuration down."""
-    own = dict(options)
-    at = next(
-        at
-        for at, family in enumerate(families)
-        if family.values.keys() == own.keys() and _holds(family, own)
-    )
-    places = {
-        f"{at} {name}": values.index(own[name])
-        for name, values in families[at].values.items()
-        if len(values) > 1
-    }
-    return {"family": at, **places} if len(families) > 1 else places

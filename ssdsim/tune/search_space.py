@@ -61,6 +61,12 @@ class Family:
         for combination in product(*self.values.values()):
             yield tuple(zip(self.values, combination, strict=True))
 
+    def holds(self, configuration: Options) -> bool:
+        """Return whether a configuration is one of them."""
+        own = dict(configuration)
+        same = self.values.keys() == own.keys()
+        return same and all(own[name] in values for name, values in self.values.items())
+
     def plugin(self, group: str) -> type | None:
         """Return what is chosen in a group; None if that is left to the default, or varies."""
         chosen = self.values.get(group, ())
@@ -100,6 +106,11 @@ def uses_of(method: type | None) -> frozenset[str]:
     """Return which options a method depends on; of none in particular nothing is known."""
     found: frozenset[str] = getattr(method, "uses", frozenset())
     return found
+
+
+def are_numbers(values: Sequence[Any]) -> bool:
+    """Return whether values are numbers, which have an order."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def words(given: Options) -> str:

@@ -6,7 +6,8 @@ import pytest
 from planted import Planted, uncovered
 
 from ssdsim.tune.picture import front
-from ssdsim.tune.search import CONFIRMED, SMALL, Search, by_method, neighbours
+from ssdsim.tune.neighbours import neighbours
+from ssdsim.tune.search import CONFIRMED, SMALL, Search, by_method
 from ssdsim.tune.search_space import Family
 from ssdsim.tune.worlds import World
 
