@@ -124,12 +124,14 @@ CHANGES = {
     "asked": "16",
     "finalists": "2",
     "worlds": "2",
+    "devices": "64",
     "confidence": "0.05",
     "acceptance_error": "0.2",
     "time_error": "0.3",
     "seed": "3",
 }
-WITH = {"seed": ("lookahead=range(1,17)",), "asked": ("lookahead=range(1,17)",)}
+MANY = ("lookahead=range(1,17)",)
+WITH = {"seed": MANY, "asked": MANY, "devices": ("method=autoregressive,dsi,ssd",)}
 
 
 def test_every_option_has_a_case():
@@ -186,7 +188,7 @@ def test_nothing_left_to_choose_among_is_an_error(tmp_path, capsys):
     out = tmp_path / "out"
     assert tune(*TINY[:4], "method=ssd", "backup=ngram", "lookahead=3", f"tune.folder={out}") == 2
     err = capsys.readouterr().err
-    assert "no configuration can be" in err
+    assert "backup='ngram': needs an acceptance source with token ids" in err
     assert err.count("\n") == 1
 
 
@@ -208,7 +210,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 def test_defaults_that_the_help_tells_are_those():
     page, errors = text(), {"acceptance_error": 0.02, "time_error": 0.05}
     for field in fields(TuneOptions):
-        if field.name != "folder":
+        if field.name not in {"folder", "devices"}:
             assert f"tune.{field.name}={errors.get(field.name, field.default)} " in page
 
 
