@@ -91,7 +91,7 @@ class Search:
         for option, values in asked.items():
             for value in values:
                 own = (one.among(option, [value]) for one in self.families if option in one.values)
-                self._check(options for family in own if family for options in _few(family))
+                self._check(options for family in own if family for options in _first_tried(family))
 
     def check_found(self, asked: Iterable[str]) -> None:
         """Refuse an option that was asked for, if nothing that was tried with it can be.
@@ -155,8 +155,8 @@ class Search:
             self._evaluate(neighbours(possible, *best))
 
     def _is_possible(self, family: Family) -> bool:
-        """Return whether a few configurations of a family can be."""
-        return any(not figures.refused for figures in self._evaluate(_few(family)))
+        """Return whether any of the first tried of a family can be."""
+        return any(not figures.refused for figures in self._evaluate(_first_tried(family)))
 
     def _recommended(self, family: Family) -> list[Options]:
         """Return the configurations with the best exact expectation.
@@ -188,18 +188,24 @@ class Search:
         return found
 
 
+def _first_tried(family: Family) -> list[Options]:
+    """Return a few configurations from all over a family.
+
+    Of a single option the first, second, fourth, ... value: a lookahead beyond some may change
+    nothing any more, and no way leads down from such a plain.
+    """
+    every = list(family)
+    if sum(len(values) > 1 for values in family.values.values()) > 1:
+        return [every[at * (len(every) - 1) // 3] for at in range(4)]
+    return [every[2**power - 1] for power in range(len(every).bit_length())]
+
+
 def _spread(family: Family) -> list[Options]:
     """Return configurations of a family, not too many, so that every value is among them."""
     step = -(-family.size // EXACT_AT_MOST)
     while gcd(step, family.size) > 1:
         step += 1
     return list(family)[::step]
-
-
-def _few(family: Family) -> list[Options]:
-    """Return a few configurations from all over a family."""
-    every = list(family)
-    return [every[at * (len(every) - 1) // 3] for at in range(4)]
 
 
 def by_method(families: Iterable[Family]) -> dict[str, list[Family]]:

@@ -110,6 +110,15 @@ def test_a_method_that_cannot_be_costs_a_few_trials():
     assert {dict(one)["method"] for one in search.ranked()} == {"speculative"}
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_peak_beside_a_plain_is_found(seed):
+    """From the eighth lookahead on nothing changes any more: nothing leads down from there."""
+    wide = Family("dsi", {"method": ("dsi",), "lookahead": tuple(range(1, 41))})
+    search = searched([wide], lambda own, _: 100 - abs(min(own["lookahead"], 8) - 3), seed=seed)
+    assert search.ranked()[0] == options(method="dsi", lookahead=3)
+    assert len(search.tried) < 25
+
+
 @pytest.mark.parametrize("asked", [0, 8, 48])
 def test_the_estimator_asks_for_no_more_than_it_may(asked):
     search = searched([SSD], lambda *_: 1.0, asked=asked)  # nothing to go down to
