@@ -5,8 +5,8 @@ from math import exp
 import pytest
 from planted import Planted, uncovered
 
-from ssdsim.tune.picture import front
 from ssdsim.tune.neighbours import neighbours
+from ssdsim.tune.picture import front
 from ssdsim.tune.search import CONFIRMED, SMALL, Search, by_method
 from ssdsim.tune.search_space import Family
 from ssdsim.tune.worlds import World
