@@ -97,10 +97,15 @@ class Uncertainty:
         return changed(replace(setup, seed=setup.seed + number), self.world(setup.seed, number))
 
     def world(self, seed: int, number: int) -> World:
-        """Return what is otherwise in a draw where no measurement tells."""
-        rng = default_rng([seed, number, 4])
-        by, target, draft = rng.standard_normal(3) * (self.acceptance, self.times, self.times)
-        return World(None, float(by), exp(target), exp(draft))
+        """Return what is otherwise in a draw where no measurement tells.
+
+        Every second draw is the opposite of the one before (antithetic variates), so that what is
+        linear in the changes cancels in the mean over worlds.
+        """
+        rng, sign = default_rng([seed, number // 2, 4]), 1 - 2 * (number % 2)
+        scales = np.array([self.acceptance, self.times, self.times])
+        by, target, draft = (sign * scales * rng.standard_normal(3)).tolist()
+        return World(None, by, exp(target), exp(draft))
 
 
 def of_world(setup: Setup, world: World, uncertainty: Uncertainty) -> Setup:

@@ -122,7 +122,7 @@ def test_draws_are_the_same_for_every_candidate_and_differ_by_number_and_luck():
 
 def test_draws_scatter_as_the_options_say():
     uncertain = Uncertainty(0.02, 0.05)
-    worlds = [uncertain.world(0, number) for number in range(2000)]
+    worlds = [uncertain.world(0, number) for number in range(0, 4000, 2)]
     shifts = np.array([world.acceptance for world in worlds])
     factors = np.log([[world.target, world.draft] for world in worlds])
     three = 3 / np.sqrt(2000)
@@ -132,3 +132,11 @@ def test_draws_scatter_as_the_options_say():
     assert abs(np.corrcoef(factors.T)[0, 1]) < three
     nothing = Uncertainty(0.0, 0.0).world(0, 7)
     assert nothing == World()
+
+
+def test_every_second_draw_is_the_opposite_of_the_one_before():
+    one, other, next_ = (Uncertainty().world(3, number) for number in (4, 5, 6))
+    assert other.acceptance == -one.acceptance
+    assert other.target * one.target == pytest.approx(1)
+    assert other.draft * one.draft == pytest.approx(1)
+    assert next_.acceptance not in {one.acceptance, other.acceptance}
