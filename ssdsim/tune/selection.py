@@ -1,12 +1,15 @@
 """Selects the best of a few candidates over the worlds that a profile leaves possible.
 
 A block of the race is a world, which all candidates meet: what a race guarantees holds for the mean
-of log tokens/s over worlds (`ssdsim.tune.racing`). How often one is the best of its world says how
-probable it is that it is the best one, but for luck, which makes of one that is the best everywhere
-one of several that come first in turn. Every world is therefore met with two lucks: that tells what
-differs between worlds from what differs within them (1 1/2-level simulation; Sun, Apley and Staum,
-"Efficient nested simulation for estimating the variance of a conditional expectation", 2011), and
-what luck adds to the differences between worlds is taken away before they are counted.
+of log tokens/s over worlds (`ssdsim.tune.racing`). Where these come in opposite pairs, their mean
+is known better than they scatter, and what is said of it is rather too careful.
+
+How often one is the best of its world says how probable it is that it is the best one, but for
+luck, which makes of one that is the best everywhere one of several that come first in turn. Every
+world is therefore met with two lucks: that tells what differs between worlds from what differs
+within them (1 1/2-level simulation; Sun, Apley and Staum, "Efficient nested simulation for
+estimating the variance of a conditional expectation", 2011), and what luck adds to the differences
+between worlds is taken away before they are counted.
 """
 
 from collections.abc import Sequence
