@@ -13,7 +13,7 @@ from ssdsim.tune.evaluation import Figures, Trial
 from ssdsim.tune.launching import Evaluations
 from ssdsim.tune.lookahead_table import LookaheadTable
 from ssdsim.tune.search import Search
-from ssdsim.tune.search_space import Options, words
+from ssdsim.tune.search_space import Options, is_tuned, words
 from ssdsim.tune.selection import Selection
 from ssdsim.tune.sensitivity import Effect
 
@@ -118,12 +118,13 @@ class Findings:
             front_picture(self._everything, self.choice, partial("tune.png"))
 
     def _tuned(self) -> str:
-        common = [*filter(_is_common, self.shared)]
+        every = [*self.shared, *words(self._in_full(self.choice)).split()]
+        common = [*filter(_is_common, every)]
         lines = [
             "# Found by python -m ssdsim.tune; python -m ssdsim tuned=FILE runs it, and so does",
             "# python -m ssdreal tuned=FILE on real models, which takes what is common to both.",
-            f"simulated: {json.dumps([word for word in self.shared if word not in common])}",
-            f"common: {json.dumps([*common, *words(self._in_full(self.choice)).split()])}",
+            f"simulated: {json.dumps([word for word in every if word not in common])}",
+            f"common: {json.dumps(common)}",
         ]
         return "\n".join(lines) + "\n"
 
@@ -178,8 +179,8 @@ class Findings:
 
 
 def _is_common(word: str) -> bool:
-    """Return whether a word of the setting means the same for real models."""
-    return _name(word) in COMMON
+    """Return whether a word means the same for real models."""
+    return _name(word) in COMMON or is_tuned(_name(word))
 
 
 def _name(word: str) -> str:

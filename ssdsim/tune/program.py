@@ -36,6 +36,8 @@ from ssdsim.tune.selection import select
 from ssdsim.tune.sensitivity import effects
 
 LAUNCHER = "hydra"
+NOT_HERE = ("out", "overwrite", "keep")
+"""Options of runs and sweeps."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def question(arguments: Sequence[str]) -> Question:
             launched.append(word)
         elif len(values) > 1 or is_tuned(name):
             asked[name] = values
-        elif name in {"out", "overwrite"}:
+        elif name in NOT_HERE:
             raise ConfigError(f"{word}: has no effect, tune.folder says where a tuning goes")
         else:
             shared.append(word)
@@ -144,7 +146,7 @@ def answer(asked: Question) -> Findings:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Search, print, and write down; bad input ends with one line and exit code 2."""
     speak_as("ssdsim.tune")
-    with ending():
+    with ending("interrupted; the same command goes on from what is evaluated"):
         register()
         register_launcher()
         try:

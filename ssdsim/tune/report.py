@@ -31,7 +31,7 @@ def leaders_table(found: Findings) -> "Table":
 
     table = _table("the best configuration of every method, and what comes near the choice")
     table.add_column("configuration", overflow="fold", ratio=1)
-    for heading in ("tokens/s", "× AR", "per\ndevice", "90 %\nbetween", "best with\nprobability"):
+    for heading in ("tokens/s", "× AR", "per\ndevice", "90 %\nbetween", "as good as\nthe best"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("expected\nregret", justify="right", no_wrap=True)
     plain = (
@@ -115,7 +115,7 @@ def _named(options: Options) -> str:
 
 
 def _caption(found: Findings) -> str:
-    race, worlds = found.selection.race, len(found.selection.race.values)
+    race, worlds = found.selection.race, len(found.selection.seen)
     known, screened = found.evaluations.known.values(), len(found.search.screened)
     simulated = sum(1 for figures in known if not figures.refused)
     end = {

@@ -165,6 +165,7 @@ def test_every_option_changes_what_comes_out(option, tuned, tmp_path):
         ("tune.seed=1,2", "tune.seed: needs a single value"),
         ("out=here", "out=here: has no effect"),
         ("overwrite=true", "overwrite=true: has no effect"),
+        ("keep=best", "keep=best: has no effect"),
         ("policy=nobody", "policy='nobody': needs the name of an option among"),
         ("method.nonsense=1", "has no effect, no method that is tried has such an option"),
         ("profile=nobody", "profile"),
