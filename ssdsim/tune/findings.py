@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,9 @@ class Findings:
             ],
             "effects": [{**asdict(one), "winner": words(one.winner or ())} for one in self.effects],
             "lookaheads": [asdict(one) for one in self.lookaheads.best],
+            "worlds": len(self.selection.seen),
+            "confidence": self.selection.race.rule.confidence,
+            "may_be_better_by": self.selection.race.gap if self.selection.race.gap < inf else None,
             "refused": dict(self.refusals),
             "evaluations": len(self.evaluations.known),
             "screened_exactly": len(self.search.screened),

@@ -123,7 +123,8 @@ def _caption(found: Findings) -> str:
         "alike": "no other finalist is better by more than 0.2 %",
         None: f"others may be better by {100 * race.gap:.1f} %",
     }[race.over]
+    sure = f"with {100 * race.rule.confidence:g} % confidence"
     return (
         f"{simulated} simulations, {screened} exact expectations; finalists compared over"
-        f" {worlds} worlds that the profile leaves possible: {end}, with 95 % confidence"
+        f" {worlds} worlds that the profile leaves possible: {end}, {sure}"
     )

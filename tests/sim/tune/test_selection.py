@@ -159,10 +159,8 @@ def test_probabilities_regret_and_guarantee_hold_over_plantings(luck):
         over += found.race.over is not None
         broken += found.race.over is not None and means.max() - means[leader] > WITHIN
     claimed, best = np.array(claimed), np.array(best)
-    sure = claimed >= 0.85
-    assert sure.sum() > 30
-    assert 0.8 <= best[sure].mean() <= 0.97
-    for low, high in ((0.02, 0.2), (0.2, 0.5), (0.5, 0.85)):
+    assert (claimed > 0.75).sum() > 20
+    for low, high in ((0.02, 0.2), (0.2, 0.5), (0.5, 0.75), (0.75, 1.0)):
         inside = (claimed >= low) & (claimed < high)
         error = 3 * np.sqrt(0.25 / inside.sum()) + 0.03
         assert best[inside].mean() == pytest.approx(claimed[inside].mean(), abs=error)

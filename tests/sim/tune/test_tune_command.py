@@ -121,7 +121,7 @@ def test_the_same_command_goes_on_from_what_it_has(tuned, tmp_path):
 
 # For each option a change, and what it changes of tune.json or of what is evaluated.
 CHANGES = {
-    "asked": "16",
+    "asked": "1",
     "finalists": "2",
     "worlds": "2",
     "devices": "64",
@@ -130,8 +130,17 @@ CHANGES = {
     "time_error": "0.3",
     "seed": "3",
 }
-MANY = ("lookahead=range(1,17)",)
-WITH = {"seed": MANY, "asked": MANY, "devices": ("method=autoregressive,dsi,ssd",)}
+LEARNING = (
+    "policy=uniform_fanout,topk_outcomes",
+    "policy.budget=4,8,16,24",
+    "lookahead=range(1,13)",
+)
+WITH = {
+    "asked": LEARNING,  # which no exact expectation covers
+    "devices": ("method=autoregressive,dsi,ssd",),
+    "seed": LEARNING,
+}
+INTERRUPTED = "ssdsim.tune: interrupted; the same command goes on from what is evaluated\n"
 
 
 def test_every_option_has_a_case():
@@ -239,7 +248,7 @@ def test_an_interrupted_tuning_goes_on(launcher, tmp_path):
     wait_until(lambda: (kept.exists() and len(lines(out)) > 6) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, err) == (130, "ssdsim.tune: interrupted\n")
+    assert (process.returncode, err) == (130, INTERRUPTED)
     first = lines(out)
     assert not (out / "tuned.yaml").exists()
     assert not list(out.glob(".chunks.*"))

@@ -45,7 +45,7 @@ def test_the_truth_is_of_thousands_of_configurations(profile):
 def test_the_choice_is_nearly_the_best_at_few_evaluations(profile, seed, tmp_path):
     known, options = truth(profile), TuneOptions(seed=seed)
     with initialize(version_base="1.3", config_path=None):
-        bench = Bench((f"profile={profile}", f"seed={seed}"), acceptance=0.0, times=0.0)
+        bench = Bench((f"profile={profile}", f"seed={seed}"), 0.0, 0.0, devices=64)
         evaluations = Evaluations(bench, here(bench), tmp_path / "kept.jsonl")
         search = Search(families(parsed(SPACE)), evaluations, options.asked, options.seed)
         search.run()
