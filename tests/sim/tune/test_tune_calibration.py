@@ -5,7 +5,7 @@ leaves open. Whoever tunes knows the profile alone. What the leaders make in the
 from the exact expectation.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from math import exp, log
 from zlib import crc32
 
@@ -43,6 +43,7 @@ FINALISTS = TuneOptions().finalists
 class Off:
     """Evaluations of a profile that is off; `luck` scatters the logarithm of tokens/s.
 
+    Worlds are drawn anew for every planting (`seed`): what a few of them miss is chance then.
     A configuration's luck is partly that of all others in the world, as with common random numbers.
     """
 
@@ -50,11 +51,11 @@ class Off:
     truth: World
     error: World
     luck: float
-    known: dict[Trial, Figures] = field(default_factory=dict)
+    seed: int
 
     def setup(self, trial: Trial) -> Setup:
         profile = changed(changed(self.bench.setup(Trial(trial.options)), self.truth), self.error)
-        return of_world(profile, trial.world, Uncertainty())
+        return of_world(replace(profile, seed=self.seed), trial.world, Uncertainty())
 
     def true(self, options):
         return expect(changed(self.bench.setup(Trial(options)), self.truth)).tokens_per_s
@@ -94,7 +95,7 @@ def plantings(profile, count, luck):
             rng = default_rng([number, 11])
             by, target, draft = rng.standard_normal(3)
             truth = World(None, 0.05 * float(by), exp(0.2 * target), exp(0.4 * draft))
-            off = Off(bench, truth, Uncertainty().world(number, 10**6), luck)
+            off = Off(bench, truth, Uncertainty().world(number, 10**6), luck, number)
             asked = rng.choice(len(pool), rng.integers(4, 40), replace=False)
             found = select(
                 finalists(off, [pool[at] for at in asked]), off, TuneOptions().worlds, 0.95
