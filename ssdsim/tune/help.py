@@ -21,7 +21,7 @@ The same command goes on from what it has evaluated.
 OPTIONS = (
     ("tune.asked=32", "configurations of a method that are asked for before going to neighbours"),
     ("tune.finalists=6", "candidates compared over the worlds that the profile leaves possible"),
-    ("tune.worlds=12", "the most of these: a measured profile's prompts and timings drawn again"),
+    ("tune.worlds=8", "the most of these: a measured profile's prompts and timings drawn again"),
     (
         "tune.confidence=0.95",
         "that none is better than the choice by more than 0.2 %, if told apart",

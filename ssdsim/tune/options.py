@@ -44,7 +44,7 @@ class TuneOptions:
 
     asked: int = 32
     finalists: int = 6
-    worlds: int = 12
+    worlds: int = 8
     confidence: float = 0.95
     acceptance_error: float | None = None
     time_error: float | None = None

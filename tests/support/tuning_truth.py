@@ -54,7 +54,7 @@ def candidates():
 
 def _bench(profile):
     register()
-    return Bench((f"profile={profile}",))
+    return Bench((f"profile={profile}",), devices=64)
 
 
 def _screened(profile, some):

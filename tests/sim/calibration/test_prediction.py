@@ -11,6 +11,7 @@ from known_machines import calibration_pieces, noisy, planted
 from ssdsim import simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.trace_file import INFO, TABLE
+from ssdsim.calibration.machine_state import Anchor
 from ssdsim.calibration.prediction import Picked, Predicted, Profile, of_a_new_kind
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import to_table
@@ -73,8 +74,8 @@ def test_intervals_hold_as_many_measurements_as_they_say(profile, method):
 
 @pytest.mark.slow
 def test_an_interval_half_as_wide_does_not(profile):
-    asked = setup(profile)
-    predicted = profile.predict(asked, "x", replicates=60)
+    asked, hour = setup(profile), Anchor({"target": 1.0, "draft": 1.0}, 6)
+    predicted = profile.predict(asked, "x", replicates=60, known=hour)  # of others it is a guess
     interval = predicted.interval()
     found = [measured(asked, number) for number in range(60)]
     quarter = (interval.high - interval.low) / 8

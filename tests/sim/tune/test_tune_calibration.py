@@ -89,7 +89,7 @@ def plantings(profile, count, luck):
     Few or many configurations are asked for, so that some choices are easy, and some are not.
     """
     with initialize(version_base="1.3", config_path=None):
-        bench = Bench((f"profile={profile}",))
+        bench = Bench((f"profile={profile}",), devices=64)
         pool = [one for family in families(parsed(SPACE)) for one in family if possible(bench, one)]
         for number in range(count):
             rng = default_rng([number, 11])
