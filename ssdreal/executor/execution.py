@@ -26,7 +26,7 @@ from ssdsim.decoding.session import Session
 from ssdsim.engine.lookup import HOST
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Budget, Predictor
-from ssdsim.run.results import describe, result
+from ssdsim.run.results import describe, outcome
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder, Run
 from ssdsim.sampling.streams import stream
@@ -141,10 +141,10 @@ class Execution:
         now = self.env.now if self.ended is None else self.ended
         devices = self._devices(self.setup.draft_on)
         kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
-        run = result(self.setup, self.recorder, now, devices, kind, self.complete)
+        run = outcome(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info |= {"draft_lost": self.lost, "pinned": can_pin(), "cautions": self.cautions}
         run.info["prompt_fields"] = sorted({task.field for task in self.tasks if task.field})
-        return run
+        return Run(run.info, self.recorder.tables(now))
 
     def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:
         """Describe the devices in use, and what a GPU gave each lane."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import repeat
-from typing import Any, Literal
+from typing import Any
 
 import simpy
 
@@ -23,7 +23,7 @@ from ssdsim.latency.jitter import Jitter, NoJitter
 from ssdsim.latency.machine import lanes_of
 from ssdsim.lengths.base import Control
 from ssdsim.lengths.fixed import Fixed
-from ssdsim.run.results import outcome, result, run_id
+from ssdsim.run.results import outcome, run_id
 from ssdsim.run.spool import Spool
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.tables import Span
@@ -96,15 +96,12 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        return result(*self._so_far())
+        return Run(self.outcome().info, self.recorder.tables(self.env.now))
 
     def outcome(self) -> Run:
         """Return what there is so far, without its tables."""
-        return outcome(*self._so_far())
-
-    def _so_far(self) -> tuple[Setup, Recorder, float, list[dict[str, Any]], Literal["sim"], bool]:
         now, devices = self.env.now, self._devices()
-        return self.setup, self.recorder, now, devices, "sim", self.complete
+        return outcome(self.setup, self.recorder, now, devices, "sim", self.complete)
 
     def _recorder(self, spooled: bool) -> Recorder:
         known = run_id(self.setup)

@@ -39,22 +39,6 @@ class Settings(Protocol):
         ...
 
 
-def result(
-    settings: Settings,
-    recorder: Recorder,
-    now: float,
-    devices: Sequence[dict[str, Any]],
-    source: Literal["sim", "real", "scripted"],
-    complete: bool,
-) -> Run:
-    """Return the run as it stands at time `now`, finished or not.
-
-    As `outcome`, with its tables.
-    """
-    run = outcome(settings, recorder, now, devices, source, complete)
-    return Run(run.info, recorder.tables(now))
-
-
 def outcome(
     settings: Settings,
     recorder: Recorder,
