@@ -14,7 +14,7 @@ from ssdreal.validate.report import Found, save, tables, verdicts
 from ssdsim.calibration.agreement import Agreement
 from ssdsim.calibration.error_causes import Causes, causes
 from ssdsim.calibration.machine_state import Anchor
-from ssdsim.calibration.prediction import Predicted, Profile
+from ssdsim.calibration.prediction import KnownPrompt, Predicted, Profile
 from ssdsim.calibration.stalled_passes import lost
 from ssdsim.calibration.timings import timings
 from ssdsim.run.results import provenance
@@ -58,19 +58,19 @@ class Findings:
         self,
         profile: Profile,
         wanted: Iterable[Configuration],
-        kinds: Mapping[str, Sequence[str]],
+        prompts: Mapping[str, Sequence[KnownPrompt]],
         anchors: Mapping[str, Anchor],
     ) -> None:
         """Predict what can be predicted, for any hour and as each sitting's first anchor says.
 
-        `kinds` are those of every part's prompts.
+        `prompts` are those of every part.
         """
         for one in wanted:
             with self.noting("predicted", one):
                 setup = one.simulated(profile)
                 for name, known in {"": None, **anchors}.items():
                     self.predicted[name, one.title] = profile.predict(
-                        setup, one.title, kinds=kinds[one.part], known=known
+                        setup, one.title, prompts=prompts[one.part], known=known
                     )
 
     def explain(self, profile: Profile, replays: Replays, anchors: Anchors) -> None:

@@ -35,7 +35,7 @@ from ssdreal.validate.findings import Findings
 from ssdreal.validate.measured import Measurements
 from ssdreal.validate.replayed import Replays
 from ssdsim.acceptance.trace_file import read_trace
-from ssdsim.calibration.prediction import Profile
+from ssdsim.calibration.prediction import KnownPrompt, Profile
 from ssdsim.command.console import ending, progress, say, speak_as, table_console
 from ssdsim.errors import ConfigError, require
 from ssdsim.system.destination import folder, taken
@@ -195,10 +195,13 @@ def _measure(asked: Question, findings: Findings, measurements: Measurements) ->
     anchors = measurements.anchors
     if not all(measurements.kept(one, repeat) for one in wanted for repeat in repeats):
         anchors.take()
-    kinds = {part: [task.kind for task in of] for part, of in measurements.tasks.items()}
+    prompts = {
+        part: [KnownPrompt(task.kind, len(task.tokens)) for task in of]
+        for part, of in measurements.tasks.items()
+    }
     with progress(shown=True) as bar:
         in_turn = bar.track(wanted, description="predicting")
-        findings.predict(anchors.profile, in_turn, kinds, anchors.of_sittings())
+        findings.predict(anchors.profile, in_turn, prompts, anchors.of_sittings())
         task = bar.add_task("measuring", total=asked.repeats * len(wanted))
 
         def done() -> None:

@@ -56,6 +56,8 @@ class Fit:
         left out: how much longer than in the hour everything took of either model.
     jitter
         For either model quantiles of single pieces over their visit's median.
+    sharings
+        Of every visit in which both worked at once, how much either was slowed.
     padding
         What verifies are padded to.
     shared
@@ -68,6 +70,7 @@ class Fit:
     levels: Mapping[int, Mapping[str, float]]
     effects: Mapping[int, Sequence[Mapping[str, float]]]
     jitter: Mapping[str, Array]
+    sharings: Sequence[Mapping[str, float]] = ()
     padding: int = 0
     shared: bool = False
 
@@ -130,8 +133,19 @@ class Calibration:
         effects = {
             sitting: list(of.values()) for sitting, of in self._effects(seconds, levels).items()
         }
-        jitter = _jitter(self.pieces)
-        return Fit(seconds, slowdown, levels, effects, jitter, self.padding, self.shared)
+        by_visit: dict[int, dict[str, float]] = {}
+        for one in self.sharings:
+            by_visit.setdefault(one.visit, {})[one.lane] = one.slowdown
+        return Fit(
+            seconds=seconds,
+            slowdown=slowdown,
+            levels=levels,
+            effects=effects,
+            jitter=_jitter(self.pieces),
+            sharings=list(by_visit.values()),
+            padding=self.padding,
+            shared=self.shared,
+        )
 
     @cached_property
     def _levelled(self) -> tuple[dict[Unknown, float], Levels]:

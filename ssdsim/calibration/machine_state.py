@@ -1,4 +1,4 @@
-"""Draws the state of a machine, how slow everything is: the hour, and the run in it.
+"""Draws the state of a machine, how slow everything is: the hour, the run, and work side by side.
 
 A profile's sittings tell how far hours lie apart, and its runs how far runs of one hour do. An
 anchor, some runs made just before others, tells the hour, but half a minute of it: it may fall into
@@ -93,6 +93,31 @@ def draw_state(
     whole = [of for of in runs if all(lane in of for lane in LANES)] or runs
     met = whole[int(run.integers(len(whole)))]
     return {lane: level.get(lane, 1.0) * met.get(lane, 1.0) for lane in LANES}
+
+
+def draw_slowdown(fit: Fit, centre: Fit, run: Generator) -> dict[str, float]:
+    """Return how much both models may slow each other in a run.
+
+    It is not the same in all runs: cores that are a part of a shared machine share more of it at
+    one time than at another.
+
+    Parameters
+    ----------
+    fit
+        Of a profile; its runs say how far single ones lie from the middle one.
+    centre
+        Where the middle one is.
+    run
+        What chance decides for this one.
+
+    """
+    if not fit.sharings:
+        return dict(centre.slowdown)
+    met = fit.sharings[int(run.integers(len(fit.sharings)))]
+    return {
+        lane: max(1.0, middle * met.get(lane, fit.slowdown[lane]) / fit.slowdown[lane])
+        for lane, middle in centre.slowdown.items()
+    }
 
 
 def _another_hour(fit: Fit, rng: Generator) -> dict[str, float]:

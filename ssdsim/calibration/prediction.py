@@ -2,7 +2,8 @@
 
 What an interval holds: the run's prompts are a few of many, and so are the profile's; a kind of
 prompt that the profile lacks differs from its kinds as these do from each other; the fit might have
-come out otherwise; the machine has slow hours and slow runs; and every single pass scatters.
+come out otherwise; the machine has slow hours and slow runs, and runs in which both models slow
+each other more than in others; and every single pass scatters.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 
 from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.acceptance.trace_file import INFO, read_trace
-from ssdsim.calibration.fit import Calibration
+from ssdsim.calibration.fit import Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
-from ssdsim.calibration.machine_state import Anchor, anchor, draw_state
+from ssdsim.calibration.machine_state import Anchor, anchor, draw_slowdown, draw_state
 from ssdsim.calibration.prediction_errors import Interval
 from ssdsim.calibration.predictive_distribution import another
 from ssdsim.calibration.profile_file import TIMINGS
@@ -40,6 +41,33 @@ COVERED = 0.9
 METRICS = ("tokens_per_s", "acceptance_length", "hit_rate", "step_seconds")
 
 
+class KnownPrompt(NamedTuple):
+    """What is known of a prompt before it is decoded.
+
+    Attributes
+    ----------
+    kind
+        Of text.
+    tokens
+        Its length.
+
+    """
+
+    kind: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class PickedSource(RecordedSource):
+    """Recorded texts behind prompts of other lengths, if these are known."""
+
+    lengths: tuple[int, ...] = ()
+
+    def prompt_tokens(self, seq: int) -> int | None:
+        """Return the length of the prompt."""
+        return self.lengths[seq] if self.lengths else super().prompt_tokens(seq)
+
+
 @dataclass(frozen=True)
 class Picked:
     """An acceptance trace of which some texts are taken, perhaps several times.
@@ -50,18 +78,22 @@ class Picked:
         The trace.
     prompts
         Whose text each sequence gets.
+    lengths
+        Of the prompts, in tokens; none: as those of the texts.
 
     """
 
     recorded: Recorded
     prompts: tuple[str, ...]
+    lengths: tuple[int, ...] = ()
     uses: ClassVar[frozenset[str]] = Recorded.uses
 
     def open(self, sampling: Sampling, rng: Generator) -> RecordedSource:
         """Return the source of the texts picked; raises as `Recorded.open` does."""
         source = self.recorded.open(sampling, rng)
         texts = {text.name: text for text in source.texts}
-        return replace(source, texts=tuple(texts[name] for name in self.prompts))
+        picked = tuple(texts[name] for name in self.prompts)
+        return PickedSource(picked, source.vocabulary, source.key, source.described, self.lengths)
 
 
 @dataclass(frozen=True)
@@ -113,7 +145,7 @@ class Profile:
     """
 
     folder: Path
-    known: dict[int, Any] = field(default_factory=dict, compare=False)
+    known: dict[int, Fit] = field(default_factory=dict, compare=False)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -161,7 +193,7 @@ class Profile:
         name: str,
         replicates: int = REPLICATES,
         *,
-        kinds: Sequence[str] = (),
+        prompts: Sequence[KnownPrompt] = (),
         known: Anchor | None = None,
     ) -> Predicted:
         """Predict one run, as it would be measured on other prompts at another time.
@@ -179,18 +211,18 @@ class Profile:
             prompts and the fit of a replicate are the same for all.
         replicates
             Simulations.
-        kinds
-            Of the run's prompts, in order; none: as often as the profile has them.
+        prompts
+            What is known of the run's, in order; none: they are as those of the profile.
         known
             What an anchor says of the machine just before; None: it is predicted for any hour.
 
         """
         runs = [
-            simulate(self.replicate(setup, name, number, kinds, known))
+            simulate(self.replicate(setup, name, number, prompts, known))
             for number in range(replicates)
         ]
         found = {metric: np.array([_value(run, metric) for run in runs]) for metric in METRICS}
-        if set(kinds) - self.kinds.keys():
+        if {prompt.kind for prompt in prompts} - self.kinds.keys():
             stand_ins = np.arange(replicates) % len(self.kinds)
             found = {metric: of_a_new_kind(draws, stand_ins) for metric, draws in found.items()}
         return Predicted({metric: tuple(draws.tolist()) for metric, draws in found.items()})
@@ -200,18 +232,20 @@ class Profile:
         setup: Setup,
         name: str,
         number: int,
-        kinds: Sequence[str] = (),
+        prompts: Sequence[KnownPrompt] = (),
         known: Anchor | None = None,
     ) -> Setup:
         """Return a setup as a replicate of `predict` has it: its prompts, fit, and state."""
-        prompts = self._picked(number, kinds, setup.workload.prompts)
+        names = self._picked(number, [of.kind for of in prompts], setup.workload.prompts)
+        lengths = tuple(of.tokens for of in prompts)
         # Apart for every run, but for what it has in common with others: the fit, and the hour.
-        own = default_rng([number, crc32(name.encode())])
-        state = draw_state(self.calibration.fit, default_rng([number, 2]), own, known)
+        own, fit = default_rng([number, crc32(name.encode())]), self.calibration.fit
+        state = draw_state(fit, default_rng([number, 2]), own, known)
+        met = replace(self._fit(number), slowdown=draw_slowdown(fit, self._fit(number), own))
         return replace(
             setup,
-            acceptance=Picked(self.acceptance, prompts),
-            machine=machine(self._fit(number), state),
+            acceptance=Picked(self.acceptance, names, lengths),
+            machine=machine(met, state),
             seed=number,
         )
 
@@ -231,7 +265,7 @@ class Profile:
             among = [np.concatenate(list(might_have_been.values()))] * count
         return tuple(str(rng.choice(names)) for names in among)
 
-    def _fit(self, number: int) -> Any:
+    def _fit(self, number: int) -> Fit:
         if number not in self.known:
             self.known[number] = self.calibration.resampled(default_rng([number, 1]))
         return self.known[number]

@@ -9,7 +9,7 @@ from known_machines import calibration_pieces, noisy, planted
 from ssdsim.calibration.calibration_runs import anchor as anchor_visits
 from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import machine
-from ssdsim.calibration.machine_state import Anchor, anchor, draw_state
+from ssdsim.calibration.machine_state import Anchor, anchor, draw_slowdown, draw_state
 from ssdsim.calibration.predictive_distribution import another
 from ssdsim.calibration.stalled_passes import lost, stalled
 
@@ -115,6 +115,18 @@ def test_runs_of_an_hour_share_it_and_have_their_own_luck():
     assert np.std(np.log(same)) == pytest.approx(0.05, rel=0.5)
     others = [draw_state(noise, hours, rng([3]), known)["target"] for _ in range(200)]
     assert len(set(others)) > 10  # what the anchor missed
+
+
+def test_runs_differ_in_how_much_both_models_slow_each_other(fit):
+    met = [{"target": 1.0, "draft": 1.1}, {"target": 1.2}]
+    known = replace(fit, slowdown={"target": 1.1, "draft": 1.1}, sharings=met)
+    centre = replace(fit, slowdown={"target": 1.21, "draft": 1.05})
+    rng = np.random.default_rng(0)
+    found = [draw_slowdown(known, centre, rng) for _ in range(40)]
+    assert {round(one["target"], 4) for one in found} == {1.1, 1.32}  # 1.21 x 1.0 or 1.2 over 1.1
+    assert {round(one["draft"], 4) for one in found} == {1.05}
+    never = draw_slowdown(replace(known, sharings=()), centre, rng)
+    assert never == centre.slowdown
 
 
 def test_another_of_many_is_one_of_them():

@@ -12,9 +12,10 @@ from ssdsim import simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.trace_file import INFO, TABLE
 from ssdsim.calibration.machine_state import Anchor
-from ssdsim.calibration.prediction import Picked, Predicted, Profile, of_a_new_kind
+from ssdsim.calibration.prediction import KnownPrompt, Picked, Predicted, Profile, of_a_new_kind
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import to_table
+from ssdsim.engine.padding import padded
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
@@ -27,6 +28,7 @@ from ssdsim.sampling.settings import Sampling
 PAIR = LanguageModel(vocabulary=12, order=1)
 WARM = Sampling(1.0)
 TOKENS = 40
+MIXED = [KnownPrompt("easy", 8), KnownPrompt("hard", 8)] * 4
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,16 @@ def test_picked_texts_are_the_traces_own(profile):
     assert tuple(source.prompt(seq)[0] for seq in range(3)) == wanted
 
 
+def test_texts_are_behind_prompts_of_the_runs_own_lengths(profile):
+    asked = [KnownPrompt("other", tokens) for tokens in (7, 90)]
+    found = profile.replicate(setup(profile, workload=Workload(2, 0, TOKENS)), "x", 0, asked)
+    source = found.acceptance.open(WARM, np.random.default_rng(0))
+    assert [source.prompt_tokens(seq) for seq in range(2)] == [7, 90]
+    padding = replace(found, machine=replace(found.machine, padding=64))
+    assert padded(padding, source) == (1, 4, 64 * 3)  # 90, 40 and a pass of 4
+    assert source.outlined().prompt_tokens(1) == 90
+
+
 def test_a_profile_file_is_the_fitted_machine(profile, monkeypatch):
     import yaml
 
@@ -138,20 +150,20 @@ def test_speedups_are_ratios_replicate_by_replicate():
 def test_kinds_are_sampled_as_the_run_has_them(tmp_path, profile):
     kinds = two_kinds(tmp_path, profile)
     found = {
-        kind: kinds.predict(setup(kinds), "x", replicates=12, kinds=[kind] * 8)
+        kind: kinds.predict(setup(kinds), "x", replicates=12, prompts=[KnownPrompt(kind, 8)] * 8)
         for kind in ("easy", "hard")
     }
     middles = {kind: one.middle("acceptance_length") for kind, one in found.items()}
     assert middles["easy"] > 1.3 * middles["hard"]
-    mixed = kinds.predict(setup(kinds), "x", replicates=12, kinds=["easy", "hard"] * 4)
+    mixed = kinds.predict(setup(kinds), "x", replicates=12, prompts=MIXED)
     assert middles["hard"] < mixed.middle("acceptance_length") < middles["easy"]
 
 
 @pytest.mark.slow
 def test_an_unknown_kind_is_as_uncertain_as_kinds_differ(tmp_path, profile):
     kinds = two_kinds(tmp_path, profile)
-    known = kinds.predict(setup(kinds), "x", kinds=["easy", "hard"] * 4)
-    new = kinds.predict(setup(kinds), "x", kinds=["odd"] * 8)
+    known = kinds.predict(setup(kinds), "x", prompts=MIXED)
+    new = kinds.predict(setup(kinds), "x", prompts=[KnownPrompt("odd", 8)] * 8)
     found = [one.interval("acceptance_length") for one in (known, new)]
     widths = [one.high - one.low for one in found]
     assert widths[1] > 3 * widths[0]
