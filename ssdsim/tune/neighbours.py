@@ -11,15 +11,23 @@ def neighbours(families: Sequence[Family], options: Options) -> list[Options]:
 
     A family of other choices has one neighbour, the one with most in common.
     """
+    return [one for way in ways(families) for one in along(way, families, options)]
+
+
+def ways(families: Sequence[Family]) -> list[str | None]:
+    """Return what neighbours may differ in: an option, or the family, which is None."""
+    names = dict.fromkeys(name for family in families for name in family.values)
+    return [*names, None]
+
+
+def along(way: str | None, families: Sequence[Family], options: Options) -> list[Options]:
+    """Return the neighbours of a configuration that differ in one of `ways`."""
     own = dict(options)
-    found: list[Options] = []
-    for family in families:
-        if not family.holds(options):
-            found.append(_nearest(family, own))
-            continue
-        for name, values in family.values.items():
-            found += [tuple({**own, name: value}.items()) for value in _beside(values, own[name])]
-    return found
+    if way is None:
+        return [_nearest(family, own) for family in families if not family.holds(options)]
+    within = next(family for family in families if family.holds(options)).values
+    values = _beside(within[way], own[way]) if way in within else []
+    return [tuple({**own, way: value}.items()) for value in values]
 
 
 def _nearest(family: Family, own: Mapping[str, Any]) -> Options:
