@@ -30,6 +30,21 @@ def along(way: str | None, families: Sequence[Family], options: Options) -> list
     return [tuple({**own, way: value}.items()) for value in values]
 
 
+def beyond(
+    way: str | None, families: Sequence[Family], before: Options, after: Options
+) -> list[Options]:
+    """Return what lies twice as far on as a step along one of `ways`; nothing where it ends there.
+
+    Only numbers have a direction.
+    """
+    values = next(family for family in families if family.holds(after)).values.get(way or "", ())
+    if way is None or not values or not are_numbers(values):
+        return []
+    old, new = (values.index(dict(options)[way]) for options in (before, after))
+    at = min(max(new + 2 * (new - old), 0), len(values) - 1)
+    return [] if at == new else [tuple({**dict(after), way: values[at]}.items())]
+
+
 def _nearest(family: Family, own: Mapping[str, Any]) -> Options:
     return tuple((name, _closest(values, own.get(name))) for name, values in family.values.items())
 

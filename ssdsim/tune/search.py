@@ -16,7 +16,7 @@ from ssdsim.engine.exact_expectation import expect
 from ssdsim.errors import ConfigError
 from ssdsim.tune.evaluation import Figures, Trial
 from ssdsim.tune.launching import Evaluations
-from ssdsim.tune.neighbours import along, neighbours, ways
+from ssdsim.tune.neighbours import along, beyond, neighbours, ways
 from ssdsim.tune.parzen_estimator import estimated
 from ssdsim.tune.search_space import Family, Options
 from ssdsim.tune.worlds import World
@@ -153,8 +153,8 @@ class Search:
     def _descend(self, families: Sequence[Family]) -> None:
         """Go from the best configuration of a method to a neighbour while there is a better one.
 
-        An option at a time: a long way takes fewer evaluations than if all neighbours were looked
-        at before each step, and ends where none of them is better just the same.
+        An option at a time, and along a number in steps that double: a long way over a plain takes
+        few evaluations, and ends where no neighbour is better.
         """
         method = families[0].method
         seen: list[Options] = []
@@ -162,7 +162,16 @@ class Search:
             seen = start
             for way in ways(families):
                 for best in self.ranked(method)[:1]:
-                    self._evaluate(along(way, families, best))
+                    self._go_along(way, families, best)
+
+    def _go_along(self, way: str | None, families: Sequence[Family], start: Options) -> None:
+        """Go along one option from the best configuration as long as it gets better."""
+        wanted = along(way, families, start)
+        while wanted:
+            self._evaluate(wanted)
+            (best,) = self.ranked(families[0].method)[:1]
+            wanted = beyond(way, families, start, best) if best != start else []
+            start = best
 
     def _is_possible(self, family: Family) -> bool:
         """Return whether any of the first tried of a family can be."""

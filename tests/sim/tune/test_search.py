@@ -5,7 +5,7 @@ from math import exp
 import pytest
 from planted import Planted, uncovered
 
-from ssdsim.tune.neighbours import neighbours
+from ssdsim.tune.neighbours import along, beyond, neighbours, ways
 from ssdsim.tune.picture import front
 from ssdsim.tune.search import CONFIRMED, SMALL, Search, by_method
 from ssdsim.tune.search_space import Family
@@ -67,6 +67,43 @@ def test_another_family_has_one_neighbour_with_most_in_common():
     here = options(method="ssd", lookahead=7, policy_budget=12, backup="jit")
     nearest = [dict(one) for one in neighbours([SSD, OTHER], here) if "policy.fanout" in dict(one)]
     assert nearest == [{"method": "ssd", "lookahead": 6, "policy.fanout": 2}]
+
+
+def test_ways_share_the_neighbours_out():
+    here = options(method="ssd", lookahead=2, policy_budget=12, backup="jit")
+    shared = [one for way in ways([SSD, OTHER]) for one in along(way, [SSD, OTHER], here)]
+    assert shared == neighbours([SSD, OTHER], here)
+    assert len(along("lookahead", [SSD, OTHER], here)) == 3
+    assert len(along(None, [SSD, OTHER], here)) == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends"), [((3, 5), 9), ((5, 3), 1), ((2, 15), 16), ((15, 16), None)]
+)
+def test_a_step_that_led_up_is_doubled_within_the_range(steps, ends):
+    before, after = (
+        options(method="ssd", lookahead=K, policy_budget=2, backup="jit") for K in steps
+    )
+    further = [dict(one)["lookahead"] for one in beyond("lookahead", [SSD], before, after)]
+    assert further == ([] if ends is None else [ends])
+
+
+def test_only_numbers_have_a_direction():
+    one, other = (
+        options(method="ssd", lookahead=2, policy_budget=2, backup=of) for of in ("jit", "random")
+    )
+    assert beyond("backup", [SSD], one, other) == []
+    assert beyond(None, [SSD], one, other) == []
+
+
+def test_a_long_way_over_a_plain_is_short():
+    """A hundred lookaheads that hardly differ, the best of them at the other end."""
+    wide = Family("ssd", {"method": ("ssd",), "lookahead": tuple(range(1, 101))})
+    search = Search([wide], Planted(lambda own, _: 100 - own["lookahead"] / 1000))
+    search._evaluate([options(method="ssd", lookahead=100)])
+    search._descend([wide])
+    assert search.ranked()[0] == options(method="ssd", lookahead=1)
+    assert len(search.tried) < 25
 
 
 def test_a_family_over_several_methods_is_several():
