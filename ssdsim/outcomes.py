@@ -4,6 +4,7 @@ Only the standard library is imported here, so that policies, simulated workers 
 can all speak these words.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -96,6 +97,17 @@ def depths(parents: tuple[int, ...]) -> tuple[int, ...]:
     for parent in parents:
         found.append(found[parent + 1] + 1)
     return tuple(found)
+
+
+def reached(parents: Sequence[int], accepts: Sequence[float]) -> list[float]:
+    """Return the chance that a verify comes as far as each node, shape (len(parents) + 1,).
+
+    `accepts` is every drafted token's chance of being accepted where the one before it was.
+    """
+    found = [1.0]
+    for parent, chance in zip(parents, accepts, strict=True):
+        found.append(found[parent + 1] * chance)
+    return found
 
 
 @lru_cache(maxsize=4096)

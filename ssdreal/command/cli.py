@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from omegaconf import DictConfig
@@ -15,9 +16,10 @@ from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import prompts
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
-from ssdreal.models.tokenizers import end_ids, tokenizer
+from ssdreal.models.tokenizers import end_ids, spelled, tokenizer
 from ssdsim.command import program
 from ssdsim.command.console import say
+from ssdsim.decoding.detail import Detail
 from ssdsim.errors import require
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Run
@@ -38,11 +40,17 @@ class Job:
         """Sequences to decode."""
         return self.request.setup.workload.prompts
 
-    def start(self, retired: Callable[[SequenceRecord], None]) -> Execution:
+    def start(self, retired: Callable[[SequenceRecord], None], detailed: bool = False) -> Execution:
         """Return the run, not begun yet."""
         setup = self.request.setup
         places = self.request.topology.places(setup.draft_on)
-        return self.sitting.execution(setup, places, self.tasks, retired)
+        detail = self._detail() if detailed else None
+        return self.sitting.execution(setup, places, self.tasks, retired, detail)
+
+    def _detail(self) -> Detail:
+        """Return where rounds are noted; random weights' tokens are nobody's words."""
+        scripted = self.request.setup.acceptance
+        return Detail(None if scripted else partial(spelled, self.request.pair.target))
 
     def compare(self, run: Run) -> dict[str, Run]:
         """Measure the baselines."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from simpy import Event
 
 from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.probability_pages import Pages
+from ssdreal.executor.policy_while_drafting import WhileItLasts
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
 from ssdreal.lanes.draft import RealDraft
@@ -21,11 +22,10 @@ from ssdreal.lanes.wall_clock import WallClock
 from ssdreal.places.places import Places, Role, can_pin, cautions, kept_on
 from ssdreal.workers.crew import Crew
 from ssdreal.workers.remote import Remote
+from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session
 from ssdsim.engine.lookup import HOST
-from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.policies.base import Budget, Predictor
 from ssdsim.run.results import describe, outcome
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder, Run
@@ -66,9 +66,10 @@ class Execution:
         tasks: Sequence[Task],
         ends: frozenset[int] = frozenset(),
         retired: Callable[[SequenceRecord], None] = lambda _: None,
+        detail: Detail | None = None,
     ) -> None:
         self.setup, self.hire, self.places, self.tasks = setup, hire, places, tasks
-        self.ends, self.retired = ends, retired
+        self.ends, self.retired, self.detail = ends, retired, detail
         self.complete = False
         self.ended: float | None = None
         self.env = WallClock()
@@ -144,7 +145,10 @@ class Execution:
         run = outcome(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info |= {"draft_lost": self.lost, "pinned": can_pin(), "cautions": self.cautions}
         run.info["prompt_fields"] = sorted({task.field for task in self.tasks if task.field})
-        return Run(run.info, self.recorder.tables(now))
+        run = Run(run.info, self.recorder.tables(now))
+        if self.detail is not None:
+            self.detail.enter(run)
+        return run
 
     def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:
         """Describe the devices in use, and what a GPU gave each lane."""
@@ -210,7 +214,7 @@ class Execution:
             env=self.env,
             target=target,
             draft=draft,
-            policy=_WhileItLasts(predictor, self.drafter),
+            policy=WhileItLasts(predictor, self.drafter),
             backup=setup.backup.start(stream(setup.seed, "backup")),
             draft_on=setup.draft_on,
             lookahead=setup.lookahead,
@@ -220,6 +224,7 @@ class Execution:
             retired=self.retired,
             length=draft.length,
             round_seconds=setup.method.round_seconds,
+            detail=self.detail,
         )
 
     def _kinds(self, vocabulary: int) -> tuple[Callable[..., RealTarget], Callable[..., RealDraft]]:
@@ -275,23 +280,3 @@ class Execution:
         )
         self.recorder.sequences.append(record)
         return Row(record, self.setup.workload.output_tokens, len(task.tokens), ready=0.0)
-
-
-@dataclass
-class _WhileItLasts:
-    """A policy that predicts nothing any more once the draft is lost."""
-
-    policy: Predictor
-    draft: Remote
-
-    @property
-    def budget(self) -> Budget:
-        return 0 if self.draft.lost else self.policy.budget
-
-    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
-        if self.draft.lost:
-            return frozenset()
-        return self.policy.predict(speculation, budget)
-
-    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        self.policy.observe(speculation, outcome)

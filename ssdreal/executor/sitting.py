@@ -14,6 +14,7 @@ from ssdreal.places.places import Places
 from ssdreal.workers.crew import Crew, Processes
 from ssdreal.workers.hiring import Hiring, Passes
 from ssdreal.workers.remote import WorkerLost
+from ssdsim.decoding.detail import Detail
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Run
 
@@ -68,10 +69,11 @@ class Sitting:
         places: Places,
         tasks: Sequence[Task],
         retired: Callable[[SequenceRecord], None] = lambda _: None,
+        detail: Detail | None = None,
     ) -> Execution:
         """Return a run that is not begun yet."""
         ends = self.ends if setup.workload.stop_at_end else frozenset()
-        return Execution(setup, lambda: self._crew(places), places, tasks, ends, retired)
+        return Execution(setup, lambda: self._crew(places), places, tasks, ends, retired, detail)
 
     def measure(self, setup: Setup, places: Places, tasks: Sequence[Task]) -> Run:
         """Return the run of a setup; one that was made in this sitting is not made again.

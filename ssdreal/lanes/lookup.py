@@ -7,10 +7,17 @@ from simpy import Event
 
 from ssdreal.lanes.draft import RealDraft
 from ssdreal.lanes.speculations import Drafted
+from ssdsim.decoding.branch import NO_BRANCH, Branch
 from ssdsim.decoding.protocol import Row
 from ssdsim.drafters.base import Lookup, all_candidates, branches, named
 from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
 from ssdsim.run.tables import Span
+
+Found = Mapping[tuple[int, int], list[int]]
+"""What was found behind each outcome of a row, (last accepted node, bonus token id)."""
+
+Names = Mapping[Outcome, tuple[int, int]]
+"""These names of a row's predicted outcomes."""
 
 
 @dataclass(eq=False)
@@ -52,16 +59,16 @@ class LookupDraft(RealDraft):
     ) -> "LookedUpTree":
         """Look `lookahead` tokens up for every predicted outcome."""
         span = self._begun("prespeculate", rows, self.recorder.verifies - 1)
-        found = dict[int, Mapping[tuple[int, int], list[int]]]()
+        found, names = dict[int, Found](), dict[int, Names]()
         for row, predicted in zip(rows, predictions, strict=True):
             sent = row.cached.tokens if row.cached else ()
             row.text.ids = all_candidates(self.lookup, row.tokens, sent)
-            outcomes = named(predicted, row.text.ids)
-            found[row.seq] = branches(self.lookup, row.tokens, sent, outcomes, lookahead)
+            names[row.seq] = outcomes = named(predicted, row.text.ids)
+            found[row.seq] = branches(self.lookup, row.tokens, sent, outcomes.values(), lookahead)
         chains = [tokens for of in found.values() for tokens in of.values()]
         nodes, span.branches = sum(len(row.text.ids) for row in rows), len(chains)
         self._ended(span, nodes + len(chains), sum(map(len, chains)))
-        return LookedUpTree(span, found)
+        return LookedUpTree(span, found, names)
 
     def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
         """Return how many outcomes a row can be looked up for in `seconds`."""
@@ -97,7 +104,8 @@ class LookedUpTree:
     """Branches that were all looked up before the verify's outcome could arrive."""
 
     work: Span
-    found: Mapping[int, Mapping[tuple[int, int], list[int]]]
+    found: Mapping[int, Found]
+    names: Mapping[int, Names]
 
     def wait(self, winners: Sequence[Row]) -> None:
         """Wait for nothing."""
@@ -110,6 +118,14 @@ class LookedUpTree:
         tokens = self.found[row.seq][row.text.outcome]
         row.text.ids = ()
         return _drafted(tokens, "primary")
+
+    def branch(self, seq: int, outcome: Outcome) -> Branch:
+        """Return what was looked up for an outcome."""
+        name = self.names[seq].get(outcome)
+        if name is None:
+            return NO_BRANCH
+        tokens = self.found[seq][name]
+        return Branch(len(tokens), True, name[1], tokens)
 
 
 def _drafted(tokens: Sequence[int], speculator: Speculator) -> Drafted:

@@ -11,10 +11,11 @@ from ssdreal.channel.probability_pages import TREES
 from ssdreal.lanes.speculations import Drafted, drafted_from, lines_of
 from ssdreal.lanes.wall_clock import WallClock
 from ssdreal.workers.remote import Remote
+from ssdsim.decoding.branch import NO_BRANCH, Branch
 from ssdsim.decoding.protocol import Row
 from ssdsim.drafters.base import named
 from ssdsim.lengths.base import Control
-from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.outcomes import Outcome, Speculation, depths
 from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder
 
@@ -67,14 +68,15 @@ class RealTree:
         lookahead: int,
     ) -> None:
         self.draft, self.rows = draft, rows
-        self.outcomes = [
-            tuple(named(predicted, row.text.ids))
+        self.names = {
+            row.seq: named(predicted, row.text.ids)
             for row, predicted in zip(rows, predictions, strict=True)
-        ]
+        }
         self.chains: dict[int, Mapping[tuple[int, int], Chain]] = {}
-        number = draft.recorder.verifies - 1
-        self.work = draft.open("prespeculate", rows, number, sum(map(len, self.outcomes)))
-        self.ready = self._grow(lookahead)
+        self.stopping, self.stopped = draft.length.stopping(lookahead), False
+        number, branches = draft.recorder.verifies - 1, sum(map(len, self.names.values()))
+        self.work = draft.open("prespeculate", rows, number, branches)
+        self.ready = self._grow()
 
     def wait(self, winners: Sequence[Row]) -> Event:  # noqa: ARG002 - it waits for all alike
         """Finish every branch."""
@@ -97,9 +99,27 @@ class RealTree:
         row.work = self.work
         return drafted_from(found, "primary")
 
-    def _grow(self, lookahead: int) -> Event:
+    def branch(self, seq: int, outcome: Outcome) -> Branch:
+        """Return what became of an outcome; of what a lost draft did nothing is known."""
+        name = self.names[seq].get(outcome)
+        if name is None:
+            return NO_BRANCH
+        found = self.chains.get(seq, {}).get(name)
+        if found is None:
+            return Branch(token=name[1])
+        return Branch(len(found.tokens), self._finished(found), name[1], found.tokens)
+
+    def _finished(self, found: Chain) -> bool:
+        """Tell whether a branch was drafted to its end."""
+        if not self.stopped:
+            return True
+        if found.parents:
+            return max(depths(found.parents)) == self.stopping.limit
+        return self.stopping.ends(found.confidences)
+
+    def _grow(self) -> Event:
         draft = self.draft
-        if not any(self.outcomes):
+        if not any(self.names.values()):
             if draft.forking is not None:
                 draft.close(self.work, draft.forking, 0)
             return draft.env.event().succeed()
@@ -110,8 +130,8 @@ class RealTree:
             lines_of(self.rows),
             blocks=tuple(block.tokens for block in blocks),
             parents=draft.parents(blocks),
-            outcomes=tuple(self.outcomes),
-            stopping=draft.length.stopping(lookahead),
+            outcomes=tuple(tuple(names.values()) for names in self.names.values()),
+            stopping=self.stopping,
             nodes=draft.length.nodes,
             page=draft.trees % TREES,
             stoppable=draft.stoppable,
@@ -130,6 +150,7 @@ class RealTree:
 
     def _stop(self, winners: Sequence[Row], finish: bool) -> Event:
         if not self.ready.triggered:
+            self.stopped = True
             won = tuple(row.text.outcome if row in winners else None for row in self.rows)
             self.draft.remote.stop(self.number, won, finish and bool(winners))
         return self.ready

@@ -37,6 +37,17 @@ def tokenizer(name: str) -> Any:
         raise ConfigError(f"model={name!r}: must have a tokenizer: {first_line(error)}") from error
 
 
+def spelled(name: str, ids: Sequence[int]) -> dict[int, str]:
+    """Return the text of each token id in the middle of a text.
+
+    At a text's beginning some tokenizers leave a space out, so each is read behind another token.
+    """
+    coder = tokenizer(name)
+    first = coder.encode("a")[-1:]
+    start = len(coder.decode(first))
+    return {token: coder.decode([*first, token])[start:] for token in ids}
+
+
 def end_ids(name: str) -> set[int]:
     """Return the tokens that end a text; there may be none."""
     settings = read_config(name)

@@ -27,11 +27,13 @@ class Job:
         """Sequences to decode."""
         return self.setup.workload.prompts
 
-    def start(self, retired: "Callable[[SequenceRecord], None]") -> "Simulation":
+    def start(
+        self, retired: "Callable[[SequenceRecord], None]", detailed: bool = False
+    ) -> "Simulation":
         """Return the simulation, not begun yet."""
         from ssdsim.engine.simulation import Simulation
 
-        return Simulation(self.setup, retired, spooled=True)
+        return Simulation(self.setup, retired, spooled=True, detailed=detailed)
 
     def compare(self, run: "Run") -> "dict[str, Run]":
         """Simulate the baselines."""

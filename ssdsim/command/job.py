@@ -29,8 +29,11 @@ class Job(Protocol):
         """Sequences to decode."""
         ...
 
-    def start(self, retired: Callable[[SequenceRecord], None]) -> Runnable:
-        """Return the run, not begun yet; `retired` is called with every finished sequence."""
+    def start(self, retired: Callable[[SequenceRecord], None], detailed: bool = False) -> Runnable:
+        """Return the run, not begun yet; `retired` is called with every finished sequence.
+
+        `detailed`: its first rounds' speculations and predicted outcomes are wanted.
+        """
         ...
 
     def compare(self, run: Run) -> dict[str, Run]:

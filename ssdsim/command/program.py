@@ -130,7 +130,7 @@ def _carry_out(
     alone = HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"  # else bars would mix
     with progress(shown=alone) as bar, ExitStack() as exits:
         task = bar.add_task("decoding", total=job.prompts)
-        running = job.start(retired=lambda _: bar.advance(task))
+        running = job.start(retired=lambda _: bar.advance(task), detailed=not sweeping)
         exits.enter_context(reserved(out, config.overwrite))
         _claim(running, out, resolved)
         try:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from simpy import Event
 
+from ssdsim.decoding.branch import Branch
 from ssdsim.outcomes import Outcome, Speculation, Speculator
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.tables import Span
@@ -216,6 +217,10 @@ class Tree(Protocol):
 
     def take(self, row: Row) -> Speculation:
         """Return the speculation of the branch that `row`'s outcome chose."""
+        ...
+
+    def branch(self, seq: int, outcome: Outcome) -> Branch:
+        """Return what became of a sequence's predicted outcome; asked when all is over."""
         ...
 
 

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from simpy import Environment, Event
 
+from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.protocol import Draft, Row, Target
+from ssdsim.decoding.shared_cache import Prespeculating, prespeculating
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, depths
 from ssdsim.policies.base import Predictor
@@ -70,10 +72,14 @@ class Session:
         What a round takes, from what drafting and verifying take.
     servers
         All copies of the target, `target` first; it alone by default.
+    detail
+        Where each round's speculation and predicted outcomes are noted; None: nowhere.
     rows
         The live sequences.
     drafts
         All drafts; the first one drafts alone where nothing is shared.
+    prespeculate
+        Starts to draft for predicted outcomes, on all drafts together.
 
     """
 
@@ -93,12 +99,17 @@ class Session:
     length: Control | None = None
     round_seconds: Callable[[float, float], float] = add
     servers: list[Target] = field(default_factory=list)
+    detail: Detail | None = None
     rows: list[Row] = field(default_factory=list)
     drafts: list[Draft] = field(init=False)
+    prespeculate: Prespeculating = field(init=False)
 
     def __post_init__(self) -> None:
         self.servers = self.servers or [self.target]
         self.drafts = [self.draft, *self.assistants]
+        self.prespeculate = prespeculating(self.drafts)
+        if self.detail is not None:
+            self.prespeculate = self.detail.watching(self.prespeculate)
 
     def admit(self) -> Wait:
         """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
@@ -176,6 +187,8 @@ class Session:
         )
         self.recorder.rounds.append(ended)
         row.advance(delivered, ids, now, continued)
+        if self.detail is not None:
+            self.detail.note(ended, row, speculation)
 
     def retire(self) -> None:
         """Let go of the rows that have all their tokens; `rows` is a new list if there are any."""

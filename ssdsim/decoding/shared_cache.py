@@ -7,6 +7,7 @@ from itertools import cycle
 
 from simpy import AllOf, Event
 
+from ssdsim.decoding.branch import Branch
 from ssdsim.decoding.protocol import Draft, Row, Tree
 from ssdsim.outcomes import Outcome, Speculation
 
@@ -90,6 +91,10 @@ class SplitTree:
         """Return the branch of `row`'s outcome from the draft that has it."""
         return self.trees[self._holder(row)].take(row)
 
+    def branch(self, seq: int, outcome: Outcome) -> Branch:
+        """Return what became of an outcome, from the draft that has it."""
+        return self.trees[self._holding(seq, outcome)].branch(seq, outcome)
+
     def _settled(self, how: str, winners: Sequence[Row]) -> Event | None:
         won: list[list[Row]] = [[] for _ in self.trees]
         for row in winners:
@@ -99,5 +104,9 @@ class SplitTree:
         return AllOf(events[0].env, events) if events else None
 
     def _holder(self, row: Row) -> int:
-        place = self.places[row.seq]
-        return next(i for i, share in enumerate(self.shares) if row.outcome in share[place])
+        assert row.outcome is not None, "it has won"
+        return self._holding(row.seq, row.outcome)
+
+    def _holding(self, seq: int, outcome: Outcome) -> int:
+        place = self.places[seq]
+        return next(i for i, share in enumerate(self.shares) if outcome in share[place])

@@ -66,7 +66,13 @@ def branches(
     }
 
 
-def named(outcomes: Iterable[Outcome], ids: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Return outcomes with the bonus token's id for its rank, where there is such a candidate."""
+def named(
+    outcomes: Iterable[Outcome], ids: Sequence[Sequence[int]]
+) -> dict[Outcome, tuple[int, int]]:
+    """Return outcomes as (last accepted node, bonus token id), where there is such a candidate."""
     likely_first = sorted(outcomes, key=lambda outcome: (outcome.rank, outcome.node))
-    return [(node, ids[node][rank]) for node, rank in likely_first if 0 <= rank < len(ids[node])]
+    return {
+        outcome: (outcome.node, ids[outcome.node][outcome.rank])
+        for outcome in likely_first
+        if 0 <= outcome.rank < len(ids[outcome.node])
+    }

@@ -1,11 +1,12 @@
 """The simulated lookup: it drafts on the host, from the text, while no model is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from simpy import Event
 
+from ssdsim.decoding.branch import NO_BRANCH, Branch
 from ssdsim.decoding.protocol import Row
 from ssdsim.drafters.base import Lookup, all_candidates, branches, named
 from ssdsim.engine.draft import SimulatedDraft
@@ -24,6 +25,9 @@ HOST = "host"
 
 MOST_BRANCHES = 64
 """Outcomes of a row where its budget is whatever can be looked up beside a verify."""
+
+LookedUp = tuple[int, Sequence[int]]
+"""An outcome's bonus token, and the tokens that were found behind it."""
 
 
 @dataclass(eq=False)
@@ -67,11 +71,11 @@ class LookupTree:
         self.begun = any(predictions)
         if not self.begun:
             return
-        found = [
-            tokens
+        self.found = {
+            row.seq: self._looked_up(row, predicted)
             for row, predicted in zip(rows, predictions, strict=True)
-            for tokens in self._looked_up(row, predicted).values()
-        ]
+        }
+        found = [tokens for of in self.found.values() for _, tokens in of.values()]
         made, number = sum(map(len, found)), draft.recorder.verifies - 1
         self.span = draft.span("prespeculate", rows, number, len(found), made)
         draft.lane.begin(self.span, (glued(rows) + len(found)) * draft.lookup.seconds)
@@ -88,13 +92,19 @@ class LookupTree:
         found: Speculation = row.text.speculate(self.length, "primary")
         return found
 
-    def _looked_up(
-        self, row: Row, predicted: frozenset[Outcome]
-    ) -> dict[tuple[int, int], list[int]]:
+    def branch(self, seq: int, outcome: Outcome) -> Branch:
+        """Return what was looked up for an outcome."""
+        if outcome not in self.found[seq]:
+            return NO_BRANCH
+        token, tokens = self.found[seq][outcome]
+        return Branch(len(tokens), True, token, tokens)
+
+    def _looked_up(self, row: Row, predicted: frozenset[Outcome]) -> Mapping[Outcome, LookedUp]:
         assert row.cached is not None, "it is being verified"
         lookup, sent = self.draft.lookup, row.cached.tokens
         outcomes = named(predicted, all_candidates(lookup, row.tokens, sent))
-        return branches(lookup, row.tokens, sent, outcomes, self.length)
+        found = branches(lookup, row.tokens, sent, outcomes.values(), self.length)
+        return {outcome: (name[1], found[name]) for outcome, name in outcomes.items()}
 
 
 def simulated_lookup(

@@ -10,6 +10,7 @@ import simpy
 
 from ssdsim.acceptance.base import Describing, Source
 from ssdsim.acceptance.looked_up import LookedUpSource
+from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session
 from ssdsim.engine.draft import SimulatedDraft, exchange_seconds
@@ -38,8 +39,9 @@ class Simulation:
     """A run that can be asked for its results at any time, also when it was interrupted.
 
     Where it is `spooled`, rounds and spans that are final go to disk on the way, so that memory
-    does not grow with them. Raises `ConfigError` when it is made, for settings that do not fit each
-    other.
+    does not grow with them. Where it is `detailed`, the first rounds' speculations and predicted
+    outcomes are part of the result (`ssdsim.decoding.detail`). Raises `ConfigError` when it is
+    made, for settings that do not fit each other.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Simulation:
         setup: Setup,
         retired: Callable[[SequenceRecord], None] = lambda _: None,
         spooled: bool = False,
+        detailed: bool = False,
     ) -> None:
         self.setup = setup
+        self.detail = Detail() if detailed else None
         self.complete = False
         self.env = simpy.Environment()
         self.recorder = self._recorder(spooled)
@@ -87,6 +91,7 @@ class Simulation:
             length=None if isinstance(setup.control, Fixed) else length,
             round_seconds=setup.method.round_seconds,
             servers=[*servers],
+            detail=self.detail,
         )
 
     def run(self) -> None:
@@ -96,7 +101,10 @@ class Simulation:
 
     def result(self) -> Run:
         """Return what there is so far."""
-        return Run(self.outcome().info, self.recorder.tables(self.env.now))
+        run = Run(self.outcome().info, self.recorder.tables(self.env.now))
+        if self.detail is not None:
+            self.detail.enter(run)
+        return run
 
     def outcome(self) -> Run:
         """Return what there is so far, without its tables."""
@@ -196,14 +204,14 @@ class Simulation:
         return lane
 
 
-def simulate(setup: Setup, spooled: bool = False) -> Run:
+def simulate(setup: Setup, spooled: bool = False, detailed: bool = False) -> Run:
     """Run `setup` to its end.
 
     Parameters
     ----------
     setup
         What is run.
-    spooled
+    spooled, detailed
         See `Simulation`.
 
     Raises
@@ -212,7 +220,7 @@ def simulate(setup: Setup, spooled: bool = False) -> Run:
         The settings do not fit each other.
 
     """
-    simulation = Simulation(setup, spooled=spooled)
+    simulation = Simulation(setup, spooled=spooled, detailed=detailed)
     simulation.run()
     return simulation.result()
 

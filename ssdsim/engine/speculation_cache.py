@@ -1,13 +1,15 @@
 """The simulated speculation cache: times the drafting of its branches, and cuts it short."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import ceil
 
 from simpy import Event
 
+from ssdsim.decoding.branch import Branch
 from ssdsim.decoding.protocol import Row
 from ssdsim.engine.draft_passes import DraftPasses, glued
-from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.outcomes import Outcome, Speculation, depths
 from ssdsim.trees.base import Steps, made
 
 
@@ -27,7 +29,8 @@ class SimulatedTree:
     ) -> None:
         self.draft, self.rows = draft, rows
         self.branches = branches = sum(map(len, predictions))
-        self.length = length
+        self.length = self.asked = self.losing = length
+        self.taken: dict[tuple[int, Outcome | None], Speculation] = {}
         self.early = False
         if not branches:
             return
@@ -61,8 +64,9 @@ class SimulatedTree:
         """Drop the losing branches at the next step; finish the winning ones."""
         if not self._running():
             return self.wait(winners)
+        self.losing = self._steps_begun()
         if not winners:
-            return self._stop_after(self._steps_begun())
+            return self._stop_after(self.losing)
         self._let_win(winners)
         return self._go_on(winners, self._live(0, winners))
 
@@ -77,8 +81,24 @@ class SimulatedTree:
         """Return the winning branch of `row`."""
         row.work = self.span
         if self.early:
-            return self.won.get(row.seq) or self._drafted(row)
-        return self.levels.tree.speculate(row.text, self.length, "primary")
+            found = self.won.get(row.seq) or self._drafted(row)
+        else:
+            found = self.levels.tree.speculate(row.text, self.length, "primary")
+        self.taken[row.seq, row.outcome] = found
+        return found
+
+    def branch(self, seq: int, outcome: Outcome) -> Branch:
+        """Return what became of an outcome; of losing ones that may end early that is not drawn."""
+        won = self.taken.get((seq, outcome))
+        if won is not None:
+            whole = self.length == self.asked or max(depths(won.parents)) < self.length
+            return Branch(won.length, whole, continuation=won.tokens or None)
+        return Branch() if self.early else self._lost
+
+    @cached_property
+    def _lost(self) -> Branch:
+        """What became of every branch that did not win."""
+        return Branch(sum(self.levels.made[: self.losing]), self.losing == self.asked)
 
     def _let_win(self, winners: Sequence[Row]) -> None:
         if self.early:
@@ -133,7 +153,7 @@ class SimulatedTree:
         return begun
 
     def _stop_after(self, steps: int) -> Event | None:
-        self.length = steps
+        self.length = self.losing = steps
         return self._go_on(self.rows, self.live[:steps])
 
     def _go_on(self, rows: Sequence[Row], live: Steps) -> Event | None:

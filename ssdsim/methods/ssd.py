@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
-from ssdsim.decoding.shared_cache import prespeculating
 from ssdsim.errors import require
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
@@ -71,7 +70,6 @@ class Ssd(Method):
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
         target, draft = session.target, session.draft
-        prespeculate = prespeculating(session.drafts)
         while rows := (yield from session.admit()):
             message = draft.exchange(rows, session.lookahead)
             if message is not None:
@@ -84,7 +82,7 @@ class Ssd(Method):
             if forked is not None:
                 speculations = yield forked
             predictions = _predict(session, rows, speculations)
-            tree = prespeculate(rows, predictions, session.lookahead)
+            tree = session.prespeculate(rows, predictions, session.lookahead)
             outcomes = yield verify
             session.commit(speculations, outcomes)
             winners = _settle(session, rows, speculations, predictions, outcomes)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ssdsim.errors import require
-from ssdsim.outcomes import Outcome, Speculation, children
+from ssdsim.outcomes import Outcome, Speculation, children, reached
 from ssdsim.policies.base import Budget, Policy, Predictor, check_outcomes
 from ssdsim.policies.candidate_bins import Floats
 from ssdsim.policies.running_frequencies import OutcomeFrequencies
@@ -85,15 +85,12 @@ class _Learner:
 
     def _ends(self, speculation: Speculation) -> list[Floats]:
         """Return for every node the chance of each outcome considered that ends there."""
-        accepts, reached = self.seen.accepts(speculation), [1.0] * (speculation.length + 1)
-        means = self.seen.means(speculation)
+        accepts = [frequency.mean for frequency in self.seen.accepts(speculation)]
+        comes, means = reached(speculation.parents, accepts), self.seen.means(speculation)
         found = []
         for node, following in enumerate(children(speculation.parents)):
-            goes_on = [accepts[child - 1].mean for child in following]
-            ends = reached[node] * max(0.0, 1 - sum(goes_on))
-            found.append(ends * means(node, len(following)))
-            for child, chance in zip(following, goes_on, strict=True):
-                reached[child] = reached[node] * chance
+            goes_on = sum([accepts[child - 1] for child in following])
+            found.append(comes[node] * max(0.0, 1 - goes_on) * means(node, len(following)))
         return found
 
     def _best(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:

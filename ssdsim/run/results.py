@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 
 from ssdsim.kinds import short_name
 from ssdsim.run.metrics import SPEEDUPS
-from ssdsim.run.trace import RUN_ID, SCHEMA, Recorder, Run
+from ssdsim.run.tables import RUN_ID
+from ssdsim.run.trace import SCHEMA, Recorder, Run
 from ssdsim.system.package_data import INSTALLED, ROOT
 from ssdsim.system.processor import processor
 

@@ -10,8 +10,9 @@ from ssdsim.system.atomic_files import PARTIALS
 from ssdsim.system.destination import own_folder, taken, writing
 
 INFO = "run.json"
-TABLES = ("sequences", "rounds", "spans")
-FILES = (INFO, *(f"{name}.parquet" for name in TABLES), "timeline.json", "timeline.png")
+TABLES = ("sequences", "rounds", "spans", "speculations", "outcomes")
+PICTURES = ("timeline.json", "timeline.png")
+FILES = (INFO, *(f"{name}.parquet" for name in TABLES), "vocabulary.json", *PICTURES)
 REFUSED = "refused.txt"
 FAILED = "failed.txt"
 TRACEBACK = "traceback.txt"

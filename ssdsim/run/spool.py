@@ -8,8 +8,8 @@ from typing import Any
 from ssdsim.run.columns import Rounds, Spans
 from ssdsim.run.metrics import Tally
 from ssdsim.run.stored_table import StoredTable
-from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS, Span, table_of
-from ssdsim.run.trace import RUN_ID, Recorder, Tables
+from ssdsim.run.tables import ROUNDS, RUN_ID, SEQUENCES, SPANS, Span, table_of
+from ssdsim.run.trace import Recorder, Tables
 from ssdsim.system.interrupts import held_back
 
 CHUNK = 1 << 16

@@ -3,11 +3,16 @@
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from ssdsim.errors import ConfigError
+from ssdsim.run.tables import RUN_ID
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +36,14 @@ class Stored(ABC):
         with self.parts() as parts:
             return parts.read_row_group(0)
 
-    def to_pandas(self) -> "pd.DataFrame":
+    def read(self) -> pa.Table:
         """Return all of it."""
         with self.parts() as parts:
-            frame: pd.DataFrame = parts.read().to_pandas()
+            return parts.read()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return all of it as a frame."""
+        frame: pd.DataFrame = self.read().to_pandas()
         return frame
 
 
@@ -97,9 +106,60 @@ def beginning(table: pa.Table | Stored) -> pa.Table:
     return table.beginning() if isinstance(table, Stored) else table
 
 
+def whole(table: pa.Table | Stored) -> pa.Table:
+    """Return all of a table."""
+    return table.read() if isinstance(table, Stored) else table
+
+
 def write_table(table: pa.Table | StoredTable, path: Path) -> None:
     """Write a table as Parquet."""
     if isinstance(table, StoredTable):
         table.copy_to(path)
     else:
         pq.write_table(table, path, compression=COMPRESSION)
+
+
+def open_table(path: Path, schema: pa.Schema, run_id: object) -> NamedTable:
+    """Open a table of a run's directory, and see that it is what it should be.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read, lacks a column, or is another run's.
+
+    """
+    with _readable(path):
+        table = NamedTable(path)
+    _check_columns(path, table.schema, schema)
+    signed = (table.schema.metadata or {}).get(RUN_ID.encode())
+    own = None if signed is None else signed.decode(errors="replace")
+    if own != run_id:
+        right = f"is of the run {own}, run.json of {run_id}: files of two runs are mixed"
+        raise ConfigError(f"{path}: {right}")
+    return table
+
+
+def read_table(table: NamedTable) -> pa.Table:
+    """Read all of a table; `ConfigError` if that cannot be done."""
+    with _readable(table.path):
+        return pq.read_table(table.path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"run directory {path.parent}: not readable ({reason})") from error
+
+
+def _check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+    for column in wanted:
+        if column.name not in found.names:
+            there = ", ".join(found.names)
+            raise ConfigError(f"{path}: column {column.name!r} is missing, there are {there}")
+        kind = found.field(column.name).type
+        if kind != column.type:
+            right = f"column {column.name!r} holds {kind}, must hold {column.type}"
+            raise ConfigError(f"{path}: {right}")

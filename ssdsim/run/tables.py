@@ -1,4 +1,4 @@
-"""The three tables of a run: their columns, and a row of each.
+"""The tables of a run: their columns, and a row of each.
 
 Rounds and spans are made in every round and kept by the thousand, so they are structs of a C
 library that the garbage collector does not look through: nothing in them leads back to them.
@@ -7,12 +7,15 @@ library that the garbage collector does not look through: nothing in them leads 
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from msgspec import Struct
 
 from ssdsim.outcomes import Speculator
+
+RUN_ID = "run_id"
+"""Where `run.json` and the metadata of every table say which run they are of."""
 
 SEQUENCES = pa.schema(
     {
@@ -58,6 +61,32 @@ SPANS = pa.schema(
         "branches": pa.int64(),
         "tokens": pa.int64(),
         "used": pa.int64(),
+    }
+)
+SPECULATIONS = pa.schema(
+    {
+        "seq": pa.int64(),
+        "round": pa.int64(),
+        "speculator": pa.string(),
+        "parents": pa.list_(pa.int64()),
+        "tokens": pa.list_(pa.int64()),
+        "confidences": pa.list_(pa.float64()),
+        "node": pa.int64(),
+        "rank": pa.int64(),
+    }
+)
+OUTCOMES = pa.schema(
+    {
+        "seq": pa.int64(),
+        "round": pa.int64(),
+        "node": pa.int64(),
+        "rank": pa.int64(),
+        "token": pa.int64(),
+        "chance": pa.float64(),
+        "drafted": pa.int64(),
+        "finished": pa.bool_(),
+        "won": pa.bool_(),
+        "continuation": pa.list_(pa.int64()),
     }
 )
 
@@ -119,6 +148,43 @@ class Sequence:
     first_token: float | None = None
     finish: float | None = None
     reason: str | None = None
+
+
+class Verified(NamedTuple):
+    """What a round verified, and how that ended: a row of `speculations.parquet`.
+
+    `tokens` and `confidences` are None where nobody knows them, `node` and `rank` (of the verify's
+    outcome, as in `ssdsim.outcomes.Outcome`) where what ended the round was no verify of a draft.
+    """
+
+    seq: int
+    round: int
+    speculator: Speculator
+    parents: Ordered[int]
+    tokens: Ordered[int] | None
+    confidences: Ordered[float] | None
+    node: int | None
+    rank: int | None
+
+
+class Prepared(NamedTuple):
+    """A predicted outcome of a round, and its branch: a row of `outcomes.parquet`.
+
+    `token` is the bonus token that `rank` names, `chance` the draft's own probability of that
+    outcome. `drafted` tokens were there when the branch was over, all that there should have been
+    if it was `finished`; `continuation` is what they are. `won`: the next round began with it.
+    """
+
+    seq: int
+    round: int
+    node: int
+    rank: int
+    token: int | None
+    chance: float | None
+    drafted: int | None
+    finished: bool | None
+    won: bool
+    continuation: Ordered[int] | None
 
 
 def table_of(rows: Ordered[Any], schema: pa.Schema) -> pa.Table:

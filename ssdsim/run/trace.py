@@ -1,10 +1,9 @@
-"""A run and its directory: three Parquet tables, `run.json` and the timeline."""
+"""A run and its directory: Parquet tables, `run.json` and the timeline."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Ordered
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,21 @@ from uuid import uuid4
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ssdsim.errors import ConfigError
-from ssdsim.run.stored_table import NamedTable, Stored, StoredTable, write_table
-from ssdsim.run.tables import ROUNDS, SEQUENCES, SPANS, Round, Sequence, Span, table_of
+from ssdsim.run.stored_table import Stored, StoredTable, open_table, read_table, write_table
+from ssdsim.run.tables import (
+    OUTCOMES,
+    ROUNDS,
+    RUN_ID,
+    SEQUENCES,
+    SPANS,
+    SPECULATIONS,
+    Round,
+    Sequence,
+    Span,
+    table_of,
+)
 from ssdsim.run.timeline import perfetto
 from ssdsim.system.atomic_files import replacing
 
@@ -26,12 +35,18 @@ if TYPE_CHECKING:
     from ssdsim.run.metrics import Tally
 
 SCHEMA = 1
-RUN_ID = "run_id"
-"""Where `run.json` and the metadata of every table say which run they are of."""
+DETAILED = "detailed_rounds"
+"""Where `run.json` says how many rounds `speculations` and `outcomes` cover."""
 Tables = dict[str, Any]
-"""`sequences`, `rounds` and `spans`: pyarrow tables, or what a long run has put away of them."""
+"""`sequences`, `rounds` and `spans`: pyarrow tables, or what a long run has put away of them.
+
+Where a run was recorded in detail, also `speculations` and `outcomes`."""
 
 SCHEMAS = {"sequences": SEQUENCES, "rounds": ROUNDS, "spans": SPANS}
+DETAILS = {"speculations": SPECULATIONS, "outcomes": OUTCOMES}
+"""Of a run whose `run.json` says how many rounds it has in detail."""
+
+VOCABULARY = "vocabulary.json"
 
 
 @dataclass
@@ -102,11 +117,15 @@ class Run:
         work together under that name; the watts are for one of them, or None.
     tables
         `sequences`, `rounds` and `spans` as pyarrow tables; those of a long run may be in a file.
+        Of a run in detail also `speculations` and `outcomes`.
+    vocabulary
+        The texts of the token ids that the tables name; None where nobody knows them.
 
     """
 
     info: dict[str, Any]
     tables: Tables
+    vocabulary: dict[int, str] | None = None
 
     @cached_property
     def sequences(self) -> "pd.DataFrame":
@@ -122,6 +141,19 @@ class Run:
     def spans(self) -> "pd.DataFrame":
         """A row a piece of work."""
         return _frame(self.tables["spans"])
+
+    @cached_property
+    def speculations(self) -> "pd.DataFrame | None":
+        """A row a round in detail: what it verified; None without any."""
+        return self._detail("speculations")
+
+    @cached_property
+    def outcomes(self) -> "pd.DataFrame | None":
+        """A row a predicted outcome of a round in detail; None without any."""
+        return self._detail("outcomes")
+
+    def _detail(self, name: str) -> "pd.DataFrame | None":
+        return _frame(self.tables[name]) if name in self.tables else None
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -148,8 +180,10 @@ class Run:
                 write_table(self._signed(table), partial(f"{name}.parquet"))
             if timeline is not None:
                 timeline(partial("timeline.json"))
+            if self.vocabulary is not None:
+                _write_json(partial(VOCABULARY), self.vocabulary)
             _write_json(partial("run.json"), self.info)
-            self._retire(directory / "run.json")
+            self._retire(directory)
 
     def save_info(self, directory: Path) -> None:
         """Write `run.json` alone."""
@@ -163,14 +197,16 @@ class Run:
         run_id = self.info.get(RUN_ID)
         return table.replace_schema_metadata({RUN_ID: run_id} if run_id else None)
 
-    def _retire(self, info: Path) -> None:
+    def _retire(self, directory: Path) -> None:
         """Remove another run's `run.json`: it must not vouch for tables of this one."""
+        info = directory / "run.json"
         try:
             known = _read_info(info).get(RUN_ID) == self.info.get(RUN_ID)
         except ConfigError:
             known = False
         if not known:
             info.unlink(missing_ok=True)
+            (directory / VOCABULARY).unlink(missing_ok=True)
 
 
 def _write_json(path: Path, content: object) -> None:
@@ -188,7 +224,9 @@ def load_run(directory: str | Path) -> Run:
 
     """
     opened = open_run(directory)
-    return Run(opened.info, {name: _read(table) for name, table in opened.tables.items()})
+    return replace(
+        opened, tables={name: read_table(table) for name, table in opened.tables.items()}
+    )
 
 
 def open_run(directory: str | Path) -> Run:
@@ -204,8 +242,12 @@ def open_run(directory: str | Path) -> Run:
     info = _read_info(directory / "run.json")
     if info.get("schema") != SCHEMA:
         raise ConfigError(f"{directory}: schema {info.get('schema')}, this version reads {SCHEMA}")
-    paths = {name: directory / f"{name}.parquet" for name in SCHEMAS}
-    return Run(info, {name: _open(paths[name], name, info.get(RUN_ID)) for name in SCHEMAS})
+    schemas = {**SCHEMAS, **({} if info.get(DETAILED) is None else DETAILS)}
+    tables = {
+        name: open_table(directory / f"{name}.parquet", schema, info.get(RUN_ID))
+        for name, schema in schemas.items()
+    }
+    return Run(info, tables, _read_vocabulary(directory / VOCABULARY))
 
 
 def _read_info(path: Path) -> dict[str, Any]:
@@ -219,38 +261,11 @@ def _read_info(path: Path) -> dict[str, Any]:
     return info
 
 
-def _open(path: Path, name: str, run_id: object) -> NamedTable:
-    with _readable(path):
-        table = NamedTable(path)
-    _check_columns(path, table.schema, SCHEMAS[name])
-    signed = (table.schema.metadata or {}).get(RUN_ID.encode())
-    own = None if signed is None else signed.decode(errors="replace")
-    if own != run_id:
-        right = f"is of the run {own}, run.json of {run_id}: files of two runs are mixed"
-        raise ConfigError(f"{path}: {right}")
-    return table
-
-
-def _read(table: NamedTable) -> pa.Table:
-    with _readable(table.path):
-        return pq.read_table(table.path)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _read_vocabulary(path: Path) -> dict[int, str] | None:
+    if not path.exists():
+        return None
+    texts = _read_info(path)
     try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"run directory {path.parent}: not readable ({reason})") from error
-
-
-def _check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
-    for column in wanted:
-        if column.name not in found.names:
-            there = ", ".join(found.names)
-            raise ConfigError(f"{path}: column {column.name!r} is missing, there are {there}")
-        kind = found.field(column.name).type
-        if kind != column.type:
-            right = f"column {column.name!r} holds {kind}, must hold {column.type}"
-            raise ConfigError(f"{path}: {right}")
+        return {int(token): str(text) for token, text in texts.items()}
+    except ValueError as error:
+        raise ConfigError(f"{path}: must name token ids ({error})") from error

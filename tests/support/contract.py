@@ -4,6 +4,9 @@ FILES = {"run.json", "sequences.parquet", "rounds.parquet", "spans.parquet"} | {
     "timeline.json",
     "timeline.png",
 }
+DETAILED = FILES | {"speculations.parquet", "outcomes.parquet"}
+"""Of a run by itself, not one of a sweep."""
+
 INFO = [
     "schema",
     "source",

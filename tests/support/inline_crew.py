@@ -15,6 +15,7 @@ from ssdreal.serving import draft_server, target_server
 from ssdreal.serving.draft_server import DraftServer
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.workers.remote import Remote
+from ssdsim.decoding.detail import Detail
 from ssdsim.errors import RunError
 
 HOST = SelfServer, DraftServer
@@ -189,7 +190,7 @@ def _said(channel):
 def decode(setup, target, draft, prompts, **faults):
     """Return the run of a setup over prompts, and the crew that did it."""
     crew = InlineCrew(target, draft, **faults)
-    execution = Execution(setup, lambda: crew, HERE, tasks(prompts))
+    execution = Execution(setup, lambda: crew, HERE, tasks(prompts), detail=Detail())
     with pytest.MonkeyPatch.context() as patch:
         same_paces(patch)
         execution.run()

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
+from ssdsim.decoding.detail import MOST_ROUNDS
+
 CLOSE = 1e-9
 
 
@@ -15,6 +17,8 @@ def all_holds(setup, run):
     lanes_do_one_thing_at_a_time(run)
     work_is_used_or_wasted(setup.method, run)
     hits_were_predicted(run)
+    if "outcomes" in run.tables:
+        detail_agrees(run)
 
 
 def tokens_are_conserved(setup, run):
@@ -89,6 +93,34 @@ def hits_were_predicted(run):
         predicted = columns(run, "rounds", "predicted")[0][own]
         assert ((np.append(0, predicted[:-1]) > 0) == known[own]).all()
     assert hit[primary & known].all()
+
+
+def detail_agrees(run):
+    """Check what was noted of the first rounds against the rounds themselves."""
+    covered = run.info["detailed_rounds"]
+    rounds = run.tables["rounds"][:covered].to_pylist()
+    verified = run.tables["speculations"].to_pylist()
+    assert len(verified) == covered == min(len(run.rounds), MOST_ROUNDS)
+    prepared = {}
+    for one in run.tables["outcomes"].to_pylist():
+        prepared.setdefault((one["seq"], one["round"]), []).append(one)
+    hits = {(one["seq"], one["round"]): one["hit"] for one in run.tables["rounds"].to_pylist()}
+    for ended, speculation in zip(rounds, verified, strict=True):
+        seq, number = ended["seq"], ended["round"]
+        assert (speculation["seq"], speculation["round"]) == (seq, number)
+        assert speculation["speculator"] == ended["speculator"]
+        assert len(speculation["parents"]) == ended["drafted"]
+        found = prepared.pop((seq, number), [])
+        assert len({(one["node"], one["rank"]) for one in found}) == ended["predicted"]
+        won = [one for one in found if one["won"]]
+        assert len(won) == bool(hits.get((seq, number + 1)))
+        ends = speculation["node"], speculation["rank"]
+        assert all((one["node"], one["rank"]) == ends for one in won)
+        assert all(one["token"] in {None, ended["token"]} for one in won)
+        assert all(
+            one["drafted"] == len(one["continuation"]) for one in found if one["continuation"]
+        )
+    assert not prepared
 
 
 def columns(run, table, *names):

@@ -91,14 +91,15 @@ def machine(verify=1.0, step=0.2, glue=0.0, tree=None, prefill=0.0, **more):
     )
 
 
-def decode(method, *scripts, tokens=None, prompts=None, machine=machine(), **more):
+def decode(method, *scripts, tokens=None, prompts=None, machine=machine(), detailed=False, **more):
     """Run `method` over these scripts; each sequence delivers what its script accepts."""
     tokens = tokens or sum(accepted + 1 for accepted, _ in scripts[0])
     workload = Workload(prompts=prompts or len(scripts), prompt_tokens=8, output_tokens=tokens)
     return simulate(
         Setup(
             method=method, acceptance=Scripted(scripts), machine=machine, workload=workload, **more
-        )
+        ),
+        detailed=detailed,
     )
 
 

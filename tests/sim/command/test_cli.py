@@ -9,7 +9,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 from commands import TINY, command, run
-from contract import FILES, INFO, METRICS, SPEEDUPS
+from contract import DETAILED, INFO, METRICS, SPEEDUPS
 from patience import PATIENCE
 
 from ssdsim import load_run
@@ -83,7 +83,7 @@ def finished(tmp_path_factory):
 
 def test_files(finished):
     directory, _, err = finished
-    assert {path.name for path in directory.iterdir()} == FILES
+    assert {path.name for path in directory.iterdir()} == DETAILED
     assert (directory / "timeline.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((directory / "timeline.json").read_text())["traceEvents"]
     assert not err  # no progress bar in a pipe

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands import TINY, command, refused, run
-from contract import FILES
+from contract import DETAILED, FILES
 from hydra._internal.core_plugins import basic_launcher
 from patience import PATIENCE
 
@@ -152,7 +152,7 @@ def test_a_sweep_is_not_overwritten_without_a_word(again, capsys, tmp_path):
     )
     assert (tmp_path / "0" / "run.json").read_bytes() == before
     assert run("lookahead=5", *TINY, f"out={tmp_path}", "overwrite=true") == 0
-    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert {path.name for path in tmp_path.iterdir()} == DETAILED
 
 
 @pytest.mark.slow

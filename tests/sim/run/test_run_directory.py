@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from commands import TINY, refused, run
+from contract import DETAILED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,8 +25,9 @@ from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.methods.speculative import Speculative
-from ssdsim.run.run_directory import FILES, free, replace, reserved
-from ssdsim.run.trace import RUN_ID, Recorder
+from ssdsim.run.run_directory import free, replace, reserved
+from ssdsim.run.tables import RUN_ID
+from ssdsim.run.trace import Recorder
 from ssdsim.system import atomic_files
 from ssdsim.system.destination import LOCK, file, folder, taken
 
@@ -174,7 +176,7 @@ def test_a_run_is_not_overwritten_without_a_word(monkeypatch, capsys, tmp_path):
     assert run(*TINY, "seed=1", "overwrite=true", f"out={out}") == 0
     assert (out / "rounds.parquet").read_bytes() != before["rounds.parquet"]
     assert load_run(out).info["seed"] == 1
-    assert {path.name for path in out.iterdir()} == {*FILES, "notes.txt"}
+    assert {path.name for path in out.iterdir()} == {*DETAILED, "notes.txt"}
 
 
 def test_what_is_no_runs_is_never_overwritten(tmp_path):
@@ -218,7 +220,7 @@ def test_of_two_runs_at_once_the_second_is_refused(overwrite, capsys, tmp_path):
         f"ssdsim: out={out}: another process is writing there; choose another directory\n"
     )
     assert run(*TINY, f"out={out}") == 0  # a killed process holds nothing
-    assert {path.name for path in out.iterdir()} == {*FILES}
+    assert {path.name for path in out.iterdir()} == DETAILED
 
 
 def test_a_run_that_came_while_one_was_waiting_is_found(monkeypatch, saved):

@@ -1,0 +1,160 @@
+"""Notes what the first rounds of a run verified, and which outcomes were prepared meanwhile.
+
+A branch is over when the next round begins, or never, where the run ends before that; so what
+became of it is asked for once, when the tables are made.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeVar
+
+import pyarrow.compute as pc
+
+from ssdsim.decoding.protocol import Row, Tree
+from ssdsim.decoding.shared_cache import Predictions, Prespeculating
+from ssdsim.outcomes import Outcome, Speculation, reached
+from ssdsim.run.tables import OUTCOMES, SPECULATIONS, Prepared, Round, Verified, table_of
+from ssdsim.run.trace import DETAILED, Run
+
+Number = TypeVar("Number", int, float)
+
+MOST_ROUNDS = 2000
+"""More are looked through by nobody, and a page of that many is still a few megabytes."""
+
+MOST_OUTCOMES = 1 << 18
+"""Outcomes after which no further round is noted: with their branches, some 100 MB of memory."""
+
+
+IN_LISTS = (("sequences", "output"), ("speculations", "tokens"), ("outcomes", "continuation"))
+"""Where token ids are, a list a row."""
+
+
+class Noted(NamedTuple):
+    """A round that has ended.
+
+    Attributes
+    ----------
+    round
+        Its row of `rounds.parquet`.
+    speculation, outcome
+        What was verified, and how that ended; None where nothing was.
+    predicted, tree
+        The outcomes prepared meanwhile, and their branches; None where there were none.
+    won
+        The predicted outcome that the next round begins with; None after a miss.
+
+    """
+
+    round: Round
+    speculation: Speculation
+    outcome: Outcome | None
+    predicted: frozenset[Outcome]
+    tree: Tree | None
+    won: Outcome | None
+
+
+class Detail:
+    """The notes of one run.
+
+    Parameters
+    ----------
+    spell
+        Returns the texts of token ids; None: nobody knows them.
+
+    Attributes
+    ----------
+    rounds
+        The rounds noted so far: the first rows of `rounds.parquet`.
+
+    """
+
+    def __init__(self, spell: Callable[[Sequence[int]], dict[int, str]] | None = None) -> None:
+        self.spell = spell
+        self.rounds: list[Noted] = []
+        self._outcomes = 0
+        self._growing: dict[int, tuple[frozenset[Outcome], Tree]] = {}
+
+    def watching(self, prespeculate: Prespeculating) -> Prespeculating:
+        """Return what prespeculates likewise, and remembers for which outcomes."""
+
+        def watched(rows: Sequence[Row], predictions: Predictions, lookahead: int) -> Tree:
+            tree = prespeculate(rows, predictions, lookahead)
+            for row, predicted in zip(rows, predictions, strict=True):
+                self._growing[row.seq] = predicted, tree
+            return tree
+
+        return watched
+
+    def note(self, ended: Round, row: Row, speculation: Speculation) -> None:
+        """Take down a round of `row` that has just ended."""
+        predicted, tree = self._growing.pop(row.seq, (frozenset[Outcome](), None))
+        if len(self.rounds) == MOST_ROUNDS or self._outcomes >= MOST_OUTCOMES:
+            return
+        self._outcomes += len(predicted)
+        won = row.outcome if row.left and row.outcome in predicted else None
+        self.rounds.append(Noted(ended, speculation, row.outcome, predicted, tree, won))
+
+    def enter(self, run: Run) -> None:
+        """Add the notes to a run: two tables, how many rounds they cover, and the tokens' texts."""
+        run.info[DETAILED] = len(self.rounds)
+        run.tables |= {
+            "speculations": table_of([_verified(noted) for noted in self.rounds], SPECULATIONS),
+            "outcomes": table_of([*chain(*map(_prepared, self.rounds))], OUTCOMES),
+        }
+        if self.spell is not None:
+            run.vocabulary = self.spell(_ids(run))
+
+
+def _verified(noted: Noted) -> Verified:
+    ended, speculation = noted.round, noted.speculation
+    node, rank = noted.outcome or (None, None)
+    return Verified(
+        ended.seq,
+        ended.round,
+        speculation.speculator,
+        speculation.parents,
+        _whole(speculation.tokens, speculation),
+        _whole(speculation.confidences, speculation),
+        node,
+        rank,
+    )
+
+
+def _whole(values: Sequence[Number], of: Speculation) -> Sequence[Number] | None:
+    return values if len(values) == of.length else None
+
+
+def _prepared(noted: Noted) -> Iterator[Prepared]:
+    """Yield a round's predicted outcomes, in order."""
+    if noted.tree is None:
+        return
+    seq, number, chance = noted.round.seq, noted.round.round, _chances(noted.speculation)
+    for outcome in sorted(noted.predicted):
+        drafted, finished, named, continuation = noted.tree.branch(seq, outcome)
+        won = outcome == noted.won
+        token = noted.round.token if won else named
+        what = seq, number, *outcome, token, chance(outcome)
+        yield Prepared(*what, drafted, finished, won, continuation)
+
+
+def _chances(speculation: Speculation) -> Callable[[Outcome], float | None]:
+    """Return what tells the draft's own probability of the text that an outcome makes."""
+    candidates, confidences = speculation.candidates, speculation.confidences
+    if not candidates or len(confidences) != speculation.length:
+        return lambda _: None
+    comes = reached(speculation.parents, confidences)
+
+    def chance(outcome: Outcome) -> float | None:
+        node, rank = outcome
+        known = candidates[node]
+        return comes[node] * known[rank] if rank < len(known) else None
+
+    return chance
+
+
+def _ids(run: Run) -> list[int]:
+    """Return the token ids that a run's tables name, each once, in order."""
+    named = [run.tables["outcomes"]["token"]]
+    named += [pc.list_flatten(run.tables[table][column]) for table, column in IN_LISTS]
+    found = {token for column in named for token in column.unique().to_pylist()}
+    return sorted(found - {None})
