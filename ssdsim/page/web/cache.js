@@ -74,6 +74,12 @@ export function tokenOf(run, { token, rank }) {
   return token >= 0 ? spelled(run, token) : rank < 0 ? "another token" : `rank ${rank}`;
 }
 
+/** The text of some tokens; their numbers where no texts are known.
+ * @param {Run} run @param {number[]} tokens */
+export function phrase(run, tokens) {
+  return tokens.map((token) => run.textOf(token)).join(run.texts ? "" : " ");
+}
+
 /** A token's text with its spaces to be seen; its number where no text is known.
  * @param {Run} run @param {number} token */
 export function spelled(run, token) {

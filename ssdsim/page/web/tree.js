@@ -1,6 +1,6 @@
 // The speculation cache of the selected round as a tree, and as a table.
 
-import { cacheOf, spelled, tokenOf } from "cache";
+import { cacheOf, phrase, spelled, tokenOf } from "cache";
 import { lacking, make, svg, tableOf } from "dom";
 import { selected } from "store";
 import { chancesOf, isEnd, placed } from "treelayout";
@@ -13,7 +13,7 @@ import { counted, percent } from "words";
 /** @typedef {import("treelayout").Place} Place */
 
 const COLUMN = 132, ROW = 28, WIDTH = 104, HEIGHT = 22, TOP = 26, MARGIN = 6;
-const LETTERS = 9;
+const LETTERS = { beside: 8, alone: 14 };
 const MOST_ROWS = 1000;
 
 /** @param {HTMLElement} element @param {Store} store */
@@ -28,7 +28,10 @@ export function mount(element, store) {
         return element.replaceChildren(lacking(why(run, row)));
       }
       const key = `${store.get().selection.run} ${row}`;
-      if (key !== shown) element.replaceChildren(...panel(run, cache, store));
+      if (key !== shown) {
+        element.replaceChildren(...panel(run, cache, store));
+        showEnd(element);
+      }
       shown = key;
       mark(element, run, cache, store.get().selection.outcome);
     },
@@ -57,7 +60,7 @@ function panel(run, cache, store) {
     make("div", { class: "tree-scroll", tabindex: 0, role: "group", "aria-label": head },
       picture(run, cache, store)),
     make("p", { class: "tree-detail", "aria-live": "polite" }),
-    legend(),
+    legend(cache),
     make("details", { class: "tree-table" }, make("summary", {}, "As a table"), table(run, cache)),
   ];
 }
@@ -66,7 +69,7 @@ function panel(run, cache, store) {
 function picture(run, cache, store) {
   const { places, columns, rows } = placed(cache), chances = chancesOf(cache);
   const width = columns * COLUMN + MARGIN, height = TOP + rows * ROW + MARGIN;
-  return svg("svg", { class: "tree", width, height, viewBox: `0 0 ${width} ${height}` },
+  return svg("svg", { class: "tree-picture", width, height, viewBox: `0 0 ${width} ${height}` },
     hatching(),
     ...Array.from({ length: columns }, (_, column) =>
       svg("text", { class: "tree-head", x: MARGIN + column * COLUMN, y: 14 }, heading(column))),
@@ -123,7 +126,8 @@ function box(run, cache, place, store) {
     svg("rect", { width: WIDTH, height: HEIGHT, rx: 4 }),
     unfinished && svg("rect", { width: WIDTH, height: HEIGHT, rx: 4, fill: "url(#unfinished)",
       class: "tree-hatch" }),
-    svg("text", { x: 7, y: 15 }, short(label(run, cache, place))),
+    svg("text", { x: 7, y: 15 },
+      short(label(run, cache, place), outcome && share(outcome.chance) ? LETTERS.beside : LETTERS.alone)),
     outcome && svg("text", { class: "tree-chance", x: WIDTH - 5, y: 15 }, share(outcome.chance)));
   if (outcome && outcome.row >= 0) choosable(group, outcome.row, store);
   return group;
@@ -158,10 +162,10 @@ function signOf(cache, outcome) {
   return isEnd(cache, outcome) ? (outcome.row < 0 ? "✗ " : "✓ ") : "";
 }
 
-/** @param {string} text */
-function short(text) {
+/** @param {string} text @param {number} most */
+function short(text, most) {
   const letters = [...text];
-  return letters.length > LETTERS ? `${letters.slice(0, LETTERS - 1).join("")}…` : text;
+  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : text;
 }
 
 /** @param {number} chance */
@@ -188,7 +192,7 @@ function outcomeSentence(run, cache, outcome) {
   const after = `${tokenOf(run, outcome)} after ${counted(k, "accepted token")}`;
   const rank = outcome.rank < 0 ? "not among the draft's candidates"
     : `the draft's candidate of rank ${outcome.rank} there`;
-  const chance = Number.isNaN(outcome.chance) ? "" : `, likely by ${percent(outcome.chance)}`;
+  const chance = Number.isNaN(outcome.chance) ? "" : `; the draft gave it ${percent(outcome.chance)}`;
   if (outcome.row < 0) return `${after}: this came true, ${rank}; nothing was prepared for it.`;
   const came = isEnd(cache, outcome) ? "It came true. " : "";
   return `${after}: ${rank}${chance}. ${came}${branch(run, outcome)}`;
@@ -198,7 +202,7 @@ function outcomeSentence(run, cache, outcome) {
 function branch(run, { drafted, finished, continuation }) {
   if (drafted < 0) return "How far its branch came is not known.";
   const whole = finished === false ? ", then it was stopped" : "";
-  const tokens = continuation.length ? `: ${continuation.map((id) => run.textOf(id)).join("")}` : "";
+  const tokens = continuation.length ? `: ${phrase(run, continuation)}` : "";
   return `${counted(drafted, "token")} drafted${whole}${tokens}`;
 }
 
@@ -207,7 +211,7 @@ function branch(run, { drafted, finished, continuation }) {
 function mark(element, run, cache, chosen) {
   const outcome = cache.prepared.find(({ row }) => row === chosen) ?? cache.outcome;
   for (const group of element.querySelectorAll("[data-outcome]")) {
-    const own = /** @type {SVGElement} */ (group).dataset.outcome === `${outcome?.row}`;
+    const own = /** @type {SVGElement} */ (group).dataset.outcome === `${chosen}`;
     group.classList.toggle("chosen", own);
     group.setAttribute("aria-pressed", `${own}`);
   }
@@ -216,13 +220,33 @@ function mark(element, run, cache, chosen) {
     : "How this round's verify ended was not recorded.";
 }
 
-function legend() {
-  const items = [["accepted", "accepted"], ["rejected", "drafted, not accepted"],
-    ["end", "✓ came true, prepared"], ["end missed", "✗ came true, not prepared"],
-    ["lost", "prepared in vain"], ["lost unfinished", "stopped before its end"]];
-  return make("ul", { class: "tree-legend" }, ...items.map(([kind, text]) =>
-    make("li", {}, make("span", { class: `tree-key ${kind}` }), text)),
-  make("li", {}, "Lines are as thick as the draft found a text likely."));
+/** What the marks mean that this picture has.
+ * @param {Cache} cache */
+function legend({ nodes, prepared, outcome }) {
+  const missed = outcome !== null && outcome.row < 0;
+  const items = /** @type {[boolean, string, string][]} */ ([
+    [nodes.some(({ accepted, depth }) => accepted && depth > 0), "accepted", "accepted"],
+    [nodes.some(({ accepted }) => !accepted), "rejected", "drafted, not accepted"],
+    [outcome !== null && !missed, "end", "✓ came true, prepared"],
+    [missed, "end missed", "✗ came true, not prepared"],
+    [prepared.some((one) => one !== outcome), "lost", "prepared in vain"],
+    [prepared.some(({ finished }) => finished === false), "unfinished", "stopped before its end"],
+  ]);
+  const keys = items.filter(([there]) => there).map(([, kind, text]) =>
+    make("li", {}, make("span", { class: `tree-key ${kind}` }), text));
+  const thick = prepared.some(({ chance }) => !Number.isNaN(chance));
+  return make("ul", { class: "tree-legend" }, ...keys,
+    thick && make("li", {}, "Lines are as thick as the draft found the text likely."));
+}
+
+/** Scrolls to how the verify ended.
+ * @param {HTMLElement} element */
+function showEnd(element) {
+  const frame = element.querySelector(".tree-scroll"), end = element.querySelector(".tree-box.end");
+  if (!frame || !end) return;
+  const from = frame.getBoundingClientRect(), to = end.getBoundingClientRect();
+  frame.scrollLeft += to.left + to.width / 2 - from.left - from.width / 2;
+  frame.scrollTop += Math.max(0, to.bottom - from.bottom);
 }
 
 /** @param {Run} run @param {Cache} cache */
@@ -232,7 +256,7 @@ function table(run, cache) {
     `${cache.nodes[one.node].depth}`, one.rank < 0 ? "none" : `${one.rank}`, tokenOf(run, one),
     Number.isNaN(one.chance) ? "–" : percent(one.chance),
     one.drafted < 0 ? "–" : `${one.drafted}`, state(cache, one),
-    one.continuation.map((id) => run.textOf(id)).join("") || "–",
+    phrase(run, one.continuation) || "–",
   ]);
   const headings = ["accepted", "rank", "token", "chance", "drafted", "what came of it", "branch"];
   return tableOf("Outcomes, in the order of their nodes and ranks", headings, rows);

@@ -87,7 +87,7 @@ function named(run, outcome) {
 /** @param {Prepared} outcome @param {number} there @param {number} k */
 function held(outcome, there, k) {
   const likely = Number.isNaN(outcome.chance) ? ""
-    : ` The draft found this outcome likely by ${percent(outcome.chance)}.`;
+    : ` The draft gave this outcome ${percent(outcome.chance)}.`;
   const stopped = outcome.finished === false ? ", stopped before the end" : "";
   const drafted = outcome.drafted < 0 ? "" : ` Its branch had ${counted(outcome.drafted, "token")}${stopped}.`;
   return `${counted(there, "candidate was", "candidates were")} prepared there (F_${k} = ${there}).`
@@ -113,11 +113,12 @@ function effort({ prepared }) {
   if (!prepared.length) return "";
   const known = prepared.filter(({ chance }) => !Number.isNaN(chance));
   const likely = known.reduce((sum, { chance }) => sum + chance, 0);
-  const said = known.length ? `, likely by ${percent(likely)} together, as the draft saw it` : "";
+  const said = known.length ? `; the draft gave them ${percent(likely)} together` : "";
   const drafted = prepared.filter((one) => one.drafted > 0);
   const all = drafted.reduce((sum, one) => sum + one.drafted, 0);
   const vain = drafted.reduce((sum, one) => sum + (one.won ? 0 : one.drafted), 0);
-  const waste = all ? ` Of ${counted(all, "token")} drafted for them ${vain} were in branches that lost.` : "";
+  const lost = vain === all ? "all" : vain.toLocaleString("en");
+  const waste = all ? ` Of ${counted(all, "token")} drafted for them ${lost} were in vain.` : "";
   return `${counted(prepared.length, "outcome was", "outcomes were")} prepared${said}.${waste}`;
 }
 
