@@ -4,16 +4,18 @@ A branch is over when the next round begins, or never, where the run ends before
 became of it is asked for once, when the tables are made.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Any, NamedTuple, TypeVar
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from ssdsim.decoding.protocol import Row, Tree
 from ssdsim.decoding.shared_cache import Predictions, Prespeculating
 from ssdsim.outcomes import Outcome, Speculation, reached
-from ssdsim.run.tables import OUTCOMES, SPECULATIONS, Prepared, Round, Verified, table_of
+from ssdsim.run.tables import OUTCOMES, SPECULATIONS, Round, Verified, table_of
 from ssdsim.run.trace import DETAILED, Run
 
 Number = TypeVar("Number", int, float)
@@ -99,7 +101,7 @@ class Detail:
         run.info[DETAILED] = len(self.rounds)
         run.tables |= {
             "speculations": table_of([_verified(noted) for noted in self.rounds], SPECULATIONS),
-            "outcomes": table_of([*chain(*map(_prepared, self.rounds))], OUTCOMES),
+            "outcomes": _outcomes(self.rounds),
         }
         if self.spell is not None:
             run.vocabulary = self.spell(_ids(run))
@@ -124,32 +126,51 @@ def _whole(values: Sequence[Number], of: Speculation) -> Sequence[Number] | None
     return values if len(values) == of.length else None
 
 
-def _prepared(noted: Noted) -> Iterator[Prepared]:
-    """Yield a round's predicted outcomes, in order."""
-    if noted.tree is None:
-        return
-    seq, number, chance = noted.round.seq, noted.round.round, _chances(noted.speculation)
-    for outcome in sorted(noted.predicted):
-        drafted, finished, named, continuation = noted.tree.branch(seq, outcome)
-        won = outcome == noted.won
-        token = noted.round.token if won else named
-        what = seq, number, *outcome, token, chance(outcome)
-        yield Prepared(*what, drafted, finished, won, continuation)
+def _outcomes(rounds: Iterable[Noted]) -> pa.Table:
+    """Return the table of all predicted outcomes, in order."""
+    parts = [_prepared(noted, noted.tree) for noted in rounds if noted.tree and noted.predicted]
+    columns = {
+        name: [*chain.from_iterable(part[name] for part in parts)] for name in OUTCOMES.names
+    }
+    return pa.table(columns, schema=OUTCOMES)
 
 
-def _chances(speculation: Speculation) -> Callable[[Outcome], float | None]:
-    """Return what tells the draft's own probability of the text that an outcome makes."""
+def _prepared(noted: Noted, tree: Tree) -> dict[str, Iterable[Any]]:
+    """Return the columns of a round's predicted outcomes."""
+    ended, outcomes = noted.round, _in_order(noted.predicted)
+    branches = [tree.branch(ended.seq, outcome) for outcome in outcomes]
+    won = [outcome == noted.won for outcome in outcomes]
+    tokens = zip(won, branches, strict=True)
+    return {
+        "seq": repeat(ended.seq, len(outcomes)),
+        "round": repeat(ended.round, len(outcomes)),
+        "node": [outcome.node for outcome in outcomes],
+        "rank": [outcome.rank for outcome in outcomes],
+        "token": [ended.token if true else branch.token for true, branch in tokens],
+        "chance": _chances(noted.speculation, outcomes),
+        "drafted": [branch.drafted for branch in branches],
+        "finished": [branch.finished for branch in branches],
+        "won": won,
+        "continuation": [branch.continuation for branch in branches],
+    }
+
+
+@lru_cache(maxsize=64)
+def _in_order(outcomes: frozenset[Outcome]) -> tuple[Outcome, ...]:
+    """Return outcomes by node, then by rank: many rounds predict the same."""
+    return tuple(sorted(outcomes))
+
+
+def _chances(speculation: Speculation, outcomes: Sequence[Outcome]) -> Iterable[float | None]:
+    """Return the draft's own probability of the text that each outcome makes."""
     candidates, confidences = speculation.candidates, speculation.confidences
     if not candidates or len(confidences) != speculation.length:
-        return lambda _: None
+        return repeat(None, len(outcomes))
     comes = reached(speculation.parents, confidences)
-
-    def chance(outcome: Outcome) -> float | None:
-        node, rank = outcome
-        known = candidates[node]
-        return comes[node] * known[rank] if rank < len(known) else None
-
-    return chance
+    return [
+        comes[node] * candidates[node][rank] if rank < len(candidates[node]) else None
+        for node, rank in outcomes
+    ]
 
 
 def _ids(run: Run) -> list[int]:

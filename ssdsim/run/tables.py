@@ -167,26 +167,6 @@ class Verified(NamedTuple):
     rank: int | None
 
 
-class Prepared(NamedTuple):
-    """A predicted outcome of a round, and its branch: a row of `outcomes.parquet`.
-
-    `token` is the bonus token that `rank` names, `chance` the draft's own probability of that
-    outcome. `drafted` tokens were there when the branch was over, all that there should have been
-    if it was `finished`; `continuation` is what they are. `won`: the next round began with it.
-    """
-
-    seq: int
-    round: int
-    node: int
-    rank: int
-    token: int | None
-    chance: float | None
-    drafted: int | None
-    finished: bool | None
-    won: bool
-    continuation: Ordered[int] | None
-
-
 def table_of(rows: Ordered[Any], schema: pa.Schema) -> pa.Table:
     """Return a table of objects that have an attribute a column."""
     columns = (

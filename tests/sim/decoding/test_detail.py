@@ -115,15 +115,10 @@ def test_the_chance_of_an_outcome_is_that_of_the_text_that_it_makes():
         (-1, 0, -1), "primary", (1, 2, 3), (0.5, 0.25, 0.125), ((0.3, 0.1), (0.6,), (0.9,), (0.8,))
     )
     assert reached(speculation.parents, speculation.confidences) == [1.0, 0.5, 0.125, 0.125]
-    chance = detail._chances(speculation)
-    assert [chance(Outcome(*of)) for of in ((0, 1), (1, 0), (2, 0), (3, 0))] == [
-        0.1,
-        0.5 * 0.6,
-        0.125 * 0.9,
-        0.125 * 0.8,
-    ]
-    assert chance(Outcome(1, 1)) is None
-    assert detail._chances(replace(speculation, confidences=()))(Outcome(0, 0)) is None
+    ends = [Outcome(0, 1), Outcome(1, 0), Outcome(2, 0), Outcome(3, 0), Outcome(1, 1)]
+    chances = [0.1, 0.5 * 0.6, 0.125 * 0.9, 0.125 * 0.8, None]
+    assert list(detail._chances(speculation, ends)) == chances
+    assert list(detail._chances(replace(speculation, confidences=()), ends)) == [None] * 5
 
 
 @pytest.mark.parametrize("limit", [{"MOST_ROUNDS": 5}, {"MOST_OUTCOMES": 17}])
