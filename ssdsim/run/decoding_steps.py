@@ -108,7 +108,12 @@ class Busy:
     def of(cls, spans: Spans, lanes: set[str]) -> "Busy":
         """Add up the times of these lanes' spans; waiting and messages are no work."""
         chosen = spans.working & among(spans.lane, lanes)
-        edges = np.stack(_union(spans.start[chosen], spans.end[chosen]), axis=1)
+        return cls.over(spans.start[chosen], spans.end[chosen])
+
+    @classmethod
+    def over(cls, start: Floats, end: Floats) -> "Busy":
+        """Add up the times that these intervals cover, however often."""
+        edges = np.stack(_union(start, end), axis=1)
         lengths = (edges[:, 1] - edges[:, 0]).cumsum()
         flat = np.stack([np.r_[0.0, lengths][: lengths.size], lengths], axis=1)
         return cls(edges.ravel(), flat.ravel())

@@ -76,6 +76,13 @@ def comparison(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str = "") -
     return table
 
 
+def figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what each figure of a run is called, and its value as the table shows it."""
+    for name, text, scale in FIGURES:
+        if metrics.get(name) is not None:
+            yield text, _figure(metrics, name, scale)
+
+
 def headline(metrics: Mapping[str, Any]) -> str:
     """Return the speed in a few words."""
     speed = f"{_figure(metrics, 'tokens_per_s', 1)} tokens/s"

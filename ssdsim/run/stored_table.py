@@ -3,8 +3,10 @@
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -31,10 +33,13 @@ class Stored(ABC):
     def parts(self) -> pq.ParquetFile:
         """Open the file; who asks closes it."""
 
-    def beginning(self) -> pa.Table:
-        """Return the first row group."""
+    def beginning(self, rows: int = 1) -> pa.Table:
+        """Return the first row groups: as many as hold so many rows, or all."""
         with self.parts() as parts:
-            return parts.read_row_group(0)
+            groups = range(parts.num_row_groups)
+            held = accumulate(parts.metadata.row_group(at).num_rows for at in groups)
+            wanted = bisect_left([*held], rows) + 1
+            return parts.read_row_groups([*groups[:wanted]])
 
     def read(self) -> pa.Table:
         """Return all of it."""
@@ -101,9 +106,9 @@ class StoredTable(Stored):
         return pq.ParquetFile(self.file)
 
 
-def beginning(table: pa.Table | Stored) -> pa.Table:
-    """Return a table's first rows: all of them, if they are in memory."""
-    return table.beginning() if isinstance(table, Stored) else table
+def beginning(table: pa.Table | Stored, rows: int = 1) -> pa.Table:
+    """Return at least so many of a table's first rows: all of them, if they are in memory."""
+    return table.beginning(rows) if isinstance(table, Stored) else table
 
 
 def whole(table: pa.Table | Stored) -> pa.Table:

@@ -3,13 +3,14 @@
 The file opens at https://ui.perfetto.dev or in chrome://tracing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ssdsim.run.columns import Floats
 from ssdsim.run.stored_table import Stored, beginning
 
 LIMIT = 20_000
@@ -60,7 +61,7 @@ class _First:
     @cached_property
     def threads(self) -> dict[tuple[str, str], Event]:
         """A process a device and a thread a lane; targets first, they set the rounds."""
-        lanes = sorted(set(self.places), key=_target_first)
+        lanes = sorted(set(self.places), key=target_first)
         devices = list(dict.fromkeys(device for device, _ in lanes))
         return {
             (device, lane): {"pid": devices.index(device) + 1, "tid": number}
@@ -80,7 +81,7 @@ class _First:
         return start, end
 
 
-def _target_first(thread: tuple[str, str]) -> tuple[bool, str, str]:
+def target_first(thread: tuple[str, str]) -> tuple[bool, str, str]:
     device, lane = thread
     return not lane.startswith("target"), lane, device
 
@@ -105,7 +106,8 @@ def _slices(spans: _First) -> Iterator[Event]:
 
 def _arrows(spans: _First) -> Iterator[Event]:
     start, end = spans.microseconds
-    for number, (verify, chosen) in enumerate(_choices(spans)):
+    chosen_after = choices(spans.kind, spans.seqs, spans.starts, spans.ends)
+    for number, (verify, chosen) in enumerate(chosen_after):
         arrow = {"name": "outcome", "cat": "outcome", "id": number}
         # An arrow leaves the slice that encloses its time, and a slice does not enclose its end.
         leaves = max(start[verify], round(end[verify] - 0.001, 3))
@@ -114,13 +116,22 @@ def _arrows(spans: _First) -> Iterator[Event]:
         yield {"ph": "f", "bp": "e", "ts": start[chosen], **arrow, **goal}
 
 
-def _choices(spans: _First) -> Iterator[tuple[int, int]]:
-    """Pair each verify with whatever, after it, first drafts for or verifies one of its rows."""
-    if not any(kind.endswith("speculate") for kind in set(spans.kind)):
+def choices(
+    kinds: Sequence[str], seqs: Sequence[Sequence[int]], starts: Floats, ends: Floats
+) -> Iterator[tuple[int, int]]:
+    """Pair each verify with whatever, after it, first drafts for or verifies one of its rows.
+
+    Parameters
+    ----------
+    kinds, seqs, starts, ends
+        Of spans in the order in which they begin.
+
+    """
+    if not any(kind.endswith("speculate") for kind in set(kinds)):
         return
-    start, end = spans.starts.tolist(), spans.ends.tolist()
+    start, end = starts.tolist(), ends.tolist()
     last: dict[int, int] = {}
-    for at, (kind, rows) in enumerate(zip(spans.kind, spans.seqs, strict=True)):
+    for at, (kind, rows) in enumerate(zip(kinds, seqs, strict=True)):
         if kind in {"speculate", "verify"}:
             over = [row for row in rows if row in last and end[last[row]] <= start[at]]
             for verify in dict.fromkeys(last.pop(row) for row in over):

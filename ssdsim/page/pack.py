@@ -1,0 +1,210 @@
+"""From a run to what a page holds of it: plain values, and columns packed apart.
+
+Nothing in it says where or when the run was written, so the same run makes the same page.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from ssdsim.outcomes import Speculator
+from ssdsim.page.anatomy import anatomy
+from ssdsim.page.columns import Array, durations, integers, packed_table, ticks
+from ssdsim.run.columns import DRAFTING, IDLE, among
+from ssdsim.run.report import figures, method_of
+from ssdsim.run.stored_table import beginning
+from ssdsim.run.timeline import choices, target_first
+from ssdsim.run.trace import Run
+
+VERSION = 1
+MOST = 100_000
+"""Rows of a table in a page: a browser draws so many in two frames."""
+
+SPECULATORS = get_args(Speculator)
+RUNS_OWN = ("out", "overwrite", "keep", "page", "choices")
+"""What a configuration says of where a run goes."""
+
+IDS = ("token", "tokens", "continuation")
+"""Columns that tell texts."""
+
+
+def payload(*runs: dict[str, Any], surface: Any = None, live: Any = None) -> dict[str, Any]:
+    """Return what a page holds: one run or two, a grid of results, and what can be changed."""
+    return {"version": VERSION, "runs": [*runs], "surface": surface, "live": live}
+
+
+def packed(run: Run, texts: bool = True) -> dict[str, Any]:
+    """Return what a page holds of a run.
+
+    Parameters
+    ----------
+    run
+        Of any method, whole or cut short, with or without tables of outcomes.
+    texts
+        Whether token ids and their texts are in it.
+
+    """
+    info, tables = run.info, _Tables(run, texts)
+    return {
+        "name": _name(run),
+        **{key: info.get(key) for key in ("source", "method", "policy", "complete", "lossless")},
+        "command": info.get("command"),
+        "metrics": info.get("metrics") or {},
+        "baselines": info.get("baselines") or {},
+        "rows": [list(row) for row in figures(info.get("metrics") or {})],
+        "devices": [_named(device) for device in info.get("devices") or []],
+        "lanes": tables.lanes,
+        "kinds": tables.kinds,
+        "speculators": [*SPECULATORS],
+        "sequences": list(tables.sequences),
+        **tables.packed(),
+        "texts": tables.vocabulary,
+        "left_out": list(tables.left_out()),
+        "config": dict(_flat(info.get("config") or {})),
+    }
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of a run, as far as a page shows them."""
+
+    run: Run
+    texts: bool
+
+    def packed(self) -> dict[str, Any]:
+        """Pack them; `spans` say besides which span each verify's outcome led to."""
+        shown = self.spans.drop_columns(["device"])  # which the lanes tell
+        spans = packed_table(shown, self.names, len(self.run.tables["spans"]))
+        spans["columns"]["leads_to"] = integers(self._led_to())
+        rounds = packed_table(self.rounds, self.names, len(self.run.tables["rounds"]))
+        parts = {name: durations(each) for name, each in self._anatomy().items()}
+        return {
+            "spans": spans,
+            "rounds": rounds | {"anatomy": parts},
+            "speculations": self._recorded("speculations"),
+            "outcomes": self._recorded("outcomes"),
+        }
+
+    def left_out(self) -> Iterator[str]:
+        """Say what is not shown."""
+        total = len(self.run.tables["spans"])
+        if total > MOST:
+            yield f"Shown are the first {MOST:,} of {total:,} passes, and the rounds until then."
+        if not self.texts:
+            yield "Texts were left out (page.texts=false)."
+
+    @cached_property
+    def spans(self) -> pa.Table:
+        """The first spans, in the order in which they begin."""
+        table = beginning(self.run.tables["spans"], MOST)
+        return table.take(np.argsort(table["start"].to_numpy(), kind="stable")[:MOST])
+
+    @property
+    def horizon(self) -> float:
+        """When what is shown ends: without end if all is shown."""
+        return self.spans["start"][-1].as_py() if len(self.run.tables["spans"]) > MOST else inf
+
+    @cached_property
+    def rounds(self) -> pa.Table:
+        """The rounds that end before the last of these spans begins."""
+        table = beginning(self.run.tables["rounds"], MOST)
+        table = table.filter(table["end"].to_numpy() <= self.horizon)[:MOST]
+        return self._without_ids(table)
+
+    @property
+    def sequences(self) -> Iterator[dict[str, Any]]:
+        """The sequences that were begun until then."""
+        for row in self.run.tables["sequences"].to_pylist():
+            shown = row if self.texts else row | {"output": None}
+            if (row["admitted"] or 0.0) <= self.horizon:
+                yield shown
+
+    @property
+    def vocabulary(self) -> dict[str, str] | None:
+        """The texts of token ids, where they are known."""
+        known: Mapping[Any, str] | None = getattr(self.run, "vocabulary", None)
+        return {str(id_): text for id_, text in known.items()} if known and self.texts else None
+
+    @cached_property
+    def lanes(self) -> list[str]:
+        """All lanes, targets first."""
+        places = zip(*(self.spans[name].to_pylist() for name in ("device", "lane")), strict=True)
+        return [lane for _, lane in sorted(set(places), key=target_first)]
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """All kinds of work."""
+        return sorted(set(self.spans["kind"].to_pylist()))
+
+    @cached_property
+    def names(self) -> dict[str, list[str]]:
+        """For each column of texts all that occur."""
+        return {"lane": self.lanes, "kind": self.kinds, "speculator": [*SPECULATORS]}
+
+    def _recorded(self, name: str) -> dict[str, Any] | None:
+        table = self.run.tables.get(name)
+        if table is None:
+            return None
+        return packed_table(self._without_ids(beginning(table, MOST)[:MOST]), self.names, len(table))
+
+    def _without_ids(self, table: pa.Table) -> pa.Table:
+        """Return the table with nulls in place of ids, unless texts are shown."""
+        for at, column in enumerate(table.schema):
+            if not self.texts and column.name in IDS:
+                table = table.set_column(at, column, pa.nulls(len(table), column.type))
+        return table
+
+    def _led_to(self) -> Array:
+        kind, seq, seqs = (self.spans[name].to_pylist() for name in ("kind", "seq", "seqs"))
+        start, end = (self.spans[name].to_numpy() for name in ("start", "end"))
+        rows = [several or [one] for several, one in zip(seqs, seq, strict=True)]
+        found = np.full(len(kind), -1)
+        for verify, chosen in choices(kind, rows, start, end):
+            found[verify] = chosen
+        return found
+
+    def _anatomy(self) -> dict[str, Array]:
+        spans = {name: ticks(self.spans[name].to_numpy()) for name in ("start", "end")}
+        rounds = {name: ticks(self.rounds[name].to_numpy()) for name in ("start", "end")}
+        backup = [name == "backup" for name in self.rounds["speculator"].to_pylist()]
+        rounds["backup"] = np.array(backup, dtype=np.float64)
+        return anatomy(spans, self._working(), rounds)
+
+    def _working(self) -> dict[str, Array]:
+        lane, kind = (
+            np.array(self.spans[name].to_pylist(), dtype=object) for name in ("lane", "kind")
+        )
+        model = ~among(kind, IDLE)
+        target = among(lane, {name for name in self.lanes if name.startswith("target")})
+        branches = among(kind, DRAFTING - {"speculate"})
+        return {
+            "target": model & target,
+            "branches": model & ~target & branches,
+            "other": model & ~target & ~branches,
+            "link": among(kind, frozenset({"transfer"})),
+        }
+
+
+def _name(run: Run) -> str:
+    lookahead = (run.info.get("config") or {}).get("lookahead")
+    named = [method_of(run), run.info.get("policy"), lookahead and f"K={lookahead}"]
+    return ", ".join(str(part) for part in named if part)
+
+
+def _named(device: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: device.get(key) for key in ("name", "lanes", "count")}
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every option by its dotted name, but for places on a disk."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.") if name not in RUNS_OWN else ()
+        elif name not in RUNS_OWN and not (isinstance(value, str) and Path(value).is_absolute()):
+            yield f"{prefix}{name}", value

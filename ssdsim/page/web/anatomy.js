@@ -1,0 +1,64 @@
+// Where the time of a round goes: a stack of its parts, and each in numbers.
+
+import { make } from "dom";
+import { selected } from "store";
+import { duration, percent } from "words";
+
+/** @typedef {import("columns").Run} Run */
+/** @typedef {import("store").Store} Store */
+
+/** What goes on, in the words of `ssdsim/page/anatomy.py`. */
+export const PARTS = /** @type {Record<string, string>} */ ({
+  both: "target and draft work",
+  verify: "the target alone works",
+  tail: "the draft alone finishes branches",
+  backup: "the draft alone drafts after a miss",
+  draft: "the draft alone drafts",
+  link: "on the link",
+  dispatch: "nobody works, a pass was asked for",
+  nobody: "nobody works up to the round's end",
+});
+
+/** Seconds of each part of a round, or of the mean of all rounds.
+ * @param {Run} run @param {number} row of its rounds; -1: the mean @returns {Record<string, number>} */
+export function anatomyOf(run, row) {
+  return Object.fromEntries(Object.entries(run.rounds.anatomy).map(([name, seconds]) =>
+    [name, row < 0 ? mean(seconds) : seconds[row]]));
+}
+
+/** @param {Float64Array} values */
+function mean(values) {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return values.length ? sum / values.length : 0;
+}
+
+/** A bar whose parts are as long as they last, and a list with their seconds.
+ * @param {string} title @param {Record<string, number>} parts */
+export function stack(title, parts) {
+  const there = Object.entries(parts).filter(([, seconds]) => seconds > 0);
+  const total = there.reduce((sum, [, seconds]) => sum + seconds, 0);
+  const bar = make("div", { class: "stack", "aria-hidden": "true" });
+  for (const [name, seconds] of there) {
+    const part = make("span", { class: `part ${name}`, title: PARTS[name] });
+    part.style.flexGrow = `${seconds / total}`;
+    bar.append(part);
+  }
+  const list = make("ul", { class: "parts" }, ...there.map(([name, seconds]) => make("li", {},
+    make("span", { class: `swatch ${name}` }), make("span", {}, PARTS[name]),
+    make("b", {}, duration(seconds)), make("span", { class: "soft" }, percent(seconds / total)))));
+  return make("section", { class: "anatomy" }, make("h3", {}, `${title}: ${duration(total)}`), bar, list);
+}
+
+/** @param {HTMLElement} element @param {Store} store */
+export function mount(element, store) {
+  return {
+    draw() {
+      const [run, row] = selected(store.get());
+      if (!run?.rounds.rows) return element.replaceChildren();
+      const { seq, round } = run.rounds.columns;
+      const title = row < 0 ? "Mean round" : `Round ${round[row]} of sequence ${seq[row]}`;
+      element.replaceChildren(stack(title, anatomyOf(run, row)));
+    },
+  };
+}

@@ -1,0 +1,152 @@
+// Puts the page together: reads the payload, keeps the state, shows one tab at a time.
+
+import { decodeRun } from "columns";
+import { lacking, make } from "dom";
+import { keyboard } from "keys";
+import { keepLink } from "link";
+import { makeStore, NOTHING, selected } from "store";
+import { roundSentence, spanSentence } from "words";
+
+/** @typedef {import("store").Store} Store */
+/** @typedef {import("store").State} State */
+/** @typedef {{draw: () => void}} Panel */
+
+/** Tabs, and the modules whose panels they show. */
+const TABS = /** @type {Record<string, string[]>} */ ({
+  overview: ["overview"],
+  timeline: ["lanes", "anatomy", "table"],
+  round: ["tree", "why", "anatomy"],
+  text: ["text"],
+  compare: ["compare"],
+  surface: ["surface"],
+});
+
+/** Reads the payload and shows it. */
+export async function start() {
+  const payload = JSON.parse(document.getElementById("payload")?.textContent ?? "{}");
+  const runs = await Promise.all(payload.runs.map(decodeRun));
+  const { surface, live } = payload;
+  const store = makeStore({ runs, tab: "overview", selection: NOTHING, view: null, surface, live });
+  document.body.prepend(...frame(store));
+  keepLink(store);
+  if (live) await aside(store);
+  store.subscribe(() => show(store));
+  await show(store);
+  document.body.dataset.ready = "true";
+}
+
+/** The parts of the page that are always there.
+ * @param {Store} store @returns {Node[]} */
+function frame(store) {
+  const help = keyboard(store);
+  const tabs = make("div", { role: "tablist", class: "tabs" }, ...Object.keys(TABS).map((name) =>
+    make("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, tabindex: -1,
+      click: () => store.set({ tab: name }) }, name)));
+  tabs.addEventListener("keydown", (event) => turn(store, event));
+  const chooser = make("select", { id: "run", "aria-label": "run",
+    change: () => store.set({ selection: { ...NOTHING, run: Number(chooser.value) }, view: null }) });
+  const head = make("header", {}, make("h1", {}), chooser, tabs,
+    make("button", { click: () => help.showModal(), "aria-label": "keys", class: "keys" }, "?"));
+  const main = make("main", {}, ...Object.keys(TABS).map((name) =>
+    make("section", { id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, hidden: true })));
+  const said = make("footer", {}, make("p", { id: "said", role: "status", "aria-live": "polite" }));
+  return [head, main, said, help];
+}
+
+/** @param {Store} store @param {KeyboardEvent} event */
+function turn(store, event) {
+  const names = Object.keys(TABS), step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const at = (names.indexOf(store.get().tab) + step + names.length) % names.length;
+  store.set({ tab: names[at] });
+  document.getElementById(`tab-${names[at]}`)?.focus();
+}
+
+/** Mounts the controls of a page that a server answers.
+ * @param {Store} store */
+async function aside(store) {
+  const element = make("aside", {});
+  document.body.classList.add("live");
+  document.querySelector("main")?.before(element);
+  const controls = await panel("controls", element, store);
+  store.subscribe(controls.draw);
+  controls.draw();
+}
+
+/** Mounts a panel.
+ * @param {string} name @param {HTMLElement} element @param {Store} store @returns {Promise<Panel>} */
+async function panel(name, element, store) {
+  try {
+    const mounted = (await import(name)).mount(element, store);
+    return { draw: () => guarded(element, mounted) };
+  } catch (error) {
+    element.append(lacking(`This part of the page is missing: ${error}`));
+    return { draw() {} };
+  }
+}
+
+/** Draws a panel; what goes wrong there stays there.
+ * @param {HTMLElement} element @param {Panel} mounted */
+function guarded(element, mounted) {
+  try {
+    mounted.draw();
+  } catch (error) {
+    element.append(lacking(`This part of the page failed: ${error}`));
+    console.error(error);
+  }
+}
+
+/** @type {Map<string, Promise<Panel[]>>} */
+const mounted = new Map();
+
+/** The panels of a tab; its code is read when it is first shown.
+ * @param {string} tab @param {HTMLElement} element @param {Store} store @returns {Promise<Panel[]>} */
+function panelsOf(tab, element, store) {
+  let panels = mounted.get(tab);
+  if (!panels) {
+    panels = Promise.all(TABS[tab].map((name) => {
+      const place = make("div", { class: `panel ${name}` });
+      element.append(place);
+      return panel(name, place, store);
+    }));
+    mounted.set(tab, panels);
+  }
+  return panels;
+}
+
+/** Shows the tab that the state names.
+ * @param {Store} store */
+async function show(store) {
+  const state = store.get(), tab = state.tab in TABS ? state.tab : "overview";
+  tell(state, tab);
+  for (const name of Object.keys(TABS)) {
+    const element = document.getElementById(`panel-${name}`), button = document.getElementById(`tab-${name}`);
+    if (!element || !button) continue;
+    element.hidden = name !== tab;
+    button.setAttribute("aria-selected", `${name === tab}`);
+    button.tabIndex = name === tab ? 0 : -1;
+    if (name !== tab) continue;
+    for (const each of await panelsOf(name, element, store)) each.draw();
+  }
+}
+
+/** Says which run this is and what is selected.
+ * @param {State} state @param {string} tab */
+function tell(state, tab) {
+  const [run, row] = selected(state);
+  const title = document.querySelector("h1"), said = document.getElementById("said");
+  const chooser = /** @type {HTMLSelectElement|null} */ (document.getElementById("run"));
+  if (!title || !said || !chooser) return;
+  title.textContent = run ? run.name : "explorer";
+  const labels = state.runs.map((each, at) => `${at ? "below" : "above"}: ${each.name} (${each.source})`);
+  if (chooser.childElementCount !== labels.length) {
+    chooser.replaceChildren(...labels.map((text, at) => make("option", { value: at }, text)));
+  }
+  chooser.hidden = labels.length < 2;
+  chooser.value = `${state.selection.run}`;
+  const span = state.selection.span;
+  said.textContent = !run ? "" : row >= 0 ? roundSentence(run, row) + (span === null ? "" : ` ${spanSentence(run, span)}.`)
+    : span !== null && span < run.spans.rows ? spanSentence(run, span)
+    : `Nothing selected in ${tab}; ] selects the first round, ? lists the keys.`;
+}

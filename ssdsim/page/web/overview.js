@@ -1,0 +1,137 @@
+// A run at a glance: its figures, the anatomy of its mean round, and a map of all rounds.
+
+import { anatomyOf, stack } from "anatomy";
+import { lacking, make, tableOf } from "dom";
+import { follow } from "look";
+import { OUTCOME_COLOURS } from "rows";
+import { selected, selectRound } from "store";
+import { colours, onTheme } from "theme";
+import { counted, MARKS, OUTCOMES, outcomeOf, roundSentence } from "words";
+
+/** @typedef {import("columns").Run} Run */
+/** @typedef {import("store").Store} Store */
+
+const LARGEST = 16, SMALLEST = 3, TALLEST = 340;
+
+/** @param {HTMLElement} element @param {Store} store */
+export function mount(element, store) {
+  const figures = make("div", { class: "figures" });
+  const canvas = make("canvas", { class: "map", role: "img", tabindex: 0 });
+  const legend = make("ul", { class: "legend" });
+  const tip = make("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+  element.append(figures, make("section", {}, make("h3", {}, "All rounds, in the order in which they end"),
+    legend, make("div", { class: "stage" }, canvas, tip),
+    make("p", { class: "hint" }, "Click a round to see it in the timeline.")));
+  /** @type {Run|null} */
+  let shown = null;
+  const draw = () => {
+    const run = store.get().runs[store.get().selection.run];
+    if (!run) return figures.replaceChildren(lacking("There is no run yet."));
+    if (run !== shown) tell(figures, legend, shown = run);
+    paintMap(canvas, store);
+  };
+  onTheme(draw);
+  new ResizeObserver(draw).observe(canvas);
+  point(canvas, tip, store);
+  return { draw };
+}
+
+/** @param {HTMLElement} figures @param {HTMLElement} legend @param {Run} run */
+function tell(figures, legend, run) {
+  const rows = [...run.rows, ...baselineRows(run)];
+  const table = rows.length ? tableOf(`${run.name}, ± 95 % confidence`, ["", "this run"], rows)
+    : lacking("The run has no figures: no round came to its end.");
+  const mean = run.rounds.rows ? stack("Mean round", anatomyOf(run, -1))
+    : lacking("The run has no rounds: it was cut short before the first one ended.");
+  const cut = run.complete ? null : lacking("This run was cut short: it did not come to its end.");
+  figures.replaceChildren(...[cut, make("div", { class: "table" }, table), mean].filter((each) => each !== null),
+    ...run.left_out.map(lacking));
+  const counts = countsOf(run);
+  legend.replaceChildren(...OUTCOMES.map((name, at) => make("li", {},
+    make("span", { class: `swatch ${OUTCOME_COLOURS[at]}` }), `${MARKS[at]} ${name}: ${counts[at]}`)));
+}
+
+/** What AR and SD reach, where that is known.
+ * @param {Run} run @returns {[string, string][]} */
+function baselineRows(run) {
+  return Object.entries(run.baselines).flatMap(([name, found]) =>
+    typeof found?.tokens_per_s === "number"
+      ? [/** @type {[string, string]} */ ([`${name}, tokens/s`, found.tokens_per_s.toFixed(2)])] : []);
+}
+
+/** Rounds by outcome. @param {Run} run */
+function countsOf(run) {
+  const counts = [0, 0, 0];
+  for (let row = 0; row < run.rounds.rows; row++) counts[outcomeOf(run, row)]++;
+  return counts;
+}
+
+/** The size of a cell, and how many lie in a row.
+ * @param {number} rounds @param {number} width */
+function grid(rounds, width) {
+  let size = LARGEST;
+  while (size > SMALLEST && Math.ceil(rounds / Math.floor(width / size)) * size > TALLEST) size--;
+  return { size, across: Math.max(1, Math.floor(width / size)) };
+}
+
+/** @param {HTMLCanvasElement} canvas @param {Store} store */
+function paintMap(canvas, store) {
+  const [run, chosen] = selected(store.get()), width = canvas.clientWidth;
+  if (!run || !width) return;
+  const { size, across } = grid(run.rounds.rows, width), ratio = devicePixelRatio || 1;
+  const height = Math.max(size, Math.ceil(run.rounds.rows / across) * size);
+  canvas.style.height = `${height}px`;
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.scale(ratio, ratio);
+  const inks = OUTCOME_COLOURS.map((name) => colours()[name]);
+  for (let row = 0; row < run.rounds.rows; row++) {
+    const x = (row % across) * size, y = Math.floor(row / across) * size;
+    paintCell(context, inks, outcomeOf(run, row), x, y, size);
+  }
+  if (chosen >= 0) {
+    context.strokeStyle = colours().ink;
+    context.lineWidth = 2;
+    context.strokeRect((chosen % across) * size, Math.floor(chosen / across) * size, size, size);
+  }
+  const counts = countsOf(run);
+  canvas.setAttribute("aria-label", `${counted(run.rounds.rows, "round")}: `
+    + OUTCOMES.map((name, at) => `${counts[at]} ${name}`).join(", "));
+}
+
+/** A hit fills its cell, a miss half of it, as in the timeline; colours say the same.
+ * @param {CanvasRenderingContext2D} context @param {string[]} inks @param {number} outcome
+ * @param {number} x @param {number} y @param {number} size */
+function paintCell(context, inks, outcome, x, y, size) {
+  const inside = size - 1, tall = Math.max(1, Math.round(inside * [1, 0.55, 0.25][outcome]));
+  context.fillStyle = inks[outcome];
+  context.fillRect(x, y + inside - tall, inside, tall);
+}
+
+/** @param {HTMLCanvasElement} canvas @param {HTMLElement} tip @param {Store} store */
+function point(canvas, tip, store) {
+  /** @param {MouseEvent} event */
+  const under = (event) => {
+    const run = store.get().runs[store.get().selection.run];
+    if (!run) return -1;
+    const { size, across } = grid(run.rounds.rows, canvas.clientWidth);
+    const column = Math.floor(event.offsetX / size);
+    const row = Math.floor(event.offsetY / size) * across + column;
+    return column < across && row < run.rounds.rows ? row : -1;
+  };
+  canvas.addEventListener("click", (event) => {
+    selectRound(store, under(event));
+    follow(store);
+    if (under(event) >= 0) store.set({ tab: "timeline" });
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const row = under(event), run = store.get().runs[store.get().selection.run];
+    tip.hidden = row < 0;
+    if (row < 0) return;
+    tip.textContent = roundSentence(run, row);
+    tip.style.left = `${Math.max(0, Math.min(event.offsetX + 12, canvas.clientWidth - tip.offsetWidth))}px`;
+    tip.style.top = `${event.offsetY + 18}px`;
+  });
+  canvas.addEventListener("pointerleave", () => (tip.hidden = true));
+}

@@ -1,0 +1,221 @@
+// Paints a timeline with a pen: sequences, lanes, arrows, the selection and a ruler.
+
+import { firstAfter, rowsOf } from "rows";
+import { colours as themed } from "theme";
+import { marks, scale as scaled } from "view";
+import { MARKS } from "words";
+
+/** @typedef {import("columns").Run} Run */
+/** @typedef {import("rows").Row} Row */
+/** @typedef {import("pen").Pen} Pen */
+/** @typedef {import("theme").Colours} Colours */
+/** @typedef {import("view").Scale} Scale */
+/** @typedef {import("store").View} View */
+/** @typedef {{row: Row, y: number, height: number}} Placed */
+/** @typedef {{pen: Pen, colours: Colours, scale: Scale, run: Run}} Work */
+
+export const GUTTER = 84;
+export const RULER = 22;
+const GAP = 5, PALE = 0.32, ROOM = 26;
+const DRAFTING = new Set(["speculate", "prespeculate"]);
+/** Of a sequence's row: rounds that hit fill it, others are lower, so that no colour is needed. */
+const SHARES = [1, 0.62, 0.3];
+
+/** Paints a whole timeline.
+ * @param {Pen} pen @param {Run} run @param {View} view @param {number} width
+ * @param {{round: number, span: number|null}} chosen @returns {number} its height */
+export function paintTimeline(pen, run, view, width, chosen) {
+  const { placed, bottom } = layout(rowsOf(run), RULER);
+  const work = { pen, run, colours: themed(), scale: scaled(view, GUTTER, width - GUTTER - 8) };
+  paintRuler(work, 0, bottom);
+  paintRows(work, placed);
+  paintArrows(work, placed);
+  paintNames(work, placed);
+  paintSelection(work, placed, chosen.round, chosen.span);
+  return bottom;
+}
+
+/** Where each row is.
+ * @param {Row[]} rows @param {number} top @returns {{placed: Placed[], bottom: number}} */
+export function layout(rows, top) {
+  const height = Math.max(7, Math.min(30, Math.round(420 / rows.length) - GAP));
+  const placed = rows.map((row, at) => ({ row, y: top + at * (height + GAP), height }));
+  return { placed, bottom: top + rows.length * (height + GAP) };
+}
+
+/** @param {Work} work @param {Placed[]} placed */
+export function paintRows(work, placed) {
+  for (const place of placed) {
+    const { row } = place;
+    const { scale } = work;
+    const first = firstAfter(row, scale.from), end = firstAfter(row, scale.to) + 1;
+    const count = Math.min(end, row.items.length) - first;
+    if (count > scale.width / 2) paintShares(work, place);
+    else paintStretches(work, place, first, first + count);
+  }
+}
+
+/** Paints each stretch of a row.
+ * @param {Work} work @param {Placed} place @param {number} first @param {number} end */
+function paintStretches(work, place, first, end) {
+  const { row } = place, { scale } = work, right = scale.left + scale.width;
+  for (let at = first; at < end; at++) {
+    const from = Math.max(scale.left, scale.x(row.start[at]));
+    const to = Math.min(right, scale.x(row.end[at]));
+    if (to < from) continue;
+    const box = { x: from, width: Math.max(to - from, 0.5), y: place.y, height: place.height };
+    if (row.of === "rounds") paintRound(work, row, at, box);
+    else paintSpan(work, row, at, box);
+  }
+}
+
+/** @typedef {{x: number, y: number, width: number, height: number}} Box */
+
+/** @param {Work} work @param {Row} row @param {number} at @param {Box} box */
+function paintRound({ pen, colours, run }, row, at, { x, y, width, height }) {
+  const outcome = row.group[at], tall = height * SHARES[outcome];
+  const inset = width > 4 ? 0.5 : 0;
+  pen.rect(x + inset, y + height - tall, width - 2 * inset, tall, { fill: colours[row.colours[outcome]] });
+  if (width < ROOM || height < 12) return;
+  const text = `${MARKS[outcome]} ${run.rounds.columns.accepted[row.items[at]] + 1}`;
+  pen.text(x + width / 2, y + height - Math.max(tall, 14) / 2, text, {
+    fill: outcome === 2 ? colours.ink : colours["on-dark"], align: "middle" });
+}
+
+/** Paints a pass: of a draft's, the share that no output used is pale.
+ * @param {Work} work @param {Row} row @param {number} at @param {Box} box */
+function paintSpan({ pen, colours, run }, row, at, { x, y, width, height }) {
+  const span = row.items[at], kind = row.colours[row.group[at]];
+  const { tokens, used } = run.spans.columns;
+  const drafting = DRAFTING.has(kind), fill = colours[kind] ?? colours.nothing;
+  const solid = drafting ? height * (used[span] / Math.max(tokens[span], 1)) : height;
+  const inset = width > 4 ? 0.5 : 0;
+  if (drafting) pen.rect(x + inset, y, width - 2 * inset, height, { fill, opacity: PALE });
+  pen.rect(x + inset, y + height - solid, width - 2 * inset, solid, { fill });
+  if (drafting && width > 4) pen.rect(x + 1, y + 0.5, width - 2, height - 1, { stroke: fill });
+  const text = drafting ? `${used[span]}/${tokens[span]}` : kind === "verify" ? `+${used[span]}` : "";
+  if (!text || width < ROOM + 3 * text.length || height < 12) return;
+  const dark = kind === "verify";
+  pen.text(x + width / 2, y + height / 2, text, {
+    fill: dark ? colours["on-dark"] : colours.ink, align: "middle" });
+}
+
+/** Paints a row in which stretches are thinner than pixels: how much of the time is what.
+ * @param {Work} work @param {Placed} place */
+function paintShares({ pen, colours, scale }, { row, y, height }) {
+  const sums = row.sums(), step = 1, right = scale.left + scale.width;
+  for (let x = scale.left; x < right; x += step) {
+    const from = scale.time(x), to = scale.time(x + step);
+    let top = y + height;
+    for (let group = 0; group < sums.length; group++) {
+      const share = secondsWithin(row, sums, group, from, to) / (to - from);
+      if (share < 0.004) continue;
+      top -= share * height;
+      pen.rect(x, top, step, share * height, { fill: colours[row.colours[group]] ?? colours.nothing });
+    }
+  }
+}
+
+/** Seconds of a group between two times.
+ * @param {Row} row @param {Float64Array[]} sums @param {number} group @param {number} from
+ * @param {number} to */
+export function secondsWithin(row, sums, group, from, to) {
+  return secondsBefore(row, sums[group], group, to) - secondsBefore(row, sums[group], group, from);
+}
+
+/** @param {Row} row @param {Float64Array} sums @param {number} group @param {number} time */
+function secondsBefore(row, sums, group, time) {
+  const at = firstAfter(row, time);
+  const under = at < row.start.length && row.group[at] === group && row.start[at] < time;
+  return sums[at] + (under ? time - row.start[at] : 0);
+}
+
+/** Paints how far apart marks of time are, and lines down to the last row.
+ * @param {Work} work @param {number} top @param {number} bottom */
+export function paintRuler({ pen, colours, scale }, top, bottom) {
+  const { times, step } = marks(scale, Math.max(2, scale.width / 110));
+  for (const time of times) {
+    const x = scale.x(time);
+    pen.line([[x, top + RULER - 5], [x, bottom]], { stroke: colours.line });
+    pen.text(x, top + RULER / 2 - 2, mark(time, step), { fill: colours.soft, align: "middle" });
+  }
+}
+
+/** A mark's text: in the unit of the ruler's step.
+ * @param {number} time @param {number} step */
+function mark(time, step) {
+  const [size, unit] = step >= 0.2 ? [1, "s"] : step >= 2e-4 ? [1e-3, "ms"] : [1e-6, "µs"];
+  const digits = Math.max(0, -Math.floor(Math.log10((step / size) * 1.0001)));
+  return `${(time / size).toFixed(digits)} ${unit}`;
+}
+
+/** Paints the names of rows.
+ * @param {Work} work @param {Placed[]} placed */
+export function paintNames({ pen, colours }, placed) {
+  for (const { row, y, height } of placed) {
+    if (height < 10) continue;
+    pen.text(GUTTER - 8, y + height / 2, row.label, { fill: colours.ink, align: "end" });
+  }
+}
+
+/** Paints arrows from each outcome to the speculation that it chose, where there is room for them.
+ * @param {Work} work @param {Placed[]} placed */
+export function paintArrows(work, placed) {
+  const { run, scale, colours } = work;
+  const verifies = placed.filter(({ row }) => row.of === "spans" && row.label.startsWith("target"));
+  for (const { row, y, height } of verifies) {
+    const first = firstAfter(row, scale.from), end = firstAfter(row, scale.to) + 1;
+    if ((end - first) * 16 > scale.width) continue;
+    for (const verify of row.items.subarray(first, end)) {
+      const chosen = run.spans.columns.leads_to[verify];
+      if (chosen >= 0) paintArrow(work, placed, verify, chosen, y + height / 2, colours.accent);
+    }
+  }
+}
+
+/** @param {Work} work @param {Placed[]} placed @param {number} verify @param {number} chosen
+ * @param {number} y @param {string} stroke */
+function paintArrow({ pen, run, scale }, placed, verify, chosen, y, stroke) {
+  const { start, end, lane, kind } = run.spans.columns;
+  const ready = run.kinds[kind[chosen]] === "verify" ? branchesOf(run, verify, chosen) : chosen;
+  if (ready < 0) return;
+  const place = placed.find(({ row }) => row.of === "spans" && row.label === run.lanes[lane[ready]]);
+  const from = scale.x(end[verify]);
+  const to = ready === chosen ? scale.x(start[ready]) : Math.min(scale.x(end[ready]), scale.x(start[chosen]));
+  if (!place || from > scale.left + scale.width || from < scale.left) return;
+  const goal = place.y + place.height / 2, down = goal > y ? -1 : 1;
+  pen.line([[from, y], [from, y - down * 8], [to, goal + down * 8], [to, goal]], { stroke, width: 1.6 });
+  pen.line([[to - 3.5, goal + down * 6], [to, goal], [to + 3.5, goal + down * 6]], { stroke, width: 1.6 });
+}
+
+/** The branches that were being prepared while an outcome was found: the last of them before it.
+ * @param {Run} run @param {number} verify @param {number} chosen */
+function branchesOf(run, verify, chosen) {
+  const kinds = run.spans.columns.kind;
+  for (let span = chosen - 1; span >= 0 && span > verify - 8; span--) {
+    if (run.kinds[kinds[span]] === "prespeculate") return span;
+  }
+  return -1;
+}
+
+/** Paints what is selected: its round from top to bottom, and a frame around its span.
+ * @param {Work} work @param {Placed[]} placed @param {number} round @param {number|null} span */
+export function paintSelection({ pen, colours, scale, run }, placed, round, span) {
+  const last = placed[placed.length - 1];
+  if (round >= 0 && last) {
+    const { start, end } = run.rounds.columns;
+    const right = scale.left + scale.width;
+    const from = Math.max(scale.left, scale.x(start[round])), to = Math.min(right, scale.x(end[round]));
+    if (to > from) {
+      const height = last.y + last.height - placed[0].y + 6;
+      pen.rect(from, placed[0].y - 3, to - from, height, { fill: colours.accent, opacity: 0.13 });
+      pen.rect(from, placed[0].y - 3, Math.max(to - from, 1), height, { stroke: colours.accent, width: 1.5 });
+    }
+  }
+  for (const { row, y, height } of placed) {
+    const at = row.of === "spans" && span !== null ? row.items.indexOf(span) : -1;
+    if (at < 0) continue;
+    const from = Math.max(scale.left, scale.x(row.start[at])), to = scale.x(row.end[at]);
+    pen.rect(from, y, Math.max(to - from, 2), height, { stroke: colours.ink, width: 2.5 });
+  }
+}

@@ -1,0 +1,60 @@
+// From round to round: the next one, the next hit or miss, or one after the other by itself.
+
+import { neighbour } from "columns";
+import { make } from "dom";
+import { follow } from "look";
+import { selected, selectRound } from "store";
+import { outcomeOf } from "words";
+
+/** @typedef {import("columns").Run} Run */
+/** @typedef {import("store").Store} Store */
+
+const PACE = 700;
+export const HIT = 0, MISS = 1;
+
+/** Selects the next round, or the one before.
+ * @param {Store} store @param {number} direction 1 or -1
+ * @param {(run: Run, row: number) => boolean} [wanted] @returns {boolean} whether there is one */
+export function step(store, direction, wanted = () => true) {
+  const [run, row] = selected(store.get());
+  if (!run) return false;
+  const from = row < 0 ? (direction > 0 ? -1 : run.rounds.rows) : row;
+  const found = neighbour(run, from, direction, (each) => wanted(run, each));
+  if (found < 0) return false;
+  selectRound(store, found);
+  follow(store);
+  return true;
+}
+
+/** Selects the next round with this outcome.
+ * @param {Store} store @param {number} outcome @param {number} [direction] */
+export function stepTo(store, outcome, direction = 1) {
+  return step(store, direction, (run, row) => outcomeOf(run, row) === outcome);
+}
+
+/** Buttons that go from round to round.
+ * @param {Store} store */
+export function transport(store) {
+  let timer = 0;
+  const play = make("button", { click: toggle, "aria-pressed": "false" }, "▶ play");
+  function toggle() {
+    if (timer) return stop();
+    timer = window.setInterval(() => step(store, 1) || stop(), PACE);
+    say("⏸ pause", "true");
+  }
+  function stop() {
+    window.clearInterval(timer);
+    timer = 0;
+    say("▶ play", "false");
+  }
+  /** @param {string} text @param {string} pressed */
+  function say(text, pressed) {
+    play.textContent = text;
+    play.setAttribute("aria-pressed", pressed);
+  }
+  return make("span", { class: "group" },
+    make("button", { click: () => step(store, -1), "aria-label": "round before" }, "‹ round"),
+    make("button", { click: () => step(store, 1), "aria-label": "next round" }, "round ›"),
+    make("button", { click: () => stepTo(store, MISS) }, "next ✗ miss"),
+    make("button", { click: () => stepTo(store, HIT) }, "next ✓ hit"), play);
+}
