@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: sim real test slow lint docs bench bench-real gpu-compile gpu-torch gpu-kit clean
+.PHONY: sim real test slow lint docs bench bench-real bench-page gpu-compile gpu-torch gpu-kit clean
 
 sim: .venv/light
 	$(BIN)/python -m ssdsim policy=topk_outcomes
@@ -25,6 +25,8 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	@if npx --no-install tsc --version > /dev/null 2>&1; then npx --no-install tsc -p ssdsim/page; \
+	else echo "no TypeScript here: the types of ssdsim/page/web were not checked (npm install -g typescript)"; fi
 
 # Strict: a warning is an error.
 docs: .venv/dev
@@ -36,6 +38,9 @@ bench: .venv/light
 
 bench-real: .venv/real
 	$(BIN)/python -m ssdreal.bench
+
+bench-page: .venv/dev
+	PYTHONPATH=tests/support $(BIN)/python -m bench_page
 
 # The slow tests compile for a GPU with the torch that is here; this does it with that of the GPU
 # machine: 5 GB outside the repository, got once for all checkouts.

@@ -80,6 +80,15 @@ def registered():
     register()
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """Start one browser for all tests; see `browsing`."""
+    from browsing import chromium
+
+    with chromium() as started:
+        yield started
+
+
 @pytest.fixture
 def nothing_left():
     """Whatever a test does, no worker outlives it."""

@@ -47,6 +47,7 @@ KEYS = {
     "": (*GROUPS, "workload", "pair", *PLAIN, *SAMPLED, *OWN, "saguaro"),
     "saguaro": ("constant", "fanout"),
     "pair": ("target", "draft", "tp"),
+    "page": ("texts",),
 }
 BEST = "this tree has the draft's best candidates, no samples"
 SECONDS = "a real {} takes the time that it takes"

@@ -52,6 +52,7 @@ MAIN = (
         "keep=WHICH",
         "all, best or none: whose run directories a sweep leaves; the best gets a picture",
     ),
+    ("page.texts=false", "leave token ids and their texts out of a run's page.html"),
 )
 GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
 PAIRS = ("smollm2", "tiny")  # those in conf/pair that have weights

@@ -4,11 +4,9 @@ import tarfile
 from pathlib import Path
 
 from ssdreal.gpu_check.part_process import CACHES, WORKERS
+from ssdsim.run.run_directory import DRAWN
 
 PACKED, COMPILED = "gpu_check.tar.gz", "caches.tar.gz"
-DRAWN = {"timeline.json", "timeline.png"}
-"""Of a run: they follow from its tables."""
-
 QUICKLY = 1
 """Level of compression: seconds count."""
 

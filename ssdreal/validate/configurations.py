@@ -44,6 +44,7 @@ FIXED = {
     "out": "--out says where all goes",
     "overwrite": "--overwrite says whether results may be replaced",
     "keep": "nothing is swept",
+    "page": "no page is written",
     "hydra": "nothing is launched",
 }
 """Options that are the same for all configurations, and who chooses."""

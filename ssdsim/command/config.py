@@ -25,11 +25,12 @@ SECTIONS = {"acceptance": Acceptance, "latency": Machine, "pair": Any, "workload
 
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling")
-RUNS = ("out", "overwrite", "keep")
+RUNS = ("out", "overwrite", "keep", "page")
 KEYS = {
     "": (*GROUPS, "latency", "workload", "pair", *PLAIN, *SAMPLED, "saguaro", *RUNS),
     "saguaro": ("constant", "fanout"),
     "pair": ("target", "draft"),
+    "page": ("texts",),
 }
 """What the config consists of, where no dataclass says so."""
 

@@ -44,6 +44,7 @@ MAIN = (
         "keep=WHICH",
         "all, best or none: whose run directories a sweep leaves; the best gets a picture",
     ),
+    ("page.texts=false", "leave token ids and their texts out of a run's page.html"),
 )
 DEFAULTS = {
     "method": "ssd",

@@ -27,8 +27,8 @@ from ssdsim.command.keeping import ALL, draw
 from ssdsim.command.shown import show, show_line
 from ssdsim.command.sweep import Sweep, leave_note, leave_traceback
 from ssdsim.command.tuned import with_tuned
-from ssdsim.errors import ConfigError, RunError
-from ssdsim.run.run_directory import FAILED, REFUSED, free, replace, reserved
+from ssdsim.errors import ConfigError, RunError, require
+from ssdsim.run.run_directory import FAILED, PAGE, REFUSED, free, replace, reserved
 from ssdsim.run.trace import Run
 from ssdsim.system.interrupts import held_back, interruptible
 from ssdsim.system.terminal import printing
@@ -118,9 +118,16 @@ def _prepared(program: Program, config: DictConfig, sweeping: bool) -> Job:
     runtime = HydraConfig.get()
     overridden = [str(key).lstrip("+~").partition("=")[0] for key in runtime.overrides.task]
     refuse(
-        [("keep", sweeping, "a single run keeps its directory; sweeps (-m) may not")], overridden
+        [
+            ("keep", sweeping, "a single run keeps its directory; sweeps (-m) may not"),
+            ("page", not sweeping, "a sweep (-m) writes no pages"),
+        ],
+        overridden,
     )
-    return program.prepare(config, dict(runtime.runtime.choices), overridden)
+    job = program.prepare(config, dict(runtime.runtime.choices), overridden)
+    texts = config.page.texts
+    require(isinstance(texts, bool), "page.texts", texts, "needs true or false")
+    return job
 
 
 def _carry_out(
@@ -146,7 +153,20 @@ def _carry_out(
         finally:  # what has been compared until then is worth keeping
             with held_back(), _writing(run, out):
                 run.save_info(out)
+        if not sweeping:
+            _show_as_page(run, out, config.page.texts)
     return run, runs
+
+
+def _show_as_page(run: Run, out: Path, texts: bool) -> None:
+    """Write the run's page; a disk that has no room for it takes nothing from the run."""
+    from ssdsim.page.pack import packed, payload
+    from ssdsim.page.write import write
+
+    try:
+        write(payload(packed(run, texts)), out / PAGE)
+    except OSError as error:
+        say(f"{out / PAGE}: cannot be written ({error.strerror or error}); the run is complete")
 
 
 def _claim(running: Runnable, out: Path, resolved: Any) -> None:

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from ssdsim.command.console import console
 from ssdsim.command.job import Job
 from ssdsim.options.plugins import plugins
+from ssdsim.run.run_directory import PAGE
 from ssdsim.run.trace import Run
 
 
@@ -17,7 +18,8 @@ def show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:
 
     title = job.title(run.info["config"])
     console().print(comparison(_columns(run, runs), title=title))
-    for part in (job.advice(run), job.epilogue(run), f"run directory: {short(out)}"):
+    page = f"page: {short(out / PAGE)}" if (out / PAGE).is_file() else ""
+    for part in (job.advice(run), job.epilogue(run), page, f"run directory: {short(out)}"):
         write(part)
 
 

@@ -58,7 +58,7 @@ def _column(table: pa.Table, name: str, names: Mapping[str, Sequence[str]]) -> C
         return times(ticks(_numbers(column)))
     if pa.types.is_list(column.type):
         return _lists(column)
-    if name in names:
+    if pa.types.is_string(column.type):
         known = pa.array(names[name], pa.string())
         return integers(_numbers(pc.index_in(column, known).fill_null(ABSENT)))
     if pa.types.is_boolean(column.type):

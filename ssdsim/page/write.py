@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -57,7 +58,7 @@ def html(payload: Mapping[str, Any], asks: str = "'none'") -> str:
     names = " beside ".join(run["name"] for run in payload["runs"]) or "explorer"
     return TEMPLATE.format(
         policy=policy,
-        title=names.replace("&", "&amp;").replace("<", "&lt;"),
+        title=escape(names).encode("utf-8", "replace").decode(),
         style=style,
         modules=modules,
         payload=_inside_script(payload),

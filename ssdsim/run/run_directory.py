@@ -11,8 +11,11 @@ from ssdsim.system.destination import own_folder, taken, writing
 
 INFO = "run.json"
 TABLES = ("sequences", "rounds", "spans", "speculations", "outcomes")
-PICTURES = ("timeline.json", "timeline.png")
-FILES = (INFO, *(f"{name}.parquet" for name in TABLES), "vocabulary.json", *PICTURES)
+PAGE = "page.html"
+DRAWN = ("timeline.json", "timeline.png", PAGE)
+"""What follows from the tables."""
+
+FILES = (INFO, *(f"{name}.parquet" for name in TABLES), "vocabulary.json", *DRAWN)
 REFUSED = "refused.txt"
 FAILED = "failed.txt"
 TRACEBACK = "traceback.txt"

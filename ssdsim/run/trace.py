@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -160,6 +161,11 @@ class Run:
         """The numbers of `run.json`."""
         metrics: dict[str, Any] = self.info["metrics"]
         return metrics
+
+    def page(self, *below: "Run", texts: bool = True, height: int = 720) -> Any:
+        """Return the run as a page that a notebook shows; see `ssdsim.page.notebook.page`."""
+        pages = import_module("ssdsim.page.notebook")  # a room above: it is called by its name
+        return pages.page(self, *below, texts=texts, height=height)
 
     def save(self, directory: Path) -> None:
         """Write the tables, the timeline and last of all `run.json`: all of them, or none."""

@@ -36,7 +36,7 @@ from ssdsim.tune.selection import select
 from ssdsim.tune.sensitivity import effects
 
 LAUNCHER = "hydra"
-NOT_HERE = ("out", "overwrite", "keep")
+NOT_HERE = ("out", "overwrite", "keep", "page")
 """Options of runs and sweeps."""
 
 

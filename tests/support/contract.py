@@ -4,7 +4,7 @@ FILES = {"run.json", "sequences.parquet", "rounds.parquet", "spans.parquet"} | {
     "timeline.json",
     "timeline.png",
 }
-DETAILED = FILES | {"speculations.parquet", "outcomes.parquet"}
+DETAILED = FILES | {"speculations.parquet", "outcomes.parquet", "page.html"}
 """Of a run by itself, not one of a sweep."""
 
 INFO = [

@@ -25,13 +25,16 @@ const TABS = /** @type {Record<string, string[]>} */ ({
 export async function start() {
   const payload = JSON.parse(document.getElementById("payload")?.textContent ?? "{}");
   const runs = await Promise.all(payload.runs.map(decodeRun));
-  const { surface, live } = payload;
-  const store = makeStore({ runs, tab: "overview", selection: NOTHING, view: null, surface, live });
+  const { surface, live, causes = null } = payload;
+  const store = makeStore({ runs, tab: "overview", selection: NOTHING, view: null, surface, live,
+    changes: {}, causes });
   document.body.prepend(...frame(store));
   keepLink(store);
   if (live) await aside(store);
   store.subscribe(() => show(store));
   await show(store);
+  Object.assign(window, { store }); // for a browser's console
+  performance.mark("ready");
   document.body.dataset.ready = "true";
 }
 
@@ -118,7 +121,7 @@ function panelsOf(tab, element, store) {
 /** Shows the tab that the state names.
  * @param {Store} store */
 async function show(store) {
-  const state = store.get(), tab = state.tab in TABS ? state.tab : "overview";
+  const state = store.get(), tab = Object.hasOwn(TABS, state.tab) ? state.tab : "overview";
   tell(state, tab);
   for (const name of Object.keys(TABS)) {
     const element = document.getElementById(`panel-${name}`), button = document.getElementById(`tab-${name}`);
@@ -145,8 +148,8 @@ function tell(state, tab) {
   }
   chooser.hidden = labels.length < 2;
   chooser.value = `${state.selection.run}`;
-  const span = state.selection.span;
-  said.textContent = !run ? "" : row >= 0 ? roundSentence(run, row) + (span === null ? "" : ` ${spanSentence(run, span)}.`)
-    : span !== null && span < run.spans.rows ? spanSentence(run, span)
+  const span = state.selection.span ?? -1, known = run && span >= 0 && span < run.spans.rows;
+  said.textContent = !run ? "" : row >= 0 ? roundSentence(run, row) + (known ? ` ${spanSentence(run, span)}.` : "")
+    : known ? spanSentence(run, span)
     : `Nothing selected in ${tab}; ] selects the first round, ? lists the keys.`;
 }

@@ -6,13 +6,14 @@
 const NUMBERS = /** @type {const} */ (["run", "seq", "round", "span", "outcome"]);
 
 /** @param {State} state @returns {string} */
-export function hashOf({ tab, selection, view }) {
+export function hashOf({ tab, selection, view, changes }) {
   const said = new URLSearchParams({ tab });
   for (const name of NUMBERS) if (selection[name] !== null) said.set(name, `${selection[name]}`);
   if (view) {
     said.set("from", `${view.from}`);
     said.set("to", `${view.to}`);
   }
+  if (Object.keys(changes).length) said.set("set", JSON.stringify(changes));
   return `#${said}`;
 }
 
@@ -28,8 +29,18 @@ export function stateOf(hash, state) {
   const [seq, round, span, outcome] = NUMBERS.slice(1).map(number);
   const view = from !== null && to !== null && to > from ? { from, to } : null;
   const known = run in state.runs;
-  return { tab: said.get("tab") ?? state.tab, view,
+  return { tab: said.get("tab") ?? state.tab, view, changes: changesIn(said.get("set")),
     selection: { run: known ? run : 0, seq, round, span, outcome } };
+}
+
+/** @param {string|null} text @returns {Record<string, string|number>} */
+function changesIn(text) {
+  try {
+    const found = JSON.parse(text ?? "{}");
+    return found && typeof found === "object" ? found : {};
+  } catch {
+    return {};
+  }
 }
 
 /** Keeps the address and the state together.

@@ -6,7 +6,7 @@
  *   outcome: number|null}} Selection */
 /** @typedef {{from: number, to: number}} View seconds */
 /** @typedef {{runs: Run[], tab: string, selection: Selection, view: View|null, surface: any,
- *   live: any}} State */
+ *   live: any, changes: Record<string, string|number>, causes: Record<string, number>|null}} State */
 /** @typedef {{state: State, get: () => State, set: (patch: Partial<State>) => void,
  *   subscribe: (fn: (state: State) => void) => void}} Store */
 

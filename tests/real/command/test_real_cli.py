@@ -7,7 +7,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
-from contract import FILES, INFO, METRICS, SPEEDUPS
+from contract import DETAILED, FILES, INFO, METRICS, SPEEDUPS
 from real_commands import PROMPTS, SSD, TINY, Inline, refused, run
 
 from ssdreal.command.config import GROUPS
@@ -141,7 +141,7 @@ def finished(tmp_path_factory):
 
 
 def test_files(finished):
-    assert {path.name for path in finished.iterdir()} == FILES
+    assert {path.name for path in finished.iterdir()} == DETAILED | {"vocabulary.json"}
     assert (finished / "timeline.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((finished / "timeline.json").read_text())["traceEvents"]
 

@@ -114,7 +114,7 @@ def test_everything_small_comes_back_in_one_file_and_caches_in_another(tmp_path)
 
 def test_what_is_drawn_from_the_rest_stays_behind(tmp_path):
     (tmp_path / "run").mkdir()
-    for name in ("run.json", "spans.parquet", "timeline.json", "timeline.png"):
+    for name in ("run.json", "spans.parquet", "timeline.json", "timeline.png", "page.html"):
         (tmp_path / "run" / name).touch()
     assert pack(tmp_path).name == PACKED
     with tarfile.open(tmp_path / PACKED) as archive:

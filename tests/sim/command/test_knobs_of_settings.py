@@ -117,6 +117,7 @@ MAIN = {
     "out": None,  # where, not what
     "overwrite": None,  # whether, not what
     "keep": None,  # what is left of it
+    "page.texts": None,  # what is told of it
 }
 
 
