@@ -42,6 +42,7 @@ class Opened:
     def tab(self, name):
         """Show a tab, and wait until it is drawn."""
         self.page.click(f"#tab-{name}")
+        self.page.wait_for_selector(f"body[data-tab={name}]", state="attached")
         self.settle()
 
     def settle(self):

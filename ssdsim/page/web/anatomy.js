@@ -45,7 +45,7 @@ export function stack(title, parts) {
     bar.append(part);
   }
   const list = make("ul", { class: "parts" }, ...there.map(([name, seconds]) => make("li", {},
-    make("span", { class: `swatch ${name}` }), make("span", {}, PARTS[name]),
+    make("span", { class: `swatch part ${name}` }), make("span", {}, PARTS[name]),
     make("b", {}, duration(seconds)), make("span", { class: "soft" }, percent(seconds / total)))));
   return make("section", { class: "anatomy" }, make("h3", {}, `${title}: ${duration(total)}`), bar, list);
 }

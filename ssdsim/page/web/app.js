@@ -124,14 +124,20 @@ async function show(store) {
   const state = store.get(), tab = Object.hasOwn(TABS, state.tab) ? state.tab : "overview";
   tell(state, tab);
   for (const name of Object.keys(TABS)) {
-    const element = document.getElementById(`panel-${name}`), button = document.getElementById(`tab-${name}`);
-    if (!element || !button) continue;
-    element.hidden = name !== tab;
-    button.setAttribute("aria-selected", `${name === tab}`);
-    button.tabIndex = name === tab ? 0 : -1;
-    if (name !== tab) continue;
-    for (const each of await panelsOf(name, element, store)) each.draw();
+    const button = document.getElementById(`tab-${name}`);
+    panelOf(name).hidden = name !== tab;
+    button?.setAttribute("aria-selected", `${name === tab}`);
+    if (button) button.tabIndex = name === tab ? 0 : -1;
   }
+  const panels = await panelsOf(tab, panelOf(tab), store);
+  if (store.get() !== state) return; // who changed it has it drawn
+  for (const each of panels) each.draw();
+  document.body.dataset.tab = tab;
+}
+
+/** @param {string} tab */
+function panelOf(tab) {
+  return /** @type {HTMLElement} */ (document.getElementById(`panel-${tab}`));
 }
 
 /** Says which run this is and what is selected.

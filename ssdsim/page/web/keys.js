@@ -19,7 +19,8 @@ const KEYS = [
   [["c"], "compare", (store) => store.set({ tab: "compare" })],
 ];
 const SPELLED = /** @type {Record<string, string>} */ ({ ArrowLeft: "←", ArrowRight: "→", "=": "", "−": "" });
-const TAKEN = "input, select, textarea, [role=tab], [data-keys]";
+const TYPED_INTO = "input, select, textarea";
+const MOVED_WITHIN = "[role=tab], [data-keys]";
 
 /** Listens to keys, and returns the page that explains them.
  * @param {Store} store @returns {HTMLDialogElement} */
@@ -27,7 +28,7 @@ export function keyboard(store) {
   const help = dialog();
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
-    if (event.target instanceof Element && event.target.matches(TAKEN)) return;
+    if (event.target instanceof Element && taken(event.target, event.key)) return;
     const found = KEYS.find(([keys]) => keys.includes(event.key));
     if (event.key === "?") help.showModal();
     else if (found && store.get().runs.length) found[2](store);
@@ -35,6 +36,12 @@ export function keyboard(store) {
     event.preventDefault();
   });
   return help;
+}
+
+/** Whether a key means something to the element that it is pressed in; `data-keys` has arrows of its own.
+ * @param {Element} element @param {string} key */
+function taken(element, key) {
+  return element.matches(TYPED_INTO) || (key.startsWith("Arrow") && element.matches(MOVED_WITHIN));
 }
 
 /** @returns {HTMLDialogElement} */

@@ -6,28 +6,31 @@ import { follow } from "look";
 import { OUTCOME_COLOURS } from "rows";
 import { selected, selectRound } from "store";
 import { colours, onTheme } from "theme";
-import { counted, MARKS, OUTCOMES, outcomeOf, roundSentence } from "words";
+import { counted, figure, MARKS, OUTCOMES, outcomeOf, roundSentence } from "words";
 
 /** @typedef {import("columns").Run} Run */
 /** @typedef {import("store").Store} Store */
 
+const BASELINES = { ar: "AR", sd: "best SD", same_devices: "same devices" };
 const LARGEST = 16, SMALLEST = 3, TALLEST = 340;
 
 /** @param {HTMLElement} element @param {Store} store */
 export function mount(element, store) {
-  const figures = make("div", { class: "figures" });
+  const figures = make("div", { class: "figures" }), mean = make("div", {});
   const canvas = make("canvas", { class: "map", role: "img", tabindex: 0 });
   const legend = make("ul", { class: "legend" });
   const tip = make("div", { class: "tip", hidden: true, "aria-hidden": "true" });
-  element.append(figures, make("section", {}, make("h3", {}, "All rounds, in the order in which they end"),
-    legend, make("div", { class: "stage" }, canvas, tip),
-    make("p", { class: "hint" }, "Click a round to see it in the timeline.")));
+  const map = make("section", {}, make("h3", {}, "All rounds, in the order in which they end"), legend,
+    make("div", { class: "stage" }, canvas, tip),
+    make("p", { class: "hint" }, "Click a round to see it in the timeline."));
+  element.append(figures, make("div", {}, mean, map));
   /** @type {Run|null} */
   let shown = null;
   const draw = () => {
     const run = store.get().runs[store.get().selection.run];
+    map.hidden = !run?.rounds.rows;
     if (!run) return figures.replaceChildren(lacking("There is no run yet."));
-    if (run !== shown) tell(figures, legend, shown = run);
+    if (run !== shown) tell({ figures, mean, legend }, shown = run);
     paintMap(canvas, store);
   };
   onTheme(draw);
@@ -36,27 +39,38 @@ export function mount(element, store) {
   return { draw };
 }
 
-/** @param {HTMLElement} figures @param {HTMLElement} legend @param {Run} run */
-function tell(figures, legend, run) {
+/** Tells a run.
+ * @param {Record<"figures"|"mean"|"legend", HTMLElement>} places @param {Run} run */
+function tell({ figures, mean, legend }, run) {
   const rows = [...run.rows, ...baselineRows(run)];
-  const table = rows.length ? tableOf(`${run.name}, ± 95 % confidence`, ["", "this run"], rows)
+  const table = rows.length ? tableOf("± 95 % confidence", ["", run.name], rows)
     : lacking("The run has no figures: no round came to its end.");
-  const mean = run.rounds.rows ? stack("Mean round", anatomyOf(run, -1))
-    : lacking("The run has no rounds: it was cut short before the first one ended.");
-  const cut = run.complete ? null : lacking("This run was cut short: it did not come to its end.");
-  figures.replaceChildren(...[cut, make("div", { class: "table" }, table), mean].filter((each) => each !== null),
-    ...run.left_out.map(lacking));
+  const notes = run.complete ? run.left_out : ["This run was cut short: it did not come to its end.", ...run.left_out];
+  figures.replaceChildren(...notes.map(lacking), make("p", { class: "headline" }, headline(run)),
+    make("div", { class: "table" }, table));
+  mean.replaceChildren(run.rounds.rows ? stack("Mean round", anatomyOf(run, -1))
+    : lacking("The run has no rounds: it was cut short before the first one ended."));
   const counts = countsOf(run);
   legend.replaceChildren(...OUTCOMES.map((name, at) => make("li", {},
     make("span", { class: `swatch ${OUTCOME_COLOURS[at]}` }), `${MARKS[at]} ${name}: ${counts[at]}`)));
 }
 
+/** The run in a few words. @param {Run} run */
+function headline(run) {
+  const { tokens_per_s: speed, speedup_over_ar: overAr, speedup_over_sd: overSd } = run.metrics;
+  const parts = [speed && `${figure(speed)} tokens/s`, overAr && `${figure(overAr, 3)} × AR`,
+    overSd && `${figure(overSd, 3)} × best SD`];
+  return parts.filter(Boolean).join(", ");
+}
+
 /** What AR and SD reach, where that is known.
  * @param {Run} run @returns {[string, string][]} */
 function baselineRows(run) {
-  return Object.entries(run.baselines).flatMap(([name, found]) =>
-    typeof found?.tokens_per_s === "number"
-      ? [/** @type {[string, string]} */ ([`${name}, tokens/s`, found.tokens_per_s.toFixed(2)])] : []);
+  const found = Object.entries(BASELINES).filter(([name]) => run.baselines[name]?.tokens_per_s);
+  return found.map(([name, text]) => {
+    const { lookahead, tokens_per_s: speed } = run.baselines[name];
+    return [`${text}${lookahead ? `, K=${lookahead}` : ""}: tokens/s`, figure(speed)];
+  });
 }
 
 /** Rounds by outcome. @param {Run} run */

@@ -78,7 +78,8 @@ function paintRound({ pen, colours, run }, row, at, { x, y, width, height }) {
   pen.rect(x + inset, y + height - tall, width - 2 * inset, tall, { fill: colours[row.colours[outcome]] });
   if (width < ROOM || height < 12) return;
   const text = `${MARKS[outcome]} ${run.rounds.columns.accepted[row.items[at]] + 1}`;
-  pen.text(x + width / 2, y + height - Math.max(tall, 14) / 2, text, {
+  const middle = outcome === 2 ? y + (height - tall) / 2 : y + height - tall / 2;
+  pen.text(x + width / 2, middle, text, {
     fill: outcome === 2 ? colours.ink : colours["on-dark"], align: "middle" });
 }
 
@@ -137,7 +138,8 @@ export function paintRuler({ pen, colours, scale }, top, bottom) {
   for (const time of times) {
     const x = scale.x(time);
     pen.line([[x, top + RULER - 5], [x, bottom]], { stroke: colours.line });
-    pen.text(x, top + RULER / 2 - 2, mark(time, step), { fill: colours.soft, align: "middle" });
+    const align = x > scale.left + scale.width - 24 ? "end" : "middle";
+    pen.text(x, top + RULER / 2 - 2, mark(time, step), { fill: colours.soft, align });
   }
 }
 

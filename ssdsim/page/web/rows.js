@@ -27,7 +27,7 @@ function sequenceRows(run) {
   /** @type {{until: number, items: number[]}[]} */
   const slots = [];
   const { start, end } = run.rounds.columns;
-  const listed = run.sequences.map(({ seq }) => run.roundsOf(seq)).filter((rows) => rows.length);
+  const listed = [...new Set(run.rounds.columns.seq)].map(run.roundsOf);
   for (const rows of listed.sort((a, b) => start[a[0]] - start[b[0]])) {
     let slot = slots.find(({ until }) => until <= start[rows[0]]);
     if (!slot) slots.push(slot = { until: 0, items: [] });
