@@ -24,7 +24,13 @@ TIMES = frozenset({"start", "end"})
 ABSENT, UNKNOWN = -1, 255
 """What stands for a null among numbers, and among truth values."""
 
-INTEGERS = {"u8": np.uint8, "i16": np.int16, "u16": np.uint16, "i32": np.int32, "u32": np.uint32}
+INTEGERS: dict[str, type[np.integer[Any]]] = {
+    "u8": np.uint8,
+    "i16": np.int16,
+    "u16": np.uint16,
+    "i32": np.int32,
+    "u32": np.uint32,
+}
 """From the smallest; all of them little-endian, as are the machines that read them."""
 
 

@@ -151,7 +151,9 @@ class _Tables:
         table = self.run.tables.get(name)
         if table is None:
             return None
-        return packed_table(self._without_ids(beginning(table, MOST)[:MOST]), self.names, len(table))
+        return packed_table(
+            self._without_ids(beginning(table, MOST)[:MOST]), self.names, len(table)
+        )
 
     def _without_ids(self, table: pa.Table) -> pa.Table:
         """Return the table with nulls in place of ids, unless texts are shown."""

@@ -79,7 +79,7 @@ def _style() -> str:
 
 @cache
 def _modules() -> str:
-    """Return the import map: every module of the front end by its name, in an address of its own."""
+    """Return the import map: each module of the front end by its name, in its own address."""
     sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.js"))}
     addresses = {
         name: f"data:text/javascript;charset=utf-8,{quote(source, safe=PLAIN)}"
@@ -91,8 +91,8 @@ def _modules() -> str:
 def _inside_script(content: Any) -> str:
     """Return JSON that no browser takes for the end of a script."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    lone = text.encode("utf-8", "backslashreplace").decode()  # halves of characters, as JSON has them
-    return lone.replace("<", "\\u003c")
+    whole = text.encode("utf-8", "backslashreplace").decode()  # JSON spells half characters so
+    return whole.replace("<", "\\u003c")
 
 
 def _hash(text: str) -> str:

@@ -82,6 +82,7 @@ class _First:
 
 
 def target_first(thread: tuple[str, str]) -> tuple[bool, str, str]:
+    """Return what sorts pairs of device and lane: targets come first, they set the rounds."""
     device, lane = thread
     return not lane.startswith("target"), lane, device
 

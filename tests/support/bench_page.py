@@ -19,7 +19,8 @@ SIZE = {"width": 1280, "height": 800}
 
 FRAMES = """async (share) => {
   const {from, to} = (await import("view")).whole(store.get().runs), canvas =
-    document.querySelector("canvas.timeline"), length = (to - from) * share, frames = [], drawn = [];
+    document.querySelector("canvas.timeline"), length = (to - from) * share,
+    frames = [], drawn = [];
   const next = () => new Promise(requestAnimationFrame);
   let before = await next();
   for (let at = 0; at < 90; at++) {
@@ -86,8 +87,9 @@ def written(folder, *overrides):
 def in_browser(browser, folder, name, text, bars):
     """Measure a page's drawing; yield whether each bar holds."""
     with opened(browser, text, folder, viewport=SIZE) as shown:
-        ready = "() => performance.getEntriesByName('ready')[0].startTime"
-        yield report(f"{name}, until it can be used", shown.page.evaluate(ready), bars["ready"], "ms")
+        entry = "() => performance.getEntriesByName('ready')[0].startTime"
+        ready = shown.page.evaluate(entry)
+        yield report(f"{name}, until it can be used", ready, bars["ready"], "ms")
         shown.tab("timeline")
         bare = p95(shown.page.evaluate(BARE))
         for share in ZOOMS:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from pages import decoded
 from timelines import autoregressive, played, run_of, span, speculative, ssd
 
-from pages import decoded
 from ssdsim.page.columns import TICK
 from ssdsim.page.pack import packed
 from ssdsim.run.trace import Recorder

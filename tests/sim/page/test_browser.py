@@ -106,7 +106,8 @@ def simulated(*overrides):
     return simulate(setup_of((*SMALL, "latency=constant", profile, *overrides)))
 
 
-def test_a_page_of_every_kind_of_run_shows_all_its_tabs(browser, tmp_path, registered):
+@pytest.mark.usefixtures("registered")
+def test_a_page_of_every_kind_of_run_shows_all_its_tabs(browser, tmp_path):
     for name, run in odd_runs():
         run.info.setdefault("metrics", {})
         with opened(browser, page_of(run), tmp_path) as shown:
