@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -77,7 +78,8 @@ def p95(values):
 
 def written(folder, *overrides):
     """Run a command and write its page once more; return page, seconds and spans."""
-    assert run(*overrides, f"out={folder}", "overwrite=true") == 0
+    with redirect_stdout(None):
+        assert run(*overrides, f"out={folder}", "overwrite=true") == 0
     found = load_run(folder)
     begun = time.perf_counter()
     write(payload(packed(found)), folder / "page.html")
@@ -114,7 +116,7 @@ def main():
         held.append(report(f"default run, {len(default.spans):,} spans", size / 1e3, 400, "KB"))
         held.append(report("writing it", seconds, 0.3, "s"))
         for prompts, bars, most in (
-            (210, {"ready": 500, "frame": 20, "draw": 4}, 3.0),
+            (135, {"ready": 500, "frame": 20, "draw": 4}, 3.0),
             (1100, {"ready": 1500, "frame": 34, "draw": 34}, 3.0),
         ):
             found, _, size = written(folder / str(prompts), f"workload.prompts={prompts}", *NOISY)

@@ -104,31 +104,27 @@ function paintSpan({ pen, colours, run }, row, at, { x, y, width, height }) {
 /** Paints a row in which stretches are thinner than pixels: how much of the time is what.
  * @param {Work} work @param {Placed} place */
 function paintShares({ pen, colours, scale }, { row, y, height }) {
-  const sums = row.sums(), step = 1, right = scale.left + scale.width;
-  for (let x = scale.left; x < right; x += step) {
-    const from = scale.time(x), to = scale.time(x + step);
+  const fills = row.colours.map((name) => colours[name] ?? colours.nothing);
+  const right = scale.left + scale.width, second = scale.perSecond * height;
+  let before = secondsBefore(row, scale.time(scale.left));
+  for (let x = scale.left; x < right; x++) {
+    const until = secondsBefore(row, scale.time(x + 1));
     let top = y + height;
-    for (let group = 0; group < sums.length; group++) {
-      const share = secondsWithin(row, sums, group, from, to) / (to - from);
-      if (share < 0.004) continue;
-      top -= share * height;
-      pen.rect(x, top, step, share * height, { fill: colours[row.colours[group]] ?? colours.nothing });
+    for (let group = 0; group < fills.length; group++) {
+      const tall = (until[group] - before[group]) * second;
+      if (tall < 0.1) continue;
+      top -= tall;
+      pen.rect(x, top, 1, tall, { fill: fills[group] });
     }
+    before = until;
   }
 }
 
-/** Seconds of a group between two times.
- * @param {Row} row @param {Float64Array[]} sums @param {number} group @param {number} from
- * @param {number} to */
-export function secondsWithin(row, sums, group, from, to) {
-  return secondsBefore(row, sums[group], group, to) - secondsBefore(row, sums[group], group, from);
-}
-
-/** @param {Row} row @param {Float64Array} sums @param {number} group @param {number} time */
-function secondsBefore(row, sums, group, time) {
-  const at = firstAfter(row, time);
-  const under = at < row.start.length && row.group[at] === group && row.start[at] < time;
-  return sums[at] + (under ? time - row.start[at] : 0);
+/** Seconds of each group before a time.
+ * @param {Row} row @param {number} time @returns {number[]} */
+export function secondsBefore(row, time) {
+  const at = firstAfter(row, time), under = row.start[at] < time ? row.group[at] : -1;
+  return row.sums().map((sums, group) => sums[at] + (group === under ? time - row.start[at] : 0));
 }
 
 /** Paints how far apart marks of time are, and lines down to the last row.
