@@ -70,7 +70,7 @@ def _column(table: pa.Table, name: str, names: Mapping[str, Sequence[str]]) -> C
     if pa.types.is_boolean(column.type):
         return integers(_numbers(column.cast(pa.int64()).fill_null(UNKNOWN)))
     if pa.types.is_floating(column.type):
-        return _floats(column)
+        return floats(_numbers(column.fill_null(np.nan)))
     return integers(_numbers(column.fill_null(ABSENT)))
 
 
@@ -94,15 +94,18 @@ def integers(values: Array) -> Column:
     return _packed("f64", values.astype(np.float64))
 
 
-def _floats(column: pa.Array) -> Column:
-    return _packed("f32", _numbers(column.fill_null(np.nan)).astype(np.float32))
+def floats(values: Array) -> Column:
+    """Pack numbers that are to be read, not reckoned with; NaN stands for none."""
+    return _packed("f32", values.astype(np.float32))
 
 
 def _lists(column: pa.ListArray) -> Column:
     lengths = _numbers(pc.list_value_length(column).fill_null(0))
     flat = column.flatten()
-    floating = pa.types.is_floating(flat.type)
-    values = _floats(flat) if floating else integers(_numbers(flat.fill_null(ABSENT)))
+    if pa.types.is_floating(flat.type):
+        values = floats(_numbers(flat.fill_null(np.nan)))
+    else:
+        values = integers(_numbers(flat.fill_null(ABSENT)))
     return {"type": "list", "lengths": integers(lengths), "values": values}
 
 

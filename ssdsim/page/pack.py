@@ -15,8 +15,17 @@ import pyarrow as pa
 
 from ssdsim.outcomes import Speculator
 from ssdsim.page.anatomy import anatomy
-from ssdsim.page.columns import Array, durations, integers, packed_table, ticks
+from ssdsim.page.columns import (
+    Array,
+    Column,
+    durations,
+    floats,
+    integers,
+    packed_table,
+    ticks,
+)
 from ssdsim.run.columns import DRAFTING, IDLE, among
+from ssdsim.run.misses import VERDICTS, verdicts
 from ssdsim.run.report import figures, method_of
 from ssdsim.run.stored_table import beginning
 from ssdsim.run.timeline import choices, target_first
@@ -62,6 +71,7 @@ def packed(run: Run, texts: bool = True) -> dict[str, Any]:
         "lanes": tables.lanes,
         "kinds": tables.kinds,
         "speculators": [*SPECULATORS],
+        "verdicts": [*VERDICTS],
         "sequences": list(tables.sequences),
         **tables.packed(),
         "texts": tables.vocabulary,
@@ -83,6 +93,7 @@ class _Tables:
         spans = packed_table(shown, self.names, len(self.run.tables["spans"]))
         spans["columns"]["leads_to"] = integers(self._led_to())
         rounds = packed_table(self.rounds, self.names, len(self.run.tables["rounds"]))
+        rounds["columns"] |= self._verdicts()
         parts = {name: durations(each) for name, each in self._anatomy().items()}
         return {
             "spans": spans,
@@ -146,6 +157,12 @@ class _Tables:
     def names(self) -> dict[str, list[str]]:
         """For each column of texts all that occur."""
         return {"lane": self.lanes, "kind": self.kinds, "speculator": [*SPECULATORS]}
+
+    def _verdicts(self) -> dict[str, Column]:
+        """Return why each round hit or missed; see `ssdsim.run.misses`."""
+        found = verdicts(Run(self.run.info, {**self.run.tables, "rounds": self.rounds}))
+        why = {"verdict": found.kinds, "needs": found.needs}
+        return {name: integers(each) for name, each in why.items()} | {"costs": floats(found.costs)}
 
     def _recorded(self, name: str) -> dict[str, Any] | None:
         table = self.run.tables.get(name)

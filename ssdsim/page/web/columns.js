@@ -20,6 +20,7 @@
  * @property {string[]} lanes
  * @property {string[]} kinds
  * @property {string[]} speculators
+ * @property {string[]} verdicts why a round hit or missed: what its column `verdict` counts
  * @property {Record<string, any>[]} sequences
  * @property {Table & {leadsFrom: Int32Array}} spans
  * @property {Table & {anatomy: Record<string, Float64Array>}} rounds

@@ -12,6 +12,9 @@ import { counted, figure, MARKS, OUTCOMES, outcomeOf, roundSentence } from "word
 /** @typedef {import("store").Store} Store */
 
 const BASELINES = { ar: "AR", sd: "best SD", same_devices: "same devices" };
+/** Colours of misses by their cause, see page.css; causes are those of `ssdsim/run/misses.py`. */
+const CAUSES = /** @type {Record<string, string>} */ ({ "outside the candidates": "miss",
+  "k not covered": "prespeculate", "rank beyond F_k": "speculate", "rank left out": "search" });
 const LARGEST = 16, SMALLEST = 3, TALLEST = 340;
 
 /** @param {HTMLElement} element @param {Store} store */
@@ -50,9 +53,11 @@ function tell({ figures, mean, legend }, run) {
     make("div", { class: "table" }, table));
   mean.replaceChildren(run.rounds.rows ? stack("Mean round", anatomyOf(run, -1))
     : lacking("The run has no rounds: it was cut short before the first one ended."));
-  const counts = countsOf(run);
-  legend.replaceChildren(...OUTCOMES.map((name, at) => make("li", {},
-    make("span", { class: `swatch ${OUTCOME_COLOURS[at]}` }), `${MARKS[at]} ${name}: ${counts[at]}`)));
+  const counts = countsOf(run), entry = (/** @type {string} */ colour, /** @type {string} */ text) =>
+    make("li", {}, make("span", { class: `swatch ${colour}` }), text);
+  legend.replaceChildren(
+    ...OUTCOMES.map((name, at) => entry(OUTCOME_COLOURS[at], `${MARKS[at]} ${name}: ${counts[at]}`)),
+    ...causesOf(run).map(([name, count]) => entry(`cause ${CAUSES[name]}`, `✗ ${name}: ${count}`)));
 }
 
 /** The run in a few words. @param {Run} run */
@@ -80,6 +85,21 @@ function countsOf(run) {
   return counts;
 }
 
+/** Misses by cause, where it was recorded. @param {Run} run @returns {[string, number][]} */
+function causesOf(run) {
+  const counts = Object.keys(CAUSES).map((name) => {
+    const number = run.verdicts.indexOf(name);
+    return /** @type {[string, number]} */ ([name,
+      run.rounds.columns.verdict.filter((/** @type {number} */ each) => each === number).length]);
+  });
+  return counts.filter(([, count]) => count);
+}
+
+/** The name of a round's colour. @param {Run} run @param {number} row */
+function colourOf(run, row) {
+  return CAUSES[run.verdicts[run.rounds.columns.verdict[row]]] ?? OUTCOME_COLOURS[outcomeOf(run, row)];
+}
+
 /** The size of a cell, and how many lie in a row.
  * @param {number} rounds @param {number} width */
 function grid(rounds, width) {
@@ -99,10 +119,10 @@ function paintMap(canvas, store) {
   canvas.height = height * ratio;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.scale(ratio, ratio);
-  const inks = OUTCOME_COLOURS.map((name) => colours()[name]);
+  const inks = colours();
   for (let row = 0; row < run.rounds.rows; row++) {
     const x = (row % across) * size, y = Math.floor(row / across) * size;
-    paintCell(context, inks, outcomeOf(run, row), x, y, size);
+    paintCell(context, inks[colourOf(run, row)], outcomeOf(run, row), x, y, size);
   }
   if (chosen >= 0) {
     context.strokeStyle = colours().ink;
@@ -115,11 +135,11 @@ function paintMap(canvas, store) {
 }
 
 /** A hit fills its cell, a miss half of it, as in the timeline; colours say the same.
- * @param {CanvasRenderingContext2D} context @param {string[]} inks @param {number} outcome
+ * @param {CanvasRenderingContext2D} context @param {string} ink @param {number} outcome
  * @param {number} x @param {number} y @param {number} size */
-function paintCell(context, inks, outcome, x, y, size) {
+function paintCell(context, ink, outcome, x, y, size) {
   const inside = size - 1, tall = Math.max(1, Math.round(inside * [1, 0.55, 0.25][outcome]));
-  context.fillStyle = inks[outcome];
+  context.fillStyle = ink;
   context.fillRect(x, y + inside - tall, inside, tall);
 }
 

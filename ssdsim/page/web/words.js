@@ -43,11 +43,12 @@ export function outcomeOf(run, row) {
  * @param {Run} run @param {number} row of its rounds */
 export function roundSentence(run, row) {
   const { seq, round, start, end, accepted, drafted, predicted, speculator } = run.rounds.columns;
-  const outcome = OUTCOMES[outcomeOf(run, row)];
+  const outcome = OUTCOMES[outcomeOf(run, row)], why = run.verdicts[run.rounds.columns.verdict[row]];
+  const because = outcome !== "miss" || why.startsWith("miss") ? "" : ` (${why})`;
   const by = run.speculators[speculator[row]];
   const drafting = by === "none" ? "nothing drafted"
     : `${accepted[row]} of ${drafted[row]} drafted tokens accepted (${by} speculation)`;
-  return `Sequence ${seq[row]}, round ${round[row]}: ${outcome}, ${drafting}, `
+  return `Sequence ${seq[row]}, round ${round[row]}: ${outcome}${because}, ${drafting}, `
     + `${counted(accepted[row] + 1, "token")} in ${duration(end[row] - start[row])}; `
     + `${counted(predicted[row], "outcome")} predicted for the next.`;
 }
