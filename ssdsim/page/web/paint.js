@@ -186,12 +186,12 @@ function paintArrow({ pen, run, scale }, placed, verify, chosen, y, stroke) {
   pen.line([[to - 3.5, goal + down * 6], [to, goal], [to + 3.5, goal + down * 6]], { stroke, width: 1.6 });
 }
 
-/** The branches that were being prepared while an outcome was found: the last of them before it.
+/** The branches that were being prepared while an outcome was found: the last begun before it.
  * @param {Run} run @param {number} verify @param {number} chosen */
 function branchesOf(run, verify, chosen) {
-  const kinds = run.spans.columns.kind;
+  const { kind, start, end } = run.spans.columns;
   for (let span = chosen - 1; span >= 0 && span > verify - 8; span--) {
-    if (run.kinds[kinds[span]] === "prespeculate") return span;
+    if (run.kinds[kind[span]] === "prespeculate" && start[span] < end[verify]) return span;
   }
   return -1;
 }
