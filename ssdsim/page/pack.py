@@ -161,8 +161,8 @@ class _Tables:
     def _verdicts(self) -> dict[str, Column]:
         """Return why each round hit or missed; see `ssdsim.run.misses`."""
         found = verdicts(Run(self.run.info, {**self.run.tables, "rounds": self.rounds}))
-        why = {"verdict": found.kinds, "needs": found.needs}
-        return {name: integers(each) for name, each in why.items()} | {"costs": floats(found.costs)}
+        kinds, needs = integers(found.kinds), integers(found.needs)
+        return {"verdict": kinds, "needs": needs, "costs": floats(found.costs)}
 
     def _recorded(self, name: str) -> dict[str, Any] | None:
         table = self.run.tables.get(name)

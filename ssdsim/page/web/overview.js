@@ -13,8 +13,9 @@ import { counted, figure, MARKS, OUTCOMES, outcomeOf, roundSentence } from "word
 
 const BASELINES = { ar: "AR", sd: "best SD", same_devices: "same devices" };
 /** Colours of misses by their cause, see page.css; causes are those of `ssdsim/run/misses.py`. */
-const CAUSES = /** @type {Record<string, string>} */ ({ "outside the candidates": "miss",
-  "k not covered": "prespeculate", "rank beyond F_k": "speculate", "rank left out": "search" });
+const CAUSES = /** @type {Record<string, string>} */ ({ "outside the candidates": "prespeculate",
+  "k not covered": "transfer", "rank beyond F_k": "speculate", "rank left out": "search",
+  "miss, not recorded": "miss" });
 const LARGEST = 16, SMALLEST = 3, TALLEST = 340;
 
 /** @param {HTMLElement} element @param {Store} store */
@@ -57,7 +58,7 @@ function tell({ figures, mean, legend }, run) {
     make("li", {}, make("span", { class: `swatch ${colour}` }), text);
   legend.replaceChildren(
     ...OUTCOMES.map((name, at) => entry(OUTCOME_COLOURS[at], `${MARKS[at]} ${name}: ${counts[at]}`)),
-    ...causesOf(run).map(([name, count]) => entry(`cause ${CAUSES[name]}`, `✗ ${name}: ${count}`)));
+    ...causesOf(run).map(([name, count]) => entry(`cause ${CAUSES[name]}`, `of the misses ${name.replace("miss, ", "")}: ${count}`)));
 }
 
 /** The run in a few words. @param {Run} run */
@@ -85,14 +86,15 @@ function countsOf(run) {
   return counts;
 }
 
-/** Misses by cause, where it was recorded. @param {Run} run @returns {[string, number][]} */
+/** Misses by cause, where any was recorded. @param {Run} run @returns {[string, number][]} */
 function causesOf(run) {
   const counts = Object.keys(CAUSES).map((name) => {
     const number = run.verdicts.indexOf(name);
     return /** @type {[string, number]} */ ([name,
       run.rounds.columns.verdict.filter((/** @type {number} */ each) => each === number).length]);
   });
-  return counts.filter(([, count]) => count);
+  const there = counts.filter(([, count]) => count);
+  return there.length > 1 || run.speculations ? there : [];
 }
 
 /** The name of a round's colour. @param {Run} run @param {number} row */
