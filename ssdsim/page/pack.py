@@ -107,6 +107,9 @@ class _Tables:
         total = len(self.run.tables["spans"])
         if total > MOST:
             yield f"Shown are the first {MOST:,} of {total:,} passes, and the rounds until then."
+        predicted = len(self.run.tables.get("outcomes", ()))
+        if predicted > MOST:
+            yield f"Shown are the first {MOST:,} of {predicted:,} predicted outcomes."
         if not self.texts:
             yield "Texts were left out (page.texts=false)."
 

@@ -5,7 +5,7 @@ import { lacking, make } from "dom";
 import { keyboard } from "keys";
 import { keepLink } from "link";
 import { makeStore, NOTHING, selected } from "store";
-import { roundSentence, spanSentence } from "words";
+import { roundSentence, settingSentence, spanSentence } from "words";
 
 /** @typedef {import("store").Store} Store */
 /** @typedef {import("store").State} State */
@@ -48,7 +48,7 @@ function frame(store) {
   tabs.addEventListener("keydown", (event) => turn(store, event));
   const chooser = make("select", { id: "run", "aria-label": "run",
     change: () => store.set({ selection: { ...NOTHING, run: Number(chooser.value) }, view: null }) });
-  const head = make("header", {}, make("h1", {}), chooser, tabs,
+  const head = make("header", {}, make("h1", {}), make("p", { class: "soft", id: "setting" }), chooser, tabs,
     make("button", { click: () => help.showModal(), "aria-label": "keys", class: "keys" }, "?"));
   const main = make("main", {}, ...Object.keys(TABS).map((name) =>
     make("section", { id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, hidden: true })));
@@ -146,8 +146,10 @@ function tell(state, tab) {
   const [run, row] = selected(state);
   const title = document.querySelector("h1"), said = document.getElementById("said");
   const chooser = /** @type {HTMLSelectElement|null} */ (document.getElementById("run"));
-  if (!title || !said || !chooser) return;
+  const setting = document.getElementById("setting");
+  if (!title || !said || !chooser || !setting) return;
   title.textContent = run ? run.name : "explorer";
+  setting.textContent = run ? settingSentence(run) : "";
   const labels = state.runs.map((each, at) => `${at ? "below" : "above"}: ${each.name} (${each.source})`);
   if (chooser.childElementCount !== labels.length) {
     chooser.replaceChildren(...labels.map((text, at) => make("option", { value: at }, text)));

@@ -2,7 +2,7 @@
 
 import { make } from "dom";
 import { pan, zoom } from "look";
-import { HIT, MISS, step, stepTo } from "steps";
+import { HIT, MISS, step, stepSpan, stepTo } from "steps";
 
 /** @typedef {import("store").Store} Store */
 
@@ -14,6 +14,8 @@ const KEYS = [
   [["-", "−"], "zoom out", (store) => zoom(store, 1.6)],
   [["["], "round before", (store) => step(store, -1)],
   [["]"], "next round", (store) => step(store, 1)],
+  [[","], "pass before", (store) => stepSpan(store, -1)],
+  [["."], "next pass", (store) => stepSpan(store, 1)],
   [["n"], "next miss", (store) => stepTo(store, MISS)],
   [["m"], "next hit", (store) => stepTo(store, HIT)],
   [["c"], "compare", (store) => store.set({ tab: "compare" })],

@@ -6,7 +6,7 @@ import { bounds, pan, viewOf, zoom } from "look";
 import { GUTTER, layout, paintTimeline, RULER } from "paint";
 import { canvasPen } from "pen";
 import { rowsOf, stretchAt } from "rows";
-import { transport } from "steps";
+import { selectSpan, transport } from "steps";
 import { selected, selectRound } from "store";
 import { onTheme } from "theme";
 import { scale, zoomed } from "view";
@@ -100,17 +100,6 @@ function timeAt(canvas, store, x) {
   return scale(viewOf(store), GUTTER, canvas.clientWidth - GUTTER - 8).time(x);
 }
 
-/** Selects a round, or a span and its round.
- * @param {Store} store @param {NonNullable<ReturnType<typeof under>>} found */
-function choose(store, { run, of, item, time }) {
-  if (of === "rounds") return selectRound(store, item);
-  const { start, end } = run.rounds.columns, seqs = run.seqsOf(item);
-  const rows = run.roundsOf(seqs[0]);
-  const row = rows.find((each) => start[each] <= time && end[each] >= time) ?? -1;
-  if (row >= 0) return selectRound(store, row, { span: item });
-  return store.set({ selection: { ...store.get().selection, seq: null, round: null, span: item } });
-}
-
 /** Listens to the pointer.
  * @param {HTMLCanvasElement} canvas @param {HTMLElement} tip @param {Store} store */
 function point(canvas, tip, store) {
@@ -122,7 +111,8 @@ function point(canvas, tip, store) {
   canvas.addEventListener("pointerup", (event) => {
     down = false;
     const found = dragged < 4 ? under(canvas, store, event) : null;
-    if (found) choose(store, found);
+    if (found?.of === "rounds") selectRound(store, found.item);
+    else if (found) selectSpan(store, found.item, found.time);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (down) {

@@ -24,7 +24,8 @@ function firstView(run) {
  * @param {Store} store @returns {View} */
 export function viewOf(store) {
   const { view, runs, selection } = store.get();
-  return view ?? firstView(runs[selection.run]);
+  const run = runs[selection.run];
+  return view ? panned(view, 0, whole([run])) : firstView(run);
 }
 
 /** All of the run that is looked at.

@@ -1,9 +1,9 @@
 // From round to round: the next one, the next hit or miss, or one after the other by itself.
 
-import { neighbour } from "columns";
+import { lowerBound, neighbour } from "columns";
 import { make } from "dom";
 import { follow } from "look";
-import { selected, selectRound } from "store";
+import { NOTHING, selected, selectRound } from "store";
 import { outcomeOf } from "words";
 
 /** @typedef {import("columns").Run} Run */
@@ -32,6 +32,30 @@ export function stepTo(store, outcome, direction = 1) {
   return step(store, direction, (run, row) => outcomeOf(run, row) === outcome);
 }
 
+/** Selects a span, and the round that goes on at a time of it.
+ * @param {Store} store @param {number} span @param {number} [time] its middle */
+export function selectSpan(store, span, time) {
+  const { runs, selection } = store.get(), run = runs[selection.run];
+  const { start, end } = run.rounds.columns, spans = run.spans.columns;
+  const at = time ?? (spans.start[span] + spans.end[span]) / 2;
+  const rows = run.roundsOf(run.seqsOf(span)[0]);
+  const row = rows.find((each) => start[each] <= at && end[each] >= at) ?? -1;
+  if (row >= 0) selectRound(store, row, { span });
+  else store.set({ selection: { ...NOTHING, run: selection.run, span } });
+}
+
+/** Selects the next span in the order in which they begin, or the one before.
+ * @param {Store} store @param {number} direction 1 or -1 */
+export function stepSpan(store, direction) {
+  const { runs, selection } = store.get(), run = runs[selection.run];
+  const [, row] = selected(store.get());
+  const first = run && row >= 0 ? lowerBound(run.spans.columns.start, run.rounds.columns.start[row]) : 0;
+  const span = selection.span === null ? first : selection.span + direction;
+  if (!run || span < 0 || span >= run.spans.rows) return;
+  selectSpan(store, span);
+  follow(store);
+}
+
 /** Buttons that go from round to round.
  * @param {Store} store */
 export function transport(store) {
@@ -55,6 +79,8 @@ export function transport(store) {
   return make("span", { class: "group" },
     make("button", { click: () => step(store, -1), "aria-label": "round before" }, "‹ round"),
     make("button", { click: () => step(store, 1), "aria-label": "next round" }, "round ›"),
+    make("button", { click: () => stepSpan(store, -1), "aria-label": "pass before" }, "‹ pass"),
+    make("button", { click: () => stepSpan(store, 1), "aria-label": "next pass" }, "pass ›"),
     make("button", { click: () => stepTo(store, MISS) }, "next ✗ miss"),
     make("button", { click: () => stepTo(store, HIT) }, "next ✓ hit"), play);
 }

@@ -30,6 +30,16 @@ export function counted(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
+const SOURCES = /** @type {Record<string, string>} */ ({ sim: "simulated", real: "measured",
+  scripted: "real passes, scripted outcomes" });
+
+/** Where a run's numbers come from, and its main settings. @param {Run} run */
+export function settingSentence({ source, config, complete }) {
+  const told = ["batch", "temperature"].filter((name) => config[name] !== undefined);
+  return [SOURCES[source], ...told.map((name) => `${name} ${config[name]}`), complete ? "" : "cut short"]
+    .filter(Boolean).join(", ");
+}
+
 export const OUTCOMES = ["hit", "miss", "nothing predicted"];
 export const MARKS = ["✓", "✗", "·"];
 

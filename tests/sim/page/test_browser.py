@@ -284,3 +284,23 @@ def test_a_page_tells_its_columns_to_the_browser_as_to_python(browser, tmp_path)
         )
     for name, values in read.items():
         assert values == decoded(spans[name]).tolist(), name
+
+
+def test_a_notebook_s_frame_shows_the_page(browser):
+    run = hand_made()
+    page = browser.new_page()
+    page.set_content(f"<h1>A notebook</h1>{run.page()._repr_html_()}")
+    frame = page.frame_locator("iframe")
+    frame.locator("body[data-ready=true]").wait_for(state="attached")
+    assert frame.locator("#panel-overview .headline").inner_text().endswith("tokens/s")
+    page.close()
+
+
+def test_passes_can_be_gone_through_one_by_one(browser, tmp_path):
+    run = hand_made()
+    with opened(browser, page_of(run), tmp_path) as shown:
+        shown.tab("timeline")
+        spans = run.spans.sort_values("start", kind="stable")
+        for at in spans.head(6).itertuples():
+            shown.page.keyboard.press(".")
+            assert f"{at.lane}: {at.kind}, sequence 0, round {at.round}; " in shown.text("#said")
