@@ -14,7 +14,7 @@ PARTS = {
     "both": "target and draft work",
     "verify": "the target alone works",
     "tail": "the draft alone finishes branches",
-    "backup": "the draft alone drafts after a miss",
+    "backup": "the backup drafts alone",
     "draft": "the draft alone drafts",
     "link": "an outcome or a speculation is on its way",
     "dispatch": "nobody works; a pass has been asked for",

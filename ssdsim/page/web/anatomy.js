@@ -12,7 +12,7 @@ export const PARTS = /** @type {Record<string, string>} */ ({
   both: "target and draft work",
   verify: "the target alone works",
   tail: "the draft alone finishes branches",
-  backup: "the draft alone drafts after a miss",
+  backup: "the backup drafts alone",
   draft: "the draft alone drafts",
   link: "on the link",
   dispatch: "nobody works, a pass was asked for",

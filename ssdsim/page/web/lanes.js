@@ -80,7 +80,8 @@ function explain(legend, run) {
   legend.replaceChildren(...shown.map(([name, text]) =>
     make("li", {}, make("span", { class: `swatch ${name}` }), text)));
   if (run.kinds.some((kind) => kind.endsWith("speculate"))) {
-    legend.append(make("li", {}, make("span", { class: "swatch pale" }), "pale: drafted in vain"));
+    legend.append(make("li", {}, make("span", { class: "swatch pale" }), "pale: drafted in vain"),
+      make("li", {}, make("b", { class: "arrow" }, "↓ "), "speculation that an outcome chose"));
   }
 }
 

@@ -1,6 +1,6 @@
 // Paints a timeline with a pen: sequences, lanes, arrows, the selection and a ruler.
 
-import { firstAfter, rowsOf } from "rows";
+import { DRAFTING, firstAfter, rowsOf } from "rows";
 import { colours as themed } from "theme";
 import { marks, scale as scaled } from "view";
 import { MARKS } from "words";
@@ -17,7 +17,6 @@ import { MARKS } from "words";
 export const GUTTER = 84;
 export const RULER = 22;
 const GAP = 5, PALE = 0.32, ROOM = 26;
-const DRAFTING = new Set(["speculate", "prespeculate"]);
 /** Of a sequence's row: rounds that hit fill it, others are lower, so that no colour is needed. */
 const SHARES = [1, 0.62, 0.3];
 
@@ -77,7 +76,9 @@ function paintRound({ pen, colours, run }, row, at, { x, y, width, height }) {
   const inset = width > 4 ? 0.5 : 0;
   pen.rect(x + inset, y + height - tall, width - 2 * inset, tall, { fill: colours[row.colours[outcome]] });
   if (width < ROOM || height < 12) return;
-  const text = `${MARKS[outcome]} ${run.rounds.columns.accepted[row.items[at]] + 1}`;
+  const { accepted, round, seq } = run.rounds.columns, item = row.items[at];
+  const first = round[item] === 0 && width > 2 * ROOM ? `#${seq[item]}  ` : "";
+  const text = `${first}${MARKS[outcome]} ${accepted[item] + 1}`;
   const middle = outcome === 2 ? y + (height - tall) / 2 : y + height - tall / 2;
   pen.text(x + width / 2, middle, text, {
     fill: outcome === 2 ? colours.ink : colours["on-dark"], align: "middle" });
@@ -89,7 +90,7 @@ function paintSpan({ pen, colours, run }, row, at, { x, y, width, height }) {
   const span = row.items[at], kind = row.colours[row.group[at]];
   const { tokens, used } = run.spans.columns;
   const drafting = DRAFTING.has(kind), fill = colours[kind] ?? colours.nothing;
-  const solid = drafting ? height * (used[span] / Math.max(tokens[span], 1)) : height;
+  const solid = height * row.used[at];
   const inset = width > 4 ? 0.5 : 0;
   if (drafting) pen.rect(x + inset, y, width - 2 * inset, height, { fill, opacity: PALE });
   pen.rect(x + inset, y + height - solid, width - 2 * inset, solid, { fill });
@@ -105,26 +106,34 @@ function paintSpan({ pen, colours, run }, row, at, { x, y, width, height }) {
  * @param {Work} work @param {Placed} place */
 function paintShares({ pen, colours, scale }, { row, y, height }) {
   const fills = row.colours.map((name) => colours[name] ?? colours.nothing);
-  const right = scale.left + scale.width, second = scale.perSecond * height;
+  const right = scale.left + scale.width, second = scale.perSecond * height, groups = fills.length;
   let before = secondsBefore(row, scale.time(scale.left));
   for (let x = scale.left; x < right; x++) {
     const until = secondsBefore(row, scale.time(x + 1));
-    let top = y + height;
-    for (let group = 0; group < fills.length; group++) {
+    let bottom = y + height;
+    for (let group = 0; group < groups; group++) {
       const tall = (until[group] - before[group]) * second;
       if (tall < 0.1) continue;
-      top -= tall;
-      pen.rect(x, top, 1, tall, { fill: fills[group] });
+      const used = (until[groups + group] - before[groups + group]) * second;
+      if (tall - used > 0.1) pen.rect(x, bottom - tall, 1, tall - used, { fill: fills[group], opacity: PALE });
+      pen.rect(x, bottom - used, 1, used, { fill: fills[group] });
+      bottom -= tall;
     }
     before = until;
   }
 }
 
-/** Seconds of each group before a time.
+/** Seconds of each group before a time, and then those of each that were not in vain.
  * @param {Row} row @param {number} time @returns {number[]} */
-export function secondsBefore(row, time) {
+function secondsBefore(row, time) {
   const at = firstAfter(row, time), under = row.start[at] < time ? row.group[at] : -1;
-  return row.sums().map((sums, group) => sums[at] + (group === under ? time - row.start[at] : 0));
+  const sums = row.sums(), groups = row.colours.length, begun = time - row.start[at];
+  const found = sums.map((each) => each[at]);
+  if (under >= 0) {
+    found[under] += begun;
+    found[groups + under] += begun * row.used[at];
+  }
+  return found;
 }
 
 /** Paints how far apart marks of time are, and lines down to the last row.

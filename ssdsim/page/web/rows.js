@@ -3,9 +3,13 @@
 import { outcomeOf } from "words";
 
 /** @typedef {import("columns").Run} Run */
-/** Stretches of time, none of which overlap; `items` are rows of the run's rounds or spans.
+/** Stretches of time, none of which overlap; `items` are rows of the run's rounds or spans, `used`
+ * is the share of each that was not in vain.
  * @typedef {{label: string, of: "rounds"|"spans", items: Int32Array, start: Float64Array,
- *   end: Float64Array, group: Uint8Array, colours: string[], sums: () => Float64Array[]}} Row */
+ *   end: Float64Array, group: Uint8Array, used: Float64Array, colours: string[],
+ *   sums: () => Float64Array[]}} Row */
+
+export const DRAFTING = new Set(["speculate", "prespeculate"]);
 
 /** Names of colours, see page.css. */
 export const OUTCOME_COLOURS = ["hit", "miss", "nothing"];
@@ -34,43 +38,44 @@ function sequenceRows(run) {
     for (const row of rows) slot.items.push(row);
     slot.until = end[rows[rows.length - 1]];
   }
-  const label = (/** @type {number} */ at) => (slots.length > 1 ? `sequence ${at + 1}` : "sequence");
-  return slots.map(({ items }, at) =>
-    stretches(label(at), "rounds", items, run.rounds.columns, (row) => outcomeOf(run, row),
-      OUTCOME_COLOURS));
+  const label = (/** @type {number} */ at) => (slots.length > 1 ? `slot ${at}` : "sequence");
+  return slots.map(({ items }, at) => stretches({ label: label(at), of: "rounds", items,
+    columns: run.rounds.columns, groupOf: (row) => outcomeOf(run, row), usedOf: () => 1,
+    colours: OUTCOME_COLOURS }));
 }
 
 /** @param {Run} run @returns {Row[]} */
 function laneRows(run) {
   /** @type {number[][]} */
   const items = run.lanes.map(() => []);
-  const { lane, kind } = run.spans.columns;
+  const { lane, kind, used, tokens } = run.spans.columns;
   for (let span = 0; span < run.spans.rows; span++) items[lane[span]].push(span);
-  return run.lanes.map((name, at) =>
-    stretches(name, "spans", items[at], run.spans.columns, (span) => kind[span], run.kinds));
+  const drafting = run.kinds.map((name) => DRAFTING.has(name));
+  return run.lanes.map((label, at) => stretches({ label, of: "spans", items: items[at],
+    columns: run.spans.columns, groupOf: (span) => kind[span], colours: run.kinds,
+    usedOf: (span) => (drafting[kind[span]] ? used[span] / Math.max(tokens[span], 1) : 1) }));
 }
 
-/** @param {string} label @param {"rounds"|"spans"} of @param {number[]} items
- * @param {Record<string, any>} columns @param {(item: number) => number} groupOf
- * @param {string[]} colours @returns {Row} */
-function stretches(label, of, items, columns, groupOf, colours) {
+/** @param {{label: string, of: "rounds"|"spans", items: number[], columns: Record<string, any>,
+ *   groupOf: (item: number) => number, usedOf: (item: number) => number, colours: string[]}} told
+ * @returns {Row} */
+function stretches({ label, of, items, columns, groupOf, usedOf, colours }) {
   const start = Float64Array.from(items, (item) => columns.start[item]);
   const end = Float64Array.from(items, (item) => columns.end[item]);
-  const group = Uint8Array.from(items, groupOf);
+  const group = Uint8Array.from(items, groupOf), used = Float64Array.from(items, usedOf);
   /** @type {Float64Array[]|undefined} */
   let sums;
-  return { label, of, items: Int32Array.from(items), start, end, group, colours,
-    sums: () => (sums ??= summed(start, end, group, colours.length)) };
+  const row = { label, of, items: Int32Array.from(items), start, end, group, used, colours };
+  return { ...row, sums: () => (sums ??= [...summed(row, () => 1), ...summed(row, (at) => used[at])]) };
 }
 
-/** For each group the seconds of all stretches before each.
- * @param {Float64Array} start @param {Float64Array} end @param {Uint8Array} group
- * @param {number} groups */
-function summed(start, end, group, groups) {
-  return Array.from({ length: groups }, (_, of) => {
+/** For each group the seconds of all stretches before each, times a weight.
+ * @param {Omit<Row, "sums">} row @param {(at: number) => number} weight */
+function summed({ start, end, group, colours }, weight) {
+  return colours.map((_, of) => {
     const sums = new Float64Array(start.length + 1);
     for (let at = 0; at < start.length; at++) {
-      sums[at + 1] = sums[at] + (group[at] === of ? end[at] - start[at] : 0);
+      sums[at + 1] = sums[at] + (group[at] === of ? (end[at] - start[at]) * weight(at) : 0);
     }
     return sums;
   });

@@ -59,8 +59,8 @@ export function roundSentence(run, row) {
   const drafting = by === "none" ? "nothing drafted"
     : `${accepted[row]} of ${drafted[row]} drafted tokens accepted (${by} speculation)`;
   return `Sequence ${seq[row]}, round ${round[row]}: ${outcome}${because}, ${drafting}, `
-    + `${counted(accepted[row] + 1, "token")} in ${duration(end[row] - start[row])}; `
-    + `${counted(predicted[row], "outcome")} predicted for the next.`;
+    + `${counted(accepted[row] + 1, "token")} in ${duration(end[row] - start[row])}`
+    + (predicted[row] ? `; ${counted(predicted[row], "outcome")} predicted for the next.` : ".");
 }
 
 /** A span, in a sentence.
