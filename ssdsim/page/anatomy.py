@@ -15,6 +15,7 @@ PARTS = {
     "verify": "the target alone works",
     "tail": "the draft alone finishes branches",
     "backup": "the backup drafts alone",
+    "mates": "the backup drafts alone, for a batch-mate",
     "draft": "the draft alone drafts",
     "link": "an outcome or a speculation is on its way",
     "dispatch": "nobody works; a pass has been asked for",
@@ -24,7 +25,10 @@ PARTS = {
 
 
 def anatomy(
-    spans: Mapping[str, Floats], working: Mapping[str, Bools], rounds: Mapping[str, Floats]
+    spans: Mapping[str, Floats],
+    working: Mapping[str, Bools],
+    rounds: Mapping[str, Floats],
+    drafting: Mapping[str, Bools],
 ) -> dict[str, Floats]:
     """Return for each part its time in each round.
 
@@ -36,7 +40,9 @@ def anatomy(
         Which of them are a pass of the "target", which "branches" that the draft prepares, which
         its "other" passes, and which are on the "link".
     rounds
-        `start` and `end` of each round, and whether (1 or 0) its draft was a "backup".
+        `start` and `end` of each round.
+    drafting
+        For "backup", "mates" and "draft", in which rounds it is this if the draft alone drafts.
 
     """
     busy = _Busy(spans, working)
@@ -44,14 +50,13 @@ def anatomy(
     alone = shares["draft or target"] - shares["other or target"]
     series = shares["other or target"] - shares["target"]
     linked = shares["all"] - shares["draft or target"]
-    rest, backup = rounds["end"] - rounds["start"] - shares["all"], rounds["backup"] > 0
+    rest = rounds["end"] - rounds["start"] - shares["all"]
     last = np.minimum(rest, busy.idle_since(rounds))
     return {
         "both": shares["draft"] + shares["target"] - shares["draft or target"],
         "verify": shares["draft or target"] - shares["draft"],
         "tail": alone,
-        "backup": series * backup,
-        "draft": series * ~backup,
+        **{name: series * drafting[name] for name in ("backup", "mates", "draft")},
         "link": linked,
         "dispatch": rest - last,
         "nobody": last,

@@ -194,9 +194,14 @@ class _Tables:
     def _anatomy(self) -> dict[str, Array]:
         spans = {name: ticks(self.spans[name].to_numpy()) for name in ("start", "end")}
         rounds = {name: ticks(self.rounds[name].to_numpy()) for name in ("start", "end")}
-        backup = [name == "backup" for name in self.rounds["speculator"].to_pylist()]
-        rounds["backup"] = np.array(backup, dtype=np.float64)
-        return anatomy(spans, self._working(), rounds)
+        return anatomy(spans, self._working(), rounds, self._drafting())
+
+    def _drafting(self) -> dict[str, Array]:
+        """Return in which rounds the draft, if it drafts alone, is the backup, and for whom."""
+        by, hit = (self.rounds[name].to_pylist() for name in ("speculator", "hit"))
+        backup = np.array([name == "backup" for name in by], dtype=np.bool_)
+        mates = np.array([bool(found) for found in hit], dtype=np.bool_) & ~backup
+        return {"backup": backup, "mates": mates, "draft": ~backup & ~mates}
 
     def _working(self) -> dict[str, Array]:
         lane, kind = (

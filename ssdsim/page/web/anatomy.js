@@ -13,6 +13,7 @@ export const PARTS = /** @type {Record<string, string>} */ ({
   verify: "the target alone works",
   tail: "the draft alone finishes branches",
   backup: "the backup drafts alone",
+  mates: "the backup drafts alone, for a batch-mate",
   draft: "the draft alone drafts",
   link: "on the link",
   dispatch: "nobody works, a pass was asked for",

@@ -38,17 +38,19 @@ def test_a_round_in_which_everything_happens():
         span("draft", "prespeculate", 8.0, 11.0),
         span("draft", "wait", 11.0, 13.0),
     ]
-    record.rounds = [played(1.0, 13.0, 0, speculator=by) for by in ("primary", "backup")]
+    drafting = {"draft": {"hit": None}, "backup": {"speculator": "backup"}, "mates": {"hit": True}}
+    record.rounds = [played(1.0, 13.0, 0, **told) for told in drafting.values()]
     found = {name: part.tolist() for name, part in parts_of(run_of(record)).items()}
     assert found == {
-        "both": [3.0, 3.0],
-        "verify": [2.0, 2.0],
-        "tail": [1.0, 1.0],
-        "backup": [0.0, 2.0],
-        "draft": [2.0, 0.0],
-        "link": [1.0, 1.0],
-        "dispatch": [2.0, 2.0],  # from 2 to 3, and from 6 to 7
-        "nobody": [1.0, 1.0],
+        "both": [3.0] * 3,
+        "verify": [2.0] * 3,
+        "tail": [1.0] * 3,
+        "backup": [0.0, 2.0, 0.0],
+        "mates": [0.0, 0.0, 2.0],
+        "draft": [2.0, 0.0, 0.0],
+        "link": [1.0] * 3,
+        "dispatch": [2.0] * 3,  # from 2 to 3, and from 6 to 7
+        "nobody": [1.0] * 3,
     }
 
 
