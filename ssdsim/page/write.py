@@ -1,6 +1,7 @@
 """Writes a page: one HTML file that holds its data and its front end and asks for nothing else."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
@@ -15,6 +16,9 @@ from ssdsim.system.atomic_files import write_text
 WEB = Path(__file__).parent / "web"
 PLAIN = " !\"$&'()*+,/:;<=>?@[\\]^`{|}~"
 """What may stand in a module's address as it is."""
+
+ASIDE = re.compile(r"/\*(?s:.)*?\*/ ?|^ *//.*|^ +", re.MULTILINE)
+"""What only people read: comments in the places where this front end has them, and indentation."""
 
 START = 'import { start } from "app";\nstart();\n'
 
@@ -72,18 +76,30 @@ def write(payload: Mapping[str, Any], path: Path) -> None:
 
 
 @cache
+def front_end() -> dict[str, str]:
+    """Return all that a page's front end is of, by file: without what only people read."""
+    paths = sorted(path for path in WEB.iterdir() if path.suffix in {".js", ".css"})
+    return {path.name: _lean(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def _lean(text: str) -> str:
+    return "".join(line for line in ASIDE.sub("", text).splitlines(keepends=True) if line.strip())
+
+
+@cache
 def _style() -> str:
-    sheets = sorted(WEB.glob("*.css"), key=lambda path: path.stem != "page")
-    return "".join(path.read_text(encoding="utf-8") for path in sheets)
+    """Return the style sheets, those of single tabs behind what holds for all."""
+    sheets = {name: text for name, text in front_end().items() if name.endswith(".css")}
+    return sheets.pop("page.css") + "".join(sheets.values())
 
 
 @cache
 def _modules() -> str:
     """Return the import map: each module of the front end by its name, in its own address."""
-    sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.js"))}
     addresses = {
-        name: f"data:text/javascript;charset=utf-8,{quote(source, safe=PLAIN)}"
-        for name, source in sources.items()
+        name.removesuffix(".js"): f"data:text/javascript;charset=utf-8,{quote(code, safe=PLAIN)}"
+        for name, code in front_end().items()
+        if name.endswith(".js")
     }
     return _inside_script({"imports": addresses})
 

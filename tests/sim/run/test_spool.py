@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import isclose
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,6 +21,7 @@ from ssdsim.methods.dsi import Dsi
 from ssdsim.methods.jacobi import Jacobi
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.ssd import Ssd
+from ssdsim.run.stored_table import StoredTable, beginning
 from ssdsim.run.trace import load_run
 
 CHUNK = 64
@@ -108,3 +110,13 @@ def test_an_interrupted_run_is_complete_as_far_as_it_went(tmp_path, monkeypatch)
     assert len(run.rounds) > CHUNK
     assert run.spans.end.max() <= simulation.env.now
     assert run.metrics["tokens"] == (run.rounds.accepted + 1).sum()
+
+
+def test_a_stored_table_is_read_from_its_beginning_as_far_as_is_asked():
+    table = pa.table({"x": range(6)})
+    stored = StoredTable(table.schema)
+    for first in (0, 2, 4):
+        stored.append(table.slice(first, 2))
+    stored.close()
+    assert [len(beginning(stored, rows)) for rows in (1, 2, 3, 6, 99)] == [2, 2, 4, 6, 6]
+    assert beginning(table, 1) is table
