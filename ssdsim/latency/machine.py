@@ -1,11 +1,13 @@
 """A machine: draft and target on their devices, the link between them, and what they cost."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
 from ssdsim.latency.jitter import Jitter, NoJitter
+from ssdsim.latency.scaled import Scaled
 from ssdsim.sampling.settings import Sampling
 
 
@@ -118,6 +120,8 @@ class Machine:
         Service times of the two models, each on devices of its own.
     colocated
         Service times of the draft on the target's devices; None: the same as `draft`.
+    draft_scale
+        A factor on all of the draft's seconds, wherever it runs: what if it were faster?
     link
         The way between the two.
     dispatch
@@ -146,6 +150,7 @@ class Machine:
     target: Latency
     draft: Latency
     colocated: Latency | None = None
+    draft_scale: float = 1.0
     link: Link = Link()
     dispatch: float = 0.0
     padding: int = 0
@@ -159,9 +164,20 @@ class Machine:
     shared: bool = False
 
     def __post_init__(self) -> None:
+        require(self.draft_scale > 0, "latency.draft_scale", self.draft_scale, "needs a factor > 0")
         require(self.padding >= 0, "latency.padding", self.padding, "needs tokens >= 0")
         require(self.dispatch >= 0, "latency.dispatch", self.dispatch, "needs seconds >= 0")
         require(self.serve >= 0, "latency.serve", self.serve, "needs seconds >= 0")
+
+    @cached_property
+    def drafting(self) -> Latency:
+        """The draft's seconds on devices of its own."""
+        return _scaled(self.draft, self.draft_scale)
+
+    @cached_property
+    def drafting_colocated(self) -> Latency:
+        """The draft's seconds on the target's devices."""
+        return _scaled(self.colocated or self.draft, self.draft_scale)
 
     def spread(self, devices: int) -> "Machine | None":
         """Return this machine with the target over `devices` devices; None if that is unknown."""
@@ -188,6 +204,10 @@ class Machine:
             *(_describe(name, on, self.target, self.target_power) for name, on in lanes.items()),
             *(_describe(name, [name], self.draft, self.draft_power) for name in own),
         ]
+
+
+def _scaled(latency: Latency, factor: float) -> Latency:
+    return latency if factor == 1 else Scaled(latency, factor)
 
 
 def lanes_of(model: str, copies: int) -> list[str]:

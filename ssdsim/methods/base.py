@@ -85,7 +85,7 @@ class Method(Protocol):
     def draft_latency(self, machine: Machine) -> Latency:
         """Return the draft's service times where this method runs it."""
         on_target = self.draft_on == "target"
-        return (machine.colocated if on_target else None) or machine.draft
+        return machine.drafting_colocated if on_target else machine.drafting
 
     def round_seconds(self, draft: float, verify: float) -> float:
         """Return what a round takes, from the seconds of drafting and of verifying: their sum."""

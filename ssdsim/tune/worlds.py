@@ -6,9 +6,9 @@ there what is taken for granted is an option of `python -m ssdsim.tune`. In a wo
 meet the same prompts, times and random numbers, so their differences scatter far less than they.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import exp
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -21,8 +21,8 @@ from ssdsim.acceptance.trace_replay import RecordedText
 from ssdsim.calibration.prediction import Profile
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError
-from ssdsim.latency.base import Latency, Pass, reads_context
 from ssdsim.latency.machine import Machine
+from ssdsim.latency.scaled import Scaled
 from ssdsim.sampling.distributions import Array
 from ssdsim.sampling.settings import Sampling
 
@@ -141,63 +141,11 @@ def _part(setup: Setup, tokens: int) -> Setup:
 
 
 def _slower(machine: Machine, world: World) -> Machine:
-    draft, colocated = world.draft, machine.colocated
     return replace(
         machine,
         target=Scaled(machine.target, world.target, world.slope),
-        draft=Scaled(machine.draft, draft),
-        colocated=None if colocated is None else Scaled(colocated, draft),
+        draft_scale=machine.draft_scale * world.draft,
     )
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """Service times times a factor.
-
-    Attributes
-    ----------
-    latency
-        The times.
-    factor
-        On all of them.
-    slope
-        On what a verify of more than one token a row takes longer than one of one.
-
-    """
-
-    latency: Latency
-    factor: float = 1.0
-    slope: float = 1.0
-    known: dict[Any, float] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def devices(self) -> int:
-        """Devices this model is spread over."""
-        return self.latency.devices
-
-    @property
-    def reads_context(self) -> bool:
-        """Whether seconds may depend on the context."""
-        return reads_context(self.latency)
-
-    def seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
-        """Return the seconds of one pass; see `Latency.seconds`."""
-        key = (work, batch, tokens, context)
-        if key not in self.known:
-            self.known[key] = self._seconds(*key)
-        return self.known[key]
-
-    def spread(self, devices: int) -> "Scaled | None":
-        """Return the same model over that many devices; None where it cannot tell."""
-        found = self.latency.spread(devices)
-        return None if found is None else Scaled(found, self.factor, self.slope)
-
-    def _seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
-        own = self.latency.seconds(work, batch, tokens, context)
-        if work == "verify" and self.slope != 1 and tokens > batch:
-            least = self.latency.seconds(work, batch, batch, context)
-            own = least + self.slope * (own - least)
-        return self.factor * own
 
 
 @dataclass(frozen=True)

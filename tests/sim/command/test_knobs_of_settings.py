@@ -57,6 +57,7 @@ PARTS = {
     ),
     "Machine link": (IID, "latency.link={latency: 0.3}"),
     "Machine serve": (IID, "latency.serve=0.3"),
+    "Machine draft_scale": (IID, "latency.draft_scale=2"),
     "Machine dispatch": (IID, "latency.dispatch=0.3"),
     "Machine padding": (ROOFLINE, "latency.padding=4096"),
     "Machine sampling": (WARM, "latency.sampling={maximal: {draft: 0.3}}"),

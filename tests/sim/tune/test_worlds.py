@@ -14,10 +14,11 @@ from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
+from ssdsim.latency.scaled import Scaled
 from ssdsim.latency.table import Table
 from ssdsim.methods.speculative import Speculative
 from ssdsim.sampling.settings import Sampling
-from ssdsim.tune.worlds import Scaled, Shifted, Uncertainty, World, changed, of_world
+from ssdsim.tune.worlds import Shifted, Uncertainty, World, changed, of_world
 
 SETUP = Setup(Speculative(), Iid(alpha=0.7), machine(step=0.15), lookahead=4)
 LOGGED = HazardTable(0.0, (0.5, 0.3, 0.2), 2.0, 0.8, 3, (2, 4), (0.3, 0.2), (0.4, 0.3))
@@ -113,7 +114,7 @@ def test_draws_are_the_same_for_every_candidate_and_differ_by_number_and_luck():
     uncertain = Uncertainty(0.02, 0.05)
     drawn = [of_world(SETUP, World(number), uncertain) for number in (1, 1, 2)]
     assert drawn[0].acceptance == drawn[1].acceptance != drawn[2].acceptance
-    assert drawn[0].machine.draft.factor == drawn[1].machine.draft.factor
+    assert drawn[0].machine.draft_scale == drawn[1].machine.draft_scale
     assert drawn[0].seed != drawn[2].seed
     lucky = of_world(SETUP, World(1, luck=1), uncertain)
     assert lucky.seed != drawn[0].seed
