@@ -4,16 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssdsim.command.composing import setup
     from ssdsim.engine.exact_expectation import expect
     from ssdsim.engine.setup import Setup
     from ssdsim.engine.simulation import Simulation, simulate
     from ssdsim.run.trace import Run, load_run
 
-__all__ = ["Run", "Setup", "Simulation", "expect", "load_run", "simulate"]
+__all__ = ["Run", "Setup", "Simulation", "expect", "load_run", "setup", "simulate"]
 
 _HOMES = {
     "Run": "ssdsim.run.trace",
     "load_run": "ssdsim.run.trace",
+    "setup": "ssdsim.command.composing",
     "Setup": "ssdsim.engine.setup",
     "Simulation": "ssdsim.engine.simulation",
     "simulate": "ssdsim.engine.simulation",

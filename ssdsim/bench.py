@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import simpy
 
 from ssdsim.acceptance.iid import Iid
+from ssdsim.command.composing import setup as composed
 from ssdsim.command.console import ending, speak_as
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.setup import Setup
@@ -53,22 +54,6 @@ def settings() -> Iterator[tuple[str, Setup]]:
         "acceptance=recorded",
         replace(SETUP, acceptance=recorded.acceptance, workload=recorded.workload),
     )
-
-
-def composed(*overrides: str) -> Setup:
-    """Return the settings of a command line."""
-    from hydra import compose, initialize
-    from omegaconf import open_dict
-
-    from ssdsim.command.config import register, setup_from
-
-    register()
-    with initialize(version_base="1.3", config_path=None):
-        config = compose("config", [*overrides], return_hydra_config=True)
-    choices = dict(config.hydra.runtime.choices)
-    with open_dict(config):
-        del config["hydra"]
-    return setup_from(config, choices, [])
 
 
 def sized(setup: Setup, tokens: int) -> Setup:

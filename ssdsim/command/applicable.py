@@ -61,7 +61,9 @@ class Choices(Protocol):
 
 def refuse_idle_options(setup: Setup, config: DictConfig, overridden: list[str]) -> None:
     """Raise `ConfigError` for the first overridden key that has no effect beside the others."""
-    refuse(_rules(setup, config), overridden)
+    refuse(_rules(setup), overridden)
+    if any(key.partition(".")[0] == "pair" for key in overridden):
+        refuse(_pair_rules(config), overridden)
 
 
 def refuse(rules: Iterable[Rule], overridden: list[str]) -> None:
@@ -84,11 +86,14 @@ def _choice_rules(setup: Setup) -> Iterator[Rule]:
     yield from _sampling_rules(setup)
 
 
-def _rules(setup: Setup, config: DictConfig) -> Iterator[Rule]:
+def _rules(setup: Setup) -> Iterator[Rule]:
     yield from _choice_rules(setup)
     yield from _machine_rules(setup)
     yield from _pass_rules(setup)
     yield from _acceptance_rules(setup)
+
+
+def _pair_rules(config: DictConfig) -> Iterator[Rule]:
     latency = OmegaConf.to_yaml(config.latency, resolve=False)
     why = "this latency was not built from model shapes (latency=roofline is)"
     for model in ("target", "draft"):
@@ -140,8 +145,9 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
         spread = own and (model != "draft" or machine.colocated is None)
         why = "nothing here is spread over more devices"
         yield f"latency.{model}.elsewhere", spread, why
-    for model in ("draft", "colocated"):
-        yield f"latency.{model}", setup.lookup is None, "a lookup needs no draft model"
+    why = "a lookup needs no draft model"
+    for model in ("draft", "draft_scale", "colocated"):
+        yield f"latency.{model}", setup.lookup is None, why
     needed = own or machine.colocated is None
     yield "latency.draft", needed, "latency.colocated says what it takes on the target's devices"
     for model, counted in (("draft", own), ("colocated", False)):

@@ -42,7 +42,7 @@ _sections: dict[str, set[str]] = {}
 
 def register() -> None:
     """Fill Hydra's groups from the plug-ins' dataclasses and from the profiles."""
-    store = emptied(SECTIONS)
+    store = emptied((*SECTIONS, "profile"))
     register_plugins([*GROUPS])
     store.store(name="config", node=OmegaConf.load(CONF / "config.yaml"))
     for group in ("latency", "pair", "workload"):

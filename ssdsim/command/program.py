@@ -5,6 +5,8 @@ What is run is a `Program`'s business: a simulation, or real models.
 
 import errno
 import os
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -74,7 +76,7 @@ def _run(program: Program, config: DictConfig) -> None:
     out = Path(HydraConfig.get().runtime.output_dir) if sweeping else _free(config)
     try:
         job = _prepared(program, config, sweeping)
-        run, runs = _carry_out(job, config, out, sweeping)
+        run, runs = _carry_out(program, job, config, out, sweeping)
         with printing():
             (show_line if sweeping else show)(job, run, runs, out)
     except ConfigError as error:
@@ -131,19 +133,19 @@ def _prepared(program: Program, config: DictConfig, sweeping: bool) -> Job:
 
 
 def _carry_out(
-    job: Job, config: DictConfig, out: Path, sweeping: bool
+    program: Program, job: Job, config: DictConfig, out: Path, sweeping: bool
 ) -> tuple[Run, dict[str, Run]]:
-    resolved = _resolved(config, out)
+    said = {"config": _resolved(config, out), "command": _typed(program)}
     alone = HydraConfig.get().runtime.choices["hydra/launcher"] == "basic"  # else bars would mix
     with progress(shown=alone) as bar, ExitStack() as exits:
         task = bar.add_task("decoding", total=job.prompts)
         running = job.start(retired=lambda _: bar.advance(task), detailed=not sweeping)
         exits.enter_context(reserved(out, config.overwrite))
-        _claim(running, out, resolved)
+        _claim(running, out, said)
         try:
             running.run()
         finally:
-            run = _save(running, out, resolved)
+            run = _save(running, out, said)
         bar.add_task("comparing with AR and SD", total=None)
         if not sweeping:  # which draws the fastest of its runs alone
             with _writing(run, out):
@@ -169,23 +171,23 @@ def _show_as_page(run: Run, out: Path, texts: bool) -> None:
         say(f"{out / PAGE}: cannot be written ({error.strerror or error}); the run is complete")
 
 
-def _claim(running: Runnable, out: Path, resolved: Any) -> None:
+def _claim(running: Runnable, out: Path, said: dict[str, Any]) -> None:
     """Write the run while it is empty: from here on the directory parses, come what may."""
     try:
         replace(out)
-        _save(running, out, resolved)
+        _save(running, out, said)
     except Unwritten as error:
         if getattr(error.__cause__, "errno", None) == errno.ENOSPC:
             raise
         raise ConfigError(f"{error}; choose another directory") from error
 
 
-def _save(running: Runnable, out: Path, resolved: Any) -> Run:
+def _save(running: Runnable, out: Path, said: dict[str, Any]) -> Run:
     with held_back():
         run = running.result()
-        run.info["config"] = resolved
+        run.info |= said
         with _writing(run, out):
-            (run.save if resolved["keep"] == ALL else run.save_small)(out)
+            (run.save if said["config"]["keep"] == ALL else run.save_small)(out)
     return run
 
 
@@ -207,3 +209,12 @@ def _resolved(config: DictConfig, out: Path) -> dict[str, Any]:
     groups = {name: choice for name, choice in choices.items() if not name.startswith("hydra/")}
     plain: Any = OmegaConf.to_container(config, resolve=True)
     return {**plain, "out": str(out), "choices": groups}
+
+
+def _typed(program: Program) -> str:
+    """Return the command that repeats the run, in a directory of its own."""
+    from ssdsim.command.config import RUNS
+
+    task = HydraConfig.get().overrides.task
+    words = [word for word in task if re.split("[.=]", word.lstrip("+~"))[0] not in RUNS]
+    return shlex.join(["python", "-m", program.name, *words])

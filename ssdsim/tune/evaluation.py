@@ -3,30 +3,21 @@
 Everything that candidates have in common is composed and read once in a process.
 """
 
-from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, get_type_hints
-
-from hydra import compose
-from omegaconf import DictConfig
 
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.profile_file import TIMINGS
-from ssdsim.command.applicable import refuse_idle_choices
-from ssdsim.command.config import PLAIN, SAMPLED, plain_config, sampling_from, setup_from
+from ssdsim.command.setting import Setting
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import evaluate
 from ssdsim.errors import ConfigError, require
-from ssdsim.options.building import build, completed, make
-from ssdsim.options.plugins import plugins, profile_files
+from ssdsim.options.plugins import profile_files
 from ssdsim.run.results import provenance, run_id
-from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
-from ssdsim.tune.search_space import CHOSEN, Options, is_tuned, written
+from ssdsim.tune.search_space import Options, is_tuned, written
 from ssdsim.tune.worlds import (
     ACCEPTANCE_ERROR,
     TIME_ERROR,
@@ -81,26 +72,8 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What candidates share, as Hydra composed it.
-
-    Attributes
-    ----------
-    config, choices
-        Composed, and the option chosen in each group.
-    setup
-        What they mean, with the method that a run has by default.
-
-    """
-
-    config: DictConfig
-    choices: dict[str, Any]
-    setup: Setup
-
-    @cached_property
-    def plain(self) -> dict[str, Any]:
-        """The config as plain data."""
-        return plain_config(self.config)
+class Shared(Setting):
+    """What candidates share."""
 
     @property
     def profile(self) -> Profile | None:
@@ -118,58 +91,6 @@ class Setting:
         written = acceptance.written() if isinstance(acceptance, Recorded) else ()
         known = run_id(self.setup), written, program["commit"], program["versions"]
         return sha256(repr(known).encode()).hexdigest()[:12]
-
-    def candidate(self, options: Options) -> Setup:
-        """Return the setup with these options.
-
-        Raises
-        ------
-        ConfigError
-            There is no such option, a value is not possible, or has no effect beside the others.
-
-        """
-        plain = deepcopy({key: self.plain[key] for key in (*CHOSEN, *PLAIN, *SAMPLED, "saguaro")})
-        for name, value in options:
-            _put(plain, name, value)
-        hints = get_type_hints(Setup)
-        values = {group: build(hints[group], plain[group], group) for group in CHOSEN}
-        values |= {name: plain[name] for name in PLAIN}
-        values["sampling"] = sampling_from(plain, Sampling, SAMPLED)
-        kept = {name: getattr(self.setup, name) for name in ("acceptance", "machine", "workload")}
-        setup: Setup = make(Setup, {**kept, **values}, "")
-        refuse_idle_choices(setup, [name for name, _ in options])
-        return setup
-
-
-def _put(plain: dict[str, Any], name: str, value: Any) -> None:
-    """Set an option, as the command line would."""
-    if name in CHOSEN:
-        plain[name] = completed(plugins(name)[value], {"_target_": value})
-        return
-    *groups, field_name = name.split(".")
-    there = plain
-    for group in groups:
-        there = there.get(group, {})
-        require(isinstance(there, dict), name, value, f"{group} has no options")
-    known = ", ".join(key for key in there if key != "_target_")
-    require(field_name in there, name, value, f"no such option; choose among {known}")
-    there[field_name] = value
-
-
-def setting(words: Sequence[str]) -> Setting:
-    """Compose what candidates share; `ssdsim.command.config.register` was called before.
-
-    Raises
-    ------
-    ConfigError, HydraException
-        An option cannot be.
-
-    """
-    whole = compose("config", list(words), return_hydra_config=True)
-    choices = {str(group): name for group, name in whole.hydra.runtime.choices.items()}
-    overridden = [word.lstrip("+~").partition("=")[0] for word in words]
-    config = compose("config", list(words))
-    return Setting(config, choices, setup_from(config, choices, overridden))
 
 
 def _devices(setup: Setup) -> int:
@@ -197,7 +118,7 @@ class Bench:
     acceptance: float | None = None
     times: float | None = None
     devices: int | None = None
-    known: dict[tuple[str, ...], tuple[Setting, Uncertainty]] = field(default_factory=dict)
+    known: dict[tuple[str, ...], tuple[Shared, Uncertainty]] = field(default_factory=dict)
 
     @property
     def profile(self) -> str:
@@ -250,7 +171,7 @@ class Bench:
         """
         shared, uncertainty = self._shared(trial)
         options = tuple(option for option in trial.options if is_tuned(option[0]))
-        return of_world(shared.candidate(options), trial.world, uncertainty)
+        return of_world(shared.changed(options), trial.world, uncertainty)
 
     def figures(self, trial: Trial) -> Figures:
         """Simulate a trial."""
@@ -279,15 +200,15 @@ class Bench:
         right = f"{needed} devices are needed, {most} are there (tune.devices says otherwise)"
         require(needed <= most, "method", method, right)
 
-    def _shared(self, trial: Trial) -> tuple[Setting, Uncertainty]:
+    def _shared(self, trial: Trial) -> tuple[Shared, Uncertainty]:
         """Return the setting of a trial."""
         given = [(name, value) for name, value in trial.options if not is_tuned(name)]
         own = [f"{name}={written(value)}" for name, value in given]
         return self._setting((*self.words, *own))
 
-    def _setting(self, words: tuple[str, ...]) -> tuple[Setting, Uncertainty]:
+    def _setting(self, words: tuple[str, ...]) -> tuple[Shared, Uncertainty]:
         if words not in self.known:
-            found = setting(words)
+            found = Shared.of(words)
             error = ACCEPTANCE_ERROR if self.acceptance is None else self.acceptance
             uncertainty = Uncertainty(
                 error, TIME_ERROR if self.times is None else self.times, found.profile

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ssdsim.acceptance.recorded import RecordedSource
-from ssdsim.bench import composed
+from ssdsim.command.composing import setup as composed
 from ssdsim.engine.simulation import Simulation
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout

@@ -6,7 +6,8 @@ import pytest
 
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
-from ssdsim.bench import SETUP, composed
+from ssdsim.bench import SETUP
+from ssdsim.command.composing import setup as composed
 from ssdsim.engine import baselines
 from ssdsim.engine.baselines import compare
 from ssdsim.engine.simulation import evaluate, simulate

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ssdsim.acceptance.iid import Iid
-from ssdsim.bench import SETUP, composed
+from ssdsim.bench import SETUP
+from ssdsim.command.composing import setup as composed
 from ssdsim.engine.best_lookahead import MOST_LOOKAHEAD, better_lookahead
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.simulation import evaluate
