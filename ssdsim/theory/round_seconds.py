@@ -126,11 +126,11 @@ def beside(verify: Seconds, draft: Seconds, slowdown: tuple[float, float]) -> _B
     """Let a verify and a draft's work begin together, each slower while both are under way."""
     verify, draft = np.asarray(verify, float), np.asarray(draft, float)
     target_slow, draft_slow = slowdown
-    draft_first = draft * draft_slow <= verify * target_slow
-    rested = verify + draft * draft_slow * (1 - 1 / target_slow)
-    verified = np.where(draft_first, rested, verify * target_slow)
-    done = np.where(draft_first, draft, verified / draft_slow)
-    drafted = np.where(draft_first, draft * draft_slow, verified + draft - done)
+    # Whichever is over first: each is the less of what it is if the other is, and if it is itself.
+    slowed, own = verify * target_slow, draft * draft_slow
+    verified = np.minimum(slowed, verify + own * (1 - 1 / target_slow))
+    drafted = np.minimum(own, draft + slowed * (1 - 1 / draft_slow))
+    done = np.minimum(draft, slowed / draft_slow)
     return _Beside(verified, drafted, done)
 
 
