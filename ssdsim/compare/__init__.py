@@ -1,0 +1,1 @@
+"""`python -m ssdsim.compare`: runs side by side, and where two of them part."""
