@@ -1,0 +1,1 @@
+"""`python -m ssdsim.explore`: sliders over the simulator, in a browser on this machine."""

@@ -1,0 +1,133 @@
+"""What can be changed in the explorer: controls that fit the method, the policy and so on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from ssdsim.acceptance.iid import Iid
+from ssdsim.command.setting import Setting
+from ssdsim.engine.setup import Setup
+from ssdsim.kinds import short_name
+from ssdsim.options.plugins import plugins, profile_files
+
+Value = str | float | None
+BUDGETS = ("policy.budget", "outcomes of a row that are prepared for")
+
+
+@dataclass(frozen=True)
+class Control:
+    """An option that can be changed.
+
+    Attributes
+    ----------
+    name, label
+        As the command line calls it, and what it means.
+    kind
+        "range": a slider; "choice": one of several names; "number": any number, or a choice.
+    value
+        What it is now.
+    min, max, step
+        Of a slider or a number.
+    choices
+        Names.
+
+    """
+
+    name: str
+    label: str
+    kind: Literal["range", "choice", "number"]
+    value: Value
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def controls(setting: Setting, setup: Setup) -> list[Control]:
+    """Return the controls that fit a setup.
+
+    Parameters
+    ----------
+    setting
+        Whose profile and acceptance can be kept.
+    setup
+        With all changes.
+
+    """
+    return [*_decoding(setup), *_preparing(setup), *_world(setting, setup)]
+
+
+def _decoding(setup: Setup) -> Iterator[Control]:
+    uses = setup.method.uses
+    yield _chosen("method", "how to decode", setup.method)
+    if "lookahead" in uses:
+        label, most = "K, tokens drafted a round", max(24, setup.lookahead)
+        yield Control("lookahead", label, "range", setup.lookahead, 1, most, 1)
+    yield Control("batch", "sequences at a time", "range", setup.batch, 1, max(64, setup.batch), 1)
+    yield from _literal(setup.method, "method", "on_outcome", "when the outcome is there")
+    if "backup" in uses:
+        yield _chosen("backup", "who drafts after a miss", setup.backup)
+
+
+def _preparing(setup: Setup) -> Iterator[Control]:
+    policy: Any = setup.policy
+    if "policy" not in setup.method.uses:
+        return
+    yield _chosen("policy", "which outcomes to prepare for", policy)
+    fanout = getattr(policy, "fanout", None)
+    if isinstance(fanout, int):
+        label = "F, candidates at each place"
+        yield Control("policy.fanout", label, "range", fanout, 0, max(32, fanout), 1)
+    elif "budget" in {field.name for field in fields(policy) if field.init}:
+        yield Control(*BUDGETS, "number", policy.budget, 1, 1024, 1, ("verify",))
+
+
+def _world(setting: Setting, setup: Setup) -> Iterator[Control]:
+    profiles = tuple(sorted(profile_files()))
+    yield Control("profile", "machine and pair", "choice", _profile(setting), choices=profiles)
+    own = str(setting.choices["acceptance"])
+    iid = isinstance(setup.acceptance, Iid)
+    sources = tuple(dict.fromkeys((own, "iid")))
+    now = "iid" if iid else own
+    yield Control("acceptance", "where outcomes come from", "choice", now, choices=sources)
+    if isinstance(setup.acceptance, Iid):
+        label = "α, chance that a token is accepted"
+        yield Control("acceptance.alpha", label, "range", setup.acceptance.alpha, 0, 1, 0.01)
+    if setup.draft_on is not None and not setup.lookup:
+        scale = setup.machine.draft_scale
+        label = "draft's seconds, times"
+        yield Control("latency.draft_scale", label, "range", scale, 0.05, max(4.0, scale), 0.05)
+    yield from _sampling(setup)
+    yield Control("seed", "of all randomness", "number", setup.seed, 0, 2**31, 1)
+
+
+def _sampling(setup: Setup) -> Iterator[Control]:
+    sampling, honoured = setup.sampling, setup.acceptance.uses
+    if "temperature" in honoured:
+        T = sampling.temperature
+        yield Control("temperature", "0 is greedy", "range", T, 0, max(2.0, T), 0.05)
+    if "coupling" in honoured and sampling.temperature > 0:
+        names = ("maximal", "gumbel")
+        yield Control("coupling", "shared randomness", "choice", sampling.coupling, choices=names)
+
+
+def _profile(setting: Setting) -> str:
+    return str(setting.choices["profile"])
+
+
+def _chosen(group: str, label: str, plugin: object) -> Control:
+    """Return the choice among the plug-ins of a group."""
+    now = short_name(type(plugin))
+    return Control(group, label, "choice", now, choices=tuple(plugins(group)))
+
+
+def _literal(plugin: object, group: str, field: str, label: str) -> Iterator[Control]:
+    """Yield the choice of a plug-in's field, if it has it."""
+    names: Sequence[str] = _names(get_type_hints(type(plugin)).get(field))
+    if names:
+        value = getattr(plugin, field)
+        yield Control(f"{group}.{field}", label, "choice", value, choices=tuple(names))
+
+
+def _names(hint: Any) -> tuple[str, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()

@@ -1,0 +1,87 @@
+"""The options of a run directory as words of a command line of the simulator."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_type_hints
+
+from ssdsim.command.setting import names_of
+from ssdsim.engine.setup import Setup
+from ssdsim.errors import ConfigError
+from ssdsim.kinds import short_name
+from ssdsim.options.building import build
+from ssdsim.options.plugins import options
+from ssdsim.run.trace import Run
+from ssdsim.sampling.settings import sampling_of
+
+CHOSEN = ("method", "drafter", "policy", "backup", "length", "tree")
+NUMBERS = ("lookahead", "batch", "seed")
+SIZES = ("workload.prompts", "workload.output_tokens")
+"""Of a workload, what runs of real models have as well."""
+
+
+def words_of(run: Run, given: Sequence[str]) -> tuple[str, ...]:
+    """Return what a run was asked for, where the words `given` do not say otherwise.
+
+    Raises
+    ------
+    ConfigError
+        A simulation was not made by a command; or a run was measured, and no profile is given.
+
+    """
+    measured = run.info["source"] != "sim"
+    names = names_of(given)
+    if measured and "profile" not in names:
+        right = "needs profile=NAME besides, a measured run does not tell what other passes take"
+        raise ConfigError(f"RUN={run.info['source']}: {right}")
+    words = [*(_shared(run) if measured else _typed(run))]
+    return tuple(word for word in words if not _said(names_of([word])[0], names))
+
+
+def _said(name: str, names: Sequence[str]) -> bool:
+    """Return whether an option, or the choice that it belongs to, is given."""
+    return any(name == other or name.startswith(f"{other}.") for other in names)
+
+
+def _typed(run: Run) -> list[str]:
+    command = run.info.get("command")
+    if not command:
+        right = "the run does not tell its command; give its options as words instead"
+        raise ConfigError(f"RUN={run.info['method']}: {right}")
+    return shlex.split(command)[3:]
+
+
+def _shared(run: Run) -> Iterator[str]:
+    """Yield the options of a run of real models that a simulation has as well."""
+    config: Mapping[str, Any] = run.info["config"]
+    hints = get_type_hints(Setup)
+    found = {name: build(hints[name], config[name], name) for name in CHOSEN if name in config}
+    uses = found["method"].uses
+    for group, plugin in found.items():
+        if group == "method" or group in uses:
+            yield from _chosen(group, plugin)
+    for name in NUMBERS:
+        if name != "lookahead" or name in uses:
+            yield f"{name}={config[name]}"
+    yield from _sampled(config)
+    yield from (f"{name}={config['workload'][name.partition('.')[2]]}" for name in SIZES)
+
+
+def _chosen(group: str, plugin: Any) -> Iterator[str]:
+    """Yield a choice and those of its options that are not as by default."""
+    kind = type(plugin)
+    yield f"{group}={short_name(kind)}"
+    usual = kind()
+    for field in options(kind):
+        value = getattr(plugin, field.name)
+        if value != getattr(usual, field.name) and isinstance(value, int | float | str):
+            yield f"{group}.{field.name}={str(value).lower()}"
+
+
+def _sampled(config: Mapping[str, Any]) -> Iterator[str]:
+    sampling = sampling_of(config)
+    if sampling.temperature > 0:
+        yield f"temperature={sampling.temperature}"
+        yield f"coupling={sampling.coupling}"
+    if sampling.temperature > 0 and sampling.saguaro_constant < 1:
+        yield f"saguaro.constant={sampling.saguaro_constant}"
+        yield f"saguaro.fanout={sampling.saguaro_fanout}"

@@ -1,0 +1,161 @@
+"""What the explorer answers is what the command that it shows would say."""
+
+import shlex
+
+import pytest
+
+import ssdsim
+from ssdsim.errors import ConfigError
+from ssdsim.explore.answer import Explorer
+from ssdsim.explore.asking import Questions
+from ssdsim.explore.opened import words_of
+from ssdsim.explore.program import question
+from ssdsim.system.package_data import TRACES
+
+SMALL = ("profile=demo", "workload.prompts=2", "workload.output_tokens=32")
+MEASURED = TRACES / "two_cores" / "runs" / "test"
+CHANGES = {
+    "lookahead": {"lookahead": 4},
+    "policy": {"policy": "uniform_fanout", "policy.fanout": 5},
+    "budget": {"policy.budget": 6},
+    "verify": {"policy.budget": "verify"},
+    "alpha": {"acceptance": "iid", "acceptance.alpha": 0.35},
+    "profile": {"profile": "two_cores"},
+    "draft": {"latency.draft_scale": 3.0},
+    "temperature": {"profile": "two_cores", "temperature": 0.5},
+    "coupling": {"profile": "two_cores", "temperature": 0.5, "coupling": "gumbel"},
+    "batch": {"batch": 2},
+    "backup": {"backup": "random"},
+    "on_outcome": {"method.on_outcome": "truncate", "latency.draft_scale": 4.0},
+    "seed": {"seed": 3},
+    "method": {"method": "speculative"},
+}
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    return Explorer(Questions(SMALL))
+
+
+def words(answer):
+    program, *rest = shlex.split(answer["command"])
+    assert (program, rest[:2]) == ("python", ["-m", "ssdsim"])
+    return rest[2:]
+
+
+def metrics(answer):
+    return answer["payload"]["runs"][-1]["metrics"]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_control_changes_the_answer_to_that_of_its_command(explorer, name):
+    answer = explorer.answer(CHANGES[name], "run")
+    assert answer["ok"], answer
+    command = ssdsim.simulate(ssdsim.setup(*words(answer))).metrics
+    assert metrics(answer) == command
+    assert metrics(answer) != metrics(explorer.answer({}, "run"))
+    for option, value in CHANGES[name].items():
+        (control,) = [each for each in answer["controls"] if each["name"] == option]
+        assert control["value"] == value
+
+
+def test_the_beginning_is_the_command_line_itself(explorer):
+    answer = explorer.answer({}, "run")
+    assert words(answer) == [*SMALL]
+    assert answer["payload"]["runs"][0]["command"] == answer["command"]
+
+
+def test_an_expectation_where_it_is_covered(explorer):
+    answer = explorer.answer({"policy": "uniform_fanout", "lookahead": 5}, "expect")
+    setup = ssdsim.setup(*words(answer))
+    found = answer["expectation"]
+    assert found["tokens_per_s"] == ssdsim.expect(setup).tokens_per_s
+    assert 1 < found["over_sd"] < found["over_ar"]
+    assert answer["ok"]
+
+
+def test_none_where_it_is_not(explorer):
+    answer = explorer.answer({}, "expect")
+    assert answer["ok"]
+    assert answer["expectation"] is None
+    assert answer["uncovered"] == "policy: the exact expectation does not cover this choice"
+
+
+def test_baselines_are_those_of_the_command(explorer):
+    answer = explorer.answer({"lookahead": 3}, "baselines")
+    setup = ssdsim.setup(*words(answer))
+    run = ssdsim.simulate(setup)
+    from ssdsim.engine.baselines import compare
+
+    compare(run, setup)
+    assert answer["metrics"] == run.metrics
+    assert ["× over AR", f"{run.metrics['speedup_over_ar']:.3f}"[:4]] in [
+        [label, text[:4]] for label, text in answer["rows"]
+    ]
+
+
+def test_a_surface_has_the_chosen_point(explorer):
+    answer = explorer.answer({"policy": "uniform_fanout", "policy.fanout": 7}, "surface")
+    assert answer["surface"]["chosen"] == [7, 7]
+    assert 7 in answer["surface"]["y"]["values"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"lookahead": -1}, "lookahead=-1: needs a number >= 0"),
+        ({"policy": "nowhere"}, "policy='nowhere': no such option; choose among"),
+        ({"nothing": 1}, "nothing=1: no such option; choose among"),
+        ({"temperature": 0.3}, "temperature=0.3: these logs were taken at"),
+        ({"workload.prompts": 10_000}, "workload.output_tokens=32: times workload.prompts"),
+        ({"profile": "nowhere"}, "profile=nowhere: no such option"),
+        ({"seed": "x"}, "seed='x': "),
+    ],
+)
+def test_a_refusal_is_the_simulator_s_own_line(explorer, changes, line):
+    answer = explorer.answer(changes, "run")
+    assert not answer["ok"]
+    assert answer["refused"].startswith(line)
+    assert "\n" not in answer["refused"]
+
+
+def test_what_a_changed_method_has_no_use_for_is_left_out():
+    explorer = Explorer(Questions((*SMALL, "policy=uniform_fanout", "policy.fanout=2")))
+    changes = {"policy.fanout": 4, "lookahead": 2, "backup": "random", "coupling": "gumbel"}
+    answer = explorer.answer({**changes, "method": "autoregressive"}, "run")
+    assert words(answer) == [*SMALL, "method=autoregressive"]
+    answer = explorer.answer({**changes, "policy": "topk_outcomes"}, "run")
+    assert words(answer) == [*SMALL, "backup=random", "policy=topk_outcomes", "lookahead=2"]
+
+
+def test_runs_that_are_too_large_are_cut_to_what_can_be_looked_at():
+    answer = Explorer(Questions(("profile=demo",))).answer({}, "expect")
+    assert words(answer)[1:] == ["workload.prompts=8"]
+    assert len(words(answer)) == 2
+
+
+def test_begins_with_a_simulated_run(tmp_path):
+    from commands import run
+
+    out = tmp_path / "run"
+    assert run(*SMALL, "lookahead=2", f"out={out}") == 0
+    opened = question([str(out), "lookahead=3", "seed=1"])
+    assert opened.words == (*SMALL, "lookahead=3", "seed=1")
+    assert opened.beside is None
+
+
+def test_begins_with_a_measured_run():
+    measured = str(MEASURED / "ssd_k1_topk")
+    opened = question([measured, "profile=two_cores"])
+    expected = ("method=ssd", "method.on_outcome=prune", "policy=topk_outcomes", "policy.budget=12")
+    assert opened.words[:4] == expected
+    payload = Explorer(Questions(opened.words), opened.beside).answer({}, "run")["payload"]
+    assert [run["source"] for run in payload["runs"]] == ["real", "sim"]
+    with pytest.raises(ConfigError, match="RUN=real: needs profile=NAME besides"):
+        question([measured])
+
+
+def test_a_simulation_without_a_command_is_refused():
+    run = ssdsim.simulate(ssdsim.setup(*SMALL))
+    with pytest.raises(ConfigError, match="RUN=ssd: the run does not tell its command"):
+        words_of(run, ())
