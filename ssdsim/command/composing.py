@@ -13,6 +13,10 @@ from ssdsim.command.tuned import with_tuned
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError, require
 
+PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
+VALUES = ("null", "true", "false", "inf", "nan")
+"""Texts that need no quotes: what is written so, but is none of these values."""
+
 
 def setup(*words: str, **options: Any) -> Setup:
     """Return the checked settings of a command line.
@@ -59,9 +63,10 @@ def _typed(words: Sequence[Any]) -> Iterator[str]:
 
 
 def written(value: Any) -> str:
-    """Return a value as the command line takes it; a text in quotes, whatever is in it."""
+    """Return a value as the command line takes it; a text in quotes where it might be misread."""
     if isinstance(value, str):
-        return QuotedString(value, Quote.single).with_quotes()
+        named = PLAIN.fullmatch(value) and value.lower() not in VALUES
+        return value if named else QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name}: {written(each)}' for name, each in value.items())}}}"
     if isinstance(value, list | tuple):

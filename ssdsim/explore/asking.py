@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from ssdsim.command.applicable import refuse_idle_options
-from ssdsim.command.composing import setting
+from ssdsim.command.composing import setting, written
 from ssdsim.command.setting import Options, Setting, names_of
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import require
@@ -17,8 +17,6 @@ MOST_TOKENS = 65_536
 """Of an answer: a second or two."""
 SMALL = {"workload.prompts": 8, "workload.output_tokens": 256}
 """What an answer decodes unless the command line says otherwise, as far as there is so much."""
-OF_PROFILES = ("profile", "acceptance", "latency", "pair", "workload")
-"""Sections that another profile brings along."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +78,15 @@ class Questions:
         _check_size(setup)
         refuse_idle_options(setup, start.config, [name for name, _ in chosen])
         left = [word for word in words if _stands(word, chosen, setup)]
-        return Asked(start, setup, (*left, *(f"{name}={_text(value)}" for name, value in chosen)))
+        return Asked(start, setup, (*left, *(f"{name}={written(value)}" for name, value in chosen)))
 
     def _start(self, profile: object) -> tuple[tuple[str, ...], Setting]:
         """Return the words that all begins with, and their setting; of another profile, its own."""
         words, own = self._composed(tuple(self.words))
         if profile in {None, own.choices["profile"]}:
             return words, own
-        names = dict(zip(words, names_of(words), strict=True))
-        kept = [w for w in words if names[w].partition(".")[0] not in OF_PROFILES]
-        sized = [w for w in words if names[w] in SMALL]
-        return self._composed((f"profile={profile}", *kept, *sized))
+        others = [word for word in self.words if names_of([word]) != ["profile"]]
+        return self._composed((f"profile={profile}", *others))
 
     def _composed(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], Setting]:
         with self.composing:  # Hydra has one state for all threads
@@ -160,10 +156,3 @@ def _check_size(setup: Setup) -> None:
     tokens = setup.workload.prompts * setup.workload.output_tokens
     right = f"times workload.prompts is more than {MOST_TOKENS:,}, the most that is explored"
     require(tokens <= MOST_TOKENS, "workload.output_tokens", setup.workload.output_tokens, right)
-
-
-def _text(value: Any) -> str:
-    """Return a number or a name as the command line takes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "null" if value is None else str(value)

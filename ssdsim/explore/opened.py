@@ -2,8 +2,12 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, get_type_hints
 
+from ssdsim.acceptance.recorded import Recorded
+from ssdsim.command.composing import written
 from ssdsim.command.setting import names_of
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError
@@ -12,6 +16,7 @@ from ssdsim.options.building import build
 from ssdsim.options.plugins import options
 from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import sampling_of
+from ssdsim.sampling.streams import stream
 
 CHOSEN = ("method", "drafter", "policy", "backup", "length", "tree")
 NUMBERS = ("lookahead", "batch", "seed")
@@ -19,8 +24,10 @@ SIZES = ("workload.prompts", "workload.output_tokens")
 """Of a workload, what runs of real models have as well."""
 
 
-def words_of(run: Run, given: Sequence[str]) -> tuple[str, ...]:
+def words_of(run: Run, folder: Path, given: Sequence[str]) -> tuple[str, ...]:
     """Return what a run was asked for, where the words `given` do not say otherwise.
+
+    A measured run's own rounds are replayed where they tell what other settings would do.
 
     Raises
     ------
@@ -33,13 +40,21 @@ def words_of(run: Run, given: Sequence[str]) -> tuple[str, ...]:
     if measured and "profile" not in names:
         right = "needs profile=NAME besides, a measured run does not tell what other passes take"
         raise ConfigError(f"RUN={run.info['source']}: {right}")
-    words = [*(_shared(run) if measured else _typed(run))]
+    words = [*_shared(run), *_replayed(run, folder)] if measured else _typed(run)
     return tuple(word for word in words if not _said(names_of([word])[0], names))
 
 
 def _said(name: str, names: Sequence[str]) -> bool:
     """Return whether an option, or the choice that it belongs to, is given."""
     return any(name == other or name.startswith(f"{other}.") for other in names)
+
+
+def _replayed(run: Run, folder: Path) -> Iterator[str]:
+    """Yield the words that replay a run's own rounds, if that can be."""
+    sampling = sampling_of(run.info["config"])
+    with suppress(ConfigError):
+        Recorded(str(folder)).open(sampling, stream(0, "acceptance"))
+        yield from ("acceptance=recorded", f"acceptance.path={written(str(folder))}")
 
 
 def _typed(run: Run) -> list[str]:

@@ -64,7 +64,7 @@ def _opened(folder: Path, words: Sequence[str], port: int) -> Question:
     """Begin with a run's own options; a measured run stands above."""
     run = load_run(folder)
     beside = None if run.info["source"] == "sim" else packed(run)
-    return Question((*words_of(run, words), *words), beside, port)
+    return Question((*words_of(run, folder, words), *words), beside, port)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

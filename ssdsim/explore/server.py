@@ -1,6 +1,7 @@
 """A server on this machine alone: the page, and answers to what it asks."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -100,6 +101,11 @@ class Server(ThreadingHTTPServer):
         except OSError as error:
             right = f"cannot be listened on ({error.strerror}); choose another"
             raise ConfigError(f"--port={port}: {right}") from error
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a page that was closed before it was answered."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def port(self) -> int:

@@ -94,3 +94,13 @@ export function valueAt(run, field, row) {
   const value = run.rounds.columns[field]?.[row] ?? -1;
   return field === "speculator" ? run.speculators[value] : value;
 }
+
+const OUTCOMES = /** @type {Record<string, string>} */ ({ 1: "hit", 0: "miss", 255: "nothing predicted" });
+
+/** The same in words.
+ * @param {Run} run @param {string} field @param {number} row */
+export function saidAt(run, field, row) {
+  const value = valueAt(run, field, row);
+  if (field === "hit") return OUTCOMES[value];
+  return value === -1 ? "unknown" : `${value}`;
+}

@@ -1,6 +1,6 @@
 // Two runs above each other, aligned by time, round or token; where they part, and why.
 
-import { align, valueAt } from "aligned";
+import { align, saidAt } from "aligned";
 import { lacking, make, tableOf } from "dom";
 import { bounds, viewOf } from "look";
 import { GUTTER, layout, paintTimeline, RULER } from "paint";
@@ -27,7 +27,7 @@ const SHOWN = ["hit", "speculator", "drafted", "accepted", "token", "rank", "pre
 export function mount(element, store) {
   const canvas = make("canvas", { class: "timeline", role: "img" });
   const said = make("p", { role: "status" }), goes = make("button", { type: "button" }, "go there");
-  const by = choice(soon), below = make("div", { class: "scrolled" });
+  const by = choice(soon), below = make("div", { class: "wide" });
   const inside = make("div", {}, by.element, said, goes, canvas, below), none = lacking(MISSING);
   element.append(none, inside);
   goes.addEventListener("click", () => go(store));
@@ -70,7 +70,9 @@ function show(store, runs, { canvas, said, goes, below }, by) {
   goes.hidden = !found.first;
   paint(canvas, store, runs, { found, chosen, by });
   const { causes } = store.get();
-  below.replaceChildren(...[chosen && roundTable(runs, chosen), metricTable(runs),
+  const selected = store.get().selection.round !== null;
+  const caption = selected ? "The selected round, in both" : "The first round that differs, in both";
+  below.replaceChildren(...[chosen && roundTable(caption, runs, chosen), metricTable(runs),
     causes && waterfall(causes)].filter((part) => part instanceof Node));
 }
 
@@ -82,7 +84,7 @@ function sentence([one, other], { pairs, agreeing, first }) {
     + "of them are the same in both.";
   if (!first) return met;
   const { round, seq } = one.rounds.columns, field = first.field ?? "";
-  const values = `${valueAt(one, field, first.one)} above, ${valueAt(other, field, first.other)} below`;
+  const values = `${saidAt(one, field, first.one)} above, ${saidAt(other, field, first.other)} below`;
   return `${met} First that differs: sequence ${seq[first.one]}, round ${round[first.one]}, `
     + `after ${counted(first.place, "token")}: ${field} is ${values}.`;
 }
@@ -185,17 +187,17 @@ function pick(canvas, store, event) {
 }
 
 /** A round in both runs, field by field.
- * @param {[Run, Run]} runs @param {Pair} pair */
-function roundTable(runs, pair) {
+ * @param {string} caption @param {[Run, Run]} runs @param {Pair} pair */
+function roundTable(caption, runs, pair) {
   const rows = runs.map((_, at) => (at ? pair.other : pair.one));
   const cells = SHOWN.map((name) => {
-    const [mine, theirs] = runs.map((run, at) => `${valueAt(run, name, rows[at])}`);
+    const [mine, theirs] = runs.map((run, at) => saidAt(run, name, rows[at]));
     return [name, mine, theirs, mine === theirs ? "" : "≠"];
   });
   const lasts = runs.map((run, at) =>
     run.rounds.columns.end[rows[at]] - run.rounds.columns.start[rows[at]]);
   const seconds = ["lasts", ...lasts.map(duration), `${figure(lasts[1] / lasts[0], 3)} ×`];
-  return tableOf("The selected round in both", ["", "above", "below", ""], [...cells, seconds]);
+  return tableOf(caption, ["", "above", "below", ""], [...cells, seconds]);
 }
 
 /** @param {[Run, Run]} runs */

@@ -11,31 +11,40 @@ import { figure, percent } from "words";
 /** @typedef {{name: string, label: string, kind: string, value: string|number|null,
  *   min: number|null, max: number|null, step: number|null, choices: string[]}} Control */
 
+const BASELINES = ["× over AR", "× over best SD"];
+const LATER = ["baselines", "surface"];
+
 /** @param {HTMLElement} element @param {Store} store */
 export function mount(element, store) {
   const form = make("form", { class: "controls", "aria-label": "settings" });
   const number = make("p", { class: "number", "aria-live": "polite" });
+  const expected = make("p", { class: "hint" });
   const refusal = make("p", { class: "refusal", role: "alert", hidden: true });
   const command = make("code", {}), copied = make("span", { role: "status" });
   const copy = make("button", { type: "button", click: () => copyCommand(command, copied) }, "copy");
-  element.append(form, number, refusal, make("p", { class: "command" }, command, copy, copied));
-  const view = { form, number, refusal, command };
+  const over = make("p", { class: "hint" }), wide = matchMedia("(min-width: 50rem)").matches;
+  element.append(number, over, expected, refusal, make("details", { open: wide },
+    make("summary", {}, "Settings, and the command that gives the same"), form,
+    make("p", { class: "command" }, command, make("span", { class: "group" }, copy, copied))));
+  const view = { element, form, number, over, expected, refusal, command };
   const ask = asker((want, answer) => tell(store, view, want, answer));
   const question = () => asked(store, ask);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", (event) => change(store, event, question));
   document.addEventListener("changes", question); // a cell of the surface was chosen
   if (Object.keys(store.get().changes).length) question();
+  else ask({ changes: {}, now: ["expect"], later: LATER });
   return { draw: () => draw(store, view) };
 }
 
-/** @typedef {{form: HTMLFormElement, number: HTMLElement, refusal: HTMLElement, command: HTMLElement}} View */
+/** @typedef {{element: HTMLElement, form: HTMLFormElement, number: HTMLElement, over: HTMLElement,
+ *   expected: HTMLElement, refusal: HTMLElement, command: HTMLElement}} View */
 
 /** Asks for a run at once, and for what takes longer when nothing has changed for a moment.
  * @param {Store} store @param {(question: import("asking").Question) => void} ask */
 function asked(store, ask) {
   const { changes } = store.get();
-  ask({ changes, now: ["expect", "run"], later: ["baselines", "surface"] });
+  ask({ changes, now: ["expect", "run"], later: LATER });
 }
 
 /** @param {Store} store @param {Event} event @param {() => void} question */
@@ -61,11 +70,11 @@ function controlsOf(store) {
 async function tell(store, view, want, answer) {
   view.refusal.hidden = answer.ok;
   view.refusal.textContent = answer.ok ? "" : answer.refused;
-  element(view).toggleAttribute("data-refused", !answer.ok);
+  view.element.toggleAttribute("data-refused", !answer.ok);
   if (!answer.ok) return;
   const live = { ...store.get().live, controls: answer.controls, command: answer.command };
   if (want === "expect") {
-    view.number.textContent = expected(answer);
+    view.expected.textContent = expectation(answer);
     store.set({ live });
   } else if (want === "run") {
     store.set({ live, ...(await replaced(store, answer.payload)) });
@@ -74,11 +83,6 @@ async function tell(store, view, want, answer) {
   } else {
     store.set({ live, runs: compared(store, answer) });
   }
-}
-
-/** @param {View} view */
-function element(view) {
-  return /** @type {HTMLElement} */ (view.form.parentElement);
 }
 
 /** The runs of an answer; what was selected stays so where it is still there.
@@ -99,9 +103,9 @@ function compared(store, { metrics, baselines, rows }) {
 }
 
 /** @param {any} answer */
-function expected({ expectation, uncovered }) {
-  if (!expectation) return `Simulated only (${uncovered}).`;
-  const { tokens_per_s, over_ar, over_sd, hit_rate } = expectation;
+function expectation({ expectation: known, uncovered }) {
+  if (!known) return `Not known beforehand: ${uncovered}.`;
+  const { tokens_per_s, over_ar, over_sd, hit_rate } = known;
   const parts = [`${figure(tokens_per_s)} tokens/s`];
   if (over_ar) parts.push(`${figure(over_ar, 3)} × AR`);
   if (over_sd) parts.push(`${figure(over_sd, 3)} × best SD`);
@@ -110,9 +114,13 @@ function expected({ expectation, uncovered }) {
 }
 
 /** @param {Store} store @param {View} view */
-function draw(store, { form, command }) {
-  const { live } = store.get();
+function draw(store, { form, number, over, command }) {
+  const { live, runs } = store.get(), run = runs[runs.length - 1];
   command.textContent = live?.command ?? "";
+  const said = new Map(run?.rows);
+  number.textContent = `${said.get("tokens/s") ?? "no"} tokens/s`;
+  over.textContent = BASELINES.flatMap((label) =>
+    (said.has(label) ? [`${said.get(label)} ${label}`] : [])).join(", ");
   const controls = controlsOf(store);
   const shape = JSON.stringify(controls.map(({ value, ...fixed }) => fixed));
   if (form.dataset.shape !== shape) rebuild(form, controls, shape);

@@ -16,7 +16,7 @@ const NAMES = /** @type {Record<string, string>} */ ({ lookahead: "K, tokens dra
 
 /** @param {HTMLElement} element @param {Store} store */
 export function mount(element, store) {
-  const grid = make("div", { class: "scrolled" }), said = make("p", { role: "status" });
+  const grid = make("div", { class: "wide" }), said = make("p", { role: "status" });
   const over = make("input", { type: "checkbox", input: draw });
   const choice = make("label", { class: "inline" }, over, " as × best SD");
   element.append(said, choice, grid, make("p", { class: "hint" },

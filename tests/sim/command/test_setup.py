@@ -43,6 +43,9 @@ def test_values_of_every_kind():
     shared = ssdsim.setup(**{"latency.shared": True, "latency.target_power": None})
     assert shared.machine.shared
     assert shared.machine.target_power is None
+    assert ssdsim.setup(acceptance="recorded", **{"acceptance.path": "traces/two_cores"})
+    assert "a 'b'/7" in refusal(acceptance="recorded", **{"acceptance.path": "a 'b'/7"})
+    assert refusal(tree="null").startswith("tree=null: no such option")
     jitter = {"_target_": "lognormal", "sigma": 0.05}
     assert ssdsim.setup(**{"latency.draft_jitter": jitter}).machine.draft_jitter.sigma == 0.05
 
@@ -65,7 +68,7 @@ def test_refuses_as_the_command_line_does(capsys, tmp_path):
 def test_refuses_what_a_setup_does_not_say():
     assert refusal("out=here").startswith("out=here: has no effect, a setup does not say")
     assert refusal("hydra.verbose=true").startswith("hydra.verbose=true: has no effect")
-    assert refusal(keep="all").startswith("keep='all': has no effect")
+    assert refusal(keep="all").startswith("keep=all: has no effect")
     assert refusal("lookahead=3,5") == refusal("lookahead=3,5")
     assert refusal(7) == 'setup=7: needs words as "policy.budget=16"'
 

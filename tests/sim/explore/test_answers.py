@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 import ssdsim
+from ssdsim.compare.alignment import align
 from ssdsim.errors import ConfigError
 from ssdsim.explore.answer import Explorer
 from ssdsim.explore.asking import Questions
@@ -145,17 +146,30 @@ def test_begins_with_a_simulated_run(tmp_path):
 
 
 def test_begins_with_a_measured_run():
-    measured = str(MEASURED / "ssd_k1_topk")
-    opened = question([measured, "profile=two_cores"])
-    expected = ("method=ssd", "method.on_outcome=prune", "policy=topk_outcomes", "policy.budget=12")
-    assert opened.words[:4] == expected
-    payload = Explorer(Questions(opened.words), opened.beside).answer({}, "run")["payload"]
-    assert [run["source"] for run in payload["runs"]] == ["real", "sim"]
+    """Its own rounds, replayed at its own settings, are met by it round by round."""
+    folder = MEASURED / "ssd_k3_uniform"
+    opened = question([str(folder), "profile=two_cores"])
+    assert {"policy=uniform_fanout", "lookahead=3", "workload.prompts=12"} <= {*opened.words}
+    assert opened.words[-3:] == (
+        "acceptance=recorded",
+        f"acceptance.path={folder}",
+        "profile=two_cores",
+    )
+    answer = Explorer(Questions(opened.words), opened.beside).answer({}, "run")
+    assert [run["source"] for run in answer["payload"]["runs"]] == ["real", "sim"]
+    replayed = ssdsim.simulate(ssdsim.setup(*words(answer)))
+    found = align(ssdsim.load_run(folder), replayed)
+    assert found.met == found.agreeing == found.rounds[0]
+
+
+def test_texts_of_a_run_that_drafted_nothing_are_the_profile_s():
+    opened = question([str(MEASURED / "ar"), "profile=two_cores"])
+    assert not any(word.startswith("acceptance") for word in opened.words)
     with pytest.raises(ConfigError, match="RUN=real: needs profile=NAME besides"):
-        question([measured])
+        question([str(MEASURED / "ar")])
 
 
-def test_a_simulation_without_a_command_is_refused():
+def test_a_simulation_without_a_command_is_refused(tmp_path):
     run = ssdsim.simulate(ssdsim.setup(*SMALL))
     with pytest.raises(ConfigError, match="RUN=ssd: the run does not tell its command"):
-        words_of(run, ())
+        words_of(run, tmp_path, ())
