@@ -19,6 +19,8 @@ from ssdsim.page.write import html
 HOST = "127.0.0.1"
 MOST_BYTES = 64 * 1024
 """Of a request: options and their values."""
+LATER = ("baselines", "surface")
+"""What takes a second, and must not hold up what is asked next."""
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -78,7 +80,7 @@ class Desk:
         """Return the answer; that it is stale, if the page has asked another thing meanwhile."""
         latest = max(request.number, self.newest.get(request.page, 0))
         self.newest[request.page] = latest
-        with self.slow if request.want == "baselines" else self.busy:  # these take a second
+        with self.slow if request.want in LATER else self.busy:
             if request.number < self.newest[request.page]:
                 return {"ok": False, "stale": True, "number": request.number}
             found = self.explorer.answer(request.settings, request.want)

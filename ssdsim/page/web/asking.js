@@ -33,8 +33,9 @@ export function asker(tell) {
   }
   /** @param {string[]} wants @param {Changes} changes @param {number} own */
   async function inTurn(wants, changes, own) {
-    for (const want of wants) {
-      const answer = await post({ settings: changes, want, number: own, page });
+    const asked = wants.map((want) => post({ settings: changes, want, number: own, page }));
+    for (const [at, want] of wants.entries()) {
+      const answer = await asked[at];
       if (own !== number || answer.stale) return false;
       await tell(want, answer);
       if (!answer.ok) return false;

@@ -128,7 +128,6 @@ function cell({ x, y, chosen }, { best, near, unit }, { row, column, value }, [l
     "data-option": y.name, class: Object.entries(is).filter(([, on]) => on).map(([name]) => name).join(" "),
     tabindex: is.best ? 0 : -1, "aria-label": spoken(x, y, row, column, text, is) }, marks + text);
   made.style.setProperty("--heat", refused ? "0" : `${Math.round((100 * (value - least)) / (most - least))}%`);
-  made.toggleAttribute("data-hot", (value - least) / (most - least) > 0.55);
   return made;
 }
 
