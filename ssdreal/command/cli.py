@@ -92,6 +92,9 @@ class Job:
         """Advise nothing."""
         return ""
 
+    def surface(self) -> None:
+        """Know nothing of other settings: none was measured."""
+
 
 def _given(run: Run) -> Iterator[dict[str, Any]]:
     """Yield what a GPU gave each lane."""

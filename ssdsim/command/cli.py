@@ -63,6 +63,16 @@ class Job:
         better = f"K={found.lookahead} would make {found.over_ar:.2f} × AR"
         return f"{better}, K={K} makes {found.own_over_ar:.2f} ({where})"
 
+    def surface(self) -> dict[str, Any] | None:
+        """Return the expected speeds at other lookaheads and fan-outs; None if not covered."""
+        from ssdsim.engine.speed_surface import FEW, speed_surface
+        from ssdsim.errors import ConfigError
+
+        try:
+            return speed_surface(self.setup, FEW).plain("precomputed")
+        except ConfigError:
+            return None
+
 
 class Simulating:
     """The program of `python -m ssdsim`."""

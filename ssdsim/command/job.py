@@ -52,6 +52,10 @@ class Job(Protocol):
         """Return which settings would do better; perhaps nothing."""
         ...
 
+    def surface(self) -> dict[str, Any] | None:
+        """Return speeds at other lookaheads and fan-outs, as a page holds them; None if unknown."""
+        ...
+
 
 class Program(Protocol):
     """What a command runs.

@@ -156,17 +156,17 @@ def _carry_out(
             with held_back(), _writing(run, out):
                 run.save_info(out)
         if not sweeping:
-            _show_as_page(run, out, config.page.texts)
+            _show_as_page(job, run, out, config.page.texts)
     return run, runs
 
 
-def _show_as_page(run: Run, out: Path, texts: bool) -> None:
+def _show_as_page(job: Job, run: Run, out: Path, texts: bool) -> None:
     """Write the run's page; a disk that has no room for it takes nothing from the run."""
     from ssdsim.page.pack import packed, payload
     from ssdsim.page.write import write
 
     try:
-        write(payload(packed(run, texts)), out / PAGE)
+        write(payload(packed(run, texts), surface=job.surface()), out / PAGE)
     except OSError as error:
         say(f"{out / PAGE}: cannot be written ({error.strerror or error}); the run is complete")
 

@@ -71,6 +71,24 @@ def expect(setup: Setup, context: int | None = None) -> Expectation:
     return expect_ssd(_design(setup, law, passes, K))
 
 
+def mean_context(setup: Setup) -> int | None:
+    """Return the mean tokens in the caches over recorded texts; None of any other source.
+
+    Raises
+    ------
+    ConfigError
+        As `expect`.
+
+    """
+    _check(setup)
+    source = _source(setup)
+    return _mean_context(places_of(setup, source)) if isinstance(source, RecordedSource) else None
+
+
+def _mean_context(places: Places) -> int:
+    return int(places.contexts[places.texts.left > 0].mean())
+
+
 def _check(setup: Setup) -> None:
     method, machine, uses = setup.method, setup.machine, setup.method.uses
     noise = (machine.target_jitter, machine.draft_jitter)
@@ -215,6 +233,5 @@ def _moments(setup: Setup, places: Places, context: int | None) -> tuple[tuple[i
     if every:
         known, moments = np.unique(places.contexts, return_inverse=True)
         return tuple(known.tolist()), moments.reshape(places.contexts.shape)
-    inside = places.texts.left > 0
-    mean = int(places.contexts[inside].mean())
-    return (mean if context is None else context,), np.zeros(places.contexts.shape, np.int64)
+    single = _mean_context(places) if context is None else context
+    return (single,), np.zeros(places.contexts.shape, np.int64)

@@ -1,10 +1,10 @@
 """The expected speed over a grid: lookaheads one way, fan-outs or budgets the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ssdsim.engine.exact_expectation import expect
+from ssdsim.engine.exact_expectation import expect, mean_context
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError, require
 from ssdsim.policies.base import Policy, StaticPolicy
@@ -12,6 +12,8 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 
 LOOKAHEADS = tuple(range(1, 13))
+FEW = (1, 2, 3, 4, 5, 7, 9, 12)
+"""Enough to see where the peak is; every run writes them down."""
 FANOUTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
 BUDGETS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 
@@ -32,6 +34,8 @@ class Surface:
         K and the value of the setup that it is of; None where that has no such number.
     evenly
         Whether budgets are spread evenly, since what the policy learns is not known beforehand.
+    context
+        Tokens in the caches that all passes are counted at; None: those of the workload.
 
     """
 
@@ -41,6 +45,14 @@ class Surface:
     speeds: tuple[tuple[float | None, ...], ...]
     chosen: tuple[int, int] | None
     evenly: bool
+    context: int | None
+
+    @property
+    def how(self) -> str:
+        """How the speeds are known."""
+        evenly = ", each budget spread evenly" if self.evenly else ""
+        at = "" if self.context is None else f", at the texts' mean context of {self.context}"
+        return f"exact expectation{evenly}{at}"
 
     def plain(self, source: str) -> dict[str, Any]:
         """Return it as a page holds it, "precomputed" or "live"."""
@@ -51,7 +63,8 @@ class Surface:
             "unit": "tokens/s",
             "values": [[*row] for row in self.speeds],
             "ci": None,
-            "exact": not self.evenly,
+            "exact": not self.evenly and self.context is None,
+            "how": self.how,
             "chosen": self.chosen and [*self.chosen],
             "source": source,
         }
@@ -82,11 +95,11 @@ def speed_surface(setup: Setup, lookaheads: Sequence[int] = LOOKAHEADS) -> Surfa
     chosen = own if isinstance(own, int) else None
     columns = _grid(lookaheads, setup.lookahead)
     rows = _grid(usual, chosen)
-    speeds = tuple(tuple(_speeds(setup, columns, option, value)) for value in rows)
-    if not any(speed for row in speeds for speed in row):
-        expect(_at(setup, setup.lookahead, option, rows[0]))  # says why
+    context = mean_context(_at(setup, setup.lookahead, option, rows[0]))
+    cells = [[_at(setup, lookahead, option, value) for lookahead in columns] for value in rows]
+    speeds = tuple(tuple(_speed(cell, context) for cell in row) for row in cells)
     where = None if chosen is None else (setup.lookahead, chosen)
-    return Surface(f"policy.{option}", columns, rows, speeds, where, _learns(setup.policy))
+    return Surface(f"policy.{option}", columns, rows, speeds, where, _learns(setup.policy), context)
 
 
 def _option(policy: Policy) -> tuple[str, Sequence[int]]:
@@ -109,14 +122,12 @@ def _grid(usual: Sequence[int], own: int | None) -> tuple[int, ...]:
     return tuple(sorted({*usual, *([own] if own else [])}))
 
 
-def _speeds(
-    setup: Setup, lookaheads: Sequence[int], option: str, value: int
-) -> Iterator[float | None]:
-    for lookahead in lookaheads:
-        try:
-            yield expect(_at(setup, lookahead, option, value)).tokens_per_s
-        except ConfigError:
-            yield None
+def _speed(setup: Setup, context: int | None) -> float | None:
+    """Return the expected tokens/s; None where a run would be refused."""
+    try:
+        return expect(setup, context).tokens_per_s
+    except ConfigError:
+        return None
 
 
 def _at(setup: Setup, lookahead: int, option: str, value: int) -> Setup:

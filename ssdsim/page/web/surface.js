@@ -7,7 +7,7 @@ import { figure, percent } from "words";
 /** @typedef {import("store").Store} Store */
 /** @typedef {{name: string, values: number[]}} Axis */
 /** @typedef {{x: Axis, y: Axis, unit: string, values: (number|null)[][], ci: (number|null)[][]|null,
- *   exact: boolean, chosen: [number, number]|null, source: string}} Surface */
+ *   how: string, chosen: [number, number]|null, source: string}} Surface */
 /** @typedef {{row: number, column: number, value: number}} Cell */
 
 const UNKNOWN = 0.01;
@@ -83,7 +83,7 @@ function closeOf(surface, best, error) {
 /** @param {Surface} surface @param {Cell} best @param {boolean[][]} near @param {string} unit
  * @param {number} size */
 function sentence(surface, best, near, unit, size) {
-  const { x, y, chosen, exact, source } = surface;
+  const { x, y, chosen, how, source } = surface;
   const where = `${x.name}=${x.values[best.column]} ${y.name}=${y.values[best.row]}`;
   const parts = [`Best: ${where}, ${figure(best.value / size)} ${unit}.`];
   const own = chosen && valueAt(surface, chosen);
@@ -91,8 +91,7 @@ function sentence(surface, best, near, unit, size) {
     + `${figure(own / size)} ${unit}, ${percent(1 - own / best.value)} less.`);
   const close = near.flat().filter(Boolean).length;
   parts.push(`${close} others are too close to call from a run of this length.`);
-  parts.push(exact ? "Exact expectation" : "Exact expectation with each budget spread evenly");
-  return `${parts.join(" ")}, ${source}.`;
+  return `${parts.join(" ")} By the ${how}; ${source}.`;
 }
 
 /** @param {Surface} surface @param {[number, number]} at */

@@ -6,6 +6,7 @@ import pytest
 
 from ssdsim import expect
 from ssdsim.bench import SETUP
+from ssdsim.command.composing import setup as composed
 from ssdsim.engine.speed_surface import speed_surface
 from ssdsim.errors import ConfigError
 from ssdsim.lengths.controller import Controller
@@ -42,6 +43,16 @@ def test_a_budget_of_whatever_fits_has_no_place_in_the_grid():
     found = speed_surface(replace(SETUP, policy=GeometricFanout(budget="verify")), lookaheads=(3,))
     assert found.chosen is None
     assert found.plain("live")["chosen"] is None
+
+
+def test_recorded_texts_are_counted_at_their_mean_context():
+    setup = composed("profile=two_cores", "workload.prompts=2", policy="uniform_fanout")
+    found = speed_surface(setup, lookaheads=(2,))
+    assert "at the texts' mean context of" in found.how
+    row = found.values.index(3)
+    three = replace(setup, lookahead=2, policy=replace(setup.policy, fanout=3))
+    assert found.speeds[row][0] == expect(three, found.context).tokens_per_s
+    assert found.speeds[row][0] == pytest.approx(expect(three).tokens_per_s, rel=0.02)
 
 
 def test_says_where_there_is_none():
