@@ -7,6 +7,7 @@ from typing import Any
 from ssdsim.engine.exact_expectation import expect, mean_context
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError, require
+from ssdsim.kinds import short_name
 from ssdsim.policies.base import Policy, StaticPolicy
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
@@ -87,7 +88,7 @@ def speed_surface(setup: Setup, lookaheads: Sequence[int] = LOOKAHEADS) -> Surfa
         cover the setup whatever these numbers are.
 
     """
-    method = type(setup.method).__name__.lower()
+    method = short_name(type(setup.method))
     right = "needs a method that prepares outcomes, as ssd does"
     require("policy" in setup.method.uses, "method", method, right)
     option, usual = _option(setup.policy)
@@ -106,7 +107,7 @@ def _option(policy: Policy) -> tuple[str, Sequence[int]]:
     """Return which number of a policy is varied, and over which values."""
     if isinstance(policy, UniformFanout):
         return "fanout", FANOUTS
-    name = type(policy).__name__.lower()
+    name = short_name(type(policy))
     several = isinstance(policy, StaticPolicy) and not hasattr(policy, "fanout")
     right = "has neither a fan-out nor a budget that the exact expectation covers"
     require(_learns(policy) or several, "policy", name, right)

@@ -12,6 +12,7 @@ from ssdsim.command.setting import Options, Setting, names_of
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import require
 from ssdsim.options.plugins import GROUPS, options, plugins
+from ssdsim.policies.oracle import Oracle
 
 MOST_TOKENS = 65_536
 """Of an answer: a second or two."""
@@ -119,10 +120,11 @@ def _fitting(changes: Mapping[str, Any], start: Setting) -> Iterator[tuple[str, 
             "acceptance": bool(option) or changes[name] != start.choices["acceptance"],
             "temperature": "temperature" in honoured,
             "coupling": "coupling" in honoured and warm,
+            "policy.budget": "policy" in uses and kinds["policy"] is not Oracle,
             **{each: each in uses for each in ("lookahead", "policy", "backup", "length", "tree")},
         }
         known = not option or group not in GROUPS or _has(kinds[group], option)
-        if fits.get(group, True) and known:
+        if fits.get(name, fits.get(group, True)) and known:
             yield name, changes[name]
 
 

@@ -1,7 +1,7 @@
 """What can be changed in the explorer: controls that fit the method, the policy and so on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ssdsim.acceptance.iid import Iid
@@ -9,6 +9,7 @@ from ssdsim.command.setting import Setting
 from ssdsim.engine.setup import Setup
 from ssdsim.kinds import short_name
 from ssdsim.options.plugins import plugins, profile_files
+from ssdsim.policies.oracle import Oracle
 
 Value = str | float | None
 BUDGETS = ("policy.budget", "outcomes of a row that are prepared for")
@@ -78,7 +79,7 @@ def _preparing(setup: Setup) -> Iterator[Control]:
     if isinstance(fanout, int):
         label = "F, candidates at each place"
         yield Control("policy.fanout", label, "range", fanout, 0, max(32, fanout), 1)
-    elif "budget" in {field.name for field in fields(policy) if field.init}:
+    elif not isinstance(policy, Oracle):  # which predicts one outcome
         yield Control(*BUDGETS, "number", policy.budget, 1, 1024, 1, ("verify",))
 
 

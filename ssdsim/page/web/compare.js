@@ -5,7 +5,7 @@ import { lacking, make, tableOf } from "dom";
 import { bounds, viewOf } from "look";
 import { GUTTER, layout, paintTimeline, RULER } from "paint";
 import { canvasPen } from "pen";
-import { rowsOf } from "rows";
+import { rowsOf, stretchAt } from "rows";
 import { selectRound } from "store";
 import { colours, onTheme } from "theme";
 import { scale, showing } from "view";
@@ -174,16 +174,15 @@ function go(store) {
   store.set({ view: showing(viewOf(store), start[first.one], end[first.one], bounds(store)) });
 }
 
-/** Selects the round of the upper or lower run that is under the pointer.
+/** Selects the round of the upper run that is under the pointer.
  * @param {HTMLCanvasElement} canvas @param {Store} store @param {MouseEvent} event */
 function pick(canvas, store, event) {
-  const { runs } = store.get(), height = layout(rowsOf(runs[0]), RULER).bottom + TITLE + 4;
-  if (event.offsetY > height) return; // what is below follows what is above
-  const time = scale(viewOf(store), GUTTER, canvas.clientWidth - GUTTER - 8).time(event.offsetX);
-  const { start, end, seq } = runs[0].rounds.columns, slot = Math.floor((event.offsetY - TITLE - RULER) / 20);
-  const there = [...start.keys()].filter((row) => start[row] <= time && end[row] > time);
-  const row = there.sort((a, b) => seq[a] - seq[b])[Math.max(0, Math.min(slot, there.length - 1))];
-  if (row !== undefined) selectRound(store, row, { run: 0 });
+  const [run] = store.get().runs, y = event.offsetY - TITLE;
+  const place = layout(rowsOf(run), RULER).placed.find((each) => y >= each.y && y <= each.y + each.height);
+  if (place?.row.of !== "rounds") return;
+  const { time } = scale(viewOf(store), GUTTER, canvas.clientWidth - GUTTER - 8);
+  const at = stretchAt(place.row, time(event.offsetX));
+  if (at >= 0) selectRound(store, place.row.items[at], { run: 0 });
 }
 
 /** A round in both runs, field by field.

@@ -68,21 +68,25 @@ function controlsOf(store) {
 /** Takes an answer into the state.
  * @param {Store} store @param {View} view @param {string} want @param {any} answer */
 async function tell(store, view, want, answer) {
-  view.refusal.hidden = answer.ok;
-  view.refusal.textContent = answer.ok ? "" : answer.refused;
-  view.element.toggleAttribute("data-refused", !answer.ok);
-  if (!answer.ok) return;
-  const live = { ...store.get().live, controls: answer.controls, command: answer.command };
-  if (want === "expect") {
-    view.expected.textContent = expectation(answer);
-    store.set({ live });
-  } else if (want === "run") {
-    store.set({ live, ...(await replaced(store, answer.payload)) });
-  } else if (want === "surface") {
-    store.set({ live, surface: answer.surface });
-  } else {
-    store.set({ live, runs: compared(store, answer) });
+  const { live } = store.get();
+  if (want === "surface") {
+    store.set({ surface: answer.surface ?? null, live: { ...live, without: answer.refused } });
+    return;
   }
+  refuse(view, answer.ok ? "" : answer.refused);
+  if (!answer.ok) return;
+  if (want === "expect") view.expected.textContent = expectation(answer);
+  const shown = want === "run" ? await replaced(store, answer.payload)
+    : want === "baselines" ? { runs: compared(store, answer) } : {};
+  store.set({ ...shown, live: { ...live, controls: answer.controls, command: answer.command } });
+}
+
+/** Shows why there is no answer; the numbers stay those of the last one.
+ * @param {View} view @param {string} why */
+function refuse(view, why) {
+  view.refusal.hidden = !why;
+  view.refusal.textContent = why;
+  view.element.toggleAttribute("data-refused", !!why);
 }
 
 /** The runs of an answer; what was selected stays so where it is still there.

@@ -27,13 +27,14 @@ export function mount(element, store) {
   let drawn = "";
   function draw() {
     const surface = /** @type {Surface|null} */ (store.get().surface);
-    const sd = speedOfSd(store), error = errorOf(store);
+    const sd = speedOfSd(store), error = errorOf(store), without = store.get().live?.without;
     const unit = over.checked && sd ? sd : 1;
-    const shown = JSON.stringify([surface, unit, error, sd > 0]);
+    const shown = JSON.stringify([surface, unit, error, sd > 0, without]);
     if (shown === drawn) return;
     drawn = shown;
     choice.hidden = !sd || !surface;
-    if (!surface) return grid.replaceChildren(lacking(MISSING));
+    said.hidden = !surface;
+    if (!surface) return grid.replaceChildren(lacking(without ? `No surface: ${without}.` : MISSING));
     const best = bestOf(surface), near = closeOf(surface, best, error);
     said.textContent = sentence(surface, best, near, unit === 1 ? surface.unit : "× best SD", unit);
     const at = focused(grid);

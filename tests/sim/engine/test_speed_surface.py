@@ -58,7 +58,7 @@ def test_recorded_texts_are_counted_at_their_mean_context():
 def test_says_where_there_is_none():
     with pytest.raises(ConfigError, match="method='autoregressive': needs a method that prepares"):
         speed_surface(replace(SETUP, method=Autoregressive()))
-    with pytest.raises(ConfigError, match="policy='fixedfanout': has neither"):
+    with pytest.raises(ConfigError, match="policy='fixed_fanout': has neither"):
         speed_surface(replace(SETUP, policy=FixedFanout()))
     with pytest.raises(ConfigError, match="length: the exact expectation does not cover"):
         speed_surface(replace(SETUP, length=Controller()), lookaheads=(3,))

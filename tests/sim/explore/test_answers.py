@@ -125,6 +125,8 @@ def test_what_a_changed_method_has_no_use_for_is_left_out():
     changes = {"policy.fanout": 4, "lookahead": 2, "backup": "random", "coupling": "gumbel"}
     answer = explorer.answer({**changes, "method": "autoregressive"}, "run")
     assert words(answer) == [*SMALL, "method=autoregressive"]
+    answer = explorer.answer({**changes, "policy": "oracle", "policy.budget": 3}, "run")
+    assert words(answer) == [*SMALL, "backup=random", "policy=oracle", "lookahead=2"]
     answer = explorer.answer({**changes, "policy": "topk_outcomes"}, "run")
     assert words(answer) == [*SMALL, "backup=random", "policy=topk_outcomes", "lookahead=2"]
 

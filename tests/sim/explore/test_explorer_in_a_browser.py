@@ -142,6 +142,15 @@ def test_the_surface_is_the_expectation_and_a_cell_is_chosen_by_keys(explorer):
     explorer.page.wait_for_selector(f"button.chosen[data-k='{at['k']}']")
 
 
+def test_a_method_without_a_surface_says_so_and_is_not_refused(explorer):
+    explorer.tab("surface")
+    explorer.page.wait_for_selector("table.heat")
+    set_to(explorer, "method", "speculative")
+    explorer.page.wait_for_selector("text=No surface: method='speculative': needs a method")
+    assert explorer.page.locator(".refusal").is_hidden()
+    assert explorer.text(".number") == f"{speed(simulated(explorer))} tokens/s"
+
+
 def simulated_setup(shown):
     return ssdsim.setup(*shlex.split(shown.text(".command code"))[3:])
 
