@@ -87,6 +87,9 @@ def test_hits_that_were_of_less_use():
     assert names(redrafted)[2:4] == ["hit, redrafted", "rank beyond F_k"]
     short = played((3, 0), END, method=Ssd("truncate"), machine=machine(verify=0.3))
     assert names(short)[1] == "hit, cut short"
+    pruned = played((3, 0), END, method=Ssd("prune"), machine=machine(verify=0.3))
+    assert not pruned.outcomes.finished.all()
+    assert names(pruned)[1] == "hit"
     empty = decode(Ssd(), ((0, 0), END), lookahead=0, policy=UniformFanout(fanout=1), detailed=True)
     assert names(empty)[1] == "hit, nothing drafted"
 
@@ -111,6 +114,20 @@ def test_causes_add_up_to_the_misses(policy, batch, monkeypatch):
     assert sum(counts.values()) == len(run.rounds)
     assert counts["first round"] == 4
     assert ("hit, redrafted" in counts) == (batch > 1)
+
+
+def test_a_fanout_costs_what_it_adds_to_rounds_that_had_less():
+    setup = replace(SETUP, policy=RandomOutcomes(budget=8, candidates=4), lookahead=2)
+    run = simulate(replace(setup, workload=Workload(1, 8, 60)), detailed=True)
+    found = verdicts(run)
+    had = run.outcomes.groupby(["round", "node"]).size().unstack(fill_value=0)
+    missed = np.flatnonzero(found.needs > 0)
+    assert len(missed) > 5
+    for row in missed:
+        k = run.speculations.node[row - 1]
+        added = (found.needs[row] - had[k]).clip(lower=0).mean()
+        assert found.costs[row] == pytest.approx(added)
+    assert (had.to_numpy().max(axis=0) > found.needs[missed].min()).any()
 
 
 def test_a_run_without_detail_tells_hits_from_misses():
