@@ -24,7 +24,7 @@ export function cacheOf(run, row) {
   const nodes = nodesOf(run, at);
   const prepared = run.outcomesOf(seq[row], round[row]).map((of) => preparedAt(run, of));
   const next = run.find(seq[row], round[row] + 1);
-  return { nodes, prepared, outcome: endOf(run, row, at, prepared), next, row };
+  return { nodes, prepared, outcome: endOf(run, row, at, nodes, prepared), next, row };
 }
 
 /** @param {Run} run @param {number} at its row of speculations @returns {Node[]} */
@@ -56,16 +56,29 @@ function preparedAt(run, row) {
 
 /** How the verify of a round ended.
  * @param {Run} run @param {number} row of its rounds @param {number} at of its speculations
- * @param {Prepared[]} prepared @returns {Prepared|null} */
-function endOf(run, row, at, prepared) {
-  const { node: nodes, rank: ranks } = /** @type {any} */ (run.speculations).columns;
-  const node = nodes[at], rank = ranks[at];
+ * @param {Node[]} nodes @param {Prepared[]} prepared @returns {Prepared|null} */
+function endOf(run, row, at, nodes, prepared) {
+  const { columns } = /** @type {any} */ (run.speculations);
+  const node = columns.node[at], rank = columns.rank[at];
   if (node < 0) return null;
   const known = rank < 0 ? undefined
     : prepared.find((one) => one.node === node && one.rank === rank);
-  const token = run.rounds.columns.token[row];
+  const { token: tokens, accepted } = run.rounds.columns;
+  const token = accepted[row] === nodes[node].depth ? tokens[row] : -1; // else it was cut short
   return known ?? { row: -1, node, rank, token, chance: NaN, drafted: 0, finished: null, won: false,
     continuation: [] };
+}
+
+/** Whether an outcome is how the verify ended.
+ * @param {Cache} cache @param {Prepared} one */
+export function isEnd({ outcome }, one) {
+  return one === outcome;
+}
+
+/** Whether the verify ended in an outcome that was not among those prepared.
+ * @param {Cache} cache */
+export function isMissed({ outcome, prepared }) {
+  return outcome !== null && outcome.row < 0 && prepared.length > 0;
 }
 
 /** What a token says, with its spaces to be seen; "rank r" where there is no id.

@@ -1,9 +1,9 @@
 // The speculation cache of the selected round as a tree, and as a table.
 
-import { cacheOf, phrase, spelled, tokenOf } from "cache";
+import { cacheOf, isEnd, isMissed, phrase, spelled, tokenOf } from "cache";
 import { lacking, make, svg, tableOf } from "dom";
 import { selected } from "store";
-import { chancesOf, isEnd, placed } from "treelayout";
+import { chancesOf, placed } from "treelayout";
 import { counted, percent } from "words";
 
 /** @typedef {import("columns").Run} Run */
@@ -114,14 +114,15 @@ function kindOf(cache, { node, outcome }) {
   if (node >= 0) return cache.nodes[node].accepted ? "accepted" : "rejected";
   if (!outcome) return "more";
   if (!isEnd(cache, outcome)) return "lost";
-  return outcome.row < 0 ? "end missed" : "end";
+  return isMissed(cache) ? "end missed" : outcome.row < 0 ? "end own" : "end";
 }
 
 /** @param {Run} run @param {Cache} cache @param {Place} place @param {Store} store */
 function box(run, cache, place, store) {
   const { outcome } = place, x = left(place), y = TOP + place.row * ROW;
   const unfinished = outcome && outcome.row >= 0 && outcome.finished === false;
-  const group = svg("g", { class: `tree-box ${kindOf(cache, place)}`, transform: `translate(${x} ${y})` },
+  const kind = `${kindOf(cache, place)}${unfinished ? " unfinished" : ""}`;
+  const group = svg("g", { class: `tree-box ${kind}`, transform: `translate(${x} ${y})` },
     svg("title", {}, sentence(run, cache, place)),
     svg("rect", { width: WIDTH, height: HEIGHT, rx: 4 }),
     unfinished && svg("rect", { width: WIDTH, height: HEIGHT, rx: 4, fill: "url(#unfinished)",
@@ -159,7 +160,7 @@ function label(run, cache, { node, outcome, more }) {
 
 /** @param {Cache} cache @param {Prepared} outcome */
 function signOf(cache, outcome) {
-  return isEnd(cache, outcome) ? (outcome.row < 0 ? "✗ " : "✓ ") : "";
+  return !isEnd(cache, outcome) ? "" : isMissed(cache) ? "✗ " : outcome.row < 0 ? "" : "✓ ";
 }
 
 /** @param {string} text @param {number} most */
@@ -193,6 +194,7 @@ function outcomeSentence(run, cache, outcome) {
   const rank = outcome.rank < 0 ? "not among the draft's candidates"
     : `the draft's candidate of rank ${outcome.rank} there`;
   const chance = Number.isNaN(outcome.chance) ? "" : `; the draft gave it ${percent(outcome.chance)}`;
+  if (!cache.prepared.length) return `${after}: the target's own token. Nothing was prepared.`;
   if (outcome.row < 0) return `${after}: this came true, ${rank}; nothing was prepared for it.`;
   const came = isEnd(cache, outcome) ? "It came true. " : "";
   return `${after}: ${rank}${chance}. ${came}${branch(run, outcome)}`;
@@ -222,13 +224,14 @@ function mark(element, run, cache, chosen) {
 
 /** What the marks mean that this picture has.
  * @param {Cache} cache */
-function legend({ nodes, prepared, outcome }) {
-  const missed = outcome !== null && outcome.row < 0;
+function legend(cache) {
+  const { nodes, prepared, outcome } = cache, missed = isMissed(cache);
   const items = /** @type {[boolean, string, string][]} */ ([
     [nodes.some(({ accepted, depth }) => accepted && depth > 0), "accepted", "accepted"],
     [nodes.some(({ accepted }) => !accepted), "rejected", "drafted, not accepted"],
-    [outcome !== null && !missed, "end", "✓ came true, prepared"],
+    [outcome !== null && outcome.row >= 0, "end", "✓ came true, prepared"],
     [missed, "end missed", "✗ came true, not prepared"],
+    [outcome !== null && !prepared.length, "end own", "the target's own token"],
     [prepared.some((one) => one !== outcome), "lost", "prepared in vain"],
     [prepared.some(({ finished }) => finished === false), "unfinished", "stopped before its end"],
   ]);

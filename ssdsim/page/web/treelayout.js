@@ -1,5 +1,7 @@
 // Where the nodes and outcomes of a speculation cache are drawn: columns by depth, and rows.
 
+import { isEnd } from "cache";
+
 /** @typedef {import("cache").Cache} Cache */
 /** @typedef {import("cache").Prepared} Prepared */
 /** A place in the picture: `node` is a drafted token, `outcome` what may follow one; `more` counts
@@ -44,12 +46,6 @@ export function placed(cache) {
   grow(put(0, 0, { node: 0 }));
   return { places, columns: 1 + Math.max(...places.map(({ column }) => column)),
     rows: 1 + Math.max(...places.map(({ row }) => row)) };
-}
-
-/** Whether an outcome is how the verify ended.
- * @param {Cache} cache @param {Prepared} one */
-export function isEnd({ outcome }, one) {
-  return one === outcome;
 }
 
 /** The draft's own probability of the text up to each node: NaN where it is not known.

@@ -70,11 +70,12 @@ function ending(run, cache) {
   if (!outcome) return "How its verify ended was not recorded.";
   const k = nodes[outcome.node].depth;
   const there = prepared.filter(({ node }) => node === outcome.node).length;
-  const came = `Its verify ended after ${counted(k, "accepted token")} with ${named(run, outcome)}`;
+  const what = prepared.length ? named(run, outcome) : tokenOf(run, outcome);
+  const came = `Its verify ended after ${counted(k, "accepted token")} with ${what}`;
   if (next < 0) return `${came}; that was the end of the sequence.`;
   if (!prepared.length) return `${came}; nothing had been predicted.`;
-  const what = outcome.row >= 0 ? `a hit. ${held(outcome, there, k)}` : `a miss. ${lost(run, cache, there, k)}`;
-  return `${came}: ${what}`;
+  const told = outcome.row >= 0 ? `a hit. ${held(outcome, there, k)}` : `a miss. ${lost(run, cache, there, k)}`;
+  return `${came}: ${told}`;
 }
 
 /** @param {Run} run @param {Prepared} outcome */
