@@ -1,6 +1,6 @@
 """The interface of acceptance sources: what is drafted, and how its verification ends."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from numpy.random import Generator
@@ -109,8 +109,11 @@ class Source(Protocol):
 class Describing(Protocol):
     """A source that also knows tokens, confidences and candidates of what is drafted."""
 
-    def outlined(self) -> Source:
-        """Return the same source for who never looks at those of a chain: it leaves them out."""
+    def outlined(self, noted: Callable[[], bool] = lambda: False) -> Source:
+        """Return the same source for who never looks at those of a chain: it leaves them out.
+
+        A text that is begun while `noted()` has them: somebody writes them down.
+        """
         ...
 
 

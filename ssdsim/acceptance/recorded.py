@@ -1,5 +1,6 @@
 """Replays what real models did: an acceptance trace, or a run's rounds, as acceptance source."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -76,21 +77,21 @@ class Recorded:
 class RecordedSource:
     """Recorded texts; sequences beyond their number start over with fresh draws.
 
-    `described` says whether their chains have tokens, confidences and candidates.
+    `described` says whether chains of a text begun now have tokens, confidences and candidates.
     """
 
     texts: Texts
     vocabulary: int
     key: int
-    described: bool = True
+    described: Callable[[], bool] = lambda: True
 
     def text(self, seq: int) -> ReplayText:
         """Return the text of sequence `seq` at its prompt's end."""
-        return ReplayText(self._recorded(seq), Noise(self.key, seq), self.described)
+        return ReplayText(self._recorded(seq), Noise(self.key, seq), self.described())
 
-    def outlined(self) -> "RecordedSource":
-        """Return the same source with nothing but outcomes."""
-        return replace(self, described=False)
+    def outlined(self, noted: Callable[[], bool] = lambda: False) -> "RecordedSource":
+        """Return the same source with nothing but outcomes in texts begun unless `noted()`."""
+        return replace(self, described=noted)
 
     def prompt(self, seq: int) -> tuple[str, str]:
         """Return the name and the kind of the prompt of sequence `seq`."""

@@ -76,6 +76,11 @@ class Detail:
         self._outcomes = 0
         self._growing: dict[int, tuple[frozenset[Outcome], Tree]] = {}
 
+    @property
+    def full(self) -> bool:
+        """Whether no more rounds are noted."""
+        return len(self.rounds) == MOST_ROUNDS or self._outcomes >= MOST_OUTCOMES
+
     def watching(self, prespeculate: Prespeculating) -> Prespeculating:
         """Return what prespeculates likewise, and remembers for which outcomes."""
 
@@ -90,7 +95,7 @@ class Detail:
     def note(self, ended: Round, row: Row, speculation: Speculation) -> None:
         """Take down a round of `row` that has just ended."""
         predicted, tree = self._growing.pop(row.seq, (frozenset[Outcome](), None))
-        if len(self.rounds) == MOST_ROUNDS or self._outcomes >= MOST_OUTCOMES:
+        if self.full:
             return
         self._outcomes += len(predicted)
         won = row.outcome if row.left and row.outcome in predicted else None

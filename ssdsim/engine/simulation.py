@@ -61,7 +61,7 @@ class Simulation:
         check_source(setup, source)
         check_tree(setup, source)
         if isinstance(source, Describing) and not setup.reads_drafts:
-            source = source.outlined()
+            source = source.outlined(self._noting)
         if setup.lookup:
             source = LookedUpSource(source, setup.lookup)
         predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
@@ -116,6 +116,9 @@ class Simulation:
         if not spooled:
             return Recorder(run_id=known)
         return Spool(run_id=known, devices=self._devices(), unsettled=self._unsettled)
+
+    def _noting(self) -> bool:
+        return self.detail is not None and not self.detail.full
 
     def _devices(self) -> list[dict[str, Any]]:
         method, draft_on = self.setup.method, self.setup.draft_on

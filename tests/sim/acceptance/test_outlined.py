@@ -4,7 +4,9 @@ import pytest
 
 from ssdsim.acceptance.recorded import RecordedSource
 from ssdsim.command.composing import setup as composed
-from ssdsim.engine.simulation import Simulation
+from ssdsim.engine.simulation import Simulation, simulate
+from ssdsim.lengths.fixed import Fixed
+from ssdsim.lengths.goodput import Goodput
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.streams import stream
@@ -31,9 +33,20 @@ def test_a_run_leaves_out_what_its_policy_never_reads(setup, policy, described, 
     opened, own = [], RecordedSource.text
 
     def text(source, seq):
-        opened.append(source.described)
+        opened.append(source.described())
         return own(source, seq)
 
     monkeypatch.setattr(RecordedSource, "text", text)
     Simulation(replace(setup, policy=policy)).run()
     assert set(opened) == {described}
+
+
+@pytest.mark.parametrize("length", [Fixed(), Goodput()], ids=str)
+def test_what_is_noted_in_detail_is_described_and_changes_nothing(setup, length, monkeypatch):
+    monkeypatch.setattr("ssdsim.decoding.detail.MOST_ROUNDS", 12)
+    setup = replace(setup, policy=UniformFanout(fanout=2), length=length, lookahead=4)
+    plain, run = simulate(setup), simulate(setup, detailed=True)
+    for table in ("sequences", "rounds", "spans"):
+        assert run.tables[table].equals(plain.tables[table])
+    assert run.speculations.tokens.notna().all()
+    assert run.outcomes.chance.notna().all()
