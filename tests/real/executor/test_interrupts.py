@@ -8,6 +8,7 @@ import pytest
 from faults import at_call
 from real_commands import SSD, Threads, run
 
+import ssdsim.run.stored_table
 import ssdsim.run.trace
 from ssdreal.workers.crew import Processes
 from ssdreal.workers.inbox import Inbox
@@ -73,16 +74,17 @@ def full():
     ("write", "saves", "left"),
     [
         ("write_table", {2}, None),
-        ("write_table", {5}, False),
+        ("write_table", {7}, False),
         ("save_timeline", {2}, False),
-        ("_write_json", {2}, False),
-        ("_write_json", {3}, True),
+        ("_write_json", {4}, False),  # each saving writes the vocabulary and the info
+        ("_write_json", {5}, True),
     ],
     ids=["claim", "tables", "timeline", "info", "baselines"],
 )
 def test_a_full_disk(write, saves, left, monkeypatch, capsys, tmp_path):
     trace = ssdsim.run.trace
-    holder = {"write_table": trace.pq, "save_timeline": trace.Run}.get(write, trace)
+    pq = ssdsim.run.stored_table.pq
+    holder = {"write_table": pq, "save_timeline": trace.Run}.get(write, trace)
     at_call(monkeypatch, holder, write, saves, full)
     out = tmp_path / "out"
     assert run(*SSD, f"out={out}") == 1
@@ -107,7 +109,7 @@ def test_a_full_disk_at_the_picture(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.slow
 def test_a_full_disk_in_a_sweep(monkeypatch, capsys, tmp_path):
-    at_call(monkeypatch, ssdsim.run.trace.pq, "write_table", {5}, full)
+    at_call(monkeypatch, ssdsim.run.stored_table.pq, "write_table", {5}, full)
     assert run("-m", "seed=0,1", *SSD, f"out={tmp_path}") == 1
     assert "ssdreal: #0 failed: out=" in capsys.readouterr().err
     assert load_run(tmp_path / "1").info["complete"]
