@@ -48,12 +48,18 @@ function frame(store) {
   tabs.addEventListener("keydown", (event) => turn(store, event));
   const chooser = make("select", { id: "run", "aria-label": "run",
     change: () => store.set({ selection: { ...NOTHING, run: Number(chooser.value) }, view: null }) });
-  const head = make("header", {}, make("h1", {}), make("p", { class: "soft", id: "setting" }), chooser, tabs,
+  const guide = make("button", { id: "tour", hidden: true, click: () => toured(store) }, "tour");
+  const head = make("header", {}, make("h1", {}), make("p", { class: "soft", id: "setting" }), chooser, tabs, guide,
     make("button", { click: () => help.showModal(), "aria-label": "keys", class: "keys" }, "?"));
   const main = make("main", {}, ...Object.keys(TABS).map((name) =>
     make("section", { id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, hidden: true })));
   const said = make("footer", {}, make("p", { id: "said", role: "status", "aria-live": "polite" }));
   return [head, main, said, help];
+}
+
+/** Begins the tour of a round. @param {Store} store */
+async function toured(store) {
+  (await import("tour")).open(store);
 }
 
 /** @param {Store} store @param {KeyboardEvent} event */
@@ -155,6 +161,7 @@ function tell(state, tab) {
     chooser.replaceChildren(...labels.map((text, at) => make("option", { value: at }, text)));
   }
   chooser.hidden = labels.length < 2;
+  document.getElementById("tour")?.toggleAttribute("hidden", !run?.policy || !run.rounds.rows);
   chooser.value = `${state.selection.run}`;
   const span = state.selection.span ?? -1, known = run && span >= 0 && span < run.spans.rows;
   said.textContent = !run ? "" : row >= 0 ? roundSentence(run, row) + (known ? ` ${spanSentence(run, span)}.` : "")
