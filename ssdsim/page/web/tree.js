@@ -203,6 +203,7 @@ function outcomeSentence(run, cache, outcome) {
 /** @param {Run} run @param {Prepared} outcome */
 function branch(run, { drafted, finished, continuation }) {
   if (drafted < 0) return "How far its branch came is not known.";
+  if (!drafted) return "Nothing was drafted for it.";
   const whole = finished === false ? ", then it was stopped" : "";
   const tokens = continuation.length ? `: ${phrase(run, continuation)}` : "";
   return `${counted(drafted, "token")} drafted${whole}${tokens}`;
@@ -233,7 +234,7 @@ function legend(cache) {
     [missed, "end missed", "✗ came true, not prepared"],
     [outcome !== null && !prepared.length, "end own", "the target's own token"],
     [prepared.some((one) => one !== outcome), "lost", "prepared in vain"],
-    [prepared.some(({ finished }) => finished === false), "unfinished", "stopped before its end"],
+    [prepared.some(({ finished }) => finished === false), "unfinished", "not drafted to its end"],
   ]);
   const keys = items.filter(([there]) => there).map(([, kind, text]) =>
     make("li", {}, make("span", { class: `tree-key ${kind}` }), text));
@@ -242,14 +243,14 @@ function legend(cache) {
     thick && make("li", {}, "Lines are as thick as the draft found the text likely."));
 }
 
-/** Scrolls to how the verify ended.
+/** Scrolls as far as it takes to see how the verify ended.
  * @param {HTMLElement} element */
 function showEnd(element) {
   const frame = element.querySelector(".tree-scroll"), end = element.querySelector(".tree-box.end");
   if (!frame || !end) return;
   const from = frame.getBoundingClientRect(), to = end.getBoundingClientRect();
-  frame.scrollLeft += to.left + to.width / 2 - from.left - from.width / 2;
-  frame.scrollTop += Math.max(0, to.bottom - from.bottom);
+  frame.scrollLeft += Math.max(0, to.right + MARGIN - from.right);
+  frame.scrollTop += Math.max(0, to.bottom + MARGIN - from.bottom);
 }
 
 /** @param {Run} run @param {Cache} cache */
@@ -268,6 +269,6 @@ function table(run, cache) {
 /** @param {Cache} cache @param {Prepared} one */
 function state(cache, one) {
   if (one.row < 0) return "came true, not prepared";
-  const end = one.finished === false ? ", stopped early" : "";
+  const end = one.drafted === 0 ? ", nothing drafted" : one.finished === false ? ", stopped early" : "";
   return (isEnd(cache, one) ? "came true" : "in vain") + end;
 }
