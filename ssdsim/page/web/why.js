@@ -16,7 +16,8 @@ export function mount(element, store) {
     draw() {
       const [run, row] = selected(store.get());
       if (!run || row < 0) return element.replaceChildren();
-      element.replaceChildren(make("h2", {}, "Why"), ...reasons(run, row), ...causes(run, row));
+      element.replaceChildren(make("h2", {}, "Why"), ...reasons(run, row), ...causes(run, row),
+        expected(run) && make("p", {}, expected(run)));
     },
   };
 }
@@ -121,6 +122,34 @@ function effort({ prepared }) {
   const lost = vain === all ? "all" : vain.toLocaleString("en");
   const waste = all ? ` Of ${counted(all, "token")} drafted for them ${lost} were in vain.` : "";
   return `${counted(prepared.length, "outcome was", "outcomes were")} prepared${said}.${waste}`;
+}
+
+/** @type {WeakMap<Run, string>} */
+const known = new WeakMap();
+
+/** What the draft's probabilities promised of what was prepared, beside what came of it.
+ * @param {Run} run */
+function expected(run) {
+  let said = known.get(run);
+  if (said === undefined) known.set(run, said = promise(run));
+  return said;
+}
+
+/** @param {Run} run */
+function promise(run) {
+  if (!run.outcomes) return "";
+  const { seq, round, chance, won } = run.outcomes.columns;
+  let likely = 0, hits = 0;
+  const rounds = new Set();
+  for (let row = 0; row < run.outcomes.rows; row++) {
+    if (run.find(seq[row], round[row] + 1) < 0) continue; // nothing came of a sequence's last round
+    rounds.add(`${seq[row]} ${round[row]}`);
+    likely += chance[row];
+    hits += won[row] === 1 ? 1 : 0;
+  }
+  if (!rounds.size || Number.isNaN(likely)) return "";
+  return `In ${counted(rounds.size, "round")} the draft gave what was prepared `
+    + `${percent(likely / rounds.size)} on average; ${percent(hits / rounds.size)} hit.`;
 }
 
 /** How many rounds began in each way; the selected one's is marked.

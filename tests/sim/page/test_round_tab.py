@@ -1,5 +1,6 @@
 """The tab of a round in a browser: its tree and its reasons are what the tables hold."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -142,6 +143,21 @@ def test_causes_shown_add_up(browser, tmp_path):
         counts = {row.locator("th").inner_text(): row.locator("td").first for row in rows}
         found = {name: int(cell.inner_text()) for name, cell in counts.items()}
         assert found == verdicts(run).counts()
+
+
+def test_what_the_draft_promised_stands_beside_what_came_of_it(browser, tmp_path):
+    run = recorded()
+    lasts = run.rounds.groupby("seq")["round"].transform("max")
+    followed = run.rounds[run.rounds["round"] < lasts][["seq", "round"]]
+    own = run.outcomes.merge(followed)
+    with opened(browser, page_of(run), tmp_path) as shown:
+        shown.tab("round")
+        choose(shown, 0, 3)
+        said = shown.page.locator(".panel.why p").last.inner_text()
+    rounds, likely, hits = (float(n) for n in re.findall(r"[\d.]+(?= round| %)", said))
+    assert rounds == len(followed)
+    assert likely == pytest.approx(100 * own.chance.sum() / rounds, rel=6e-3)
+    assert hits == pytest.approx(100 * run.metrics["hit_rate"], rel=6e-3)
 
 
 def test_an_outcome_is_chosen_by_the_keyboard(browser, tmp_path):
