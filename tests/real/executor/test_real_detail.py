@@ -1,5 +1,7 @@
 """What a real run notes of its rounds: all tokens, of losing branches too."""
 
+from functools import cache
+
 import pytest
 from inline_crew import Faults, decode
 from tiny_runs import GREEDY, MODELS, prompts
@@ -15,6 +17,7 @@ from ssdsim.sampling.settings import Decoding
 SAMPLED = Decoding(1.0)
 
 
+@cache
 def run_of(method, decoding=GREEDY, batch=2, **faults):
     policy = TopkOutcomes(budget=8)
     setup = Setup(method, Workload(3, 24), policy, batch=batch, decoding=decoding, seed=1)
