@@ -17,7 +17,7 @@ export function mount(element, store) {
       const [run, row] = selected(store.get());
       if (!run || row < 0) return element.replaceChildren();
       element.replaceChildren(make("h2", {}, "Why"), ...reasons(run, row), ...causes(run, row),
-        expected(run) && make("p", {}, expected(run)));
+        ...[expected(run), cheapest(run)].filter(Boolean).map((text) => make("p", {}, text)));
     },
   };
 }
@@ -124,19 +124,38 @@ function effort({ prepared }) {
   return `${counted(prepared.length, "outcome was", "outcomes were")} prepared${said}.${waste}`;
 }
 
-/** @type {WeakMap<Run, string>} */
-const known = new WeakMap();
-
-/** What the draft's probabilities promised of what was prepared, beside what came of it.
- * @param {Run} run */
-function expected(run) {
-  let said = known.get(run);
-  if (said === undefined) known.set(run, said = promise(run));
-  return said;
+/** Says the same of a run every time it is asked.
+ * @param {(run: Run) => string} say @returns {(run: Run) => string} */
+function once(say) {
+  /** @type {WeakMap<Run, string>} */
+  const known = new WeakMap();
+  return (run) => {
+    const said = known.get(run) ?? say(run);
+    known.set(run, said);
+    return said;
+  };
 }
 
-/** @param {Run} run */
-function promise(run) {
+/** The larger fan-out that would have spared most misses a branch. */
+const cheapest = once((run) => {
+  const { needs, costs, seq, round, accepted } = run.rounds.columns;
+  if (!needs) return "";
+  /** @type {Map<number, [number, number][]>} */
+  const misses = new Map();
+  for (let row = 0; row < run.rounds.rows; row++) {
+    if (needs[row] < 0) continue;
+    const k = accepted[run.find(seq[row], round[row] - 1)];
+    misses.set(k, [...misses.get(k) ?? [], [needs[row], costs[row]]]);
+  }
+  const offers = [...misses].flatMap(([k, all]) => all.map(([fanout, cost]) =>
+    ({ k, fanout, cost, spared: all.filter(([needed]) => needed <= fanout).length })));
+  const best = offers.sort((a, b) => b.spared / b.cost - a.spared / a.cost || b.spared - a.spared)[0];
+  return best ? `The cheapest change: F_${best.k} = ${best.fanout} would have spared `
+    + `${counted(best.spared, "miss", "misses")}, for ${figure(best.cost, 3)} more branches in a mean round.` : "";
+});
+
+/** What the draft's probabilities promised of what was prepared, beside what came of it. */
+const expected = once((run) => {
   if (!run.outcomes) return "";
   const { seq, round, chance, won } = run.outcomes.columns;
   let likely = 0, hits = 0;
@@ -150,7 +169,7 @@ function promise(run) {
   if (!rounds.size || Number.isNaN(likely)) return "";
   return `In ${counted(rounds.size, "round")} the draft gave what was prepared `
     + `${percent(likely / rounds.size)} on average; ${percent(hits / rounds.size)} hit.`;
-}
+});
 
 /** How many rounds began in each way; the selected one's is marked.
  * @param {Run} run @param {number} row @returns {Element[]} */

@@ -153,11 +153,35 @@ def test_what_the_draft_promised_stands_beside_what_came_of_it(browser, tmp_path
     with opened(browser, page_of(run), tmp_path) as shown:
         shown.tab("round")
         choose(shown, 0, 3)
-        said = shown.page.locator(".panel.why p").last.inner_text()
+        said = shown.page.locator(".panel.why p").nth(-2).inner_text()
     rounds, likely, hits = (float(n) for n in re.findall(r"[\d.]+(?= round| %)", said))
     assert rounds == len(followed)
     assert likely == pytest.approx(100 * own.chance.sum() / rounds, rel=6e-3)
     assert hits == pytest.approx(100 * run.metrics["hit_rate"], rel=6e-3)
+
+
+def test_the_cheapest_change_is_the_one_that_spares_most_misses_a_branch(browser, tmp_path):
+    run = recorded()
+    found = verdicts(run)
+    ended = run.rounds.set_index(["seq", "round"]).accepted
+    misses = [
+        (ended[seq, number - 1], needs, costs)
+        for seq, number, needs, costs in zip(
+            run.rounds.seq, run.rounds["round"], found.needs, found.costs, strict=True
+        )
+        if needs > 0
+    ]
+    offers = [
+        (sum(at == k and needs <= fanout for at, needs, _ in misses), cost)
+        for k, fanout, cost in misses
+    ]
+    with opened(browser, page_of(run), tmp_path) as shown:
+        shown.tab("round")
+        choose(shown, 0, 3)
+        said = shown.page.locator(".panel.why p").last.inner_text()
+    k, fanout, spared, costs = map(float, re.findall(r"(?<![A-Za-z])[\d.]+\d|\d+", said))
+    assert spared == sum(at == k and needs <= fanout for at, needs, _ in misses)
+    assert spared / costs == pytest.approx(max(s / c for s, c in offers), rel=6e-3)
 
 
 def test_an_outcome_is_chosen_by_the_keyboard(browser, tmp_path):
