@@ -12,7 +12,7 @@ import { counted, percent } from "words";
 /** @typedef {import("cache").Prepared} Prepared */
 /** @typedef {import("treelayout").Place} Place */
 
-const COLUMN = 132, ROW = 28, WIDTH = 104, HEIGHT = 22, TOP = 26, MARGIN = 6;
+const COLUMN = 142, ROW = 28, WIDTH = 114, HEIGHT = 22, TOP = 26, MARGIN = 6;
 const LETTERS = { beside: 8, alone: 14 };
 const MOST_ROWS = 1000;
 

@@ -136,7 +136,7 @@ function once(say) {
   };
 }
 
-/** The larger fan-out that would have spared most misses a branch. */
+/** Of the fan-outs that would have spared a tenth of the misses, the one with most a branch. */
 const cheapest = once((run) => {
   const { needs, costs, seq, round, accepted } = run.rounds.columns;
   if (!needs) return "";
@@ -149,9 +149,11 @@ const cheapest = once((run) => {
   }
   const offers = [...misses].flatMap(([k, all]) => all.map(([fanout, cost]) =>
     ({ k, fanout, cost, spared: all.filter(([needed]) => needed <= fanout).length })));
-  const best = offers.sort((a, b) => b.spared / b.cost - a.spared / a.cost || b.spared - a.spared)[0];
-  return best ? `The cheapest change: F_${best.k} = ${best.fanout} would have spared `
-    + `${counted(best.spared, "miss", "misses")}, for ${figure(best.cost, 3)} more branches in a mean round.` : "";
+  const [best] = offers.filter(({ spared }) => spared >= offers.length / 10)
+    .sort((a, b) => b.spared / b.cost - a.spared / a.cost || b.spared - a.spared);
+  return best ? "The cheapest change that would have spared a tenth of the misses within reach: "
+    + `F_${best.k} = ${best.fanout}, which spares ${counted(best.spared, "miss", "misses")} for `
+    + `${figure(best.cost, 3)} more branches in a mean round.` : "";
 });
 
 /** What the draft's probabilities promised of what was prepared, beside what came of it. */

@@ -179,9 +179,11 @@ def test_the_cheapest_change_is_the_one_that_spares_most_misses_a_branch(browser
         shown.tab("round")
         choose(shown, 0, 3)
         said = shown.page.locator(".panel.why p").last.inner_text()
-    k, fanout, spared, costs = map(float, re.findall(r"(?<![A-Za-z])[\d.]+\d|\d+", said))
+    k, fanout, spared, costs = map(float, re.findall(r"\d+(?:\.\d+)?", said))
     assert spared == sum(at == k and needs <= fanout for at, needs, _ in misses)
-    assert spared / costs == pytest.approx(max(s / c for s, c in offers), rel=6e-3)
+    assert spared / costs == pytest.approx(
+        max(s / c for s, c in offers if s >= len(misses) / 10), rel=6e-3
+    )
 
 
 def test_an_outcome_is_chosen_by_the_keyboard(browser, tmp_path):
