@@ -162,10 +162,10 @@ def test_every_other_quoted_command_has_its_options(command):
 def test_the_table_shown_is_the_table_printed(tmp_path):
     line = [sys.executable, "-m", "ssdsim", "policy=topk_outcomes", f"out={tmp_path / 'run'}"]
     printed = subprocess.run(line, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    table = re.compile(r"^```\n(acceptance=.*?)^run directory", re.DOTALL | re.MULTILINE)
+    table = re.compile(r"^```\n(acceptance=.*?)^page: ", re.DOTALL | re.MULTILINE)
     for page in (ROOT / "README.md", ROOT / "docs" / "reading_the_table.md"):
         shown = table.search(page.read_text())[1]
-        kept = [text.rstrip() for text in printed.partition("run directory")[0].splitlines()]
+        kept = [text.rstrip() for text in printed.partition("page: ")[0].splitlines()]
         assert shown.splitlines() == kept
 
 
