@@ -1,10 +1,11 @@
-"""Columns of a page: the smallest numbers that hold them, compressed, as text.
+"""Columns of a page: each in the smallest numbers that hold it, all of a run compressed as one.
 
 `web/columns.js` reads them. The same columns make the same text.
 """
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from gzip import compress
 from typing import Any
 
@@ -33,86 +34,90 @@ INTEGERS: dict[str, type[np.integer[Any]]] = {
 }
 """From the smallest; all of them little-endian, as are the machines that read them."""
 
+ALIGNED = 8
+"""Bytes that columns begin at a multiple of, so that a browser reads them in place."""
+
 
 def ticks(seconds: Array) -> Array:
     """Return times as whole numbers of ticks, in floats."""
     return np.rint(np.asarray(seconds, dtype=np.float64) / TICK)
 
 
-def packed_table(
-    table: pa.Table, names: Mapping[str, Sequence[str]], total: int | None = None
-) -> Table:
-    """Return a table as a page holds it.
+@dataclass
+class Columns:
+    """Columns, one behind another; each is known by its type, its place and its rows."""
 
-    Parameters
-    ----------
-    table
-        Of numbers, truth values, texts that `names` lists, and lists of numbers.
-    names
-        For each column of texts all that occur: it holds their places.
-    total
-        Rows that there are in the run, if more than here.
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
 
-    """
-    columns = {name: _column(table, name, names) for name in table.column_names}
-    return {"rows": len(table), "total": total or len(table), "columns": columns}
+    def data(self) -> str:
+        """Return all of them, compressed, as text."""
+        return b64encode(compress(b"".join(self.parts), compresslevel=6, mtime=0)).decode()
 
+    def table(
+        self, table: pa.Table, names: Mapping[str, Sequence[str]], total: int | None = None
+    ) -> Table:
+        """Add a table.
 
-def _column(table: pa.Table, name: str, names: Mapping[str, Sequence[str]]) -> Column:
-    column = table[name].combine_chunks()
-    if name in TIMES:
-        return times(ticks(_numbers(column)))
-    if pa.types.is_list(column.type):
-        return _lists(column)
-    if pa.types.is_string(column.type):
-        known = pa.array(names[name], pa.string())
-        return integers(_numbers(pc.index_in(column, known).fill_null(ABSENT)))
-    if pa.types.is_boolean(column.type):
-        return integers(_numbers(column.cast(pa.int64()).fill_null(UNKNOWN)))
-    if pa.types.is_floating(column.type):
-        return floats(_numbers(column.fill_null(np.nan)))
-    return integers(_numbers(column.fill_null(ABSENT)))
+        Parameters
+        ----------
+        table
+            Of numbers, truth values, texts that `names` lists, and lists of numbers.
+        names
+            For each column of texts all that occur: it holds their places.
+        total
+            Rows that there are in the run, if more than here.
 
+        """
+        columns = {
+            name: self._column(name, table[name].combine_chunks(), names.get(name, ()))
+            for name in table.column_names
+        }
+        return {"rows": len(table), "total": total or len(table), "columns": columns}
 
-def times(counted: Array) -> Column:
-    """Pack ascending ticks, or nearly ascending ones: each as what it is later than the last."""
-    return _packed("times", np.diff(counted, prepend=0.0))
+    def times(self, counted: Array) -> Column:
+        """Add ascending ticks, or nearly ascending ones: each as what it is later than the last."""
+        return self._add("times", np.diff(counted, prepend=0.0))
 
+    def durations(self, counted: Array) -> Column:
+        """Add ticks."""
+        return self._add("ticks", counted)
 
-def durations(counted: Array) -> Column:
-    """Pack ticks."""
-    return _packed("ticks", counted)
+    def integers(self, values: Array) -> Column:
+        """Add whole numbers in the smallest type that holds them all."""
+        least, most = (values.min(), values.max()) if len(values) else (0, 0)
+        for kind, of in INTEGERS.items():
+            held = np.iinfo(of)
+            if held.min <= least and most <= held.max:
+                return self._add(kind, values.astype(of))
+        return self._add("f64", values.astype(np.float64))
 
+    def floats(self, values: Array) -> Column:
+        """Add numbers that are to be read, not reckoned with; NaN stands for none."""
+        return self._add("f32", values.astype(np.float32))
 
-def integers(values: Array) -> Column:
-    """Pack whole numbers in the smallest type that holds them all."""
-    least, most = (values.min(), values.max()) if len(values) else (0, 0)
-    for kind, of in INTEGERS.items():
-        held = np.iinfo(of)
-        if held.min <= least and most <= held.max:
-            return _packed(kind, values.astype(of))
-    return _packed("f64", values.astype(np.float64))
+    def _column(self, name: str, column: pa.Array, names: Sequence[str]) -> Column:
+        if name in TIMES:
+            return self.times(ticks(_numbers(column)))
+        if pa.types.is_list(column.type):
+            lengths = _numbers(pc.list_value_length(column).fill_null(0))
+            values = self._column("", column.flatten(), ())
+            return {"type": "list", "lengths": self.integers(lengths), "values": values}
+        if pa.types.is_floating(column.type):
+            return self.floats(_numbers(column.fill_null(np.nan)))
+        if pa.types.is_string(column.type):
+            column = pc.index_in(column, pa.array(names, pa.string()))
+        elif pa.types.is_boolean(column.type):
+            column = column.cast(pa.int64()).fill_null(UNKNOWN)
+        return self.integers(_numbers(column.fill_null(ABSENT)))
 
-
-def floats(values: Array) -> Column:
-    """Pack numbers that are to be read, not reckoned with; NaN stands for none."""
-    return _packed("f32", values.astype(np.float32))
-
-
-def _lists(column: pa.ListArray) -> Column:
-    lengths = _numbers(pc.list_value_length(column).fill_null(0))
-    flat = column.flatten()
-    if pa.types.is_floating(flat.type):
-        values = floats(_numbers(flat.fill_null(np.nan)))
-    else:
-        values = integers(_numbers(flat.fill_null(ABSENT)))
-    return {"type": "list", "lengths": integers(lengths), "values": values}
+    def _add(self, kind: str, values: Array) -> Column:
+        packed = values.tobytes()
+        column = {"type": kind, "at": self.size, "rows": len(values)}
+        self.parts.append(packed + bytes(-len(packed) % ALIGNED))
+        self.size += len(self.parts[-1])
+        return column
 
 
 def _numbers(column: pa.Array) -> Array:
     return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-def _packed(kind: str, values: Array) -> Column:
-    data = compress(values.tobytes(), compresslevel=6, mtime=0)
-    return {"type": kind, "data": b64encode(data).decode()}

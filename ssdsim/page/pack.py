@@ -15,15 +15,7 @@ import pyarrow as pa
 
 from ssdsim.outcomes import Speculator
 from ssdsim.page.anatomy import anatomy
-from ssdsim.page.columns import (
-    Array,
-    Column,
-    durations,
-    floats,
-    integers,
-    packed_table,
-    ticks,
-)
+from ssdsim.page.columns import Array, Column, Columns, ticks
 from ssdsim.run.columns import DRAFTING, IDLE, among
 from ssdsim.run.misses import VERDICTS, verdicts
 from ssdsim.run.report import figures, method_of
@@ -89,18 +81,15 @@ class _Tables:
 
     def packed(self) -> dict[str, Any]:
         """Pack them; `spans` say besides which span each verify's outcome led to."""
+        columns, run = Columns(), self.run.tables
         shown = self.spans.drop_columns(["device"])  # which the lanes tell
-        spans = packed_table(shown, self.names, len(self.run.tables["spans"]))
-        spans["columns"]["leads_to"] = integers(self._led_to())
-        rounds = packed_table(self.rounds, self.names, len(self.run.tables["rounds"]))
-        rounds["columns"] |= self._verdicts()
-        parts = {name: durations(each) for name, each in self._anatomy().items()}
-        return {
-            "spans": spans,
-            "rounds": rounds | {"anatomy": parts},
-            "speculations": self._recorded("speculations"),
-            "outcomes": self._recorded("outcomes"),
-        }
+        spans = columns.table(shown, self.names, len(run["spans"]))
+        spans["columns"]["leads_to"] = columns.integers(self._led_to())
+        rounds = columns.table(self.rounds, self.names, len(run["rounds"]))
+        rounds["columns"] |= self._verdicts(columns)
+        rounds["anatomy"] = {n: columns.durations(part) for n, part in self._anatomy().items()}
+        recorded = {name: self._recorded(name, columns) for name in ("speculations", "outcomes")}
+        return {"spans": spans, "rounds": rounds, **recorded, "data": columns.data()}
 
     def left_out(self) -> Iterator[str]:
         """Say what is not shown."""
@@ -161,19 +150,21 @@ class _Tables:
         """For each column of texts all that occur."""
         return {"lane": self.lanes, "kind": self.kinds, "speculator": [*SPECULATORS]}
 
-    def _verdicts(self) -> dict[str, Column]:
+    def _verdicts(self, columns: Columns) -> dict[str, Column]:
         """Return why each round hit or missed; see `ssdsim.run.misses`."""
         found = verdicts(Run(self.run.info, {**self.run.tables, "rounds": self.rounds}))
-        kinds, needs = integers(found.kinds), integers(found.needs)
-        return {"verdict": kinds, "needs": needs, "costs": floats(found.costs)}
+        return {
+            "verdict": columns.integers(found.kinds),
+            "needs": columns.integers(found.needs),
+            "costs": columns.floats(found.costs),
+        }
 
-    def _recorded(self, name: str) -> dict[str, Any] | None:
+    def _recorded(self, name: str, columns: Columns) -> dict[str, Any] | None:
         table = self.run.tables.get(name)
         if table is None:
             return None
-        return packed_table(
-            self._without_ids(beginning(table, MOST)[:MOST]), self.names, len(table)
-        )
+        shown = self._without_ids(beginning(table, MOST)[:MOST])
+        return columns.table(shown, self.names, len(table))
 
     def _without_ids(self, table: pa.Table) -> pa.Table:
         """Return the table with nulls in place of ids, unless texts are shown."""

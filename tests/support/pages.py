@@ -19,18 +19,24 @@ def payload_of(page):
     return json.loads(found)
 
 
-def decoded(column):
+def decoded(column, data):
     """Return a column's values: an array, or for lists a list of arrays."""
     if column["type"] == "list":
-        lengths, values = decoded(column["lengths"]), decoded(column["values"])
+        lengths, values = (decoded(column[name], data) for name in ("lengths", "values"))
         return np.split(values, np.cumsum(lengths)[:-1]) if len(lengths) else []
-    data = gzip.decompress(b64decode(column["data"]))
-    values = np.frombuffer(data, TYPES.get(column["type"], "<f8"))
+    kind = np.dtype(TYPES.get(column["type"], "<f8"))
+    values = np.frombuffer(inflated(data), kind, column["rows"], column["at"])
     if column["type"] == "times":
         return np.cumsum(values) * TICK
     return values * TICK if column["type"] == "ticks" else values
 
 
-def columns_of(table):
-    """Return the columns of a table by name."""
-    return {name: decoded(column) for name, column in table["columns"].items()}
+def inflated(data):
+    """Return all columns of a run, and a byte behind them, since nothing cannot be read."""
+    return gzip.decompress(b64decode(data)) + bytes(1)
+
+
+def columns_of(run, table, part="columns"):
+    """Return the columns of a packed run's table by name."""
+    found = run[table][part]
+    return {name: decoded(column, run["data"]) for name, column in found.items()}

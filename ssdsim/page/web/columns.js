@@ -70,34 +70,31 @@ function seconds(values, later) {
   return values;
 }
 
-/** @param {any} column @returns {Promise<any>} */
-async function decodeColumn(column) {
-  if (column.type === "list") return decodeLists(column);
-  const values = new ARRAYS[column.type](await inflated(column.data));
+/** @param {any} column @param {ArrayBuffer} data all columns of the run */
+function decodeColumn(column, data) {
+  if (column.type === "list") return decodeLists(column, data);
+  const values = new ARRAYS[column.type](data, column.at, column.rows);
   const counted = column.type === "times" || column.type === "ticks";
   return counted ? seconds(values, column.type === "times") : values;
 }
 
-/** @param {any} column @returns {Promise<Lists>} */
-async function decodeLists(column) {
-  const [lengths, values] = await Promise.all([column.lengths, column.values].map(decodeColumn));
-  const offsets = new Uint32Array(lengths.length + 1);
+/** @param {any} column @param {ArrayBuffer} data @returns {Lists} */
+function decodeLists(column, data) {
+  const lengths = decodeColumn(column.lengths, data), offsets = new Uint32Array(lengths.length + 1);
   for (let at = 0; at < lengths.length; at++) offsets[at + 1] = offsets[at] + lengths[at];
-  return { offsets, values };
+  return { offsets, values: decodeColumn(column.values, data) };
 }
 
-/** @param {Record<string, any>} columns @returns {Promise<Record<string, any>>} */
-async function decodeColumns(columns) {
-  const names = Object.keys(columns);
-  const read = await Promise.all(names.map((name) => decodeColumn(columns[name])));
-  return Object.fromEntries(names.map((name, at) => [name, read[at]]));
+/** @param {Record<string, any>} columns @param {ArrayBuffer} data @returns {Record<string, any>} */
+function decodeColumns(columns, data) {
+  return Object.fromEntries(Object.entries(columns).map(([name, column]) => [name, decodeColumn(column, data)]));
 }
 
-/** @param {any} table @returns {Promise<any>} */
-async function decodeTable(table) {
+/** @param {any} table @param {ArrayBuffer} data @returns {any} */
+function decodeTable(table, data) {
   if (!table) return null;
-  const columns = await decodeColumns(table.columns);
-  return { ...table, columns, ...(table.anatomy && { anatomy: await decodeColumns(table.anatomy) }) };
+  const columns = decodeColumns(table.columns, data);
+  return { ...table, columns, ...(table.anatomy && { anatomy: decodeColumns(table.anatomy, data) }) };
 }
 
 /** The values of one row of a column of lists.
@@ -169,8 +166,8 @@ function leadsFrom(spans) {
  * @param {any} packed @returns {Promise<Run>} */
 export async function decodeRun(packed) {
   const names = ["spans", "rounds", "speculations", "outcomes"];
-  const tables = await Promise.all(names.map((name) => decodeTable(packed[name])));
-  const [spans, rounds, speculations, outcomes] = tables;
+  const data = await inflated(packed.data);
+  const [spans, rounds, speculations, outcomes] = names.map((name) => decodeTable(packed[name], data));
   spans.leadsFrom = leadsFrom(spans);
   const sequences = once(() => bySequence(rounds));
   const found = once(() => byRound(rounds));

@@ -128,7 +128,8 @@ function paintShares({ pen, colours, scale }, { row, y, height }) {
 function secondsBefore(row, time) {
   const at = firstAfter(row, time), under = row.start[at] < time ? row.group[at] : -1;
   const sums = row.sums(), groups = row.colours.length, begun = time - row.start[at];
-  const found = sums.map((each) => each[at]);
+  const found = new Array(sums.length);
+  for (let each = 0; each < found.length; each++) found[each] = sums[each][at];
   if (under >= 0) {
     found[under] += begun;
     found[groups + under] += begun * row.used[at];

@@ -51,9 +51,12 @@ function laneRows(run) {
   const { lane, kind, used, tokens } = run.spans.columns;
   for (let span = 0; span < run.spans.rows; span++) items[lane[span]].push(span);
   const drafting = run.kinds.map((name) => DRAFTING.has(name));
-  return run.lanes.map((label, at) => stretches({ label, of: "spans", items: items[at],
-    columns: run.spans.columns, groupOf: (span) => kind[span], colours: run.kinds,
-    usedOf: (span) => (drafting[kind[span]] ? used[span] / Math.max(tokens[span], 1) : 1) }));
+  return run.lanes.map((label, at) => {
+    const kinds = [...new Set(items[at].map((span) => kind[span]))];
+    return stretches({ label, of: "spans", items: items[at], columns: run.spans.columns,
+      groupOf: (span) => kinds.indexOf(kind[span]), colours: kinds.map((each) => run.kinds[each]),
+      usedOf: (span) => (drafting[kind[span]] ? used[span] / Math.max(tokens[span], 1) : 1) });
+  });
 }
 
 /** @param {{label: string, of: "rounds"|"spans", items: number[], columns: Record<string, any>,

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from pages import decoded
+from pages import columns_of
 from timelines import autoregressive, played, run_of, span, speculative, ssd
 
 from ssdsim.page.columns import TICK
@@ -17,7 +17,7 @@ RUNS = {
 
 
 def parts_of(run):
-    return {name: decoded(part) for name, part in packed(run)["rounds"]["anatomy"].items()}
+    return columns_of(packed(run), "rounds", "anatomy")
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())

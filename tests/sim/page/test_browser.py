@@ -8,7 +8,7 @@ from shutil import which
 import pytest
 from browsing import opened
 from knobs import SMALL, setup_of
-from pages import decoded, payload_of
+from pages import columns_of, payload_of
 from timelines import DEVICES, run_of, span, ssd
 
 from ssdsim import simulate
@@ -273,7 +273,7 @@ def test_what_is_seen_can_be_saved(browser, tmp_path):
 
 def test_a_page_tells_its_columns_to_the_browser_as_to_python(browser, tmp_path):
     text = page_of(hand_made())
-    spans = payload_of(text)["runs"][0]["spans"]["columns"]
+    spans = columns_of(payload_of(text)["runs"][0], "spans")
     with opened(browser, text, tmp_path) as shown:
         read = json.loads(
             shown.page.evaluate(
@@ -283,7 +283,7 @@ def test_a_page_tells_its_columns_to_the_browser_as_to_python(browser, tmp_path)
             )
         )
     for name, values in read.items():
-        assert values == decoded(spans[name]).tolist(), name
+        assert values == spans[name].tolist(), name
 
 
 def test_a_notebook_s_frame_shows_the_page(browser):

@@ -5,25 +5,32 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import columns_of, decoded
+from pages import decoded
 
-from ssdsim.page.columns import TICK, durations, integers, packed_table, ticks, times
+from ssdsim.page.columns import ALIGNED, TICK, Columns, ticks
 
 SECONDS = st.floats(0, 1e5)
 WHOLE = st.integers(-(2**31), 2**32 - 1)
 
 
 def packed(values, kind):
-    return packed_table(pa.table({"x": pa.array(values, kind)}), {"x": ["a", "b"]})
+    columns = Columns()
+    table = columns.table(pa.table({"x": pa.array(values, kind)}), {"x": ["a", "b"]})
+    return table["columns"]["x"], columns.data()
 
 
 def unpacked(values, kind):
-    return columns_of(packed(values, kind))["x"]
+    return decoded(*packed(values, kind))
+
+
+def of_integers(values):
+    columns = Columns()
+    return columns.integers(np.array(values, dtype=np.int64)), columns.data()
 
 
 @given(st.lists(WHOLE))
 def test_whole_numbers_come_back(values):
-    assert decoded(integers(np.array(values, dtype=np.int64))).tolist() == values
+    assert decoded(*of_integers(values)).tolist() == values
 
 
 @pytest.mark.parametrize(
@@ -39,13 +46,15 @@ def test_whole_numbers_come_back(values):
     ],
 )
 def test_the_smallest_type_that_holds_them_is_taken(values, kind):
-    assert integers(np.array(values, dtype=np.int64))["type"] == kind
+    assert of_integers(values)[0]["type"] == kind
 
 
 @given(st.lists(SECONDS))
 def test_times_come_back_to_half_a_tick(values):
-    for pack in (times, durations):
-        found = decoded(pack(ticks(np.array(values))))
+    for pack in (Columns.times, Columns.durations):
+        columns = Columns()
+        column = pack(columns, ticks(np.array(values)))
+        found = decoded(column, columns.data())
         assert np.abs(found - values).max(initial=0.0) <= TICK / 2
 
 
@@ -72,3 +81,11 @@ def test_texts_are_places_in_a_list():
 
 def test_the_same_columns_make_the_same_text():
     assert len({json.dumps(packed([1, 2, None], pa.int64())) for _ in range(3)}) == 1
+
+
+@given(st.lists(st.lists(st.integers(0, 300)), max_size=6))
+def test_columns_of_any_types_lie_where_a_browser_can_read_them_in_place(many):
+    columns = Columns()
+    packed = [columns.integers(np.array(values, dtype=np.int64)) for values in many]
+    assert all(column["at"] % ALIGNED == 0 for column in packed)
+    assert [decoded(column, columns.data()).tolist() for column in packed] == many

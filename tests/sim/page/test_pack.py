@@ -31,7 +31,7 @@ runs = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
 def test_a_page_holds_the_tables(run):
     found = packed(run)
     for name in ("rounds", "spans"):
-        table, columns = run.tables[name].to_pandas(), columns_of(found[name])
+        table, columns = run.tables[name].to_pandas(), columns_of(found, name)
         assert (found[name]["rows"], found[name]["total"]) == (len(table), len(table))
         for column in ("start", "end"):
             assert np.abs(columns[column] - table[column]).max() <= TICK / 2 or not len(table)
@@ -42,7 +42,7 @@ def test_a_page_holds_the_tables(run):
 
 
 def test_hits_misses_and_what_was_not_predicted_are_told_apart():
-    hits = columns_of(packed(RUNS["ssd"])["rounds"])["hit"]
+    hits = columns_of(packed(RUNS["ssd"]), "rounds")["hit"]
     wanted = [{True: 1, False: 0}.get(hit, 255) for hit in RUNS["ssd"].rounds.hit]
     assert hits.tolist() == wanted
     assert {0, 1, 255} == {*wanted}
@@ -50,7 +50,7 @@ def test_hits_misses_and_what_was_not_predicted_are_told_apart():
 
 def test_an_outcome_leads_to_the_next_speculation_or_verify():
     found = packed(RUNS["ssd"])
-    columns = columns_of(found["spans"])
+    columns = columns_of(found, "spans")
     kinds = [found["kinds"][at] for at in columns["kind"]]
     led = [kinds[to] for to in columns["leads_to"] if to >= 0]
     assert led == ["verify" if hit else "speculate" for hit in RUNS["ssd"].rounds.hit[1:]]
@@ -98,9 +98,9 @@ def test_texts_can_be_left_out():
     table = run.tables["rounds"]
     place = table.column_names.index("token")
     run.tables["rounds"] = table.set_column(place, table.schema.field(place), [[7, 7, 7]])
-    assert columns_of(packed(run)["rounds"])["token"].tolist() == [7, 7, 7]
+    assert columns_of(packed(run), "rounds")["token"].tolist() == [7, 7, 7]
     found = packed(run, texts=False)
-    assert columns_of(found["rounds"])["token"].tolist() == [-1, -1, -1]
+    assert columns_of(found, "rounds")["token"].tolist() == [-1, -1, -1]
     assert found["left_out"] == ["Texts were left out (page.texts=false)."]
 
 

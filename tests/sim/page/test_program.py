@@ -63,7 +63,7 @@ def test_help_loads_nothing_heavy():
 def tokens_in(folder):
     found = payload_of((folder / "page.html").read_text())["runs"][0]
     outputs = [each["output"] or [] for each in found["sequences"]]
-    return set(columns_of(found["rounds"])["token"]), [*chain(*outputs)]
+    return set(columns_of(found, "rounds")["token"]), [*chain(*outputs)]
 
 
 def test_a_run_writes_its_page_with_or_without_texts(capsys, tmp_path):
