@@ -1,10 +1,10 @@
 """Writes a page: one HTML file that holds its data and its front end and asks for nothing else."""
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
+from gzip import compress
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -13,14 +13,9 @@ from urllib.parse import quote
 
 from ssdsim.system.atomic_files import write_text
 
-WEB = Path(__file__).parent / "web"
-PLAIN = " !\"$&'()*+,/:;<=>?@[\\]^`{|}~"
-"""What may stand in a module's address as it is."""
-
-ASIDE = re.compile(r"/\*(?s:.)*?\*/ ?|^ *//.*|^ +", re.MULTILINE)
-"""What only people read: comments in the places where this front end has them, and indentation."""
-
-START = 'import { start } from "app";\nstart();\n'
+HERE = Path(__file__).parent
+PLAIN = "!'()*-._~"
+"""Marks that a module's address holds as they are, as in a browser's `encodeURIComponent`."""
 
 TEMPLATE = """\
 <!doctype html>
@@ -32,11 +27,11 @@ TEMPLATE = """\
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
-<script type="importmap">{modules}</script>
 </head>
 <body>
+<script id="modules" type="application/gzip">{modules}</script>
 <script id="payload" type="application/json">{payload}</script>
-<script type="module">{start}</script>
+<script>{boot}</script>
 </body>
 </html>
 """
@@ -53,20 +48,19 @@ def html(payload: Mapping[str, Any], asks: str = "'none'") -> str:
         Whom it may ask for more data, as a content security policy says it: nobody.
 
     """
-    style, modules = _style(), _modules()
-    scripts = " ".join(map(_hash, (modules, START)))
+    names = " beside ".join(run["name"] for run in payload["runs"]) or "explorer"
+    scripts = f"{_hash(_boot())} {_hash(_import_map())}"
     policy = (
-        f"default-src 'none'; script-src data: {scripts}; style-src {_hash(style)}; "
+        f"default-src 'none'; script-src data: {scripts}; style-src {_hash(_style())}; "
         f"img-src data: blob:; connect-src {asks}; base-uri 'none'; form-action 'none'"
     )
-    names = " beside ".join(run["name"] for run in payload["runs"]) or "explorer"
     return TEMPLATE.format(
         policy=policy,
         title=escape(names).encode("utf-8", "replace").decode(),
-        style=style,
-        modules=modules,
-        payload=_inside_script(payload),
-        start=START,
+        style=_style(),
+        modules=_packed_modules(),
+        payload=_json(payload).replace("<", "\\u003c"),  # which could end the script
+        boot=_boot(),
     )
 
 
@@ -76,39 +70,41 @@ def write(payload: Mapping[str, Any], path: Path) -> None:
 
 
 @cache
-def front_end() -> dict[str, str]:
-    """Return all that a page's front end is of, by file: without what only people read."""
-    paths = sorted(path for path in WEB.iterdir() if path.suffix in {".js", ".css"})
-    return {path.name: _lean(path.read_text(encoding="utf-8")) for path in paths}
-
-
-def _lean(text: str) -> str:
-    return "".join(line for line in ASIDE.sub("", text).splitlines(keepends=True) if line.strip())
+def _boot() -> str:
+    return (HERE / "boot.js").read_text(encoding="utf-8")
 
 
 @cache
 def _style() -> str:
     """Return the style sheets, those of single tabs behind what holds for all."""
-    sheets = {name: text for name, text in front_end().items() if name.endswith(".css")}
-    return sheets.pop("page.css") + "".join(sheets.values())
+    sheets = sorted(HERE.glob("web/*.css"), key=lambda path: path.stem != "page")
+    return "".join(path.read_text(encoding="utf-8") for path in sheets)
 
 
 @cache
-def _modules() -> str:
-    """Return the import map: each module of the front end by its name, in its own address."""
-    addresses = {
-        name.removesuffix(".js"): f"data:text/javascript;charset=utf-8,{quote(code, safe=PLAIN)}"
-        for name, code in front_end().items()
-        if name.endswith(".js")
-    }
-    return _inside_script({"imports": addresses})
+def _modules() -> dict[str, str]:
+    """Return the code of each module of the front end by its name."""
+    paths = sorted(HERE.glob("web/*.js"))
+    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
 
 
-def _inside_script(content: Any) -> str:
-    """Return JSON that no browser takes for the end of a script."""
+@cache
+def _packed_modules() -> str:
+    return b64encode(compress(_json(_modules()).encode(), mtime=0)).decode()
+
+
+@cache
+def _import_map() -> str:
+    """Return the import map as `boot.js` makes it: the security policy lets in no other."""
+    start = "data:text/javascript;charset=utf-8,"
+    imports = {name: start + quote(code, safe=PLAIN) for name, code in _modules().items()}
+    return _json({"imports": imports})
+
+
+def _json(content: Any) -> str:
+    """Return JSON as a browser writes it; halves of characters are spelled."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    whole = text.encode("utf-8", "backslashreplace").decode()  # JSON spells half characters so
-    return whole.replace("<", "\\u003c")
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _hash(text: str) -> str:

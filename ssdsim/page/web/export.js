@@ -1,7 +1,7 @@
 // What is seen, to take along: as SVG, PNG or CSV.
 
 import { make, svg } from "dom";
-import { viewOf } from "look";
+import { spansIn, viewOf } from "look";
 import { layout, paintTimeline, RULER } from "paint";
 import { canvasPen, svgPen } from "pen";
 import { rowsOf } from "rows";
@@ -10,7 +10,6 @@ import { colours } from "theme";
 
 /** @typedef {import("columns").Run} Run */
 /** @typedef {import("store").Store} Store */
-/** @typedef {import("store").View} View */
 
 const WIDTH = 1200, FINER = 2;
 
@@ -63,16 +62,6 @@ function saveCsv(store) {
   for (const span of spansIn(shown.run, shown.view)) lines.push(spanCells(shown.run, span));
   download("spans.csv", new Blob([lines.map((line) => line.join(",")).join("\n") + "\n"],
     { type: "text/csv" }));
-}
-
-/** Rows of the spans that are seen.
- * @param {Run} run @param {View} view */
-export function spansIn(run, view) {
-  const { start, end } = run.spans.columns, found = [];
-  for (let span = 0; span < run.spans.rows; span++) {
-    if (start[span] < view.to && end[span] > view.from) found.push(span);
-  }
-  return found;
 }
 
 /** @param {Run} run @param {number} span @returns {string[]} */

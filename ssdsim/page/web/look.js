@@ -28,6 +28,16 @@ export function viewOf(store) {
   return view ? panned(view, 0, whole([run])) : firstView(run);
 }
 
+/** Rows of the spans that are seen.
+ * @param {Run} run @param {View} view */
+export function spansIn(run, view) {
+  const { start, end } = run.spans.columns, found = [];
+  for (let span = 0; span < run.spans.rows; span++) {
+    if (start[span] < view.to && end[span] > view.from) found.push(span);
+  }
+  return found;
+}
+
 /** All of the run that is looked at.
  * @param {Store} store @returns {View} */
 export function bounds(store) {

@@ -1,8 +1,7 @@
 // The passes that are seen, as a table: for who does not look at the canvas.
 
 import { lacking, make, tableOf } from "dom";
-import { spansIn } from "export";
-import { viewOf } from "look";
+import { spansIn, viewOf } from "look";
 import { counted, duration } from "words";
 
 /** @typedef {import("columns").Run} Run */

@@ -174,6 +174,7 @@ def test_everything_can_be_done_by_keyboard(browser, tmp_path):
         keys.press("Escape")
         assert not shown.page.locator("dialog").is_visible()
         keys.press("c")
+        shown.page.wait_for_selector("body[data-tab=compare]", state="attached")
         assert shown.page.locator("#panel-compare").is_visible()
 
 
