@@ -41,6 +41,7 @@ bench-real: .venv/real
 
 bench-page: .venv/dev
 	PYTHONPATH=tests/support $(BIN)/python -m bench_page
+	PYTHONPATH=tests/support $(BIN)/python -m bench_explorer
 
 # The slow tests compile for a GPU with the torch that is here; this does it with that of the GPU
 # machine: 5 GB outside the repository, got once for all checkouts.

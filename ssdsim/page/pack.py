@@ -19,9 +19,9 @@ from ssdsim.page.columns import Array, Column, Columns, ticks
 from ssdsim.run.columns import DRAFTING, IDLE, among
 from ssdsim.run.misses import VERDICTS, verdicts
 from ssdsim.run.report import figures, method_of
-from ssdsim.run.stored_table import beginning
+from ssdsim.run.stored_table import beginning, whole
 from ssdsim.run.timeline import choices, target_first
-from ssdsim.run.trace import Run
+from ssdsim.run.trace import DETAILS, Run
 
 VERSION = 1
 MOST = 100_000
@@ -88,7 +88,7 @@ class _Tables:
         rounds = columns.table(self.rounds, self.names, len(run["rounds"]))
         rounds["columns"] |= self._verdicts(columns)
         rounds["anatomy"] = {n: columns.durations(part) for n, part in self._anatomy().items()}
-        recorded = {name: self._recorded(name, columns) for name in ("speculations", "outcomes")}
+        recorded = {name: self._recorded(name, columns) for name in DETAILS}
         return {"spans": spans, "rounds": rounds, **recorded, "data": columns.data()}
 
     def left_out(self) -> Iterator[str]:
@@ -123,7 +123,7 @@ class _Tables:
     @property
     def sequences(self) -> Iterator[dict[str, Any]]:
         """The sequences that were begun until then."""
-        for row in self.run.tables["sequences"].to_pylist():
+        for row in whole(self.run.tables["sequences"]).to_pylist():
             shown = row if self.texts else row | {"output": None}
             if (row["admitted"] or 0.0) <= self.horizon:
                 yield shown
@@ -152,7 +152,8 @@ class _Tables:
 
     def _verdicts(self, columns: Columns) -> dict[str, Column]:
         """Return why each round hit or missed; see `ssdsim.run.misses`."""
-        found = verdicts(Run(self.run.info, {**self.run.tables, "rounds": self.rounds}))
+        noted = {name: whole(table) for name, table in self.run.tables.items() if name in DETAILS}
+        found = verdicts(Run(self.run.info, {**noted, "rounds": self.rounds}))
         return {
             "verdict": columns.integers(found.kinds),
             "needs": columns.integers(found.needs),

@@ -42,10 +42,10 @@ def main(arguments: list[str]) -> None:
     given = parser().parse_args(arguments)
     from ssdsim.page.pack import packed, payload
     from ssdsim.page.write import write
-    from ssdsim.run.trace import load_run
+    from ssdsim.run.trace import open_run
     from ssdsim.system.destination import file, writing
 
-    runs = [load_run(path) for path in (given.run, given.below) if path is not None]
+    runs = [open_run(path) for path in (given.run, given.below) if path is not None]
     out = file("--out", given.out or given.run / "page.html")
     with writing("--out", out):
         write(payload(*(packed(run, not given.without_texts) for run in runs)), out)

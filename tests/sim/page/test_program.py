@@ -76,6 +76,14 @@ def test_a_run_writes_its_page_with_or_without_texts(capsys, tmp_path):
     assert tokens_in(tmp_path / "without") == ({-1}, [])
 
 
+def test_a_page_can_be_made_once_more(tmp_path):
+    assert run(*TRACED, f"out={tmp_path}") == 0
+    main([str(tmp_path), "--out", str(tmp_path / "again.html")])
+    first, again = (payload_of((tmp_path / f"{n}.html").read_text()) for n in ("page", "again"))
+    assert again["runs"] == first["runs"]
+    assert again["runs"][0]["outcomes"]["rows"] > 0
+
+
 def test_a_run_outlives_its_page(monkeypatch, capsys, tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
