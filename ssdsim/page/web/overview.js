@@ -51,7 +51,7 @@ function tell({ figures, mean, legend }, run) {
     : lacking("The run has no figures: no round came to its end.");
   const notes = run.complete ? run.left_out : ["This run was cut short: it did not come to its end.", ...run.left_out];
   figures.replaceChildren(...notes.map(lacking), make("p", { class: "headline" }, headline(run)),
-    make("div", { class: "table" }, table), run.command ? make("p", { class: "command" }, run.command) : "");
+    make("div", { class: "table" }, table), ...commandOf(run));
   mean.replaceChildren(run.rounds.rows ? stack("Mean round", anatomyOf(run, -1))
     : lacking("The run has no rounds: it was cut short before the first one ended."));
   const counts = countsOf(run), entry = (/** @type {string} */ colour, /** @type {string} */ text) =>
@@ -67,6 +67,11 @@ function headline(run) {
   const parts = [speed && `${figure(speed)} tokens/s`, overAr && `${figure(overAr, 3)} × AR`,
     overSd && `${figure(overSd, 3)} × best SD`];
   return parts.filter(Boolean).join(", ");
+}
+
+/** The command that makes the same run, where it is known. @param {Run} run */
+function commandOf({ command }) {
+  return command ? [make("h3", {}, "The same run again"), make("p", { class: "command" }, command)] : [];
 }
 
 /** What AR and SD reach, where that is known.

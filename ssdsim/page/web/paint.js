@@ -17,8 +17,10 @@ import { MARKS } from "words";
 export const GUTTER = 84;
 export const RULER = 22;
 const GAP = 5, PALE = 0.32, ROOM = 26;
+/** Pixels whose time is shown together where stretches are thinner than one. */
+const SHARE = 2;
 /** Of a sequence's row: rounds that hit fill it, others are lower, so that no colour is needed. */
-const SHARES = [1, 0.62, 0.3];
+const TALL = [1, 0.62, 0.3];
 
 /** Paints a whole timeline.
  * @param {Pen} pen @param {Run} run @param {View} view @param {number} width
@@ -72,7 +74,7 @@ function paintStretches(work, place, first, end) {
 
 /** @param {Work} work @param {Row} row @param {number} at @param {Box} box */
 function paintRound({ pen, colours, run }, row, at, { x, y, width, height }) {
-  const outcome = row.group[at], tall = height * SHARES[outcome];
+  const outcome = row.group[at], tall = height * TALL[outcome];
   const inset = width > 4 ? 0.5 : 0;
   pen.rect(x + inset, y + height - tall, width - 2 * inset, tall, { fill: colours[row.colours[outcome]] });
   if (width < ROOM || height < 12) return;
@@ -106,17 +108,17 @@ function paintSpan({ pen, colours, run }, row, at, { x, y, width, height }) {
  * @param {Work} work @param {Placed} place */
 function paintShares({ pen, colours, scale }, { row, y, height }) {
   const fills = row.colours.map((name) => colours[name] ?? colours.nothing);
-  const right = scale.left + scale.width, second = scale.perSecond * height, groups = fills.length;
+  const right = scale.left + scale.width, second = (scale.perSecond / SHARE) * height, groups = fills.length;
   let before = secondsBefore(row, scale.time(scale.left));
-  for (let x = scale.left; x < right; x++) {
-    const until = secondsBefore(row, scale.time(x + 1));
+  for (let x = scale.left; x < right; x += SHARE) {
+    const until = secondsBefore(row, scale.time(x + SHARE));
     let bottom = y + height;
     for (let group = 0; group < groups; group++) {
       const tall = (until[group] - before[group]) * second;
       if (tall < 0.1) continue;
       const used = (until[groups + group] - before[groups + group]) * second;
-      if (tall - used > 0.1) pen.rect(x, bottom - tall, 1, tall - used, { fill: fills[group], opacity: PALE });
-      pen.rect(x, bottom - used, 1, used, { fill: fills[group] });
+      if (tall - used > 0.1) pen.rect(x, bottom - tall, SHARE, tall - used, { fill: fills[group], opacity: PALE });
+      pen.rect(x, bottom - used, SHARE, used, { fill: fills[group] });
       bottom -= tall;
     }
     before = until;
