@@ -6,7 +6,8 @@ Nothing in it says where or when the run was written, so the same run makes the 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import inf, isfinite
+from numbers import Real
 from pathlib import Path
 from typing import Any, get_args
 
@@ -223,7 +224,20 @@ def _named(device: Mapping[str, Any]) -> dict[str, Any]:
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every option by its dotted name, but for places on a disk."""
     for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.") if name not in RUNS_OWN else ()
-        elif name not in RUNS_OWN and not (isinstance(value, str) and Path(value).is_absolute()):
-            yield f"{prefix}{name}", value
+        if name in RUNS_OWN or (isinstance(value, str) and Path(value).is_absolute()):
+            continue
+        if isinstance(value, Mapping) and not value.keys() >= {"info", "tables"}:  # another run
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold of an option's value; of an object its kind."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Real):
+        return float(value) if isfinite(value) else str(value)
+    return "Run" if isinstance(value, Mapping) else type(value).__name__

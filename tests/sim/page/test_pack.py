@@ -13,6 +13,7 @@ from ssdsim.page.pack import packed, payload
 from ssdsim.page.write import html
 from ssdsim.run.metrics import confidence, measure
 from ssdsim.run.report import figures
+from ssdsim.run.results import describe
 from ssdsim.run.trace import Recorder
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">\u2028\ud800'
@@ -80,6 +81,19 @@ def test_nothing_tells_where_or_when_a_run_was(tmp_path):
     page = html(payload(found))
     assert not any(word in page for word in (str(tmp_path), "1999-01-01", "somewhere"))
     assert str(Path.cwd()) not in page
+
+
+def test_objects_among_the_settings_are_told_by_their_kind():
+    run = ssd(3, 1)
+    odd = {"alpha": np.float64(0.5), "most": float("inf"), "tree": (1, run, None)}
+    odd["source"] = describe(ssd(3, 1))
+    run.info["config"] = {"acceptance": odd}
+    assert payload_of(html(payload(packed(run))))["runs"][0]["config"] == {
+        "acceptance.alpha": 0.5,
+        "acceptance.most": "inf",
+        "acceptance.source": "Run",
+        "acceptance.tree": [1, "Run", None],
+    }
 
 
 def test_a_long_run_is_cut_and_says_so(monkeypatch):
