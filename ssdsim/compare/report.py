@@ -96,6 +96,7 @@ def _settings(found: Comparison) -> "Table":
 
 def _causes(steps: dict[str, float]) -> "Table":
     table = _table("what each guess adds to the prediction's error", ("",))
+    table.show_header = False
     for name in CAUSES:
         table.add_row(f"{name}: {MEANINGS[name]}", f"{steps[name]:+.1%}")
     table.add_row("all of them", f"{sum(steps.values()):+.1%}")

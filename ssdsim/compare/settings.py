@@ -6,6 +6,8 @@ from typing import Any
 
 OWN = ("out", "overwrite", "keep", "page")
 """Where a run goes, which is no setting of what is run."""
+OF_PROFILES = ("profile", "acceptance", "latency", "workload", "pair")
+"""Sections whose choice has a name of its own, which only a command has."""
 SAMPLING = ("decoding", "sampling")
 """Sections in which runs from Python keep what runs from the command line have at the top."""
 
@@ -31,13 +33,13 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every option by its dotted name; what was chosen of a kind by the section's name."""
+    """Yield every option by its dotted name, and what was chosen of a kind by the section's."""
     for name, value in config.items():
         if name == "_target_":
-            if prefix:
+            if prefix and prefix.partition(".")[0] not in OF_PROFILES:
                 yield prefix.rstrip("."), _short(value)
-        elif name == "choices" and not prefix:
-            yield from ((f"{group}", choice) for group, choice in value.items())
+        elif name == "choices":
+            yield from ((group, value[group]) for group in OF_PROFILES if group in value)
         elif isinstance(value, Mapping):
             yield from _leaves(value, "" if name in SAMPLING else f"{prefix}{name}.")
         else:

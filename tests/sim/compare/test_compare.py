@@ -88,10 +88,13 @@ def test_settings_of_runs_from_python_and_from_commands():
     assert differing([describe(setup) for setup in setups]) == {
         "policy": ["uniform_fanout", "topk_outcomes"]
     }
-    typed = {"choices": {"policy": "topk_outcomes"}, "out": "a", "lookahead": 3, "temperature": 0.0}
-    other = {"choices": {"policy": "topk_outcomes"}, "out": "b", "lookahead": 5, "temperature": 0.0}
-    assert differing([typed, other]) == {"lookahead": [3, 5]}
+    policy = {"_target_": "topk_outcomes", "budget": 24}
+    typed = {"policy": policy, "out": "a", "lookahead": 3, "temperature": 0.0}
+    typed |= {"workload": {"_target_": "workload", "prompts": 2}, "choices": {"workload": "closed"}}
+    assert differing([typed, typed | {"out": "b", "lookahead": 5}]) == {"lookahead": [3, 5]}
     assert differing([typed, describe(setups[1]) | {"lookahead": 5}]) == {"lookahead": [3, 5]}
+    other = typed | {"choices": {"workload": "mine"}, "workload": {"prompts": 9}}
+    assert differing([typed, other]) == {"workload": ["closed", "mine"]}
 
 
 def test_prints_and_writes(folder, runs, capsys):
