@@ -1,8 +1,8 @@
 """Answers: an expectation where it is covered, a simulation as a page shows it, a surface."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import isnan
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.page.pack import packed, payload
 from ssdsim.run.report import figures
 
-Want = Literal["expect", "run", "baselines", "surface"]
+Want = Literal["expect", "run", "detail", "baselines", "surface"]
 Answer = dict[str, Any]
 MOST_LOOKAHEAD = 16
 """Of the SD that expectations are compared with."""
@@ -50,21 +50,27 @@ class Explorer:
         changes
             Options with their values, in place of those that all began with.
         want
-            "expect": what is expected in the long run, "run": a page's payload, "baselines": the
-            run's metrics beside AR and SD, "surface": tokens/s at other lookaheads and fan-outs.
+            "expect": what is expected in the long run, "run": a page's payload, "detail": the same
+            with what was predicted in each round, "baselines": the run's metrics beside AR and SD,
+            "surface": tokens/s at other lookaheads and fan-outs.
 
         """
         try:
             asked = self.questions.asked(changes)
-            found = {
-                "expect": _expectation,
-                "run": self._run,
-                "baselines": _compared,
-                "surface": _surface,
-            }[want](asked)
+            found = self._answers[want](asked)
         except ConfigError as error:
             return {"ok": False, "refused": str(error)}
         return {"ok": True, **_live(asked), **found}
+
+    @property
+    def _answers(self) -> dict[Want, Callable[[Asked], Answer]]:
+        return {
+            "expect": _expectation,
+            "run": self._run,
+            "detail": partial(self._run, detailed=True),
+            "baselines": _compared,
+            "surface": _surface,
+        }
 
     def page(self, token: str) -> dict[str, Any]:
         """Return the payload of a page that asks further.
@@ -76,12 +82,12 @@ class Explorer:
 
         """
         asked = self.questions.asked({})
-        first = self._run(asked)["payload"]
+        first = self._run(asked, detailed=True)["payload"]
         return {**first, "live": {"token": token, **_live(asked)}}
 
-    def _run(self, asked: Asked) -> Answer:
+    def _run(self, asked: Asked, *, detailed: bool = False) -> Answer:
         above = [] if self.beside is None else [dict(self.beside)]
-        below = {**packed(simulate(asked.setup)), "command": asked.command}
+        below = {**packed(simulate(asked.setup, detailed=detailed)), "command": asked.command}
         return {"payload": payload(*above, below)}
 
 

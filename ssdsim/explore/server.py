@@ -19,8 +19,8 @@ from ssdsim.page.write import html
 HOST = "127.0.0.1"
 MOST_BYTES = 64 * 1024
 """Of a request: options and their values."""
-LATER = ("baselines", "surface")
-"""What takes a second, and must not hold up what is asked next."""
+LATER = ("detail", "baselines", "surface")
+"""What may take a second, and must not hold up what is asked next."""
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",

@@ -12,7 +12,7 @@ import { figure, percent } from "words";
  *   min: number|null, max: number|null, step: number|null, choices: string[]}} Control */
 
 const BASELINES = ["× over AR", "× over best SD"];
-const LATER = ["baselines", "surface"];
+const LATER = ["detail", "baselines", "surface"];
 
 /** @param {HTMLElement} element @param {Store} store */
 export function mount(element, store) {
@@ -33,7 +33,7 @@ export function mount(element, store) {
   form.addEventListener("input", (event) => change(store, event, question));
   document.addEventListener("changes", question); // a cell of the surface was chosen
   if (Object.keys(store.get().changes).length) question();
-  else ask({ changes: {}, now: ["expect"], later: LATER });
+  else ask({ changes: {}, now: ["expect"], later: LATER.slice(1) });
   return { draw: () => draw(store, view) };
 }
 
@@ -76,7 +76,7 @@ async function tell(store, view, want, answer) {
   refuse(view, answer.ok ? "" : answer.refused);
   if (!answer.ok) return;
   if (want === "expect") view.expected.textContent = expectation(answer);
-  const shown = want === "run" ? await replaced(store, answer.payload)
+  const shown = want === "run" || want === "detail" ? await replaced(store, answer.payload)
     : want === "baselines" ? { runs: compared(store, answer) } : {};
   store.set({ ...shown, live: { ...live, controls: answer.controls, command: answer.command } });
 }

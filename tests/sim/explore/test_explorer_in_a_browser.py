@@ -142,6 +142,16 @@ def test_the_surface_is_the_expectation_and_a_cell_is_chosen_by_keys(explorer):
     explorer.page.wait_for_selector(f"button.chosen[data-k='{at['k']}']")
 
 
+def test_the_round_tab_has_the_tree_of_the_run_that_is_shown(explorer):
+    set_to(explorer, "lookahead", 3)
+    wait_for(explorer, "lookahead=3")
+    explorer.page.wait_for_function("() => store.get().runs[0].outcomes?.rows")
+    rows = explorer.page.evaluate("() => store.get().runs[0].outcomes.rows")
+    setup = simulated_setup(explorer)
+    assert rows == len(ssdsim.simulate(setup, detailed=True).tables["outcomes"])
+    assert explorer.page.evaluate("() => store.get().runs[0].metrics.tokens") == 128
+
+
 def test_a_method_without_a_surface_says_so_and_is_not_refused(explorer):
     explorer.tab("surface")
     explorer.page.wait_for_selector("table.heat")
