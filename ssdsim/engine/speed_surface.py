@@ -97,8 +97,9 @@ def speed_surface(setup: Setup, lookaheads: Sequence[int] = LOOKAHEADS) -> Surfa
     columns = _grid(lookaheads, setup.lookahead)
     rows = _grid(usual, chosen)
     context = mean_context(_at(setup, setup.lookahead, option, rows[0]))
-    cells = [[_at(setup, lookahead, option, value) for lookahead in columns] for value in rows]
-    speeds = tuple(tuple(_speed(cell, context) for cell in row) for row in cells)
+    cells = [[_at(setup, lookahead, option, value) for value in rows] for lookahead in columns]
+    # A lookahead after the other: what follows from it and the texts alone is remembered.
+    speeds = tuple(zip(*([_speed(cell, context) for cell in of] for of in cells), strict=True))
     where = None if chosen is None else (setup.lookahead, chosen)
     return Surface(f"policy.{option}", columns, rows, speeds, where, _learns(setup.policy), context)
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from ssdsim.acceptance.base import Source
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.drafters.base import Drafter, Lookup
+from ssdsim.drafters.model import Model
 from ssdsim.latency.base import Latency
 from ssdsim.latency.machine import Machine
 from ssdsim.lengths.base import Length
@@ -27,8 +28,9 @@ class Chosen:
     @property
     def lookup(self) -> Lookup | None:
         """What drafts instead of a model, where the method leaves that to choose."""
-        drafter = self.drafter if "drafter" in self.method.uses else None
-        return drafter if isinstance(drafter, Lookup) else None
+        if "drafter" not in self.method.uses or isinstance(self.drafter, Model):
+            return None  # asked for often, and a protocol is slow to check
+        return self.drafter if isinstance(self.drafter, Lookup) else None
 
     @property
     def draft_on(self) -> str | None:

@@ -7,6 +7,7 @@ tokens, 0..K.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from ssdsim.theory.census import Expectation
 from ssdsim.theory.markov import Array, count
 from ssdsim.theory.round_seconds import Design, Whole, Work, draft_work, redraft_seconds
 from ssdsim.theory.text_walk import Rounds, Texts, Walked, walk
+
+KEPT = 2
+"""Of what follows from the texts alone, so much is remembered: it may fill a hundred megabytes."""
 
 
 class Ends(NamedTuple):
@@ -58,8 +62,12 @@ class KnownTexts:
     moments: Whole
 
 
+@lru_cache(maxsize=KEPT)
 def drafted(texts: Texts, length: int, lookahead: int) -> Ends:
-    """Return how a chain of `length` tokens of the draft ends, at most `lookahead`."""
+    """Return how a chain of `length` tokens of the draft ends, at most `lookahead`.
+
+    The arrays are shared by all who ask: nobody may write to them.
+    """
     rejects = ahead(texts.reject, lookahead + 1, 1.0)
     rejects[..., length] = 1.0
     kept = np.cumprod(1 - rejects, axis=-1)
@@ -67,7 +75,10 @@ def drafted(texts: Texts, length: int, lookahead: int) -> Ends:
     shares[..., 1:] *= kept[..., :-1]
     outranked = ahead(texts.outranked, lookahead + 1, 0.0)
     outranked[..., length:] = 0.0
-    return Ends(np.full(texts.rank.shape, length), shares, outranked)
+    found = Ends(np.full(texts.rank.shape, length), shares, outranked)
+    for array in found:
+        array.flags.writeable = False
+    return found
 
 
 def expect_texts(design: Design[KnownTexts]) -> Expectation:
@@ -154,10 +165,16 @@ def _hits(design: Design[KnownTexts], ends: Ends, lengths: Whole) -> Array:
     fanouts = np.zeros((width, width), np.int64)
     for length in np.unique(lengths).tolist():
         fanouts[length, : length + 1] = design.fanouts(length)
-    rank, most = ahead(design.law.texts.rank, width, -1), fanouts[lengths]
+    rank, most = _ranks(design.law.texts, width), fanouts[lengths]
     first, second = ((rank >= less) & (rank - less < most) for less in (0, 1))
     hits: Array = ends.outranked * second + (1 - ends.outranked) * first
     return hits
+
+
+@lru_cache(maxsize=KEPT)
+def _ranks(texts: Texts, width: int) -> Whole:
+    """Return the rank of the text's own token at each place and after it, shape (T, P, width)."""
+    return ahead(texts.rank, width, -1)
 
 
 def ahead(values: NDArray[Any], width: int, beyond: float) -> NDArray[Any]:
