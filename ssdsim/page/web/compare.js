@@ -19,8 +19,8 @@ import { counted, duration, figure, percent } from "words";
 /** @typedef {"time"|"round"|"token"} By */
 
 const TITLE = 20;
-const MISSING = "A second run is needed: python -m ssdsim.page RUN RUN2 puts both into one page, "
-  + "python -m ssdsim.explore MEASURED profile=NAME a simulation below a measured run.";
+const MISSING = "A second run is needed: python -m ssdsim.page RUN RUN2 puts both into one page; "
+  + "in the explorer, \u201ckeep this run above\u201d leaves one there, or it begins with a measured one.";
 const SHOWN = ["hit", "speculator", "drafted", "accepted", "token", "rank", "predicted"];
 
 /** @param {HTMLElement} element @param {Store} store */

@@ -22,8 +22,11 @@ export function mount(element, store) {
   const refusal = make("p", { class: "refusal", role: "alert", hidden: true });
   const command = make("code", {}), copied = make("span", { role: "status" });
   const copy = make("button", { type: "button", click: () => copyCommand(command, copied) }, "copy");
+  const keep = make("button", { type: "button", "aria-pressed": "false",
+    hidden: store.get().runs.length > 1, // then a measured run is there
+    click: () => pin(store, keep) }, "keep this run above, to compare");
   const over = make("p", { class: "hint" }), wide = matchMedia("(min-width: 50rem)").matches;
-  element.append(number, over, expected, refusal, make("details", { open: wide },
+  element.append(number, over, expected, refusal, keep, make("details", { open: wide },
     make("summary", {}, "Settings, and the command that gives the same"), form,
     make("p", { class: "command" }, command, make("span", { class: "group" }, copy, copied))));
   const view = { element, form, number, over, expected, refusal, command };
@@ -65,12 +68,22 @@ function controlsOf(store) {
   return store.get().live?.controls ?? [];
 }
 
+/** Keeps the run that is shown above those to come, or lets go of it.
+ * @param {Store} store @param {HTMLElement} keep */
+function pin(store, keep) {
+  const { runs, live, selection } = store.get(), last = runs[runs.length - 1];
+  const pinned = live.pinned ? null : last;
+  keep.setAttribute("aria-pressed", `${!!pinned}`);
+  const shown = pinned ? [last, last] : [last];
+  store.set({ runs: shown, live: { ...live, pinned }, selection: { ...selection, run: 0 } });
+}
+
 /** Takes an answer into the state.
  * @param {Store} store @param {View} view @param {string} want @param {any} answer */
 async function tell(store, view, want, answer) {
-  const { live } = store.get();
   if (want === "surface") {
-    store.set({ surface: answer.surface ?? null, live: { ...live, without: answer.refused } });
+    const live = { ...store.get().live, without: answer.refused };
+    store.set({ surface: answer.surface ?? null, live });
     return;
   }
   refuse(view, answer.ok ? "" : answer.refused);
@@ -78,6 +91,7 @@ async function tell(store, view, want, answer) {
   if (want === "expect") view.expected.textContent = expectation(answer);
   const shown = want === "run" || want === "detail" ? await replaced(store, answer.payload)
     : want === "baselines" ? { runs: compared(store, answer) } : {};
+  const { live } = store.get(); // of now: it may have changed meanwhile
   store.set({ ...shown, live: { ...live, controls: answer.controls, command: answer.command } });
 }
 
@@ -92,7 +106,8 @@ function refuse(view, why) {
 /** The runs of an answer; what was selected stays so where it is still there.
  * @param {Store} store @param {any} payload */
 async function replaced(store, payload) {
-  const runs = await Promise.all(payload.runs.map(decodeRun));
+  const read = await Promise.all(payload.runs.map(decodeRun)), { pinned } = store.get().live;
+  const runs = pinned ? [pinned, ...read.slice(-1)] : read;
   const { selection } = store.get(), { run, seq, round } = selection;
   const there = seq !== null && round !== null && runs[run]?.find(seq, round) >= 0;
   const kept = there ? { ...selection, span: null, outcome: null } : { ...NOTHING, run };

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 
 SMALL = ("profile=demo", "workload.prompts=2", "workload.output_tokens=64", "policy=uniform_fanout")
 MEASURED = TRACES / "two_cores" / "runs" / "test" / "ssd_k1_topk"
+DETAILED = """() => {{ const [run] = store.get().runs;
+    return run.command.endsWith('{}') && run.outcomes?.rows; }}"""
 FIGURES = """() => [...document.querySelectorAll('.figures tbody tr')].map(
     (row) => [...row.cells].map((cell) => cell.textContent))"""
 ANSWERED = "() => document.querySelector('.command code').textContent.endsWith('{}')"
@@ -145,11 +147,27 @@ def test_the_surface_is_the_expectation_and_a_cell_is_chosen_by_keys(explorer):
 def test_the_round_tab_has_the_tree_of_the_run_that_is_shown(explorer):
     set_to(explorer, "lookahead", 3)
     wait_for(explorer, "lookahead=3")
-    explorer.page.wait_for_function("() => store.get().runs[0].outcomes?.rows")
+    explorer.page.wait_for_function(DETAILED.format("lookahead=3"))
     rows = explorer.page.evaluate("() => store.get().runs[0].outcomes.rows")
     setup = simulated_setup(explorer)
     assert rows == len(ssdsim.simulate(setup, detailed=True).tables["outcomes"])
     assert explorer.page.evaluate("() => store.get().runs[0].metrics.tokens") == 128
+
+
+def test_a_run_is_kept_above_those_to_come(explorer):
+    above = simulated(explorer)
+    explorer.tab("compare")
+    explorer.page.click("text=keep this run above")
+    said = ".panel.compare [role=status]"
+    explorer.page.wait_for_selector(f"{said}:has-text('100 % of them are the same in both.')")
+    set_to(explorer, "policy.fanout", 1)
+    wait_for(explorer, "policy.fanout=1")
+    explorer.page.wait_for_selector(f"{said}:has-text('First that differs')")
+    first = align(above, simulated(explorer)).first
+    where = f"sequence {first.seqs[0]}, round {first.rounds[0]}, after {first.place} token"
+    assert where in explorer.text(said)
+    explorer.page.click("text=keep this run above")
+    explorer.page.wait_for_selector("text=A second run is needed")
 
 
 def test_a_method_without_a_surface_says_so_and_is_not_refused(explorer):
