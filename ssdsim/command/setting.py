@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, Self, get_type_hints
 
 from hydra import compose, initialize
@@ -28,7 +29,8 @@ from ssdsim.command.hydra_errors import explained
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError, require
 from ssdsim.options.building import build, completed, make
-from ssdsim.options.plugins import GROUPS, plugins
+from ssdsim.options.plugins import GROUPS, plugins, profile_files
+from ssdsim.system.package_data import CONF
 
 Options = Sequence[tuple[str, Any]]
 """Names and plain values, as they are set one after the other; a choice before options of its."""
@@ -52,13 +54,26 @@ def own_options() -> Iterator[None]:
     kept = store.repo, version.version_base, running.hydra
     running.clear()
     try:
-        register()
+        store.repo = _options(Path.cwd(), _written())
         with initialize(version_base="1.3", config_path=None):
             yield
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explained(error)) from error
     finally:
         store.repo, version.version_base, GlobalHydra.instance().hydra = kept
+
+
+@lru_cache(maxsize=1)
+def _options(folder: Path, written: tuple[tuple[Path, int], ...]) -> dict[str, Any]:  # noqa: ARG001 - what paths count from, and which files were read
+    """Return Hydra's groups filled, which takes several times as long as to compose from them."""
+    register()
+    return ConfigStore.instance().repo
+
+
+def _written() -> tuple[tuple[Path, int], ...]:
+    """Return all files that options come from, and when each was written last."""
+    files = [*sorted(CONF.rglob("*.yaml")), *profile_files().values()]
+    return tuple((file, file.stat().st_mtime_ns) for file in files)
 
 
 def names_of(words: Sequence[str]) -> list[str]:

@@ -54,10 +54,8 @@ def test_refuses_as_the_command_line_does(capsys, tmp_path):
     for words in (
         ("polciy=topk_outcomes",),
         ("policy=no_such",),
-        ("lookahead=-1",),
         ("method=autoregressive", "lookahead=3"),
         ("policy=3",),
-        ("lookahead",),
     ):
         line = refusal(*words)
         assert "\n" not in line
@@ -69,8 +67,18 @@ def test_refuses_what_a_setup_does_not_say():
     assert refusal("out=here").startswith("out=here: has no effect, a setup does not say")
     assert refusal("hydra.verbose=true").startswith("hydra.verbose=true: has no effect")
     assert refusal(keep="all").startswith("keep=all: has no effect")
-    assert refusal("lookahead=3,5") == refusal("lookahead=3,5")
+    assert refusal("lookahead=3,5").startswith("lookahead=3,5: to try several values")
     assert refusal(7) == 'setup=7: needs words as "policy.budget=16"'
+
+
+def test_a_profile_written_meanwhile_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("ssdsim.options.plugins.TRACES", tmp_path)
+    profile = tmp_path / "own" / "profile.yaml"
+    profile.parent.mkdir()
+    for alpha in (0.25, 0.75):
+        profile.write_text(f"acceptance:\n  _target_: iid\n  alpha: {alpha}\n")
+        assert ssdsim.setup("profile=own").acceptance.alpha == alpha
+    assert "profile=none: no such option" in refusal("profile=none")
 
 
 def test_leaves_a_hydra_application_as_it_was():
