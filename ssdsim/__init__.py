@@ -21,10 +21,13 @@ _HOMES = {
     "simulate": "ssdsim.engine.simulation",
     "expect": "ssdsim.engine.exact_expectation",
 }
+_RUNS = frozenset({"Run", "Simulation", "load_run", "simulate"})
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: `--help` needs none of it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ssdsim' has no attribute {name!r}")
+    if name in _RUNS:
+        import_module("ssdsim.page.notebook")  # which gives runs their page
     return getattr(import_module(_HOMES[name]), name)

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Ordered
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import msgspec
@@ -127,6 +126,12 @@ class Run:
     info: dict[str, Any]
     tables: Tables
     vocabulary: dict[int, str] | None = None
+    page: ClassVar[Callable[..., Any]]
+    """Returns the run as a page that a notebook shows; see `ssdsim.page.notebook`.
+
+    That room is above this one and hangs it in here: who takes `Run`, `load_run` or `simulate` from
+    `ssdsim` has it.
+    """
 
     @cached_property
     def sequences(self) -> "pd.DataFrame":
@@ -161,11 +166,6 @@ class Run:
         """The numbers of `run.json`."""
         metrics: dict[str, Any] = self.info["metrics"]
         return metrics
-
-    def page(self, *below: "Run", texts: bool = True, height: int = 720) -> Any:
-        """Return the run as a page that a notebook shows; see `ssdsim.page.notebook.page`."""
-        pages = import_module("ssdsim.page.notebook")  # a room above: it is called by its name
-        return pages.page(self, *below, texts=texts, height=height)
 
     def save(self, directory: Path) -> None:
         """Write the tables, the timeline and last of all `run.json`: all of them, or none."""
