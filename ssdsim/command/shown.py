@@ -14,12 +14,14 @@ from ssdsim.run.trace import Run
 
 def show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:
     """Print a single run's table."""
+    from ssdsim.run.no_gain import no_gain
     from ssdsim.run.report import comparison
 
     title = job.title(run.info["config"])
     console().print(comparison(_columns(run, runs), title=title))
     page = f"page: {short(out / PAGE)}" if (out / PAGE).is_file() else ""
-    for part in (job.advice(run), job.epilogue(run), page, f"run directory: {short(out)}"):
+    told = (no_gain(run), job.advice(run), job.epilogue(run), page)
+    for part in (*told, f"run directory: {short(out)}"):
         write(part)
 
 

@@ -25,6 +25,9 @@ from ssdsim.trees.chain import Chain
 
 MOST_LOOKAHEAD = 32
 SEARCH_TOKENS = 4096
+OF_A_ROUND = ("acceptance_length", "step_seconds", "target_busy")
+"""Metrics that say what a baseline's round is."""
+
 KEPT = 64
 """AR's and SD's runs that a process remembers: without tables, but with their settings, which may
 remember a megabyte of times that were looked up."""
@@ -54,6 +57,7 @@ def enter(run: Run, runs: dict[str, Run]) -> None:
             "devices": other.info["devices"],
             "tokens_per_s": other.metrics["tokens_per_s"],
             "ci95": other.metrics["ci95"].get("tokens_per_s"),
+            **{name: other.metrics.get(name) for name in OF_A_ROUND},
         }
     if "ar" in runs:
         _enter(runs["ar"], "sd", runs.get("sd"))

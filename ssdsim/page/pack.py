@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from ssdsim.outcomes import Speculator
-from ssdsim.page.anatomy import anatomy
 from ssdsim.page.columns import Array, Column, Columns, ticks
-from ssdsim.run.columns import DRAFTING, IDLE, among
+from ssdsim.run.anatomy import anatomy
 from ssdsim.run.misses import VERDICTS, verdicts
+from ssdsim.run.no_gain import no_gain
 from ssdsim.run.report import figures, method_of
 from ssdsim.run.stored_table import beginning, whole
 from ssdsim.run.timeline import choices, target_first
@@ -59,6 +59,7 @@ def packed(run: Run, texts: bool = True) -> dict[str, Any]:
         "command": info.get("command"),
         "metrics": info.get("metrics") or {},
         "baselines": info.get("baselines") or {},
+        "no_gain": no_gain(run),
         "rows": [list(row) for row in figures(info.get("metrics") or {})],
         "devices": [_named(device) for device in info.get("devices") or []],
         "lanes": tables.lanes,
@@ -88,7 +89,8 @@ class _Tables:
         spans["columns"]["leads_to"] = columns.integers(self._led_to())
         rounds = columns.table(self.rounds, self.names, len(run["rounds"]))
         rounds["columns"] |= self._verdicts(columns)
-        rounds["anatomy"] = {n: columns.durations(part) for n, part in self._anatomy().items()}
+        parts = anatomy(self.spans, self.rounds, ticks)
+        rounds["anatomy"] = {name: columns.durations(part) for name, part in parts.items()}
         recorded = {name: self._recorded(name, columns) for name in DETAILS}
         return {"spans": spans, "rounds": rounds, **recorded, "data": columns.data()}
 
@@ -183,32 +185,6 @@ class _Tables:
         for verify, chosen in choices(kind, rows, start, end):
             found[verify] = chosen
         return found
-
-    def _anatomy(self) -> dict[str, Array]:
-        spans = {name: ticks(self.spans[name].to_numpy()) for name in ("start", "end")}
-        rounds = {name: ticks(self.rounds[name].to_numpy()) for name in ("start", "end")}
-        return anatomy(spans, self._working(), rounds, self._drafting())
-
-    def _drafting(self) -> dict[str, Array]:
-        """Return in which rounds the draft, if it drafts alone, is the backup, and for whom."""
-        by, hit = (self.rounds[name].to_pylist() for name in ("speculator", "hit"))
-        backup = np.array([name == "backup" for name in by], dtype=np.bool_)
-        mates = np.array([bool(found) for found in hit], dtype=np.bool_) & ~backup
-        return {"backup": backup, "mates": mates, "draft": ~backup & ~mates}
-
-    def _working(self) -> dict[str, Array]:
-        lane, kind = (
-            np.array(self.spans[name].to_pylist(), dtype=object) for name in ("lane", "kind")
-        )
-        model = ~among(kind, IDLE)
-        target = among(lane, {name for name in self.lanes if name.startswith("target")})
-        branches = among(kind, DRAFTING - {"speculate"})
-        return {
-            "target": model & target,
-            "branches": model & ~target & branches,
-            "other": model & ~target & ~branches,
-            "link": among(kind, frozenset({"transfer"})),
-        }
 
 
 def _name(run: Run) -> str:

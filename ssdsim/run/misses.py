@@ -99,7 +99,7 @@ class _Found:
             for name, of in DETAILS.items()
         }
         self.speculations, self.outcomes = noted["speculations"], noted["outcomes"]
-        self.before = _before(*(_integers(self.rounds[name]) for name in ("seq", "round")))
+        self.before = before(*(_integers(self.rounds[name]) for name in ("seq", "round")))
         self.known = (self.before >= 0) & (self.before < self.detailed)
 
     def kinds(self) -> NDArray[np.uint8]:
@@ -206,7 +206,7 @@ def _integers(column: pa.ChunkedArray) -> Whole:
     return found
 
 
-def _before(seq: Whole, number: Whole) -> Whole:
+def before(seq: Whole, number: Whole) -> Whole:
     """Return for every round the row of the one before it in its sequence, -1 for the first."""
     order = np.lexsort((number, seq))
     found = np.full(len(seq), -1)

@@ -15,6 +15,7 @@
  * @property {string|null} command
  * @property {Record<string, any>} metrics
  * @property {Record<string, any>} baselines
+ * @property {string} no_gain why it is no faster than SD; empty where it is, or unknown
  * @property {[string, string][]} rows
  * @property {{name: string, lanes: string[], count: number}[]} devices
  * @property {string[]} lanes

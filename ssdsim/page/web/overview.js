@@ -51,7 +51,7 @@ function tell({ figures, mean, legend }, run) {
     : lacking("The run has no figures: no round came to its end.");
   const notes = run.complete ? run.left_out : ["This run was cut short: it did not come to its end.", ...run.left_out];
   figures.replaceChildren(...notes.map(lacking), make("p", { class: "headline" }, headline(run)),
-    make("div", { class: "table" }, table), ...commandOf(run));
+    run.no_gain ? lacking(run.no_gain) : "", make("div", { class: "table" }, table), ...commandOf(run));
   mean.replaceChildren(run.rounds.rows ? stack("Mean round", anatomyOf(run, -1))
     : lacking("The run has no rounds: it was cut short before the first one ended."));
   const counts = countsOf(run), entry = (/** @type {string} */ colour, /** @type {string} */ text) =>

@@ -1,14 +1,12 @@
 """Where the time of a round goes: what was busy, and with what, from its start to its end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
-from ssdsim.run.columns import Floats
+from ssdsim.run.columns import DRAFTING, IDLE, Bools, Floats, among
 from ssdsim.run.decoding_steps import Busy
-
-Bools = npt.NDArray[np.bool_]
 
 PARTS = {
     "both": "target and draft work",
@@ -25,27 +23,25 @@ PARTS = {
 
 
 def anatomy(
-    spans: Mapping[str, Floats],
-    working: Mapping[str, Bools],
-    rounds: Mapping[str, Floats],
-    drafting: Mapping[str, Bools],
+    spans: pa.Table, rounds: pa.Table, counted: Callable[[Floats], Floats] = np.asarray
 ) -> dict[str, Floats]:
     """Return for each part its time in each round.
 
     Parameters
     ----------
-    spans
-        `start` and `end` of all of the run's spans.
-    working
-        Which of them are a pass of the "target", which "branches" that the draft prepares, which
-        its "other" passes, and which are on the "link".
-    rounds
-        `start` and `end` of each round.
-    drafting
-        For "backup", "mates" and "draft", in which rounds it is this if the draft alone drafts.
+    spans, rounds
+        As `ssdsim.run.tables` has them; all spans there are while these rounds last.
+    counted
+        From seconds to the unit that the parts are in.
 
     """
-    busy = _Busy(spans, working)
+    between, drafting = _times(rounds, counted), _drafting(rounds)
+    return _parts(_Busy(_times(spans, counted), _working(spans)), between, drafting)
+
+
+def _parts(
+    busy: "_Busy", rounds: Mapping[str, Floats], drafting: Mapping[str, Bools]
+) -> dict[str, Floats]:
     shares = {name: _between(known, rounds) for name, known in busy.known.items()}
     alone = shares["draft or target"] - shares["other or target"]
     series = shares["other or target"] - shares["target"]
@@ -91,3 +87,29 @@ class _Busy:
 
 def _between(busy: Busy, rounds: Mapping[str, Floats]) -> Floats:
     return busy.until(rounds["end"]) - busy.until(rounds["start"])
+
+
+def _times(table: pa.Table, counted: Callable[[Floats], Floats]) -> dict[str, Floats]:
+    return {name: counted(table[name].to_numpy()) for name in ("start", "end")}
+
+
+def _drafting(rounds: pa.Table) -> dict[str, Bools]:
+    """Return in which rounds the draft, if it drafts alone, is the backup, and for whom."""
+    by, hit = (rounds[name].to_pylist() for name in ("speculator", "hit"))
+    backup = np.array([name == "backup" for name in by], dtype=np.bool_)
+    mates = np.array([bool(found) for found in hit], dtype=np.bool_) & ~backup
+    return {"backup": backup, "mates": mates, "draft": ~backup & ~mates}
+
+
+def _working(spans: pa.Table) -> dict[str, Bools]:
+    """Return which spans are the target's, branches, the draft's other passes, or on the link."""
+    lane, kind = (np.array(spans[name].to_pylist(), dtype=object) for name in ("lane", "kind"))
+    model = ~among(kind, IDLE)
+    target = among(lane, {name for name in set(lane) if name.startswith("target")})
+    branches = among(kind, DRAFTING - {"speculate"})
+    return {
+        "target": model & target,
+        "branches": model & ~target & branches,
+        "other": model & ~target & ~branches,
+        "link": among(kind, frozenset({"transfer"})),
+    }
