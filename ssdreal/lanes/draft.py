@@ -65,6 +65,10 @@ class RealDraft(Worker):
     def exchange(self, rows: Sequence[Row], lookahead: int) -> None:
         """Spend no time: messages take what they take."""
 
+    def exchange_seconds(self, rows: Sequence[Row], lookahead: int) -> float:  # noqa: ARG002
+        """Return none: other times are measured with the messages that ask for them."""
+        return 0.0
+
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft at most `lookahead` tokens a row in series."""
         stopping = self.length.stopping(lookahead)

@@ -240,6 +240,10 @@ class Draft(Protocol):
         """Send outcomes to the draft and speculations back; None if it takes no time."""
         ...
 
+    def exchange_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds `exchange` takes."""
+        ...
+
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft `lookahead` tokens a row in series; the value is a list of speculations."""
         ...

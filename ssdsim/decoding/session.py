@@ -209,8 +209,12 @@ class Session:
         return [row for row in free if row.step == (self.rows or free)[0].step]
 
     def _expected(self, lookahead: int) -> float:
-        draft = self.draft.speculate_seconds(self.rows, lookahead) if lookahead else 0.0
-        return self.round_seconds(draft, self.target.verify_seconds(self.rows, lookahead))
+        verify = self.target.verify_seconds(self.rows, lookahead)
+        if not lookahead:
+            return self.round_seconds(0.0, verify)
+        draft = self.draft.speculate_seconds(self.rows, lookahead)
+        messages = self.draft.exchange_seconds(self.rows, lookahead)
+        return messages + self.round_seconds(draft, verify)
 
     def _prefill(self, rows: list[Row]) -> Wait:
         for row in rows:

@@ -25,13 +25,13 @@ class SimulatedDraft(DraftPasses):
     ----------
     vocabulary
         Token ids there are; None where the source has none.
-    exchange_seconds
-        Of so many tokens; None where an exchange never takes time.
+    sending
+        Seconds of an exchange about so many tokens; None where it never takes time.
 
     """
 
     vocabulary: int | None
-    exchange_seconds: Callable[[int], float] | None
+    sending: Callable[[int], float] | None
     pace: float = 0.0
 
     def __post_init__(self) -> None:
@@ -42,18 +42,22 @@ class SimulatedDraft(DraftPasses):
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
-        if self.exchange_seconds is None:
-            return None
-        seconds = self.exchanging(self.length.nodes, len(rows), lookahead)
+        seconds = self.exchange_seconds(rows, lookahead)
         if not seconds:
             return None
         span = self.span("transfer", rows, self.recorder.verifies, 0, 0, self.link)
         span.end += seconds
         return self.lane.env.timeout(seconds)
 
+    def exchange_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
+        """Return the seconds `exchange` takes."""
+        if self.sending is None:
+            return 0.0
+        return self.exchanging(self.length.nodes, len(rows), lookahead)
+
     def _exchanging(self, nodes: int | None, rows: int, lookahead: int) -> float:  # noqa: ARG002 - part of the key
-        assert self.exchange_seconds is not None
-        return self.exchange_seconds(rows * self.levels(lookahead).nodes)
+        assert self.sending is not None
+        return self.sending(rows * self.levels(lookahead).nodes)
 
     def speculate(self, rows: Sequence[Row], lookahead: int, speculator: Speculator) -> Event:
         """Draft at most `lookahead` tokens a row in series, or as many levels of a tree.

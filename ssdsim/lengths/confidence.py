@@ -1,20 +1,11 @@
 """Stops once a rejection is likely (SpecDec++; Huang, Guo, Wang 2024, arXiv 2405.19715)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from ssdsim.errors import require
-from ssdsim.lengths.base import (
-    BINS,
-    Control,
-    Frequency,
-    Length,
-    Signal,
-    Stopping,
-    bin_of,
-    tested,
-)
-from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.lengths.base import Control, Length, Signal, Stopping
+from ssdsim.lengths.estimates import Estimating
 
 
 @dataclass(frozen=True)
@@ -61,35 +52,21 @@ class Confidence(Length):
 
     def start(self, lookahead: int) -> Control:
         """Return a controller that has seen nothing yet."""
-        return _Estimating(lookahead, self)
+        return _Unlikely(lookahead, self.prior, self)
 
 
 @dataclass
-class _Estimating(Control):
+class _Unlikely(Estimating):
     config: Confidence
-    overall: Frequency = field(init=False)
-    binned: list[Frequency] = field(init=False)
-
-    def __post_init__(self) -> None:
-        prior = self.config.prior
-        self.overall = Frequency(0.7, prior)
-        self.binned = [Frequency((at + 0.5) / BINS, prior) for at in range(BINS)]
 
     def stopping(self, limit: int) -> Stopping:
         config = self.config
-        learnt = config.estimate == "draft"
         return Stopping(
             limit,
             least=config.least,
             reach=1 - config.threshold,
-            estimates=tuple(known.mean for known in self.binned) if learnt else (),
+            estimates=self.estimates if config.estimate == "draft" else (),
             informed=config.informed,
             mean=self.overall.mean,
             signal=config.needs or "confidences",
         )
-
-    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
-        for at in range(tested(speculation, outcome)):
-            self.overall.see(at < outcome.node)
-        for at, confidence in enumerate(speculation.confidences[: tested(speculation, outcome)]):
-            self.binned[bin_of(confidence)].see(at < outcome.node)

@@ -22,6 +22,8 @@ ECHOING = (*PAIR, "method=speculative", "temperature=1", "workload.output_tokens
 LONG = (*IID, "policy=optimal_fanout", "workload.output_tokens=200")
 LEARNING = (*IID, "policy.budget=6", "acceptance.alpha=0.5", "workload.output_tokens=100")
 GUESSING = (*WARM, "method=speculative", "length=confidence", "workload.output_tokens=60")
+OWN = ("method=speculative", "method.draft_on=own", "latency.link.latency=0.01")
+FAR = (*WARM, *OWN, "length=delay", "lookahead=9", "workload.output_tokens=60")
 ADAPTED = (*WARM, "method=speculative", "workload.output_tokens=60")
 PAYING = (*IID, "method=speculative", "workload.output_tokens=60")
 SEARCHED = (*IID, "workload.output_tokens=200", "acceptance.alpha=0.95", "method.match=0.8")
@@ -83,6 +85,8 @@ PLUGINS = {
     "length=confidence estimate": (GUESSING, "head"),
     "length=confidence informed": (GUESSING, 0.2),
     "length=confidence prior": (GUESSING, 300.0),
+    "length=delay informed": (FAR, 0.1),
+    "length=delay prior": (FAR, 300.0),
     "length=controller threshold": (ADAPTED, 0.2),
     "length=controller target": (ADAPTED, 0.1),
     "length=controller step": (ADAPTED, 0.5),
