@@ -15,6 +15,7 @@ from ssdsim.latency.roofline import Roofline
 from ssdsim.latency.skipped import Skipped
 from ssdsim.lengths.base import Length
 from ssdsim.methods.base import Method
+from ssdsim.methods.pearl import Pearl
 from ssdsim.policies.base import Policy
 from ssdsim.policies.oracle import Oracle
 from ssdsim.sampling.settings import Sampling
@@ -111,6 +112,9 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
         yield option, option in method.uses, f"method={name} has none"
     yield from _lookup_rules(setup)
     yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"
+    for option in ("method.drafts", "method.servers"):
+        why = "a batch of 1 has only one row to share out"
+        yield option, setup.batch > 1 or not isinstance(method, Pearl), why
     several = not isinstance(setup.policy, Oracle)
     yield "policy.budget", several, "policy=oracle predicts one outcome"
     yield from _miss_rules("policy", setup.policy)

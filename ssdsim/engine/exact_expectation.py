@@ -97,6 +97,7 @@ def _check(setup: Setup) -> None:
     covered = {
         "method": isinstance(method, Autoregressive | Speculative | Ssd | Pearl),
         "method.drafts": method.drafts == 1,
+        "method.servers": method.servers == 1,
         "drafter": setup.lookup is None or not isinstance(method, Ssd),
         "policy": "policy" not in uses or static,
         "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram),

@@ -1,7 +1,7 @@
 """PEARL: worked timelines, its closed form, and the published runs of nano-PEARL."""
 
 from dataclasses import replace
-from math import exp, log
+from math import ceil, exp, log
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +11,11 @@ from scripted import decode, machine, near, rounds, spans
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
+from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.workload import Workload
-from ssdsim.latency.machine import Link
+from ssdsim.errors import ConfigError
+from ssdsim.latency.machine import Link, Machine
+from ssdsim.latency.table import Table
 from ssdsim.methods.pearl import Pearl
 from ssdsim.sampling.settings import Sampling
 
@@ -130,3 +133,55 @@ def test_each_row_of_a_batch_is_in_a_phase_of_its_own():
         one, three = (run.rounds.sort_values(columns)[columns].to_numpy() for run in runs)
         assert (one == three).all()
         assert len(set(runs[1].rounds.drafted)) == 2
+
+
+def by_rows(verify, step):
+    """Return a machine whose passes take so long a row."""
+    target = {"verify": {"batch": [1, 9], "seconds": [verify, 9 * verify]}}
+    draft = {"step": {"batch": [1, 9], "seconds": [step, 9 * step]}}
+    none = {work: {"seconds": 0.0} for work in ("prefill", "fill")}
+    return Machine(Table(target | none | {"step": none["fill"]}), Table(draft | none))
+
+
+def test_drafts_and_targets_share_the_rows_out():
+    # Two rows; the second is wrong at once. A verify takes 1 s a row, a step .3 s a row.
+    scripts = (((9, 0),), ((0, 0),))
+    settings = {"tokens": 3, "lookahead": 3, "batch": 2, "machine": by_rows(1.0, 0.3)}
+    run = decode(Pearl(servers=2), *scripts, **settings)
+    assert spans(run, "verify", "lane", "start", "end", "batch")[:3] == near(
+        [("target", 0, 1, 1), ("target1", 0, 1, 1), ("target", 1.8, 2.8, 1)]
+    )
+    assert spans(run, "speculate", "lane", "start", "end", "batch")[:2] == near(
+        [("draft", 0, 1.8, 2), ("draft", 1.8, 3.6, 2)]
+    )
+    assert rounds(run, "seq", "accepted", "start", "end")[:2] == near(
+        [(0, 0, 0, 1.8), (1, 0, 0, 1.8)]
+    )
+    run = decode(Pearl(drafts=2), *scripts, **settings)
+    assert spans(run, "verify", "start", "end")[0] == (0, 2)
+    assert spans(run, "speculate", "lane", "start", "end", "batch")[:2] == near(
+        [("draft", 0, 0.9, 1), ("draft1", 0, 0.9, 1)]
+    )
+
+
+@pytest.mark.parametrize(("drafts", "servers"), [(1, 2), (2, 1), (2, 4), (4, 4), (3, 9)])
+def test_a_step_takes_the_slowest_share(drafts, servers):
+    texts = Setup(
+        Pearl(), Iid(alpha=0.8), by_rows(1.0, 0.25), Workload(4, 4, 60), lookahead=5, batch=4
+    )
+    one, many = (
+        simulate(replace(texts, method=method))
+        for method in (Pearl(), Pearl("lookahead", drafts, servers))
+    )
+    same = ["seq", "round", "drafted", "accepted"]
+    ordered = [run.rounds.sort_values(["seq", "round"])[same].to_numpy() for run in (one, many)]
+    assert (ordered[0] == ordered[1]).all()  # they share the clock alone
+    full = many.rounds[many.rounds.end <= many.rounds.groupby("seq").end.max().min()]
+    each = max(ceil(4 / servers) * 1.0, ceil(4 / drafts) * 5 * 0.25)
+    assert (full.end - full.start).to_numpy() == pytest.approx(each)
+
+
+def test_several_drafts_and_targets_have_no_exact_expectation():
+    setup = Setup(Pearl(servers=2), Iid(), machine(), lookahead=3, batch=2)
+    with pytest.raises(ConfigError, match=r"method\.servers: the exact expectation does not cover"):
+        expect(setup)
