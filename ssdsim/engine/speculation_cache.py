@@ -170,6 +170,7 @@ class SimulatedTree:
         end = self._end(self._seconds(self.rows, begun)) + more
         if running:
             return self.draft.lane.cut(end)
-        if planned:  # it was over before: then not as late as it was planned
+        if planned:  # it was over before: most often not as late as it was planned
             self.span.end -= (self.span.end - self.span.start) * (1 - end / planned)
+            self.span.end = min(self.span.end, self.draft.lane.env.now)
         return None

@@ -1,5 +1,7 @@
 """Length controls: rules for chains, in simulated rounds, and what each is refused beside."""
 
+from dataclasses import replace
+
 import pytest
 from hydra import compose, initialize
 from scripted import decode, machine, rounds
@@ -8,6 +10,7 @@ from variants import lengths
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
+from ssdsim.command.composing import setup as composed
 from ssdsim.command.config import register, setup_from
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
@@ -166,6 +169,15 @@ def test_pruned_to_the_winner_a_tree_ends_with_the_winners_own_last_token():
     for row in following[following.hit == True].itertuples():  # noqa: E712
         tree = trees[(trees.seq == row.seq) & (trees["round"] == row.round - 1)].iloc[0]
         assert tree.end - tree.start == pytest.approx(0.2 * row.drafted)
+
+
+def test_branches_that_were_over_by_the_verify_end_no_later_than_that():
+    # A winner may have more tokens than was planned for; the draft is asked again at once.
+    contended = composed("profile=two_cores", "latency.padding=0", "lookahead=4", "temperature=1")
+    length = Confidence(least=1, estimate="head")
+    run = simulate(replace(contended, policy=UniformFanout(fanout=1), length=length))
+    drafts = run.spans[run.spans.lane == "draft"].sort_values("start")
+    assert (drafts.end.to_numpy()[:-1] <= drafts.start.to_numpy()[1:] + 1e-9).all()
 
 
 # What is refused
