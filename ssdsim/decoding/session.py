@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
+from functools import partial
 from operator import add, attrgetter
 from typing import Any, Protocol
 
@@ -117,9 +118,13 @@ class Session:
             self.waiting = self.waiting[len(new) :]
             yield from self._prefill(new)
             self.rows = [*self.rows, *new]
-        if self.length is not None and self.rows:
-            self.lookahead = self.length.limit(len(self.rows), self._expected)
+        self.limit(self.rows)
         return self.rows
+
+    def limit(self, rows: Sequence[Row]) -> None:
+        """Let the length control say how many tokens to draft for these rows."""
+        if self.length is not None and rows:
+            self.lookahead = self.length.limit(len(rows), partial(self._expected, rows))
 
     def exchange(self, rows: Sequence[Row], length: int | None = None) -> Iterable[Event]:
         """Let outcomes reach the draft and its speculations the target: K or `length` tokens."""
@@ -131,12 +136,13 @@ class Session:
         speculations: Sequence[Speculation],
         outcomes: Sequence[Outcome],
         server: Target | None = None,
+        rows: Sequence[Row] | None = None,
     ) -> None:
         """End the round of every live row: deliver its tokens, retire it if it was the last.
 
-        `server` verified it; None: the target.
+        `server` verified it; None: the target. `rows` are those that it verified; None: all.
         """
-        for place, row in enumerate(self.rows):
+        for place, row in enumerate(self.rows if rows is None else rows):
             self.end(row, speculations[place], outcomes[place], server)
         if self.length is not None:
             for speculation, outcome in zip(speculations, outcomes, strict=True):
@@ -208,12 +214,12 @@ class Session:
         free = self.waiting[: self.slots - len(self.rows)]
         return [row for row in free if row.step == (self.rows or free)[0].step]
 
-    def _expected(self, lookahead: int) -> float:
-        verify = self.target.verify_seconds(self.rows, lookahead)
+    def _expected(self, rows: Sequence[Row], lookahead: int) -> float:
+        verify = self.target.verify_seconds(rows, lookahead)
         if not lookahead:
             return self.round_seconds(0.0, verify)
-        draft = self.draft.speculate_seconds(self.rows, lookahead)
-        messages = self.draft.exchange_seconds(self.rows, lookahead)
+        draft = self.draft.speculate_seconds(rows, lookahead)
+        messages = self.draft.exchange_seconds(rows, lookahead)
         return messages + self.round_seconds(draft, verify)
 
     def _prefill(self, rows: list[Row]) -> Wait:

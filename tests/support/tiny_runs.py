@@ -18,6 +18,7 @@ from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -27,7 +28,7 @@ from ssdsim.sampling.settings import Decoding
 K = 4
 GREEDY = Decoding(0.0)
 SSDS = [Ssd(*how) for how in product(("wait", "prune", "truncate"), ("missing", "all"))]
-METHODS = [Speculative(), Speculative("own"), *SSDS]
+METHODS = [Speculative(), Speculative("own"), Minedraft(), *SSDS]
 AHEAD = [Pearl(), Pearl("adaptive"), Amusd(), Amusd(ahead=0)]
 BACKUPS = [Jit(), Random(), Ngram(), Adaptive(), Marginal()]
 POLICIES = {

@@ -34,10 +34,12 @@ from ssdreal.executor.teacher_forcing import Flips, flips
 from ssdreal.executor.workload import Workload
 from ssdsim.backups.jit import Jit
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
 
+PLAIN = [Speculative("target"), Speculative("own")]
 # What passes of different shapes make of the same logits.
 ROUNDING = {"float32": 1e-4, "bfloat16": 0.1}
 
@@ -72,12 +74,10 @@ def turns(later):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("draft_on", ["target", "own"])
-def test_so_it_is_with_ordinary_speculation(dtype, draft_on):
+@pytest.mark.parametrize("method", [*PLAIN, Minedraft()], ids=str)
+def test_so_it_is_with_ordinary_speculation(dtype, method):
     for batch, decoding in turns(dtype == "bfloat16"):
-        setup = Setup(
-            Speculative(draft_on), Workload(3, 20), batch=batch, decoding=decoding, seed=3
-        )
+        setup = Setup(method, Workload(3, 20), batch=batch, decoding=decoding, seed=3)
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)

@@ -31,12 +31,14 @@ from ssdsim.backups.marginal import Marginal
 from ssdsim.lengths.base import Stopping
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
 
-METHODS = [Speculative("target"), Speculative("own"), Autoregressive(), *SSDS, *AHEAD]
+PLAIN = [Speculative("target"), Speculative("own"), Autoregressive(), Minedraft()]
+METHODS = [*PLAIN, *SSDS, *AHEAD]
 DRAFTS = ("tiny_draft", "tiny_trimmed_draft")
 
 
