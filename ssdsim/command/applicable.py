@@ -149,6 +149,11 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
         spread = own and (model != "draft" or machine.colocated is None)
         why = "nothing here is spread over more devices"
         yield f"latency.{model}.elsewhere", spread, why
+    yield "latency.target.block", False, "the target drafts nothing"
+    why = "latency.draft.block says it of the draft wherever it runs"
+    yield "latency.colocated.block", False, why
+    drafts = setup.draft_on is not None and not isinstance(setup.draft_latency, Skipped)
+    yield "latency.draft.block", drafts, "no draft model drafts"
     why = "a lookup needs no draft model"
     for model in ("draft", "draft_scale", "colocated"):
         yield f"latency.{model}", setup.lookup is None, why

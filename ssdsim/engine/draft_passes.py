@@ -52,11 +52,14 @@ class DraftPasses(Worker):
         When a chain ends before its limit; `lengths` counts those that could have.
     asked
         What it drafts, a pass a level: as much of it as `length` leaves.
+    block
+        Or so many levels of a chain a pass.
 
     """
 
     length: Control
     asked: TokenTree
+    block: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,7 +76,7 @@ class DraftPasses(Worker):
         found = self._shapes.get(key)
         if found is None:
             tree = self.length.within(self.asked)
-            found = self._shapes[key] = Levels.of(tree, depth)
+            found = self._shapes[key] = Levels.of(tree, depth, self.block)
         return found
 
     def _branching(
@@ -89,7 +92,8 @@ class DraftPasses(Worker):
 
         `nodes` is what the length control leaves a tree of.
         """
-        levels, live = self.levels(depth), (branches,) * depth
+        levels = self.levels(depth)
+        live = (branches,) * len(levels.made)
         glue = self.seconds("glue", batch, glued, context)
         steps = self.level_seconds(live, levels.computed, batch, context)
         return Branching(levels, live, made(live, levels.made), glue, steps)
@@ -168,10 +172,12 @@ class DraftPasses(Worker):
     ) -> float:
         """Return the expected seconds of so many steps, over all branches.
 
-        One node a branch is the pass `lone`; more are a pass over a "tree".
+        One node a branch, or a block, is the pass `lone`; more are a pass over a "tree".
         """
+        block = self.block
         return sum(
-            passes * self.seconds(lone if nodes == 1 else "tree", batch, nodes * branches, context)
+            passes
+            * self.seconds(lone if nodes <= block else "tree", batch, nodes * branches, context)
             for nodes, passes in self.levels(steps).passes
         )
 

@@ -103,6 +103,7 @@ def _check(setup: Setup) -> None:
         "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram),
         "length": isinstance(setup.control, Fixed | Concurrency),
         "tree": "tree" not in uses or isinstance(setup.tree, Chain),
+        "latency.draft.block": "lookahead" not in uses or setup.block == 1,
         "latency jitter": all(isinstance(jitter, Averaged) for jitter in noise),
         "method.on_outcome": fixed or getattr(method, "on_outcome", "wait") != "truncate",
     }

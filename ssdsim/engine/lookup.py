@@ -112,5 +112,5 @@ def simulated_lookup(
 ) -> SimulatedLookup:
     """Return a lookup at work in one run."""
     idle = Constant(verify=0.0, step=0.0)
-    passes = lane, idle, recorder, lambda: 1.0, 0.0, Drawing(), length, Chain()
+    passes = lane, idle, recorder, lambda: 1.0, 0.0, Drawing(), length, Chain(), 1
     return SimulatedLookup(*passes, vocabulary, None, lookup=lookup)

@@ -13,7 +13,7 @@ from ssdsim.lengths.base import Length
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.sampling.streams import stream
-from ssdsim.trees.base import TokenTree, halving, parents_of
+from ssdsim.trees.base import Levels, TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
 
 if TYPE_CHECKING:
@@ -81,10 +81,25 @@ def check_signal(setup: "Setup", source: Source) -> None:
 
 
 def check_tree(setup: "Setup", source: Source) -> None:
-    """Refuse a tree that method, length, lookahead or source cannot draft."""
+    """Refuse a tree that method, length, lookahead, source or a block's pass cannot draft."""
     check_shape(setup)
+    _check_block(setup)
     if not isinstance(setup.tree, Chain) and setup.lookahead:
         setup.tree.speculate(source.text(0), setup.lookahead, "primary")
+
+
+def _check_block(setup: "Setup") -> None:
+    """Refuse what asks a draft that makes a block a pass for less than a chain."""
+    name = type(setup.method).__name__.lower()
+    length, tree = (type(one).__name__.lower() for one in (setup.control, setup.tree))
+    alone = {
+        f"method={name} goes on with a token at a time": not setup.method.drafts_ahead,
+        f"length={length} ends a chain at a token": setup.control.needs is None,
+        f"tree={tree} is no chain": isinstance(setup.tree, Chain),
+    }
+    for why, fine in alone.items():
+        right = f"needs 1, a block is drafted in one pass: {why}"
+        require(fine or setup.block == 1, "latency.draft.block", setup.block, right)
 
 
 def check_drafter(setup: Drafting) -> None:
@@ -147,11 +162,11 @@ def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     yield setup.machine.target, "verify", width
     if "lookahead" not in method.uses or not setup.lookahead or setup.draft_on is None:
         return
-    most = max(setup.tree.passes(setup.lookahead))
-    yield setup.draft_latency, "step", rows
+    most = max(Levels.of(setup.tree, setup.lookahead, setup.block).computed)
+    yield setup.draft_latency, "step", rows * min(setup.block, most)
     if not method.drafts_ahead:
         yield setup.draft_latency, "fill", rows
-    if most > 1:
+    if most > setup.block:
         yield setup.draft_latency, "tree", rows * most
     if "policy" in method.uses:
         yield setup.draft_latency, "glue", width

@@ -10,8 +10,9 @@ from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_lanes, check_workload
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
-from ssdsim.latency.base import Latency
+from ssdsim.latency.base import Latency, block_of
 from ssdsim.latency.machine import Machine
+from ssdsim.latency.skipped import Skipped
 from ssdsim.lengths.base import Length
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.base import Chosen, Method
@@ -82,6 +83,12 @@ class Setup(Chosen):
     def sent(self) -> Sampling:
         """How the tokens that the draft sends are sampled: as in greedy decoding, if not at all."""
         return self.sampling if self.tree.sampled else Sampling()
+
+    @property
+    def block(self) -> int:
+        """Tokens of a chain that a drafting pass makes; layers of the target make one."""
+        skipped = isinstance(self.draft_latency, Skipped)
+        return 1 if self.lookup or skipped else block_of(self.machine.draft)
 
     @property
     def draft_latency(self) -> Latency:

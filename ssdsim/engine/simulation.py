@@ -189,6 +189,7 @@ class Simulation:
                 machine.sampling.under(setup.sampling),
                 length,
                 setup.tree,
+                setup.block,
                 source.vocabulary,
                 exchange_seconds(machine, setup.sent, setup.method.draft_on),
             )

@@ -29,15 +29,16 @@ class SimulatedTree:
     ) -> None:
         self.draft, self.rows = draft, rows
         self.branches = branches = sum(map(len, predictions))
-        self.length = self.asked = self.losing = length
         self.taken: dict[tuple[int, Outcome | None], Speculation] = {}
         self.early = False
+        self.steps = self.asked = self.losing = 0
         if not branches:
             return
         context = draft.context(rows) if draft.reads_context else 0
         self.levels, self.live, tokens, glue, steps = draft.branching(
             draft.length.nodes, length, branches, len(rows), glued(rows), context
         )
+        self.steps = self.asked = self.losing = len(self.live)
         self.jitter = draft.jitter()
         # The outcomes are chosen once the glue pass has answered: the steps are a second message.
         self.glue = glue * self.jitter + draft.dispatch
@@ -74,7 +75,7 @@ class SimulatedTree:
         """Stop after the step in flight: the winners hand over what they have."""
         if not self._running():
             return self.wait(winners)
-        least = min(1, self.length) if winners else 0
+        least = min(1, self.steps) if winners else 0
         return self._stop_after(max(self._steps_begun(), least))
 
     def take(self, row: Row) -> Speculation:
@@ -83,7 +84,7 @@ class SimulatedTree:
         if self.early:
             found = self.won.get(row.seq) or self._drafted(row)
         else:
-            found = self.levels.tree.speculate(row.text, self.length, "primary")
+            found = self.levels.tree.speculate(row.text, self.depth, "primary")
         self.taken[row.seq, row.outcome] = found
         return found
 
@@ -91,9 +92,14 @@ class SimulatedTree:
         """Return what became of an outcome; of losing ones that may end early that is not drawn."""
         won = self.taken.get((seq, outcome))
         if won is not None:
-            whole = self.length == self.asked or max(depths(won.parents)) < self.length
+            whole = self.steps == self.asked or max(depths(won.parents)) < self.depth
             return Branch(won.length, whole, continuation=won.tokens or None)
         return Branch() if self.early else self._lost
+
+    @property
+    def depth(self) -> int:
+        """Tokens or levels of the branches, as far as they are drafted."""
+        return self.levels.depth(self.steps)
 
     @cached_property
     def _lost(self) -> Branch:
@@ -106,14 +112,14 @@ class SimulatedTree:
 
     def _drafted(self, row: Row) -> Speculation:
         tree, stopping = self.levels.tree, self.stopping
-        return self.draft.drafted(row, tree, self.length, "primary", stopping)
+        return self.draft.drafted(row, tree, self.depth, "primary", stopping)
 
     def _live(self, losers: int, winners: Sequence[Row] = (), least: int = 0) -> Steps:
         """Return how many branches each step has, at least so many."""
         if not self.early:
-            return (losers + len(winners),) * self.length
+            return (losers + len(winners),) * self.steps
         lengths = [self.won[row.seq].length for row in winners]
-        shares = map(self.draft.share_beyond, range(self.length))
+        shares = map(self.draft.share_beyond, range(self.steps))
         return tuple(
             max(least, sum(length > step for length in lengths) + round(losers * share))
             for step, share in enumerate(shares)
@@ -141,7 +147,7 @@ class SimulatedTree:
     def _steps_begun(self) -> int:
         """Count the steps done or in flight; a step that would begin just now has not begun."""
         if not self._running():
-            return self.length
+            return self.steps
         begun, done = 0, self.draft.lane.done() - self.glue
         for count, alone in self._seconds(self.rows, self.live):
             step = alone * self.jitter
@@ -153,7 +159,7 @@ class SimulatedTree:
         return begun
 
     def _stop_after(self, steps: int) -> Event | None:
-        self.length = self.losing = steps
+        self.steps = self.losing = steps
         return self._go_on(self.rows, self.live[:steps])
 
     def _go_on(self, rows: Sequence[Row], live: Steps) -> Event | None:

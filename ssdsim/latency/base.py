@@ -48,6 +48,16 @@ class Latency(Protocol):
         ...
 
 
+def block_of(latency: Latency) -> int:
+    """Return how many tokens of a chain a drafting pass makes (DFlash, P-EAGLE): 1 by default.
+
+    A "step" or "tree" pass then computes so many tokens a row or branch, and its seconds are those
+    of all of them.
+    """
+    block: int = getattr(latency, "block", 1)
+    return block
+
+
 def reads_context(latency: Latency) -> bool:
     """Return whether a model's seconds may depend on the context: not if it says so itself."""
     return getattr(latency, "reads_context", True)

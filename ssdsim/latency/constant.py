@@ -21,11 +21,13 @@ class Constant:
         Seconds of a draft step over all branches; None where it costs what `step` does.
     devices
         Devices that these times were taken on.
+    block
+        Tokens of a chain that a drafting pass makes; see `ssdsim.latency.base.block_of`.
 
     Raises
     ------
     ConfigError
-        A time is negative or not finite, or `devices` is below 1.
+        A time is negative or not finite, or `devices` or `block` is below 1.
 
     """
 
@@ -36,10 +38,12 @@ class Constant:
     tree: float | None = None
     fill: float = 0.0
     devices: int = 1
+    block: int = 1
     reads_context: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require(self.devices >= 1, "devices", self.devices, "must be at least 1")
+        require(self.block >= 1, "block", self.block, "must be at least 1")
         for work in get_args(Pass):
             value = getattr(self, work)
             right = value is None or 0 <= value < math.inf

@@ -35,6 +35,8 @@ class Roofline:
     knee
         How sharply memory-bound turns to compute-bound: 1 adds the two times (no overlap),
         infinitely large takes the longer (perfect overlap); None takes the device's.
+    block
+        Tokens of a chain that a drafting pass makes; see `ssdsim.latency.base.block_of`.
 
     Raises
     ------
@@ -54,9 +56,11 @@ class Roofline:
     weight_bytes: float = 2.0
     launch_overhead: float | None = None
     knee: float | None = None
+    block: int = 1
 
     def __post_init__(self) -> None:
         require(self.devices >= 1, "devices", self.devices, "must be at least 1")
+        require(self.block >= 1, "block", self.block, "must be at least 1")
         require(self.weight_bytes > 0, "weight_bytes", self.weight_bytes, "must be above 0")
         overhead, knee = self.launch_overhead, self.knee
         require(overhead is None or overhead >= 0, "launch_overhead", overhead, "must be >= 0 s")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ssdsim.errors import require
-from ssdsim.latency.base import Latency, Pass, reads_context
+from ssdsim.latency.base import Latency, Pass, block_of, reads_context
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Scaled:
     def devices(self) -> int:
         """Devices this model is spread over."""
         return self.latency.devices
+
+    @property
+    def block(self) -> int:
+        """Tokens that a drafting pass makes."""
+        return block_of(self.latency)
 
     @property
     def reads_context(self) -> bool:

@@ -30,6 +30,8 @@ class Table:
         Devices that these times were taken on.
     elsewhere
         By another number of devices the passes of the same model spread over them.
+    block
+        Tokens of a chain that a drafting pass makes; see `ssdsim.latency.base.block_of`.
 
     Raises
     ------
@@ -47,9 +49,11 @@ class Table:
     passes: dict[str, dict[str, Any]]
     devices: int = 1
     elsewhere: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    block: int = 1
 
     def __post_init__(self) -> None:
         require(self.devices >= 1, "devices", self.devices, "must be at least 1")
+        require(self.block >= 1, "block", self.block, "must be at least 1")
         # A command line writes the numbers as text.
         right = "must be numbers of devices"
         for devices in self.elsewhere:
@@ -74,7 +78,7 @@ class Table:
         if devices == self.devices:
             return self
         known = self.elsewhere.get(devices)
-        return None if known is None else type(self)(known, devices)
+        return None if known is None else type(self)(known, devices, block=self.block)
 
     def _look_up(self, key: tuple[Pass, int, int, int]) -> float:
         work, *point = key

@@ -211,11 +211,13 @@ class Levels:
     nodes
         The most tokens that it sends to the target.
     made
-        The most of them on each level, shape (depth,).
+        The most of them in each pass, shape (passes,).
     computed
-        The nodes that each of the draft's serial passes continues, shape (depth,).
+        The nodes that each of the draft's serial passes continues, shape (passes,).
     passes
         How many of these passes are over so many nodes, as (nodes, passes).
+    block
+        Levels that a pass drafts: more than one of a chain alone.
 
     """
 
@@ -224,14 +226,19 @@ class Levels:
     made: tuple[int, ...]
     computed: tuple[int, ...]
     passes: tuple[tuple[int, int], ...]
+    block: int = 1
 
     @classmethod
-    def of(cls, tree: TokenTree, depth: int) -> Self:
-        """Count the levels of a tree of this depth."""
-        nodes = [tree.nodes(level) for level in range(depth + 1)]
+    def of(cls, tree: TokenTree, depth: int, block: int = 1) -> Self:
+        """Count the levels of a tree of this depth, drafted so many at once."""
+        nodes = [tree.nodes(level) for level in (*range(0, depth, block), depth)]
         made = tuple(more - less for less, more in pairwise(nodes))
-        computed = tree.passes(depth)
-        return cls(tree, nodes[-1], made, computed, tuple(Counter(computed).items()))
+        computed = tree.passes(depth) if block == 1 else made
+        return cls(tree, nodes[-1], made, computed, tuple(Counter(computed).items()), block)
+
+    def depth(self, passes: int) -> int:
+        """Return how many levels there are after so many passes."""
+        return min(passes * self.block, self.nodes) if self.block > 1 else passes
 
 
 def halving(path: Path) -> Sequence[float]:  # noqa: ARG001 - it is the same everywhere

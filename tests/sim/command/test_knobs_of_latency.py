@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("registered")
 # The latency models, in every place. What nothing asks for there must be refused.
 PASSES = ("verify", "step", "prefill", "glue", "tree", "fill")
 MODELS = {
-    Constant: {**dict.fromkeys(PASSES, 7), "devices": 7},
+    Constant: {**dict.fromkeys(PASSES, 7), "devices": 7, "block": 7},
     Roofline: {
         "shape": "qwen3_0.6b",
         "device": "a100_80gb",
@@ -23,16 +23,18 @@ MODELS = {
         "weight_bytes": 1,
         "launch_overhead": 7,
         "knee": 1,
+        "block": 7,
     },
     Table: {
         **{f"passes.{work}.seconds": 7 for work in PASSES},
         "devices": 7,
+        "block": 7,
         "elsewhere": "{2: {verify: {seconds: 7}, step: {seconds: 7}, fill: {seconds: 7}, "
         "prefill: {seconds: 0}}}",
     },
 }
 NODES = {
-    Constant: {**dict.fromkeys(PASSES, 1.0), "devices": 1},
+    Constant: {**dict.fromkeys(PASSES, 1.0), "devices": 1, "block": 1},
     Roofline: {
         "shape": "llama31_8b",
         "device": "h100",
@@ -40,19 +42,21 @@ NODES = {
         "weight_bytes": 2,
         "launch_overhead": None,
         "knee": 4,
+        "block": 1,
     },
     Table: {
         "passes": {work: {"seconds": 1.0} for work in PASSES},
         "devices": 1,
+        "block": 1,
         # Steps so short that SD is the best there, and both models' times matter.
         "elsewhere": {2: {w: {"seconds": 1.0 if w == "verify" else 0.01} for w in PASSES}},
     },
 }
 PLACES = ("target", "draft", "colocated")
 IDLE = {
-    "target": {"step", "glue", "tree", "fill"},
+    "target": {"step", "glue", "tree", "fill", "block"},
     "draft": {"verify"},
-    "colocated": {"verify", "glue", "tree", "devices"},
+    "colocated": {"verify", "glue", "tree", "devices", "block"},
 }
 IDLE_IN = {
     ("ssd", "colocated"): {"prefill"},  # it is the baseline's; that is compared in decoding alone
@@ -85,5 +89,5 @@ def test_option_of_a_latency_model(model, place, method):
     expected = IDLE[place] | IDLE_IN.get((method, place), set())
     if model is Table and method == "speculative":
         expected = expected | {"elsewhere"}  # both models have all devices already
-    assert names == (set() if model is Roofline else expected)
+    assert names == (expected & {"block"} if model is Roofline else expected)
     assert all("has no effect" in str(found[option]) for option in idle), found
