@@ -33,6 +33,23 @@ class Outcome(NamedTuple):
     rank: int
 
 
+class Early(NamedTuple):
+    """What the target takes for likely in mid-verify, by an early layer.
+
+    Attributes
+    ----------
+    sent
+        Its early probability of every drafted token, shape (length,).
+    candidates
+        Its early probabilities of the draft's ranked candidates after every node, in the order of
+        `Speculation.candidates`.
+
+    """
+
+    sent: tuple[float, ...]
+    candidates: tuple[tuple[float, ...], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Speculation:
     """Tokens drafted for one sequence, and the draft's ranked candidates after each of them.
@@ -60,6 +77,8 @@ class Speculation:
     chances
         The chance min(1, p/q) that each drafted token is accepted if it comes to that; empty
         where the target's probabilities are not known beforehand. Only an ideal head looks at it.
+    early
+        What the target said of it in mid-verify; None where it has not.
 
     """
 
@@ -71,6 +90,7 @@ class Speculation:
     truth: Outcome | None = None
     continued: bool = False
     chances: tuple[float, ...] = ()
+    early: Early | None = None
 
     @property
     def length(self) -> int:

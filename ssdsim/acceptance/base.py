@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from numpy.random import Generator
 
-from ssdsim.outcomes import Speculation, Speculator
+from ssdsim.outcomes import Early, Speculation, Speculator
 from ssdsim.sampling.settings import Sampling
 
 if TYPE_CHECKING:
@@ -68,6 +68,15 @@ class Text(Protocol):
     @property
     def history(self) -> Sequence[int]:
         """Return prompt and committed token ids; () where the source has none."""
+        ...
+
+
+@runtime_checkable
+class Foretold(Text, Protocol):
+    """A text of a source that knows what an early layer of the target makes of a chain."""
+
+    def early(self, speculation: Speculation) -> Early:
+        """Return what an early layer of the target takes for likely at every node of a chain."""
         ...
 
 

@@ -31,6 +31,10 @@ IN_LISTS = (("sequences", "output"), ("speculations", "tokens"), ("outcomes", "c
 """Where token ids are, a list a row."""
 
 
+Prepared = tuple[frozenset[Outcome], Tree]
+"""Outcomes of a row, and what drafts for them."""
+
+
 class Noted(NamedTuple):
     """A round that has ended.
 
@@ -40,8 +44,8 @@ class Noted(NamedTuple):
         Its row of `rounds.parquet`.
     speculation, outcome
         What was verified, and how that ended; None where nothing was.
-    predicted, tree
-        The outcomes prepared meanwhile, and their branches; None where there were none.
+    prepared
+        The outcomes prepared meanwhile and their branches, as often as such were begun.
     won
         The predicted outcome that the next round begins with; None after a miss.
 
@@ -50,8 +54,7 @@ class Noted(NamedTuple):
     round: Round
     speculation: Speculation
     outcome: Outcome | None
-    predicted: frozenset[Outcome]
-    tree: Tree | None
+    prepared: Sequence[Prepared]
     won: Outcome | None
 
 
@@ -74,7 +77,7 @@ class Detail:
         self.spell = spell
         self.rounds: list[Noted] = []
         self._outcomes = 0
-        self._growing: dict[int, tuple[frozenset[Outcome], Tree]] = {}
+        self._growing: dict[int, list[Prepared]] = {}
 
     @property
     def full(self) -> bool:
@@ -87,19 +90,20 @@ class Detail:
         def watched(rows: Sequence[Row], predictions: Predictions, lookahead: int) -> Tree:
             tree = prespeculate(rows, predictions, lookahead)
             for row, predicted in zip(rows, predictions, strict=True):
-                self._growing[row.seq] = predicted, tree
+                self._growing.setdefault(row.seq, []).append((predicted, tree))
             return tree
 
         return watched
 
     def note(self, ended: Round, row: Row, speculation: Speculation) -> None:
         """Take down a round of `row` that has just ended."""
-        predicted, tree = self._growing.pop(row.seq, (frozenset[Outcome](), None))
+        prepared = self._growing.pop(row.seq, [])
         if self.full:
             return
-        self._outcomes += len(predicted)
-        won = row.outcome if row.left and row.outcome in predicted else None
-        self.rounds.append(Noted(ended, speculation, row.outcome, predicted, tree, won))
+        self._outcomes += sum(len(predicted) for predicted, _ in prepared)
+        known = any(row.outcome in predicted for predicted, _ in prepared)
+        won = row.outcome if row.left and known else None
+        self.rounds.append(Noted(ended, speculation, row.outcome, prepared, won))
 
     def enter(self, run: Run) -> None:
         """Add the notes to a run: two tables, how many rounds they cover, and the tokens' texts."""
@@ -133,17 +137,21 @@ def _whole(values: Sequence[Number], of: Speculation) -> Sequence[Number] | None
 
 def _outcomes(rounds: Iterable[Noted]) -> pa.Table:
     """Return the table of all predicted outcomes, in order."""
-    parts = [_prepared(noted, noted.tree) for noted in rounds if noted.tree and noted.predicted]
+    parts = [
+        _prepared(noted) for noted in rounds if any(outcomes for outcomes, _ in noted.prepared)
+    ]
     columns = {
         name: [*chain.from_iterable(part[name] for part in parts)] for name in OUTCOMES.names
     }
     return pa.table(columns, schema=OUTCOMES)
 
 
-def _prepared(noted: Noted, tree: Tree) -> dict[str, Iterable[Any]]:
+def _prepared(noted: Noted) -> dict[str, Iterable[Any]]:
     """Return the columns of a round's predicted outcomes."""
-    ended, outcomes = noted.round, _in_order(noted.predicted)
-    branches = [tree.branch(ended.seq, outcome) for outcome in outcomes]
+    ended = noted.round
+    grown = {outcome: tree for predicted, tree in noted.prepared for outcome in predicted}
+    outcomes = _in_order(frozenset(grown))
+    branches = [grown[outcome].branch(ended.seq, outcome) for outcome in outcomes]
     won = [outcome == noted.won for outcome in outcomes]
     tokens = zip(won, branches, strict=True)
     return {

@@ -166,6 +166,19 @@ class StoppableTarget(Target, Protocol):
         ...
 
 
+class OutspokenTarget(Target, Protocol):
+    """A target that speaks in mid-verify, as simulated ones do."""
+
+    def speak(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], share: float
+    ) -> Event:
+        """Tell the draft what it takes for likely once this share of the verify in flight is done.
+
+        The value is the speculations with their `early`, where anything is known of that.
+        """
+        ...
+
+
 class SelfDrafting(Target, Protocol):
     """A target that also says what may follow, as simulated ones do."""
 
@@ -304,6 +317,16 @@ class StoppableDraft(Draft, Protocol):
 
     def cancel(self, rows: Sequence[Row]) -> None:
         """Give up what is being drafted; what these rows have already stays."""
+        ...
+
+
+class PacedDraft(Draft, Protocol):
+    """A draft that says how deep it comes in time, as simulated ones do."""
+
+    def steps_within(
+        self, seconds: float, rows: Sequence[Row], branches: int, lookahead: int
+    ) -> int:
+        """Return how many steps of so many branches it does in `seconds`, `lookahead` at most."""
         ...
 
 

@@ -64,6 +64,7 @@ class DraftPasses(Worker):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.lengths: Counter[int] = Counter()
+        self.asked_at = 0
         self.level_seconds = lru_cache(maxsize=65536)(self._level_seconds)
         self.branching = lru_cache(maxsize=65536)(self._branching)
         self.chain_seconds = lru_cache(maxsize=65536)(self._chain_seconds)
@@ -139,6 +140,11 @@ class DraftPasses(Worker):
             (len([*same]), self.seconds("tree", batch, tokens, context)) for tokens, same in runs
         )
 
+    @property
+    def knows(self) -> bool:
+        """Whether a pass has given the candidates of the verify in flight already."""
+        return self.asked_at == self.recorder.verifies
+
     def glue_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of the pass that gives the candidates at every node."""
         return self.seconds("glue", len(rows), glued(rows), self.context(rows))
@@ -159,6 +165,15 @@ class DraftPasses(Worker):
             fits = self._known_seconds(rows, middle * len(rows), lookahead) <= left
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
+
+    def steps_within(
+        self, seconds: float, rows: Sequence[Row], branches: int, lookahead: int
+    ) -> int:
+        """Return how many steps, at most `lookahead`, of so many branches take `seconds`."""
+        left = seconds - (0.0 if self.knows else self.glue_seconds(rows) + self.dispatch)
+        left *= 1 + 1e-9  # sums of floats may miss by an ulp
+        deep = range(lookahead, 0, -1)
+        return next((K for K in deep if self._known_seconds(rows, branches, K) <= left), 0)
 
     def _known_seconds(self, rows: Sequence[Row], branches: int, steps: int) -> float:
         """Return the seconds of all steps; without end where no measurement goes that far."""

@@ -49,6 +49,10 @@ class Lane:
         left = self.until - self.env.now
         return self.env.timeout(left) if left > 0 else None
 
+    def reach(self, work: float, value: Any = None, delay: float = 0.0) -> Event:
+        """Return what tells that `work` seconds are done of what was `start`ed just now."""
+        return self.env.timeout(delay + work, value)
+
     def done(self) -> float:
         """Return how many seconds of the current work are done."""
         assert self.span is not None
@@ -102,6 +106,7 @@ class SharedLane(Lane):
         self.work = self.progress = self.since = 0.0
         self.rate = 1.0
         self.plans = 0
+        self.mark: tuple[float, Event, Any] | None = None
 
     def begin(self, span: Span, work: float, delay: float = 0.0) -> None:
         """Run `work` seconds' worth, `delay` from now; until then nobody is slowed."""
@@ -123,6 +128,14 @@ class SharedLane(Lane):
     def end(self) -> Event | None:
         """Return what tells the end of what was begun; None if that is over."""
         return self.event if self.running() else None
+
+    def reach(self, work: float, value: Any = None, delay: float = 0.0) -> Event:  # noqa: ARG002
+        """Return what tells that `work` seconds' worth are done of what was `start`ed just now."""
+        event = self.env.event()
+        self.mark = work, event, value
+        if self.contention.busy.get(self.name) is self:
+            self._plan_mark()
+        return event
 
     def done(self) -> float:
         """Return how much of the current work is done, in seconds of running alone."""
@@ -163,6 +176,21 @@ class SharedLane(Lane):
         wake = self.env.timeout((self.work - self.progress) / rate)
         assert wake.callbacks is not None
         wake.callbacks.append(lambda _: self._wake(plan))
+        if self.mark is not None:
+            self._plan_mark()
+
+    def _plan_mark(self) -> None:
+        """Wake who waits for a share of the work when that will be done, unless replanned."""
+        assert self.mark is not None
+        (work, event, value), plan = self.mark, self.plans
+        wake = self.env.timeout(max(0.0, work - self.progress) / self.rate)
+        assert wake.callbacks is not None
+        wake.callbacks.append(lambda _: self._passed(event, value, plan))
+
+    def _passed(self, event: Event, value: Any, plan: int) -> None:
+        if plan == self.plans and not event.triggered:
+            self.mark = None
+            event.succeed(value)
 
     def _wake(self, plan: int) -> None:
         if plan == self.plans:

@@ -8,6 +8,7 @@ from ssdsim.acceptance.base import Source
 from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.padding import padded, prompt_lengths
 from ssdsim.errors import require
+from ssdsim.kinds import short_name
 from ssdsim.latency.base import Latency, Pass
 from ssdsim.lengths.base import Length
 from ssdsim.methods.base import Method
@@ -58,6 +59,7 @@ def check_source(setup: "Setup", source: Source) -> None:
         require(known, "drafter", type(setup.drafter).__name__.lower(), right)
     if "backup" in setup.method.uses and setup.backup.needs_tokens:
         require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
+    check_hearing(setup)
     check_signal(setup, source)
     check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
 
@@ -68,6 +70,16 @@ def check_lengths(prompts: int, asked: int, source: Source) -> None:
         most = source.length(seq)
         right = f"prompt {source.prompt(seq)[0]!r} has only {most} recorded tokens"
         require(most is None or asked <= most, "workload.output_tokens", asked, right)
+
+
+def check_hearing(setup: "Setup") -> None:
+    """Refuse to predict by what the target says in mid-verify before that begins."""
+    name = short_name(type(setup.policy))
+    right = (
+        f"goes by what the target says in mid-verify: needs method=two_phase +method.second={name}"
+    )
+    fine = "policy" not in setup.method.uses or not setup.policy.hears_target
+    require(fine, "policy", name, right)
 
 
 def check_signal(setup: "Setup", source: Source) -> None:

@@ -168,6 +168,7 @@ class Simulation:
                 shape,
                 tree=setup.tree,
                 length=length,
+                message=machine.link.latency if setup.draft_on == "own" else 0.0,
             )
             for name in lanes_of("target", setup.method.servers)
         ]

@@ -41,7 +41,8 @@ class SimulatedTree:
         self.steps = self.asked = self.losing = len(self.live)
         self.jitter = draft.jitter()
         # The outcomes are chosen once the glue pass has answered: the steps are a second message.
-        self.glue = glue * self.jitter + draft.dispatch
+        self.glue = 0.0 if draft.knows else glue * self.jitter + draft.dispatch
+        draft.asked_at = draft.recorder.verifies
         if draft.stops:
             self.stopping = draft.length.stopping(length)
             self.early = self.stopping.early

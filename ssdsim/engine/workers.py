@@ -1,13 +1,14 @@
 """The base of simulated workers, and the simulated target, whose outcomes a source decides."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from simpy import Event
+from simpy import Event, Process
 
-from ssdsim.acceptance.base import Source
+from ssdsim.acceptance.base import Foretold, Source
 from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.session import Wait
 from ssdsim.engine.lanes import Lane
 from ssdsim.engine.padding import Shape
 from ssdsim.latency.base import Latency, Pass, reads_context
@@ -102,13 +103,15 @@ class SimulatedTarget(Worker):
     """The target: what the source says comes true when the verify ends.
 
     `shape` is that of every verify; None: as its rows are. `tree` is what it will be given, as
-    much of it as `length` leaves.
+    much of it as `length` leaves. `message` is the seconds to the draft of what it says in between.
     """
 
     source: Source
     shape: Shape | None
     tree: TokenTree = field(default_factory=Chain)
     length: Control = field(default_factory=lambda: Control(0))
+    message: float = 0.0
+    work: float = field(default=0.0, init=False)
 
     def admit(self, row: Row) -> None:
         """Give the row its text and its prompt."""
@@ -141,10 +144,23 @@ class SimulatedTarget(Worker):
             tokens += len(speculation.parents)
             truths.append(speculation.truth)
         context = self.context(rows) if self.reads_context else 0
-        seconds = self.seconds("verify", len(rows), tokens, context) * self.jitter()
+        self.work = self.seconds("verify", len(rows), tokens, context) * self.jitter()
         span = self.span("verify", rows, self.recorder.verifies, 0, tokens)
         self.recorder.verifies += 1
-        return self.lane.start(span, seconds, truths, self.dispatch)
+        return self.lane.start(span, self.work, truths, self.dispatch)
+
+    def speak(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], share: float
+    ) -> Event:
+        """Tell the draft what it takes for likely once this share of the verify is done."""
+        said = [
+            replace(speculation, early=row.text.early(speculation))
+            if isinstance(row.text, Foretold)
+            else speculation
+            for row, speculation in zip(rows, speculations, strict=True)
+        ]
+        spoken = self.lane.reach(share * self.work, said, self.dispatch)
+        return _after(spoken, self.message) if self.message else spoken
 
     def cancel(self) -> None:
         """Give up the verify in flight."""
@@ -190,6 +206,18 @@ class SimulatedTarget(Worker):
         if work != "verify":
             return 0.0
         return self.drawing.target + tokens * self.drawing.target_token
+
+
+def _after(event: Event, seconds: float) -> Event:
+    """Return what happens so many seconds after `event`, with its value."""
+    env = event.env
+
+    def wait() -> Wait:
+        value = yield event
+        yield env.timeout(seconds)
+        return value
+
+    return Process(env, wait())
 
 
 def _true(speculation: Speculation) -> Outcome:

@@ -76,16 +76,16 @@ class Ssd(Method):
                 yield message
             speculations = list(map(_cached, rows))
             if not all(speculations):
-                speculations = yield from self._redrafted(session, rows)
+                speculations = yield from redrafted(session, rows, self.redraft)
             verify = target.verify(rows, speculations)
             forked = draft.fork(rows, speculations)
             if forked is not None:
                 speculations = yield forked
-            predictions = _predict(session, rows, speculations)
+            predictions = predicted(session, rows, speculations)
             tree = session.prespeculate(rows, predictions, session.lookahead)
             outcomes = yield verify
             session.commit(speculations, outcomes)
-            winners = _settle(session, rows, speculations, predictions, outcomes)
+            winners = settled(session, rows, speculations, predictions, outcomes)
             if session.rows or session.waiting:
                 end = getattr(tree, self.on_outcome)(winners)
                 if end is not None:
@@ -93,18 +93,21 @@ class Ssd(Method):
             for row in winners:
                 row.cached = tree.take(row)
 
-    def _redrafted(self, session: Session, rows: list[Row]) -> Wait:
-        missing = [row for row in rows if row.cached is None]
-        redrafted = rows if self.redraft == "all" else missing
-        fresh = yield session.backup.speculate(session, redrafted)
-        for row, speculation in zip(redrafted, fresh, strict=True):
-            row.cached = speculation
-        return list(map(_cached, rows))
+
+def redrafted(session: Session, rows: list[Row], which: Literal["missing", "all"]) -> Wait:
+    """Let the backup draft for rows without a speculation, or for all; return every row's."""
+    missing = [row for row in rows if row.cached is None]
+    again = rows if which == "all" else missing
+    fresh = yield session.backup.speculate(session, again)
+    for row, speculation in zip(again, fresh, strict=True):
+        row.cached = speculation
+    return list(map(_cached, rows))
 
 
-def _predict(
+def predicted(
     session: Session, rows: list[Row], speculations: list[Speculation]
 ) -> list[frozenset[Outcome]]:
+    """Return which outcomes the policy wants prepared for, a set a row."""
     budget = session.policy.budget
     if budget == "verify":
         verify = session.target.verify_seconds(rows, session.lookahead)
@@ -112,13 +115,13 @@ def _predict(
         budget = each * len(session.drafts)
     predict, predictions = session.policy.predict, []
     for place, row in enumerate(rows):
-        predicted = predict(speculations[place], budget)
-        row.predicted = len(predicted)
-        predictions.append(predicted)
+        found = predict(speculations[place], budget)
+        row.predicted = len(found)
+        predictions.append(found)
     return predictions
 
 
-def _settle(
+def settled(
     session: Session,
     rows: list[Row],
     speculations: list[Speculation],
@@ -128,10 +131,10 @@ def _settle(
     """Let the policy learn, and return the rows whose outcome had been predicted."""
     observe, winners = session.policy.observe, []
     for place, row in enumerate(rows):
-        predicted, outcome = predictions[place], outcomes[place]
+        prepared, outcome = predictions[place], outcomes[place]
         observe(speculations[place], outcome)
-        if row.left and predicted:
-            row.hit = outcome in predicted
+        if row.left and prepared:
+            row.hit = outcome in prepared
             if row.hit:
                 winners.append(row)
     return winners

@@ -44,10 +44,12 @@ class Policy:
     budget
         Outcomes to prepare a row and round, or "verify".
 
-    `reads_drafts` says whether it looks at tokens, confidences or candidates of a speculation.
+    `reads_drafts` says whether it looks at tokens, confidences or candidates of a speculation,
+    `hears_target` whether at what the target says of one in mid-verify.
     """
 
     reads_drafts: ClassVar[bool] = True
+    hears_target: ClassVar[bool] = False
     budget: Budget = 24
 
     def __post_init__(self) -> None:

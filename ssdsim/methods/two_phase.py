@@ -1,0 +1,173 @@
+"""SSD that prepares outcomes twice in a round: DUET-SSD (formerly MESA).
+
+The draft prepares at once for what it expects itself. In mid-verify an early layer of the target
+says what that takes for likely, and the draft prepares for more. An outcome prepared for by
+neither is drafted for after the verify, by the backup.
+"""
+
+from dataclasses import dataclass
+from operator import attrgetter, or_
+from typing import ClassVar, Literal, cast
+
+from simpy import AnyOf, Event
+
+from ssdsim.acceptance.base import Foretold, Source
+from ssdsim.decoding.protocol import OutspokenTarget, PacedDraft, Row, Tree
+from ssdsim.decoding.session import Session, Wait
+from ssdsim.decoding.shared_cache import Predictions, SplitTree
+from ssdsim.errors import require
+from ssdsim.kinds import short_name
+from ssdsim.methods.base import Method
+from ssdsim.methods.ssd import predicted, redrafted, settled
+from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.policies.base import Policy, Predictor
+from ssdsim.policies.topk_outcomes import TopkOutcomes
+from ssdsim.sampling.settings import Sampling
+from ssdsim.sampling.streams import stream
+
+_cached = attrgetter("cached")
+
+
+@dataclass(frozen=True)
+class TwoPhase(Method):
+    """The draft prepares outcomes twice: by its own view, then by the target's early one.
+
+    Attributes
+    ----------
+    exit
+        The share of a verify after which the target speaks. Past the verify's end nobody hears it.
+    second
+        Which outcomes are prepared for then, those of the first phase left out: its budget is the
+        number of roots.
+    first_depth
+        Tokens drafted for an outcome of the first phase: a number, or "exit" for as many as the
+        draft has time for before the target speaks. At most `lookahead`.
+    second_depth
+        Of the second phase: a number, or "verify" for as many as the draft has time for before the
+        verify ends. At most `lookahead`.
+    redraft
+        Which rows the backup drafts when a row of the batch missed: the "missing" ones, or "all".
+
+    """
+
+    exit: float = 0.7
+    second: Policy = TopkOutcomes(budget=32)
+    first_depth: int | Literal["exit"] = "exit"
+    second_depth: int | Literal["verify"] = "verify"
+    redraft: Literal["missing", "all"] = "missing"
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "policy", "backup"})
+    draft_on: ClassVar[Literal["own"]] = "own"
+    timed: ClassVar[bool] = True
+    simulated_only: ClassVar[str] = "no real target speaks in mid-verify yet"
+
+    def __post_init__(self) -> None:
+        right = "needs a share of the verify in (0, 1]"
+        require(0 < self.exit <= 1, "method.exit", self.exit, right)
+        for name, word in (("first_depth", "exit"), ("second_depth", "verify")):
+            value = getattr(self, name)
+            fine = value == word or (isinstance(value, int) and value >= 0)
+            require(fine, f"method.{name}", value, f'needs a number >= 0 or "{word}"')
+        counted = self.second.budget != "verify"
+        require(counted, "method.second.budget", self.second.budget, "needs a number of roots")
+
+    def round_seconds(self, draft: float, verify: float) -> float:
+        """Return what a round takes after a hit: drafting and verifying go on side by side."""
+        return max(draft, verify)
+
+    def check(self, sampling: Sampling, source: Source) -> None:  # noqa: ARG002 - any will do
+        """Refuse a source whose target has no early view that the second phase could go by."""
+        fine = not self.second.hears_target or isinstance(source.text(0), Foretold)
+        right = "needs an acceptance source that knows an early view of the target "
+        right += "(language_model, recorded with exit_ids)"
+        require(fine, "method.second", short_name(type(self.second)), right)
+
+    def decode(self, session: Session) -> Wait:
+        """Decode every sequence of the session."""
+        second = self.second.start(session.lookahead, stream(session.seed, "second"))
+        while rows := (yield from session.admit()):
+            yield from session.exchange(rows)
+            speculations = list(map(_cached, rows))
+            if not all(speculations):
+                speculations = yield from redrafted(session, rows, self.redraft)
+            phases = _Phases(self, session, rows, speculations)
+            phases.begin(predicted(session, rows, speculations))
+            yield from phases.listen(second)
+            outcomes = yield phases.verify
+            session.commit(speculations, outcomes)
+            winners = settled(session, rows, speculations, phases.predictions, outcomes)
+            for speculation, outcome in zip(speculations, outcomes, strict=True):
+                second.observe(speculation, outcome)
+            end = phases.tree.wait(winners) if session.rows or session.waiting else None
+            if end is not None:
+                yield end
+            for row in winners:
+                row.cached = phases.tree.take(row)
+
+
+class _Phases:
+    """The two phases of one round, beside its verify.
+
+    Attributes
+    ----------
+    verify
+        Tells its end.
+    predictions, tree
+        What is prepared for so far, and the branches.
+
+    """
+
+    verify: Event
+    predictions: Predictions
+    tree: Tree
+
+    def __init__(
+        self, method: TwoPhase, session: Session, rows: list[Row], found: list[Speculation]
+    ) -> None:
+        self.method, self.session, self.rows, self.speculations = method, session, rows, found
+        self.draft = cast("PacedDraft", session.draft)
+        target = cast("OutspokenTarget", session.target)
+        longest = max(speculation.length for speculation in found)
+        self.seconds = target.verify_seconds(rows, longest)
+        self.ends = session.env.now + self.seconds
+        self.verify = target.verify(rows, found)
+        self.spoken = target.speak(rows, found, method.exit)
+
+    def begin(self, predictions: Predictions) -> None:
+        """Prepare for what the draft expects itself."""
+        depth, most = self.method.first_depth, self.session.lookahead
+        if depth == "exit":
+            depth = self._fitting(self.method.exit * self.seconds, predictions)
+        self.predictions, self.tree = self._prepared(predictions, min(depth, most))
+
+    def listen(self, policy: Predictor) -> Wait:
+        """Prepare for what the target takes for likely, unless its verdict is there before that."""
+        yield AnyOf(self.session.env, [self.spoken, self.verify])
+        end = None if self.verify.processed else self.tree.wait(())
+        if end is not None:
+            yield end
+        if not self.verify.processed:
+            self._go_on(policy)
+
+    def _go_on(self, policy: Predictor) -> None:
+        budget, depth = cast("int", policy.budget), self.method.second_depth
+        heard: list[Speculation] = self.spoken.value or []
+        found = [policy.predict(speculation, budget) for speculation in heard]
+        more = [new - known for new, known in zip(found, self.predictions, strict=True)]
+        if depth == "verify":
+            depth = self._fitting(self.ends - self.session.env.now, more)
+        more, tree = self._prepared(more, min(depth, self.session.lookahead))
+        places = {row.seq: place for place, row in enumerate(self.rows)}
+        self.tree = SplitTree([self.tree, tree], [self.predictions, more], places)
+        self.predictions = list(map(or_, self.predictions, more))
+        for row, prepared in zip(self.rows, self.predictions, strict=True):
+            row.predicted = len(prepared)
+
+    def _fitting(self, seconds: float, predictions: Predictions) -> int:
+        branches = sum(map(len, predictions))
+        return self.draft.steps_within(seconds, self.rows, branches, self.session.lookahead)
+
+    def _prepared(self, predictions: Predictions, depth: int) -> tuple[Predictions, Tree]:
+        """Begin to draft for outcomes; for none, where nothing would be drafted for them."""
+        if not depth:
+            predictions = [frozenset[Outcome]() for _ in predictions]
+        return predictions, self.session.prespeculate(self.rows, predictions, depth)
