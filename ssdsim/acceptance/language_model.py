@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.random import Generator, default_rng
 
+from ssdsim.acceptance.early_view import early_logits
 from ssdsim.acceptance.logit_tables import Pair, PairText
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import holds_back, position_row
@@ -38,6 +39,9 @@ class LanguageModel:
         Length of the prompts, which are random.
     seed
         Of the tables and the prompts; the run's seed decides the rest.
+    exit_distance
+        How far the target's early view in mid-verify is from the truth, as mean over contexts of
+        the total variation at the run's temperature (greedy: at 1). 0 is the truth itself.
 
     """
 
@@ -47,6 +51,7 @@ class LanguageModel:
     order: int = 1
     prompt_tokens: int = 4
     seed: int = 0
+    exit_distance: float = 0.0
     uses: ClassVar[frozenset[str]] = frozenset({"temperature", "coupling", "saguaro"})
 
     def __post_init__(self) -> None:
@@ -63,6 +68,10 @@ class LanguageModel:
         right = f"must be at least the order, {order}"
         require(self.prompt_tokens >= order, "acceptance.prompt_tokens", self.prompt_tokens, right)
         require(self.seed >= 0, "acceptance.seed", self.seed, "must be 0 or more")
+        most = 0.9 * (1 - 1 / V)
+        right = f"must be from 0 to {most:.3g}: beyond that a view of {V} tokens says nothing"
+        distance = self.exit_distance
+        require(0 <= distance <= most, "acceptance.exit_distance", distance, right)
 
     def open(self, sampling: Sampling, rng: Generator) -> Pair:
         """Return the pair, decoding as `sampling` says.
@@ -74,7 +83,13 @@ class LanguageModel:
 
         """
         holds_back(sampling)
-        return Pair(*self.logits(), self.prompt_ids, sampling, int(rng.integers(2**63)))
+        key, (target, draft) = int(rng.integers(2**63)), self.logits()
+
+        def exits() -> Array:
+            errors = default_rng([self.seed, 1])
+            return early_logits(target, self.exit_distance, sampling.temperature, errors)
+
+        return Pair(target, draft, self.prompt_ids, sampling, key, exits)
 
     def logits(self) -> tuple[Array, Array]:
         """Return the target's and the draft's table, shape (V^order, V) each."""

@@ -13,7 +13,7 @@ import numpy as np
 from ssdsim.acceptance.token_trees import Nodes, SampledNodes
 from ssdsim.acceptance.trace_row import holds_back, is_deterministic
 from ssdsim.errors import require
-from ssdsim.outcomes import Outcome, Speculation, Speculator, chain
+from ssdsim.outcomes import Early, Outcome, Speculation, Speculator, chain
 from ssdsim.sampling.distributions import Array, View, certain, saguaro, sample, view
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.ranking import best, left, rank_of, ranked
@@ -39,6 +39,8 @@ class Pair:
         How tokens are sampled.
     key
         Seed of all noise.
+    exits
+        Returns the logits of the target's early view, shape (V^order, V); None: it is the truth.
 
     """
 
@@ -49,8 +51,10 @@ class Pair:
         prompt_ids: Callable[[int], list[int]],
         sampling: Sampling,
         key: int,
+        exits: Callable[[], Array] | None = None,
     ) -> None:
         self.target, self.draft = target, draft
+        self.exits = lru_cache(exits or (lambda: target))
         self.prompt_ids = prompt_ids
         self.sampling = sampling
         self.key = key
@@ -76,12 +80,15 @@ class Pair:
 
     def views(self, text: Sequence[int], noise: Noise) -> tuple[View, View]:
         """Return what target and draft make of the position after `text`."""
-        context = 0
-        for token in text[len(text) - self.order :]:
-            context = context * self.vocabulary + max(token, 0)  # padding has the row of token 0
+        context = self._context(text)
         if not self.perturbed:
             return self._known(context)
         return self._view(context, noise.gumbel(len(text), self.vocabulary))
+
+    def early(self, text: Sequence[int], noise: Noise) -> Array:
+        """Return how likely the target's early view holds each token after `text`, shape (V,)."""
+        gumbel = noise.gumbel(len(text), self.vocabulary) if self.perturbed else None
+        return view(self.exits()[self._context(text)], self.sampling.temperature, gumbel).belief
 
     def sends(self, draft: View) -> Array:
         """Return the distribution that the drafted token is sampled from."""
@@ -89,6 +96,12 @@ class Pair:
             return draft.probabilities
         C, F = self.sampling.saguaro_constant, self.sampling.saguaro_fanout
         return saguaro(draft.probabilities, C, F)
+
+    def _context(self, text: Sequence[int]) -> int:
+        context = 0
+        for token in text[len(text) - self.order :]:
+            context = context * self.vocabulary + max(token, 0)  # padding has the row of token 0
+        return context
 
     def _view(self, context: int, gumbel: Array | None = None) -> tuple[View, View]:
         T = self.sampling.temperature
@@ -175,6 +188,20 @@ class PairText:
         rank = rank_of(bonus, drafts[node].scores, None if sent == PADDING else sent)
         self.said = best(scores).tolist()
         return Speculation(chain(length), "none", tuple(tokens), truth=Outcome(node, rank))
+
+    def early(self, speculation: Speculation) -> Early:
+        """Return what an early layer of the target takes for likely at every node of a chain."""
+        tokens = speculation.tokens
+        along = [tokens[:k] for k in range(len(tokens) + 1)]
+        likely = [self.pair.early([*self.history, *way], self.noise) for way in along]
+        orders = [
+            ranked(self._views(way)[1].scores, sent)
+            for way, sent in zip(along, [*tokens, None], strict=True)
+        ]
+        return Early(
+            tuple(p.item(token) for p, token in zip(likely, tokens, strict=False)),
+            tuple(tuple(p[order].tolist()) for p, order in zip(likely, orders, strict=True)),
+        )
 
     def bonus(self, speculation: Speculation) -> int:
         """Return the draft's candidate of the bonus token's rank."""

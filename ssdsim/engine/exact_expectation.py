@@ -101,7 +101,6 @@ def _check(setup: Setup) -> None:
         "drafter": setup.lookup is None or not isinstance(method, Ssd),
         "policy": "policy" not in uses or static,
         "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram),
-        "backup.depth": "backup" not in uses or getattr(setup.backup, "depth", None) is None,
         "length": isinstance(setup.control, Fixed | Concurrency),
         "tree": "tree" not in uses or isinstance(setup.tree, Chain),
         "latency.draft.block": "lookahead" not in uses or setup.block == 1,

@@ -75,9 +75,8 @@ def check_lengths(prompts: int, asked: int, source: Source) -> None:
 def check_hearing(setup: "Setup") -> None:
     """Refuse to predict by what the target says in mid-verify before that begins."""
     name = short_name(type(setup.policy))
-    right = (
-        f"goes by what the target says in mid-verify: needs method=two_phase +method.second={name}"
-    )
+    right = "goes by what the target says in mid-verify: needs method=two_phase, "
+    right += f"method.second={name}"
     fine = "policy" not in setup.method.uses or not setup.policy.hears_target
     require(fine, "policy", name, right)
 

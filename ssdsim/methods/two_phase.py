@@ -20,8 +20,7 @@ from ssdsim.kinds import short_name
 from ssdsim.methods.base import Method
 from ssdsim.methods.ssd import predicted, redrafted, settled
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.policies.base import Policy, Predictor
-from ssdsim.policies.topk_outcomes import TopkOutcomes
+from ssdsim.policies.base import Budget, Policy, Predictor
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 
@@ -37,8 +36,9 @@ class TwoPhase(Method):
     exit
         The share of a verify after which the target speaks. Past the verify's end nobody hears it.
     second
-        Which outcomes are prepared for then, those of the first phase left out: its budget is the
-        number of roots.
+        Which outcomes are prepared for then, those of the first phase left out; its budget is the
+        number of roots. null: the policy of the first phase at twice its budget, which hears
+        nothing.
     first_depth
         Tokens drafted for an outcome of the first phase: a number, or "exit" for as many as the
         draft has time for before the target speaks. At most `lookahead`.
@@ -51,7 +51,7 @@ class TwoPhase(Method):
     """
 
     exit: float = 0.7
-    second: Policy = TopkOutcomes(budget=32)
+    second: Policy | None = None
     first_depth: int | Literal["exit"] = "exit"
     second_depth: int | Literal["verify"] = "verify"
     redraft: Literal["missing", "all"] = "missing"
@@ -67,8 +67,8 @@ class TwoPhase(Method):
             value = getattr(self, name)
             fine = value == word or (isinstance(value, int) and value >= 0)
             require(fine, f"method.{name}", value, f'needs a number >= 0 or "{word}"')
-        counted = self.second.budget != "verify"
-        require(counted, "method.second.budget", self.second.budget, "needs a number of roots")
+        roots = self.second.budget if self.second else 0
+        require(roots != "verify", "method.second.budget", roots, "needs a number of roots")
 
     def round_seconds(self, draft: float, verify: float) -> float:
         """Return what a round takes after a hit: drafting and verifying go on side by side."""
@@ -76,6 +76,8 @@ class TwoPhase(Method):
 
     def check(self, sampling: Sampling, source: Source) -> None:  # noqa: ARG002 - any will do
         """Refuse a source whose target has no early view that the second phase could go by."""
+        if self.second is None:
+            return
         fine = not self.second.hears_target or isinstance(source.text(0), Foretold)
         right = "needs an acceptance source that knows an early view of the target "
         right += "(language_model, recorded with exit_ids)"
@@ -83,7 +85,7 @@ class TwoPhase(Method):
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
-        second = self.second.start(session.lookahead, stream(session.seed, "second"))
+        second = self._second(session)
         while rows := (yield from session.admit()):
             yield from session.exchange(rows)
             speculations = list(map(_cached, rows))
@@ -102,6 +104,29 @@ class TwoPhase(Method):
                 yield end
             for row in winners:
                 row.cached = phases.tree.take(row)
+
+    def _second(self, session: Session) -> Predictor:
+        if self.second is None:
+            return _Doubled(session.policy)
+        return self.second.start(session.lookahead, stream(session.seed, "second"))
+
+
+@dataclass(frozen=True)
+class _Doubled:
+    """A policy at twice its budget; it learns by itself."""
+
+    policy: Predictor
+
+    @property
+    def budget(self) -> Budget:
+        budget = self.policy.budget
+        return 0 if budget == "verify" else 2 * budget
+
+    def predict(self, speculation: Speculation, budget: int) -> frozenset[Outcome]:
+        return self.policy.predict(speculation, budget) if budget else frozenset()
+
+    def observe(self, speculation: Speculation, outcome: Outcome) -> None:
+        """Leave that to the first phase."""
 
 
 class _Phases:

@@ -1,37 +1,19 @@
-"""Predicts rejections and what replaces the token, from the early view and the draft's own."""
+"""Predicts by what the rule of rejection would draw if the target's early view were the truth."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssdsim.outcomes import Early, Speculation, chain, reached
-from ssdsim.policies.exit_target import ExitTarget, Scored
+from ssdsim.policies.exit_target import ExitTarget
 
 
 @dataclass(frozen=True)
 class ExitResidual(ExitTarget):
-    """Ranks outcomes by h_k r_k(v), for chains.
+    """Ranks outcomes (k, v) of a chain by h_k r_k(v), where r is the normalised (pE - pD)+.
 
-    h_k = Π_(j<k) a_j · (1 - a_k) with a = min(1, pE/pD) of the token sent is the chance to end
-    after k tokens, and r_k ∝ (pE - pD)+ what the rule of rejection draws from then; after the last
-    token it is pE. Exact for a true view under the `maximal` coupling.
+    h_k is as in `exit_target`, and what follows the last token is pE. Exact for a true view under
+    the `maximal` coupling; the farther the view is from the truth, the more of r is error.
     """
 
-    def scores(self, speculation: Speculation, early: Early) -> Iterator[Scored]:
-        """Yield the score of every outcome."""
-        accepts = [
-            min(1.0, p / q) if q else 1.0
-            for p, q in zip(early.sent, speculation.confidences, strict=True)
-        ]
-        comes = reached(chain(speculation.length), accepts)
-        ends = [come * (1 - a) for come, a in zip(comes, [*accepts, 0.0], strict=True)]
-        for node, likely in enumerate(early.candidates):
-            last = node == speculation.length
-            left = likely if last else _residual(likely, speculation.candidates[node])
-            yield from ((ends[node] * p, -node, -rank) for rank, p in enumerate(left))
-
-
-def _residual(p: Sequence[float], q: Sequence[float]) -> list[float]:
-    """Return (p - q)+, normalised where anything is left."""
-    excess = [max(0.0, one - other) for one, other in zip(p, q, strict=True)]
-    total = sum(excess)
-    return [value / total for value in excess] if total else excess
+    def replacing(self, early: Sequence[float], draft: Sequence[float]) -> Sequence[float]:
+        """Return (pE - pD)+ of every token."""
+        return [max(0.0, p - q) for p, q in zip(early, draft, strict=True)]

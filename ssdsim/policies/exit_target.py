@@ -1,6 +1,6 @@
-"""Predicts what the target's early view holds for likely: an early layer under head and norm."""
+"""Predicts by the target's early view: where a chain ends, and by which token."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from typing import ClassVar
@@ -16,10 +16,11 @@ Scored = tuple[float, int, int]
 
 @dataclass(frozen=True)
 class ExitTarget(Policy):
-    """Ranks outcomes by the chance that the early view alone gives their text, for chains.
+    """Ranks outcomes (k, v) of a chain by h_k pE_k(v), with the early distributions pE.
 
-    Exact for a true view where a drafted token is accepted if it is the target's own, as in greedy
-    decoding and under the `gumbel` coupling.
+    h_k = Π_(j<k) a_j · (1 - a_k), with a = min(1, pE/pD) of the token sent there, is the chance
+    that k tokens are accepted; after the last one nothing can be rejected. pE_k is that of all
+    tokens but the one sent.
     """
 
     hears_target: ClassVar[bool] = True
@@ -32,14 +33,27 @@ class ExitTarget(Policy):
         """Return the outcomes of the highest scores; none where the target has said nothing."""
         if speculation.early is None:
             return frozenset()
-        best = nlargest(budget, self.scores(speculation, speculation.early))
+        best = nlargest(budget, self._scores(speculation, speculation.early))
         return frozenset(Outcome(-node, -rank) for _, node, rank in best)
 
     def observe(self, speculation: Speculation, outcome: Outcome) -> None:
         """Learn nothing."""
 
-    def scores(self, speculation: Speculation, early: Early) -> Iterator[Scored]:
-        """Yield the score of every outcome."""
-        comes = reached(chain(speculation.length), early.sent)
+    def replacing(self, early: Sequence[float], draft: Sequence[float]) -> Sequence[float]:  # noqa: ARG002
+        """Return weights of the tokens that may replace a rejected one, from both models' view."""
+        return early
+
+    def _scores(self, speculation: Speculation, early: Early) -> Iterator[Scored]:
+        ends = _ends(early.sent, speculation.confidences)
         for node, likely in enumerate(early.candidates):
-            yield from ((comes[node] * p, -node, -rank) for rank, p in enumerate(likely))
+            rejected = node < speculation.length
+            weights = self.replacing(likely, speculation.candidates[node]) if rejected else likely
+            share = ends[node] / (sum(weights) or 1.0)
+            yield from ((share * weight, -node, -rank) for rank, weight in enumerate(weights))
+
+
+def _ends(early: Sequence[float], draft: Sequence[float]) -> list[float]:
+    """Return the chance that so many tokens are accepted, from both models' view of each."""
+    accepts = [min(1.0, p / q) if q else 1.0 for p, q in zip(early, draft, strict=True)]
+    comes = reached(chain(len(accepts)), accepts)
+    return [come * (1 - a) for come, a in zip(comes, [*accepts, 0.0], strict=True)]

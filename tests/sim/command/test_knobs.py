@@ -12,6 +12,12 @@ from ssdsim.options.plugins import GROUPS, options, plugins
 
 pytestmark = pytest.mark.usefixtures("registered")
 
+HEARING = (
+    *("latency=constant", "acceptance=iid", *SMALL, "workload.output_tokens=60"),
+    *("method=two_phase", "policy=uniform_fanout", "policy.fanout=1", "latency.draft.step=0.04"),
+    "method.second={_target_: partial_oracle, share: 0.5}",
+)
+TOLD = (*WARM, "method=two_phase", "method.second={_target_: exit_target, budget: 4}")
 FAST = "latency.draft.step=0.5"  # a tree takes longer than a verify
 MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
 ADAPTIVE = (*IID, *BATCH, "backup=adaptive", "workload.prompts=9", "workload.output_tokens=40")
@@ -40,6 +46,10 @@ PLUGINS = {
     "method=amusd ahead": ((*IID, "method=amusd"), 4),
     "method=dsi servers": ((*IID, "method=dsi", "lookahead=2"), 2),
     "method=pearl window": ((*IID, "method=pearl", "lookahead=12"), "adaptive"),
+    "method=two_phase exit": ((*HEARING, "method.first_depth=4"), 0.2),
+    "method=two_phase first_depth": (HEARING, 1),
+    "method=two_phase second": (HEARING, "{_target_: partial_oracle, share: 1.0}"),
+    "method=two_phase second_depth": (HEARING, 1),
     "method=ssd on_outcome": ((*IID, FAST), "prune"),
     "method=ssd redraft": ((*IID, *BATCH), "all"),
     "policy=fixed_fanout budget": ((*IID, "policy=fixed_fanout"), 3),
@@ -53,6 +63,10 @@ PLUGINS = {
     "policy=optimal_fanout miss_exponent": (LONG, 0.01),
     "policy=optimal_fanout miss_table": ((*IID, "policy=optimal_fanout"), "[0.5,0.1,0.1]"),
     "policy=oracle budget": ((*IID, "policy=oracle"), 2),
+    "policy=exit_residual budget": (WARM, 2),
+    "policy=exit_target budget": (WARM, 2),
+    "policy=partial_oracle budget": ((*IID, "policy=partial_oracle"), 2),
+    "policy=partial_oracle share": ((*IID, "policy=partial_oracle"), 0.0),
     "policy=random_outcomes budget": ((*IID, "policy=random_outcomes"), 9),
     "policy=random_outcomes candidates": ((*IID, "policy=random_outcomes"), 4),
     "policy=topk_outcomes budget": (IID, "verify"),
@@ -76,6 +90,7 @@ PLUGINS = {
     "backup=marginal prior": ((*ADAPTIVE, "backup.length_fast=40"), 1.0),
     "backup=ngram longest": (LOOK_UP, 1),
     "backup=ngram seconds": ((*PAIR, "backup=ngram"), 0.5),
+    "backup=shallow depth": ((*IID, "policy=uniform_fanout", "policy.fanout=1"), 1),
     "backup=random seconds": ((*IID, "backup=random"), 0.5),
     "drafter=ngram longest": (ECHOING, 1),
     "drafter=ngram shortest": (ECHOING, 2),
@@ -133,6 +148,7 @@ PLUGINS = {
     "acceptance=language_model vocabulary": (PAIR, 9),
     "acceptance=language_model sharpness": (PAIR, 0.5),
     "acceptance=language_model divergence": (PAIR, 4.0),
+    "acceptance=language_model exit_distance": (TOLD, 0.4),
     "acceptance=language_model order": (PAIR, 2),
     "acceptance=language_model prompt_tokens": (PAIR, 9),
     "acceptance=language_model seed": (PAIR, 1),
@@ -140,6 +156,11 @@ PLUGINS = {
     "acceptance=recorded kinds": (("RECORDED",), "[b]"),
 }
 REFUSED = {
+    **{
+        f"policy={name} budget": f"policy='{name}': goes by what the target says in mid-verify: "
+        f"needs method=two_phase, method.second={name}"
+        for name in ("exit_residual", "exit_target")
+    },
     "policy=oracle budget": "policy.budget: has no effect, policy=oracle predicts one outcome",
     **{
         f"method=self_speculative {name}": f"method.{name}: has no effect, "

@@ -3,7 +3,7 @@
 import pytest
 from scripted import decode, machine, near, rounds, spans
 
-from ssdsim.backups.jit import Jit
+from ssdsim.backups.shallow import Shallow
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link, Slowdown
 from ssdsim.methods.ssd import Ssd
@@ -85,16 +85,30 @@ def test_contention_delays_the_message():
 @pytest.mark.parametrize("more", [{}, {"machine": machine(slowdown=Slowdown(1.5, 1.5))}])
 def test_a_target_that_speaks_at_its_end_leaves_plain_ssd(more):
     found = [
-        decode(method, SCRIPT, lookahead=3, policy=ONE, backup=Jit(2), **more)
+        decode(method, SCRIPT, lookahead=3, policy=ONE, backup=Shallow(2), **more)
         for method in (TwoPhase(1.0, Oracle(), first_depth=3), Ssd())
     ]
     assert found[0].tables == found[1].tables
 
 
+def test_without_an_ear_the_second_phase_takes_what_comes_next_in_the_draft_s_own_order():
+    policy = UniformFanout(budget=4, fanout=2)  # of four nodes one candidate each, then two
+    run = decode(TwoPhase(0.5, first_depth=2, second_depth=1), SCRIPT, lookahead=3, policy=policy)
+    assert spans(run, "prespeculate", "branches")[:2] == [(4,), (4,)]
+    assert run.rounds.predicted[0] == 8
+
+
 def test_without_a_second_prediction_it_is_ssd_with_a_shorter_backup():
     found = [
         decode(
-            method, SCRIPT, SCRIPT[::-1], tokens=8, lookahead=3, batch=2, policy=ONE, backup=Jit(2)
+            method,
+            SCRIPT,
+            SCRIPT[::-1],
+            tokens=8,
+            lookahead=3,
+            batch=2,
+            policy=ONE,
+            backup=Shallow(2),
         )
         for method in (TwoPhase(0.5, NOTHING, first_depth=3, second_depth=3), Ssd())
     ]
