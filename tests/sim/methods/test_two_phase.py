@@ -99,17 +99,9 @@ def test_without_an_ear_the_second_phase_takes_what_comes_next_in_the_draft_s_ow
 
 
 def test_without_a_second_prediction_it_is_ssd_with_a_shorter_backup():
+    both = {"tokens": 8, "lookahead": 3, "batch": 2, "policy": ONE, "backup": Shallow(2)}
     found = [
-        decode(
-            method,
-            SCRIPT,
-            SCRIPT[::-1],
-            tokens=8,
-            lookahead=3,
-            batch=2,
-            policy=ONE,
-            backup=Shallow(2),
-        )
+        decode(method, SCRIPT, SCRIPT[::-1], **both)
         for method in (TwoPhase(0.5, NOTHING, first_depth=3, second_depth=3), Ssd())
     ]
     assert found[0].tables == found[1].tables
