@@ -115,6 +115,9 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     for option in ("method.drafts", "method.servers"):
         why = "a batch of 1 has only one row to share out"
         yield option, setup.batch > 1 or not isinstance(method, Pearl), why
+    why = "a batch of 1 is one client"
+    yield "method.clients", setup.batch > 1, why
+    yield "method.together", setup.batch > 1, why
     several = not isinstance(setup.policy, Oracle)
     yield "policy.budget", several, "policy=oracle predicts one outcome"
     yield from _miss_rules("policy", setup.policy)

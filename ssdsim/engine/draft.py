@@ -36,7 +36,8 @@ class SimulatedDraft(DraftPasses):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.link = Lane(self.lane.env, "link", "link")
+        link = self.lane.name.replace("draft", "link")  # of several drafts each has its own
+        self.link = Lane(self.lane.env, link, link)
         self.prespeculate: partial[Any] = partial(SimulatedTree, self)
         self.exchanging = lru_cache(maxsize=65536)(self._exchanging)
 
