@@ -153,7 +153,7 @@ class _Seen:
 
 def _slow_draft(seen: _Seen) -> Cause:
     tail, K = _mean(seen.parts["tail"]), seen.lookahead
-    steps = ceil(tail * K / max(_mean(seen.passes["branches"]), 1e-12) - 1e-9)
+    steps = min(K, ceil(tail * K / max(_mean(seen.passes["branches"]), 1e-12) - 1e-9))
     said = f"the draft is the bottleneck, its branches end {_ms(tail)} after the verify: "
     return Cause(seen.without(tail), said + f"K={K} is too deep by {steps} step{'s'[: steps != 1]}")
 

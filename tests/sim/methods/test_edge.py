@@ -1,6 +1,5 @@
 """Clients at the edge: a worked timeline, and what one target serves."""
 
-
 import pytest
 from scripted import decode, machine, near, rounds, spans
 

@@ -61,6 +61,15 @@ def test_numbers_shown_are_those_of_the_tables(browser, tmp_path):
         assert not shown.wrong
 
 
+def test_why_there_is_no_gain_is_told_where_there_is_none(browser, tmp_path):
+    why = "no gain over SD (0.80 ×): K<4> is too deep"
+    for told in (why, ""):
+        held = payload(packed(hand_made()) | {"no_gain": told})
+        with opened(browser, html(held), tmp_path) as shown:
+            assert (why in shown.text(".figures")) == bool(told)
+            assert not shown.wrong
+
+
 def test_one_altered_hit_is_found(browser, tmp_path):
     run, altered = hand_made(), hand_made()
     hits = altered.rounds.hit.tolist()
