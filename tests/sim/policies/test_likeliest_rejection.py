@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scripted import machine
+from scripted import decode, machine, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
@@ -43,6 +43,21 @@ def test_the_budget_goes_to_the_branch_point_and_the_end():
 def test_in_a_tree_the_end_is_the_leaf_that_it_likeliest_comes_to():
     # Two children of the root, .6 and .2; behind the first one of .5.
     assert predicted(0.6, 0.2, 0.5, budget=4, parents=(-1, -1, 0)) == [0, 2, 0, 2]
+
+
+def test_rounds_that_end_at_the_end_at_the_branch_point_and_elsewhere():
+    # Of two tokens the first is taken to be the likelier one to be rejected: one branch there, and
+    # one behind both. Each of .4 s, beside a verify of 1 s.
+    run = decode(
+        Ssd(), ((2, 0), (0, 0), (1, 0), (0, 0)), tokens=7, lookahead=2, policy=Policy(budget=2)
+    )
+    assert rounds(run, "accepted", "hit", "predicted", "start", "end") == [
+        (2, None, 2, 0.0, pytest.approx(1.4)),  # drafted first; its end had been prepared
+        (0, True, 2, pytest.approx(1.4), pytest.approx(2.4)),  # so had its rejection
+        (1, True, 2, pytest.approx(2.4), pytest.approx(3.4)),  # not so the second token's
+        (0, False, 2, pytest.approx(3.4), pytest.approx(4.8)),
+    ]
+    assert [used for *_, used in spans(run, "prespeculate")] == [0, 1, 0, 0]
 
 
 def test_where_tokens_are_accepted_is_learnt():
