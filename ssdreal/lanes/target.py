@@ -123,7 +123,11 @@ class RealTarget(Worker):
 
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that a verify of these rows is expected to take."""
-        return self.pace("verify", len(rows) * (self.tree.nodes(lookahead) + 1))
+        return self.verify_seconds_of(rows, len(rows) * (self.tree.nodes(lookahead) + 1))
+
+    def verify_seconds_of(self, rows: Sequence[Row], tokens: int) -> float:  # noqa: ARG002 - their tokens tell
+        """Return the seconds that a verify of so many tokens is expected to take."""
+        return self.pace("verify", tokens)
 
     def _decoded(self, rows: Sequence[Row]) -> Generator[Event, Any, list[Outcome]]:
         """Take up the next token of every row, at its own time.

@@ -108,7 +108,7 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     name = type(method).__module__.rpartition(".")[2]
     why = f"method={name} has a draft model in any case, speculative and ssd leave the choice"
     yield "drafter", "drafter" in method.uses or method.draft_on is None, why
-    for option in ("drafter", "lookahead", "length", "tree", "policy", "backup"):
+    for option in ("drafter", "lookahead", "length", "tree", "verify", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
     yield from _lookup_rules(setup)
     yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"

@@ -52,6 +52,7 @@ DEFAULTS = {
     "policy": "topk_outcomes",
     "backup": "jit",
     "length": "fixed",
+    "verify": "all",
     "tree": "chain",
 }
 PROFILES = "the profile's own"

@@ -157,6 +157,10 @@ class Target(Protocol):
         """Return the seconds a verify of `lookahead` tokens a row is expected to take."""
         ...
 
+    def verify_seconds_of(self, rows: Sequence[Row], tokens: int) -> float:
+        """Return the seconds a verify of so many tokens, all rows together, is expected to take."""
+        ...
+
 
 class StoppableTarget(Target, Protocol):
     """A target that leaves a verify unfinished, as simulated ones do."""
@@ -327,6 +331,18 @@ class PacedDraft(Draft, Protocol):
         self, seconds: float, rows: Sequence[Row], branches: int, lookahead: int
     ) -> int:
         """Return how many steps of so many branches it does in `seconds`, `lookahead` at most."""
+        ...
+
+
+class CuttableDraft(Draft, Protocol):
+    """A draft whose speculations may be verified in part, as simulated ones' are."""
+
+    def nodes(self, levels: int) -> int:
+        """Return the tokens of a speculation of so many levels."""
+        ...
+
+    def beginning(self, row: Row, speculation: Speculation, levels: int) -> Speculation:
+        """Return the first levels of what it drafted."""
         ...
 
 

@@ -5,12 +5,13 @@ from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
 from functools import partial
 from operator import add, attrgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from simpy import Environment, Event
 
+from ssdsim.cuts.base import Cost, Cutter
 from ssdsim.decoding.detail import Detail
-from ssdsim.decoding.protocol import Draft, Row, Target
+from ssdsim.decoding.protocol import CuttableDraft, Draft, Row, Target
 from ssdsim.decoding.shared_cache import Prespeculating, prespeculating
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, depths
@@ -69,6 +70,8 @@ class Session:
         Of every random stream, for methods that toss coins of their own.
     length
         How many tokens to draft; None: K always.
+    cutter
+        How much of what was drafted is verified; None: all.
     round_seconds
         What a round takes, from what drafting and verifying take.
     servers
@@ -98,6 +101,7 @@ class Session:
     assistants: Sequence[Draft] = ()
     seed: int = 0
     length: Control | None = None
+    cutter: Cutter | None = None
     round_seconds: Callable[[float, float], float] = add
     servers: list[Target] = field(default_factory=list)
     detail: Detail | None = None
@@ -126,6 +130,19 @@ class Session:
         if self.length is not None and rows:
             self.lookahead = self.length.limit(len(rows), partial(self._expected, rows))
 
+    def cut(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> list[Speculation]:
+        """Return what is verified of these speculations of all rows of a verify."""
+        if self.cutter is None or not self.lookahead:
+            return list(speculations)
+        draft, target = cast("CuttableDraft", self.draft), self.target
+        drafting = draft.speculate_seconds(rows, self.lookahead)
+        verify = partial(target.verify_seconds_of, rows)
+        cost = Cost(draft.nodes, verify, partial(self.round_seconds, drafting))
+        kept = self.cutter.depths(speculations, cost)
+        for row, speculation, levels in zip(rows, speculations, kept, strict=True):
+            row.cached = draft.beginning(row, speculation, levels)
+        return [row.cached for row in rows if row.cached is not None]
+
     def exchange(self, rows: Sequence[Row], length: int | None = None) -> Iterable[Event]:
         """Let outcomes reach the draft and its speculations the target: K or `length` tokens."""
         message = self.draft.exchange(rows, self.lookahead if length is None else length)
@@ -144,10 +161,9 @@ class Session:
         """
         for place, row in enumerate(self.rows if rows is None else rows):
             self.end(row, speculations[place], outcomes[place], server)
-        if self.length is not None:
-            for speculation, outcome in zip(speculations, outcomes, strict=True):
-                if speculation.speculator != "none":
-                    self.length.observe(speculation, outcome)
+        for observer in (self.length, self.cutter):
+            if observer is not None:
+                self._show(observer, speculations, outcomes)
         self.retire()
 
     def end(
@@ -201,6 +217,16 @@ class Session:
         if not all(map(_left, self.rows)):
             self._let_go([row for row in self.rows if not row.left])
         self.recorder.settle()
+
+    def _show(
+        self,
+        observer: Control | Cutter,
+        speculations: Sequence[Speculation],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        for speculation, outcome in zip(speculations, outcomes, strict=True):
+            if speculation.speculator != "none":
+                observer.observe(speculation, outcome)
 
     def _let_go(self, finished: Sequence[Row]) -> None:
         for row in finished:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ssdsim.acceptance.base import Filed
 from ssdsim.backups.jit import Jit
+from ssdsim.cuts.all import All
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import evaluate
 from ssdsim.errors import ConfigError
@@ -122,8 +123,8 @@ class _Settings:
 
 def _plain(setup: Setup, method: Method) -> Setup:
     """Return the setup for chains of a fixed length, and a method without policy and backup."""
-    setup = replace(setup, method=method, length=Fixed(), tree=Chain(), lookahead=1)
-    return replace(setup, policy=UniformFanout(), backup=Jit())
+    setup = replace(setup, method=method, length=Fixed(), tree=Chain(), verify=All())
+    return replace(setup, policy=UniformFanout(), backup=Jit(), lookahead=1)
 
 
 def _covered(setup: Setup) -> Run | None:

@@ -76,6 +76,15 @@ class SimulatedDraft(DraftPasses):
         seconds = self.speculate_seconds(rows, lookahead) * self.jitter()
         return self._work(rows, found, seconds, self.dispatch)
 
+    def nodes(self, levels: int) -> int:
+        """Return the tokens of a speculation of so many levels."""
+        return self.levels(levels).nodes
+
+    def beginning(self, row: Row, speculation: Speculation, levels: int) -> Speculation:
+        """Return the first levels of what it drafted: its text says how their verify ends."""
+        speculator = speculation.speculator if levels else "none"
+        return self.levels(levels).tree.speculate(row.text, levels, speculator)
+
     def run_on(self, rows: Sequence[Row], length: int) -> Event:
         """Draft `length` more tokens a row past all that it has."""
         seconds = length * self.step_seconds(rows) * self.jitter()

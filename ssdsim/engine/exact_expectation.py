@@ -12,6 +12,7 @@ from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
+from ssdsim.cuts.all import All
 from ssdsim.engine.padding import Shape, padded
 from ssdsim.engine.pass_times import Kept, PassTimes, branches_beside, pearl_times, round_times
 from ssdsim.engine.preflight import check_drafter
@@ -102,6 +103,7 @@ def _check(setup: Setup) -> None:
         "policy": "policy" not in uses or static,
         "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram),
         "length": isinstance(setup.control, Fixed | Concurrency),
+        "verify": isinstance(setup.cut, All),
         "tree": "tree" not in uses or isinstance(setup.tree, Chain),
         "latency.draft.block": "lookahead" not in uses or setup.block == 1,
         "latency jitter": all(isinstance(jitter, Averaged) for jitter in noise),

@@ -5,6 +5,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 from ssdsim.acceptance.base import Source
+from ssdsim.backups.jit import Jit
+from ssdsim.cuts.all import All
 from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.padding import padded, prompt_lengths
 from ssdsim.errors import require
@@ -16,6 +18,7 @@ from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.sampling.streams import stream
 from ssdsim.trees.base import Levels, TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
+from ssdsim.trees.widths import Widths
 
 if TYPE_CHECKING:
     from ssdsim.engine.setup import Setup
@@ -61,6 +64,7 @@ def check_source(setup: "Setup", source: Source) -> None:
         require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
     check_hearing(setup)
     check_signal(setup, source)
+    _check_cut(setup, source)
     check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
 
 
@@ -89,6 +93,26 @@ def check_signal(setup: "Setup", source: Source) -> None:
         right = f"needs an acceptance source that knows the {needs} of drafted tokens "
         right += "(recorded from an acceptance trace, language_model)"
         require(bool(getattr(drafted, needs)), "length", type(setup.length).__name__.lower(), right)
+
+
+def _check_cut(setup: "Setup", source: Source) -> None:
+    """Refuse to cut what has no order of levels, or was proposed by no draft."""
+    if isinstance(setup.cut, All) or not setup.lookahead:
+        return
+    name = type(setup.verify).__name__.lower()
+    right = f"verify={name} cuts levels that are always the same: needs tree=chain or widths"
+    require(
+        isinstance(setup.tree, Chain | Widths), "tree", type(setup.tree).__name__.lower(), right
+    )
+    right = f"verify={name} cuts what the draft made: needs backup=jit"
+    jit = "backup" not in setup.method.uses or isinstance(setup.backup, Jit)
+    require(jit, "backup", type(setup.backup).__name__.lower(), right)
+    needs = setup.cut.needs
+    drafted = source.text(0).speculate(1, "primary")
+    right = "needs an acceptance source that knows the confidences of drafted tokens "
+    right += "(recorded from an acceptance trace, language_model)"
+    known = needs is None or bool(getattr(drafted, needs))
+    require(known, "verify.chances", "confidence", right)
 
 
 def check_tree(setup: "Setup", source: Source) -> None:

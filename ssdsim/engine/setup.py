@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
+from ssdsim.cuts.all import All
+from ssdsim.cuts.base import Cut
 from ssdsim.drafters.base import Drafter
 from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_lanes, check_workload
@@ -47,6 +49,8 @@ class Setup(Chosen):
         What is drafted in a round: a chain, or a token tree of `lookahead` levels.
     drafter
         Who drafts it: the draft model, or a lookup in the text.
+    verify
+        How much of it is verified.
 
     """
 
@@ -63,6 +67,7 @@ class Setup(Chosen):
     length: Length = field(default_factory=Fixed)
     tree: TokenTree = field(default_factory=Chain)
     drafter: Drafter = field(default_factory=Model)
+    verify: Cut = field(default_factory=All)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -77,7 +82,13 @@ class Setup(Chosen):
     def reads_drafts(self) -> bool:
         """Whether anything looks at tokens, confidences or candidates of a speculation."""
         policy = "policy" in self.method.uses and self.policy.reads_drafts
-        return self.method.reads_drafts or policy or self.control.needs is not None
+        signals = {self.control.needs, self.cut.needs} - {None}
+        return self.method.reads_drafts or policy or bool(signals)
+
+    @property
+    def cut(self) -> Cut:
+        """The verification cut, where the method has use for one."""
+        return self.verify if "verify" in self.method.uses else All()
 
     @property
     def sent(self) -> Sampling:

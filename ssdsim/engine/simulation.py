@@ -89,6 +89,7 @@ class Simulation:
             assistants=assistants,
             seed=setup.seed,
             length=None if isinstance(setup.control, Fixed) else length,
+            cutter=setup.cut.start(),
             round_seconds=setup.method.round_seconds,
             servers=[*servers],
             detail=self.detail,

@@ -193,7 +193,11 @@ class SimulatedTarget(Worker):
     def verify_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds a verify of `lookahead` levels a row is expected to take."""
         nodes = self.length.within(self.tree).nodes(lookahead)
-        return self.seconds("verify", len(rows), len(rows) * (nodes + 1), self.context(rows))
+        return self.verify_seconds_of(rows, len(rows) * (nodes + 1))
+
+    def verify_seconds_of(self, rows: Sequence[Row], tokens: int) -> float:
+        """Return the seconds a verify of so many tokens is expected to take."""
+        return self.seconds("verify", len(rows), tokens, self.context(rows))
 
     def pass_seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
         """Return the expected seconds of one pass, whatever its shape where verifies have one."""

@@ -130,7 +130,7 @@ class _Rest:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Rest):
             return False
-        names = ("batch", "sampling", "workload", "seed", "length", "drafter", "tree")
+        names = ("batch", "sampling", "workload", "seed", "length", "verify", "drafter", "tree")
         return all(getattr(self.setup, name) == getattr(other.setup, name) for name in names)
 
 

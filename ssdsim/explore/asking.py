@@ -18,6 +18,8 @@ MOST_TOKENS = 65_536
 """Of an answer: a second or two."""
 SMALL = {"workload.prompts": 8, "workload.output_tokens": 256}
 """What an answer decodes unless the command line says otherwise, as far as there is so much."""
+DRAFTING = {"lookahead", "policy", "backup", "length", "verify", "tree"}
+"""Options that not every method has."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _fitting(changes: Mapping[str, Any], start: Setting) -> Iterator[tuple[str, 
             "temperature": "temperature" in honoured,
             "coupling": "coupling" in honoured and warm,
             "policy.budget": "policy" in uses and kinds["policy"] is not Oracle,
-            **{each: each in uses for each in ("lookahead", "policy", "backup", "length", "tree")},
+            **{each: each in uses for each in DRAFTING},
         }
         known = not option or group not in GROUPS or _has(kinds[group], option)
         if fits.get(name, fits.get(group, True)) and known:
@@ -149,7 +151,7 @@ def _stands(word: str, chosen: Options, setup: Setup) -> bool:
     (name,) = names_of([word])
     group = name.partition(".")[0]
     replaced = any(name == other or name.startswith(f"{other}.") for other, _ in chosen)
-    idle = group in {"lookahead", "policy", "backup", "length", "tree"} - setup.method.uses
+    idle = group in DRAFTING - setup.method.uses
     return not (replaced or idle)
 
 

@@ -18,7 +18,7 @@ from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import sampling_of
 from ssdsim.sampling.streams import stream
 
-CHOSEN = ("method", "drafter", "policy", "backup", "length", "tree")
+CHOSEN = ("method", "drafter", "policy", "backup", "length", "verify", "tree")
 NUMBERS = ("lookahead", "batch", "seed")
 SIZES = ("workload.prompts", "workload.output_tokens")
 """Of a workload, what runs of real models have as well."""

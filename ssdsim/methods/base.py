@@ -42,8 +42,8 @@ class Chosen:
 class Method(Protocol):
     """The configuration of a method: a frozen dataclass, one file each in this folder.
 
-    `uses` names the options it depends on: "drafter", "lookahead", "length", "tree", "policy",
-    "backup".
+    `uses` names the options it depends on: "drafter", "lookahead", "length", "tree", "verify",
+    "policy", "backup".
     `drafts_ahead` says that its draft goes on past what is being verified: so it never stops to
     fill its cache. `reads_drafts` says that it looks at tokens, confidences or candidates of a
     speculation. `lossless` says whether its tokens are the target's own.

@@ -23,7 +23,7 @@ class Minedraft(Method):
     is live.
     """
 
-    uses: ClassVar[frozenset[str]] = frozenset({"drafter", "lookahead", "length", "tree"})
+    uses: ClassVar[frozenset[str]] = frozenset({"drafter", "lookahead", "length", "tree", "verify"})
     draft_on: ClassVar[Literal["own"]] = "own"
     reads_drafts: ClassVar[bool] = False
 
@@ -46,7 +46,7 @@ def _turn(session: Session, drafted: Sequence[Row], others: Sequence[Row]) -> Wa
     drafting = others and session.lookahead
     if drafting:
         yield from session.exchange(others)
-    speculations = [row.cached for row in drafted if row.cached is not None]
+    speculations = session.cut(drafted, [row.cached for row in drafted if row.cached is not None])
     verify = target.verify(drafted, speculations) if drafted else None
     fresh = draft.speculate(others, session.lookahead, "primary") if drafting else None
     if verify is not None:

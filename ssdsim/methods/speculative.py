@@ -19,7 +19,7 @@ class Speculative(Method):
     """
 
     draft_on: Literal["target", "own"] = "target"
-    uses: ClassVar[frozenset[str]] = frozenset({"drafter", "lookahead", "length", "tree"})
+    uses: ClassVar[frozenset[str]] = frozenset({"drafter", "lookahead", "length", "tree", "verify"})
     reads_drafts: ClassVar[bool] = False
 
     def decode(self, session: Session) -> Wait:
@@ -31,5 +31,6 @@ class Speculative(Method):
                 speculations = yield draft.speculate(rows, session.lookahead, "primary")
             else:
                 speculations = [target.undrafted(row) for row in rows]
+            speculations = session.cut(rows, speculations)
             outcomes = yield target.verify(rows, speculations)
             session.commit(speculations, outcomes)

@@ -40,7 +40,7 @@ class Ssd(Method):
     redraft: Literal["missing", "all"] = "missing"
     drafts: int = 1
     uses: ClassVar[frozenset[str]] = frozenset(
-        {"drafter", "lookahead", "length", "tree", "policy", "backup"}
+        {"drafter", "lookahead", "length", "tree", "verify", "policy", "backup"}
     )
     draft_on: ClassVar[Literal["own"]] = "own"
     reads_drafts: ClassVar[bool] = False
@@ -77,6 +77,8 @@ class Ssd(Method):
             speculations = list(map(_cached, rows))
             if not all(speculations):
                 speculations = yield from redrafted(session, rows, self.redraft)
+            if session.cutter is not None:
+                speculations = session.cut(rows, speculations)
             verify = target.verify(rows, speculations)
             forked = draft.fork(rows, speculations)
             if forked is not None:

@@ -18,6 +18,7 @@ GROUPS = {
     "policy": "ssdsim.policies",
     "backup": "ssdsim.backups",
     "length": "ssdsim.lengths",
+    "verify": "ssdsim.cuts",
     "acceptance": "ssdsim.acceptance",
     "tree": "ssdsim.trees",
 }

@@ -18,7 +18,7 @@ from ssdsim.errors import ConfigError, require
 from ssdsim.options.plugins import options, plugins
 from ssdsim.system.package_data import CONF
 
-CHOSEN = ("method", "drafter", "policy", "backup", "length", "tree")
+CHOSEN = ("method", "drafter", "policy", "backup", "length", "verify", "tree")
 """Groups whose choice is searched for."""
 TUNED = (*CHOSEN, "lookahead", "saguaro")
 """What a candidate may differ in; all other options are the setting that it is for."""

@@ -1,4 +1,4 @@
-"""Every method and every length control with every choice that it offers."""
+"""Every method, length control and verification cut with every choice that it offers."""
 
 from dataclasses import MISSING
 from itertools import product
@@ -17,6 +17,11 @@ def methods():
 def lengths():
     """Return an instance of every length control for every combination of its choices."""
     return [one for kind in plugins("length").values() for one in variants(kind)]
+
+
+def cuts():
+    """Return an instance of every verification cut for every combination of its choices."""
+    return [one for kind in plugins("verify").values() for one in variants(kind)]
 
 
 def variants(kind):

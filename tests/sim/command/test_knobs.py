@@ -33,6 +33,11 @@ FAR = (*WARM, *OWN, "length=delay", "lookahead=9", "workload.output_tokens=60")
 ADAPTED = (*WARM, "method=speculative", "workload.output_tokens=60")
 PAYING = (*IID, "method=speculative", "workload.output_tokens=60")
 SEARCHED = (*IID, "workload.output_tokens=200", "acceptance.alpha=0.95", "method.match=0.8")
+CUTTING = ("profile=h100x4_llama70b_1b", "acceptance=language_model", "verify.slack=0.03")
+FITTED = (*CUTTING, *SMALL, "verify=fitting", "batch=8", "workload.prompts=8")
+SURELY = (*FITTED, "verify.chances=confidence", "workload.output_tokens=60")
+STEEP = "latency.target.passes.verify.seconds=[0.01,0.02,0.8]"
+WORTH = (*(word.replace("fitting", "goodput") for word in SURELY if "slack" not in word), STEEP)
 TRAINED = ("latency=constant", *SMALL, "acceptance.group=1")
 DEPTHS = ("latency=constant", *SMALL)
 DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
@@ -116,6 +121,13 @@ PLUGINS = {
     "length=goodput prior": ((*PAYING, "length.alpha=0.99"), 1e6),
     "length=concurrency peak": (PAYING, 4),
     "length=concurrency scale": ((*PAYING, "length.peak=64"), 16.0),
+    "verify=fitting chances": (FITTED, "confidence"),
+    "verify=fitting alpha": (SURELY, 0.1),
+    "verify=fitting prior": (SURELY, 1.0),
+    "verify=fitting slack": (FITTED, 0.0),
+    "verify=goodput chances": (WORTH, "position"),
+    "verify=goodput alpha": (WORTH, 0.1),
+    "verify=goodput prior": (WORTH, 1.0),
     "acceptance=online alpha": (TRAINED, 0.3),
     "acceptance=online miss_scale": (TRAINED, 0.9),
     "acceptance=online miss_exponent": (TRAINED, 0.1),

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from invariants import all_holds
 from scripted import machine
-from variants import fits, lengths, methods
+from variants import cuts, fits, lengths, methods
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
@@ -31,6 +31,7 @@ from ssdsim.trees.widths import Widths
 METHODS = [*methods(), Ssd(drafts=3), Ssd("prune", drafts=2)]
 LENGTHS = lengths()
 WITHOUT_SIGNALS = [length for length in LENGTHS if length.needs is None]
+CUTS = cuts()
 BACKUPS = [plugins("backup")["jit"](), Random(0.02), Ngram(seconds=0.01), Adaptive(), Marginal()]
 
 
@@ -71,6 +72,7 @@ def setups(draw):
         seed=draw(st.integers(0, 99)),
         length=draw(st.sampled_from(LENGTHS if with_tokens else WITHOUT_SIGNALS)),
         tree=draw(st.sampled_from(trees)),
+        verify=draw(st.sampled_from([CUTS[0], *CUTS])),
     )
 
 

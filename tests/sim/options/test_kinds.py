@@ -11,6 +11,7 @@ from ssdsim.acceptance.recorded import Recorded
 from ssdsim.backups.base import Backup
 from ssdsim.backups.ngram import Ngram
 from ssdsim.calibration.profile_file import write_profile
+from ssdsim.cuts.base import Cut
 from ssdsim.drafters.base import Drafter
 from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
@@ -174,7 +175,7 @@ def test_new_profiles_name_kinds_by_short_names(monkeypatch, tmp_path):
 @pytest.mark.parametrize("group", GROUPS)
 def test_kinds_of_a_group_are_its_plug_ins(group):
     types = {"method": Method, "policy": Policy, "backup": Backup, "length": Length}
-    types |= {"acceptance": Acceptance, "tree": TokenTree, "drafter": Drafter}
+    types |= {"acceptance": Acceptance, "tree": TokenTree, "drafter": Drafter, "verify": Cut}
     base = types[group]
     assert kinds([base]) == plugins(group)
 
