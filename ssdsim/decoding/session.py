@@ -122,7 +122,8 @@ class Session:
             self.waiting = self.waiting[len(new) :]
             yield from self._prefill(new)
             self.rows = [*self.rows, *new]
-        self.limit(self.rows)
+        if self.length is not None:
+            self.limit(self.rows)
         return self.rows
 
     def limit(self, rows: Sequence[Row]) -> None:

@@ -43,7 +43,9 @@ class SimulatedDraft(DraftPasses):
 
     def exchange(self, rows: Sequence[Row], lookahead: int) -> Event | None:
         """Spend the time on the link and on looking outcomes up."""
-        seconds = self.exchange_seconds(rows, lookahead)
+        if self.sending is None:
+            return None
+        seconds = self.exchanging(self.length.nodes, len(rows), lookahead)
         if not seconds:
             return None
         span = self.span("transfer", rows, self.recorder.verifies, 0, 0, self.link)
