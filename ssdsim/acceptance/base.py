@@ -75,8 +75,11 @@ class Text(Protocol):
 class Foretold(Text, Protocol):
     """A text of a source that knows what an early layer of the target makes of a chain."""
 
-    def early(self, speculation: Speculation) -> Early:
-        """Return what an early layer of the target takes for likely at every node of a chain."""
+    def early(self, speculation: Speculation) -> Early | None:
+        """Return what an early layer of the target takes for likely at every node of a chain.
+
+        None where nothing of that is known after all.
+        """
         ...
 
 

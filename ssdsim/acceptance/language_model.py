@@ -115,6 +115,7 @@ def record(
     tokens: int,
     grid: Sequence[tuple[float, int]] = (),
     seed: int = 0,
+    exit_layers: Sequence[int] = (),
 ) -> None:
     """Write the acceptance trace of a pair over texts that its target generates.
 
@@ -132,6 +133,8 @@ def record(
         Saguaro settings (C, F).
     seed
         The texts are those of `config.open(sampling, default_rng(seed))`.
+    exit_layers
+        What the layers are called whose early view is written down: all have the one that there is.
 
     """
     rows: list[dict[str, Any]] = []
@@ -143,18 +146,23 @@ def record(
             prompts[name] = pair.prompt_ids(seq)
             text = {"prompt": name, "kind": kind, "temperature": sampling.temperature}
             text["coupling"] = sampling.coupling
-            positions = enumerate(_positions(pair.text(seq), tokens, grid))
+            positions = enumerate(_positions(pair.text(seq), tokens, grid, len(exit_layers)))
             rows += [{**text, "position": at, **row} for at, row in positions]
-    write_trace(directory, rows, grid=grid, vocabulary=config.vocabulary, prompts=prompts)
+    own = config.vocabulary
+    write_trace(
+        directory, rows, grid=grid, vocabulary=own, prompts=prompts, exit_layers=exit_layers
+    )
 
 
 def _positions(
-    text: PairText, tokens: int, grid: Sequence[tuple[float, int]]
+    text: PairText, tokens: int, grid: Sequence[tuple[float, int]], layers: int
 ) -> list[dict[str, Any]]:
     """Let the target write `tokens` tokens alone, and return a row for each."""
     rows = []
     for _ in range(tokens):
         target, draft = text.views()
+        early = text.pair.early(text.history, text.noise) if layers else np.zeros(0)
+        exits = {"exit_ids": [*range(early.size)] * layers, "exit_p": [*early.tolist()] * layers}
         (token,) = text.commit(text.speculate(0, "none"), 1)
-        rows.append(position_row(target, draft, token, grid))
+        rows.append(position_row(target, draft, token, grid) | exits)
     return rows

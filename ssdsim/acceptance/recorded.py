@@ -47,11 +47,14 @@ class Recorded:
         are replayed.
     kinds
         Which kinds of prompts to replay; all by default.
+    exit_layer
+        Which recorded layer's early view the target sends in mid-verify; null: the deepest.
 
     """
 
     path: str
     kinds: tuple[str, ...] = ()
+    exit_layer: int | None = None
     uses: ClassVar[frozenset[str]] = frozenset({"temperature", "coupling", "saguaro"})
 
     def open(self, sampling: Sampling, rng: Generator) -> "RecordedSource":
@@ -166,7 +169,8 @@ def _texts_at(trace: AcceptanceTrace, config: Recorded, sampling: Sampling) -> T
     together = rows[np.argsort(first[text], kind="stable")]
     columns = {name: column[together] for name, column in trace.columns.items()}
     a, e = _decisions(trace, columns, sampling, config.path)
-    return _texts(trace, columns, _table(columns, a, e, sampling))
+    table = _table(columns, a, e, sampling)
+    return _texts(trace, columns, replace(table, **_exits(trace, columns, config)))
 
 
 def _select(trace: AcceptanceTrace, config: Recorded, sampling: Sampling) -> NDArray[np.intp]:
@@ -212,6 +216,18 @@ def _table(columns: Columns, a: Array, e: Array, sampling: Sampling) -> Table:
         excess=excess,
         chance=_chances(columns, sends, excess, sampling),
     )
+
+
+def _exits(trace: AcceptanceTrace, columns: Columns, config: Recorded) -> Columns:
+    """Return the columns of the early view asked for; none where none is recorded."""
+    layers, asked = trace.exit_layers, config.exit_layer
+    right = f"{config.path} has {list(layers)}"
+    require(asked is None or asked in layers, "acceptance.exit_layer", asked, right)
+    if not layers:
+        return {}
+    each = columns["exit_ids"].shape[1] // len(layers)
+    first = each * layers.index(layers[-1] if asked is None else asked)
+    return {name: columns[name][:, first : first + each] for name in ("exit_ids", "exit_p")}
 
 
 def _drafting(q: Array, p: Array, sampling: Sampling) -> tuple[Array, Array]:

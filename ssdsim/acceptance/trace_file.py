@@ -8,6 +8,9 @@ each where it is there:
 `saguaro_grid`
     [[C, F], ...], the settings that the lists `saguaro_a` and `saguaro_e` are for; without it
     those two columns are not needed, and Saguaro sampling cannot be replayed.
+`exit_layers`
+    At most four layers of the target, the shallowest first: `exit_ids` and `exit_p` list the early
+    views' best tokens, as many for each, one layer after the other. Else they are not needed.
 `vocabulary`
     The number of token ids; without it, one more than the greatest id in the table.
 `prompts`
@@ -48,9 +51,13 @@ _COLUMNS = {
     "top_p": "float32",
     "saguaro_a": "float32",
     "saguaro_e": "float32",
+    "exit_ids": "int32",
+    "exit_p": "float32",
 }
-_LISTS = ("top_ids", "top_q", "top_p", "saguaro_a", "saguaro_e")
 _SAGUARO = ("saguaro_a", "saguaro_e")
+_EXITS = ("exit_ids", "exit_p")
+_LISTS = ("top_ids", "top_q", "top_p", *_SAGUARO, *_EXITS)
+MOST_LAYERS = 4
 _TEXT = ("prompt", "temperature", "coupling", "position")
 
 
@@ -68,6 +75,8 @@ class AcceptanceTrace:
         Number of token ids.
     prompts
         Token ids of every prompt by name.
+    exit_layers
+        Layers whose early view is recorded, the shallowest first.
 
     """
 
@@ -75,6 +84,7 @@ class AcceptanceTrace:
     grid: tuple[tuple[float, int], ...]
     vocabulary: int
     prompts: dict[str, list[int]]
+    exit_layers: tuple[int, ...] = ()
 
     def at(self, temperature: float, coupling: str) -> NDArray[np.bool_]:
         """Return which rows were recorded so, shape (rows,).
@@ -94,6 +104,7 @@ def write_trace(
     vocabulary: int,
     prompts: Mapping[str, Sequence[int]],
     info: Mapping[str, Any] | None = None,
+    exit_layers: Sequence[int] = (),
 ) -> None:
     """Write a trace.
 
@@ -104,7 +115,7 @@ def write_trace(
     rows
         For every position a `position_row` with `prompt`, `kind`, `temperature`, `coupling` and
         `position` added, in order within each text.
-    grid, vocabulary, prompts
+    grid, vocabulary, prompts, exit_layers
         As in `AcceptanceTrace`.
     info
         What else `run.json` shall say (models, machine, versions).
@@ -115,16 +126,18 @@ def write_trace(
 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    columns = {name: pa.array([row[name] for row in rows], _arrow(name)) for name in _COLUMNS}
+    names = [name for name in _COLUMNS if exit_layers or name not in _EXITS]
+    columns = {name: pa.array([row[name] for row in rows], _arrow(name)) for name in names}
     own = {"saguaro_grid": grid, "vocabulary": vocabulary, "prompts": prompts}
+    own |= {"exit_layers": exit_layers} if exit_layers else {}
     text = json.dumps({**(info or {}), **own}, indent=1) + "\n"
     with replacing(directory) as partial:
         table = partial(TABLE)
-        pq.write_table(pa.table(columns), table, compression="zstd", **_encoding())
+        pq.write_table(pa.table(columns), table, compression="zstd", **_encoding(names))
         partial(INFO).write_text(text, encoding="utf-8")
 
 
-def _encoding() -> dict[str, list[str]]:
+def _encoding(names: Sequence[str]) -> dict[str, list[str]]:
     """Return which columns parquet writes how, for a file that is small enough to commit.
 
     Numbers are hardly ever equal, but their bytes of the same place are alike: signs and exponents
@@ -132,8 +145,8 @@ def _encoding() -> dict[str, list[str]]:
     """
     floats = {name for name, kind in _COLUMNS.items() if kind.startswith("float")}
     return {
-        "use_byte_stream_split": [_leaf(name) for name in _COLUMNS if name in floats],
-        "use_dictionary": [_leaf(name) for name in _COLUMNS if name not in floats],
+        "use_byte_stream_split": [_leaf(name) for name in names if name in floats],
+        "use_dictionary": [_leaf(name) for name in names if name not in floats],
     }
 
 
@@ -154,7 +167,8 @@ def read_trace(directory: str | Path) -> AcceptanceTrace:
     """
     directory = Path(directory)
     info = _read_info(directory / INFO)
-    names = [name for name in _COLUMNS if info["grid"] or name not in _SAGUARO]
+    unneeded = _SAGUARO * (not info["grid"]) + _EXITS * (not info["exit_layers"])
+    names = [name for name in _COLUMNS if name not in unneeded]
     columns = _read_table(directory / TABLE, names)
     greatest = max(int(columns[name].max()) for name in ("token", "top_ids"))
     trace = AcceptanceTrace(
@@ -162,8 +176,11 @@ def read_trace(directory: str | Path) -> AcceptanceTrace:
         grid=info["grid"],
         vocabulary=info["vocabulary"] or greatest + 1,
         prompts=info["prompts"] or {str(name): [] for name in set(columns["prompt"])},
+        exit_layers=info["exit_layers"],
     )
     _check(trace, directory / TABLE)
+    if trace.exit_layers:
+        _check_exits(trace, directory / TABLE)
     return trace
 
 
@@ -173,6 +190,7 @@ def _read_info(file: Path) -> dict[str, Any]:
         prompts = info.get("prompts", {})
         return {
             "grid": tuple((float(C), int(F)) for C, F in info.get("saguaro_grid", ())),
+            "exit_layers": tuple(map(int, info.get("exit_layers", ()))),
             "vocabulary": int(info.get("vocabulary", 0)),
             "prompts": {name: list(map(int, ids)) for name, ids in prompts.items()},
         }
@@ -247,10 +265,11 @@ def _family(kind: Any) -> str:
 def _check(trace: AcceptanceTrace, file: Path) -> None:
     """Raise `ConfigError` for columns that contradict each other or `run.json`."""
     columns = trace.columns
-    for name in ("a", "e", *_saguaro(trace)):
+    exits = _EXITS if trace.exit_layers else ()
+    for name in ("a", "e", *_saguaro(trace), *exits[1:]):
         inside = bool(((columns[name] >= 0) & (columns[name] <= 1)).all())
         _require(inside, file, f"column {name!r} has values outside [0, 1]")
-    for name in ("token", "top_ids"):
+    for name in ("token", "top_ids", *exits[:1]):
         inside = bool(((columns[name] >= 0) & (columns[name] < trace.vocabulary)).all())
         _require(inside, file, f"column {name!r} has ids outside 0..{trace.vocabulary - 1}")
     for name, width in _widths(trace).items():
@@ -266,10 +285,17 @@ def _check(trace: AcceptanceTrace, file: Path) -> None:
         counted[tuple(text)] = expected + 1
 
 
+def _check_exits(trace: AcceptanceTrace, file: Path) -> None:
+    layers, width = len(trace.exit_layers), trace.columns["exit_ids"].shape[1]
+    right = f"column 'exit_ids' has lists of {width}, must have as many for each of {layers} layers"
+    _require(layers <= MOST_LAYERS and width % layers == 0, file, f"{right}, {MOST_LAYERS} at most")
+
+
 def _widths(trace: AcceptanceTrace) -> dict[str, int]:
     top = trace.columns["top_ids"].shape[1]
     grid = dict.fromkeys(_saguaro(trace), len(trace.grid))
-    return {"top_q": top, "top_p": top, **grid}
+    exits = trace.columns["exit_ids"].shape[1] if trace.exit_layers else 0
+    return {"top_q": top, "top_p": top, **grid, **({"exit_p": exits} if exits else {})}
 
 
 def _saguaro(trace: AcceptanceTrace) -> Sequence[str]:

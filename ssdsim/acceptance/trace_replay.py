@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ssdsim.acceptance.token_trees import replayed
 from ssdsim.acceptance.trace_table import Table, Whole
 from ssdsim.errors import require
-from ssdsim.outcomes import Outcome, Speculation, Speculator, chain, outlined
+from ssdsim.outcomes import Early, Outcome, Speculation, Speculator, chain, outlined
 from ssdsim.sampling.distributions import Array
 from ssdsim.sampling.noise import Noise
 from ssdsim.trees.base import Path, TokenTree, landing
@@ -93,6 +93,20 @@ class ReplayText:
         paths = tree.grow(depth, lambda path: self._candidates(path, ranks))
         rows = {path: self._row(path, ranks) for path in ((), *paths)}
         return replayed(self.table, paths, rows, speculator, landing(paths, ranks))
+
+    def early(self, speculation: Speculation) -> Early | None:
+        """Return the recorded early view of a chain; tokens that it does not list count as 0."""
+        table, truth, tokens = self.table, speculation.truth, speculation.tokens
+        if table.exit_ids is None or truth is None:
+            return None
+        rows = [self._node(ahead, truth.node)[0] for ahead in range(speculation.length + 1)]
+        views, sent = [table.exits(row) for row in rows], [*tokens, None]
+        left = [
+            tuple(view.get(token, 0.0) for token in table.listed[row] if token != out)
+            for view, row, out in zip(views, rows, sent, strict=True)
+        ]
+        said = [view.get(token, 0.0) for view, token in zip(views, tokens, strict=False)]
+        return Early(tuple(said), tuple(left))
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:
         """Accept a backup's tokens, at most `length`, while they are the text's.

@@ -35,6 +35,9 @@ class Table:
     chance
         P(accepted) = min(1, p/q') of the token in every slot, shape (rows, M + 1); None where
         that is not known.
+    exit_ids, exit_p
+        The early view's likeliest tokens and their probabilities, shape (rows, E); None where that
+        is not recorded.
 
     """
 
@@ -48,6 +51,8 @@ class Table:
     sends: Array
     excess: Array
     chance: Array | None = None
+    exit_ids: Whole | None = None
+    exit_p: Array | None = None
 
     @cached_property
     def candidates(self) -> list[tuple[float, ...]]:
@@ -68,6 +73,17 @@ class Table:
     def chances(self) -> list[list[float]]:
         """P(accepted) in every slot of every row; empty lists where that is not known."""
         return [] if self.chance is None else self.chance.tolist()
+
+    @cached_property
+    def exits(self) -> Callable[[int], dict[int, float]]:
+        """The early probabilities of a row's tokens by id; of those not listed none is known."""
+
+        def exits(row: int) -> dict[int, float]:
+            assert self.exit_ids is not None
+            assert self.exit_p is not None
+            return dict(zip(self.exit_ids[row].tolist(), self.exit_p[row].tolist(), strict=True))
+
+        return lru_cache(maxsize=65536)(exits)
 
     @cached_property
     def listed(self) -> list[tuple[int, ...]]:

@@ -78,7 +78,7 @@ class TwoPhase(Method):
         """Refuse a source whose target has no early view that the second phase could go by."""
         if self.second is None:
             return
-        fine = not self.second.hears_target or isinstance(source.text(0), Foretold)
+        fine = not self.second.hears_target or _foretold(source)
         right = "needs an acceptance source that knows an early view of the target "
         right += "(language_model, recorded with exit_ids)"
         require(fine, "method.second", short_name(type(self.second)), right)
@@ -109,6 +109,11 @@ class TwoPhase(Method):
         if self.second is None:
             return _Doubled(session.policy)
         return self.second.start(session.lookahead, stream(session.seed, "second"))
+
+
+def _foretold(source: Source) -> bool:
+    text = source.text(0)
+    return isinstance(text, Foretold) and text.early(text.speculate(1, "primary")) is not None
 
 
 @dataclass(frozen=True)
