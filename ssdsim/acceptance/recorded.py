@@ -13,7 +13,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ssdsim.acceptance.recorded_rounds import is_run, texts_of_run
-from ssdsim.acceptance.trace_file import AcceptanceTrace, read_trace
+from ssdsim.acceptance.trace_checks import AcceptanceTrace
+from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.acceptance.trace_replay import RecordedText, ReplayText
 from ssdsim.acceptance.trace_row import holds_back, is_deterministic
 from ssdsim.acceptance.trace_table import Table

@@ -21,13 +21,13 @@ Why these columns suffice to replay every chain draft is said in docs/acceptance
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssdsim.acceptance.trace_checks import EXITS, SAGUARO, AcceptanceTrace, check, require_of
 from ssdsim.errors import ConfigError
 from ssdsim.system.atomic_files import replacing
 
@@ -54,46 +54,7 @@ _COLUMNS = {
     "exit_ids": "int32",
     "exit_p": "float32",
 }
-_SAGUARO = ("saguaro_a", "saguaro_e")
-_EXITS = ("exit_ids", "exit_p")
-_LISTS = ("top_ids", "top_q", "top_p", *_SAGUARO, *_EXITS)
-MOST_LAYERS = 4
-_TEXT = ("prompt", "temperature", "coupling", "position")
-
-
-@dataclass(frozen=True)
-class AcceptanceTrace:
-    """What `read_trace` found, checked.
-
-    Attributes
-    ----------
-    columns
-        An array a column, shape (rows,); lists have shape (rows, M) or (rows, len(grid)).
-    grid
-        The recorded Saguaro settings (C, F).
-    vocabulary
-        Number of token ids.
-    prompts
-        Token ids of every prompt by name.
-    exit_layers
-        Layers whose early view is recorded, the shallowest first.
-
-    """
-
-    columns: dict[str, NDArray[Any]]
-    grid: tuple[tuple[float, int], ...]
-    vocabulary: int
-    prompts: dict[str, list[int]]
-    exit_layers: tuple[int, ...] = ()
-
-    def at(self, temperature: float, coupling: str) -> NDArray[np.bool_]:
-        """Return which rows were recorded so, shape (rows,).
-
-        Greedy decoding is the same under either coupling: rows of the other one serve as well.
-        """
-        warm = np.isclose(self.columns["temperature"], temperature)
-        own = warm & (self.columns["coupling"] == coupling)
-        return np.asarray(own if temperature > 0 or own.any() else warm)
+_LISTS = ("top_ids", "top_q", "top_p", *SAGUARO, *EXITS)
 
 
 def write_trace(
@@ -126,7 +87,7 @@ def write_trace(
 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    names = [name for name in _COLUMNS if exit_layers or name not in _EXITS]
+    names = [name for name in _COLUMNS if exit_layers or name not in EXITS]
     columns = {name: pa.array([row[name] for row in rows], _arrow(name)) for name in names}
     own = {"saguaro_grid": grid, "vocabulary": vocabulary, "prompts": prompts}
     own |= {"exit_layers": exit_layers} if exit_layers else {}
@@ -167,7 +128,7 @@ def read_trace(directory: str | Path) -> AcceptanceTrace:
     """
     directory = Path(directory)
     info = _read_info(directory / INFO)
-    unneeded = _SAGUARO * (not info["grid"]) + _EXITS * (not info["exit_layers"])
+    unneeded = SAGUARO * (not info["grid"]) + EXITS * (not info["exit_layers"])
     names = [name for name in _COLUMNS if name not in unneeded]
     columns = _read_table(directory / TABLE, names)
     greatest = max(int(columns[name].max()) for name in ("token", "top_ids"))
@@ -178,9 +139,7 @@ def read_trace(directory: str | Path) -> AcceptanceTrace:
         prompts=info["prompts"] or {str(name): [] for name in set(columns["prompt"])},
         exit_layers=info["exit_layers"],
     )
-    _check(trace, directory / TABLE)
-    if trace.exit_layers:
-        _check_exits(trace, directory / TABLE)
+    check(trace, directory / TABLE)
     return trace
 
 
@@ -209,8 +168,8 @@ def _read_table(file: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{file}: not readable as an acceptance trace ({reason})") from error
     missing = [name for name in names if name not in table.column_names]
-    _require(not missing, file, f"columns missing: {missing}; needed are {list(names)}")
-    _require(table.num_rows > 0, file, "has no rows, must have one a recorded position")
+    require_of(not missing, file, f"columns missing: {missing}; needed are {list(names)}")
+    require_of(table.num_rows > 0, file, "has no rows, must have one a recorded position")
     return {name: _column(table[name], name, file) for name in names}
 
 
@@ -218,15 +177,15 @@ def _column(column: Any, name: str, file: Path) -> NDArray[Any]:
     """Return a column as an array, lists as the rows of a matrix."""
     found, right = _family(column.type), _family(_arrow(name))
     fits = right in {found, found.replace("whole ", "")}
-    _require(fits, file, f"column {name!r} holds {found}, must hold {right}")
-    _require(column.null_count == 0, file, f"column {name!r} has nulls, must have none")
+    require_of(fits, file, f"column {name!r} holds {found}, must hold {right}")
+    require_of(column.null_count == 0, file, f"column {name!r} has nulls, must have none")
     shape: tuple[int, ...] = (len(column),)
     if name in _LISTS:
         column, width = _flatten(column, name, file)
         shape = (*shape, width)
     values: NDArray[Any] = column.to_numpy()
     nan = values.dtype.kind == "f" and bool(np.isnan(values).any())
-    _require(not nan, file, f"column {name!r} has NaN, must have numbers only")
+    require_of(not nan, file, f"column {name!r} has NaN, must have numbers only")
     return values.reshape(shape)
 
 
@@ -235,9 +194,11 @@ def _flatten(column: Any, name: str, file: Path) -> tuple[Any, int]:
     import pyarrow.compute as pc
 
     widths = pc.unique(pc.list_value_length(column)).to_pylist()
-    _require(len(widths) == 1, file, f"column {name!r} has lists of lengths {widths}, must be one")
+    require_of(
+        len(widths) == 1, file, f"column {name!r} has lists of lengths {widths}, must be one"
+    )
     values = pc.list_flatten(column)
-    _require(values.null_count == 0, file, f"column {name!r} has nulls, must have none")
+    require_of(values.null_count == 0, file, f"column {name!r} has nulls, must have none")
     return values, widths[0]
 
 
@@ -260,48 +221,3 @@ def _family(kind: Any) -> str:
     if types.is_floating(kind):
         return "numbers"
     return "text" if types.is_string(kind) or types.is_large_string(kind) else str(kind)
-
-
-def _check(trace: AcceptanceTrace, file: Path) -> None:
-    """Raise `ConfigError` for columns that contradict each other or `run.json`."""
-    columns = trace.columns
-    exits = _EXITS if trace.exit_layers else ()
-    for name in ("a", "e", *_saguaro(trace), *exits[1:]):
-        inside = bool(((columns[name] >= 0) & (columns[name] <= 1)).all())
-        _require(inside, file, f"column {name!r} has values outside [0, 1]")
-    for name in ("token", "top_ids", *exits[:1]):
-        inside = bool(((columns[name] >= 0) & (columns[name] < trace.vocabulary)).all())
-        _require(inside, file, f"column {name!r} has ids outside 0..{trace.vocabulary - 1}")
-    for name, width in _widths(trace).items():
-        right = f"column {name!r} has lists of {columns[name].shape[1]}, must have {width}"
-        _require(columns[name].shape[1] == width, file, right)
-    unknown = sorted(set(columns["prompt"]) - set(trace.prompts))
-    _require(not unknown, file, f"prompts {unknown[:3]} are not among those of {INFO}")
-    counted: dict[tuple[Any, ...], int] = {}
-    for *text, position in zip(*(columns[name].tolist() for name in _TEXT), strict=True):
-        expected = counted.get(tuple(text), 0)
-        right = f"column 'position' has {position} in {text}, must count 0, 1, ... in each text"
-        _require(position == expected, file, right)
-        counted[tuple(text)] = expected + 1
-
-
-def _check_exits(trace: AcceptanceTrace, file: Path) -> None:
-    layers, width = len(trace.exit_layers), trace.columns["exit_ids"].shape[1]
-    right = f"column 'exit_ids' has lists of {width}, must have as many for each of {layers} layers"
-    _require(layers <= MOST_LAYERS and width % layers == 0, file, f"{right}, {MOST_LAYERS} at most")
-
-
-def _widths(trace: AcceptanceTrace) -> dict[str, int]:
-    top = trace.columns["top_ids"].shape[1]
-    grid = dict.fromkeys(_saguaro(trace), len(trace.grid))
-    exits = trace.columns["exit_ids"].shape[1] if trace.exit_layers else 0
-    return {"top_q": top, "top_p": top, **grid, **({"exit_p": exits} if exits else {})}
-
-
-def _saguaro(trace: AcceptanceTrace) -> Sequence[str]:
-    return _SAGUARO if trace.grid else ()
-
-
-def _require(condition: bool, file: Path, problem: str) -> None:
-    if not condition:
-        raise ConfigError(f"{file}: {problem}")

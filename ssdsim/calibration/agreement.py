@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.trace_file import AcceptanceTrace
+from ssdsim.acceptance.trace_checks import AcceptanceTrace
 from ssdsim.acceptance.trace_row import is_deterministic
 from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import Sampling, sampling_of
