@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from operator import attrgetter, or_
 from typing import ClassVar, Literal, cast
 
+from numpy.random import Generator, Philox
 from simpy import AnyOf, Event
 
 from ssdsim.acceptance.base import Foretold, Source
+from ssdsim.acceptance.weaker_draft import WeakerDraftText
 from ssdsim.decoding.protocol import OutspokenTarget, PacedDraft, Row, Tree
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.decoding.shared_cache import Predictions, SplitTree
@@ -47,6 +49,8 @@ class TwoPhase(Method):
         verify ends. At most `lookahead`.
     redraft
         Which rows the backup drafts when a row of the batch missed: the "missing" ones, or "all".
+    loss
+        Share of the tokens accepted that a draft loses by being fed early states of the target.
 
     """
 
@@ -55,6 +59,7 @@ class TwoPhase(Method):
     first_depth: int | Literal["exit"] = "exit"
     second_depth: int | Literal["verify"] = "verify"
     redraft: Literal["missing", "all"] = "missing"
+    loss: float = 0.0
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
     timed: ClassVar[bool] = True
@@ -68,6 +73,7 @@ class TwoPhase(Method):
             fine = value == word or (isinstance(value, int) and value >= 0)
             require(fine, f"method.{name}", value, f'needs a number >= 0 or "{word}"')
         roots = self.second.budget if self.second else 0
+        require(0 <= self.loss <= 1, "method.loss", self.loss, "needs a share in [0, 1]")
         require(roots != "verify", "method.second.budget", roots, "needs a number of roots")
 
     def round_seconds(self, draft: float, verify: float) -> float:
@@ -76,17 +82,20 @@ class TwoPhase(Method):
 
     def check(self, sampling: Sampling, source: Source) -> None:  # noqa: ARG002 - any will do
         """Refuse a source whose target has no early view that the second phase could go by."""
-        if self.second is None:
+        if self.second is None or not self.second.hears_target:
             return
-        fine = not self.second.hears_target or _foretold(source)
+        right = "must be 0: nobody knows the early view of what such a draft sends"
+        require(self.loss == 0, "method.loss", self.loss, right)
         right = "needs an acceptance source that knows an early view of the target "
         right += "(language_model, recorded with exit_ids)"
-        require(fine, "method.second", short_name(type(self.second)), right)
+        require(_foretold(source), "method.second", short_name(type(self.second)), right)
 
     def decode(self, session: Session) -> Wait:
         """Decode every sequence of the session."""
         second = self._second(session)
+        key = int(stream(session.seed, "loss").integers(2**63))
         while rows := (yield from session.admit()):
+            self._weaken(rows, key)
             yield from session.exchange(rows)
             speculations = list(map(_cached, rows))
             if not all(speculations):
@@ -104,6 +113,13 @@ class TwoPhase(Method):
                 yield end
             for row in winners:
                 row.cached = phases.tree.take(row)
+
+    def _weaken(self, rows: list[Row], key: int) -> None:
+        """Let new rows' drafts lose their share of tokens."""
+        for row in rows if self.loss else ():
+            if not isinstance(row.text, WeakerDraftText):
+                errors = Generator(Philox(key=[key, row.seq]))
+                row.text = WeakerDraftText(row.text, lambda: self.loss, errors)
 
     def _second(self, session: Session) -> Predictor:
         if self.second is None:

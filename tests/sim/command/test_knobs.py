@@ -53,6 +53,7 @@ PLUGINS = {
     "method=pearl window": ((*IID, "method=pearl", "lookahead=12"), "adaptive"),
     "method=two_phase exit": ((*HEARING, "method.first_depth=4"), 0.2),
     "method=two_phase first_depth": (HEARING, 1),
+    "method=two_phase loss": (HEARING, 0.5),
     "method=two_phase second": (HEARING, "{_target_: partial_oracle, share: 1.0}"),
     "method=two_phase second_depth": (HEARING, 1),
     "method=ssd on_outcome": ((*IID, FAST), "prune"),

@@ -3,7 +3,10 @@
 import pytest
 from scripted import decode, machine, near, rounds, spans
 
+from ssdsim import Setup, simulate
+from ssdsim.acceptance.iid import Iid
 from ssdsim.backups.shallow import Shallow
+from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link, Slowdown
 from ssdsim.methods.ssd import Ssd
@@ -138,3 +141,18 @@ def test_an_early_view_that_nobody_knows_is_refused():
         decode(TwoPhase(second=ExitTarget()), SCRIPT, lookahead=3, policy=ONE)
     with pytest.raises(ConfigError, match=r"policy='exit_target': goes by .* needs method=two_ph"):
         decode(Ssd(), SCRIPT, lookahead=3, policy=ExitTarget())
+
+
+def test_what_a_draft_loses_by_early_states_is_lost_of_every_token():
+    perfect = Setup(
+        TwoPhase(0.5, Oracle(), first_depth=4, second_depth=4, loss=0.2),
+        Iid(alpha=1.0),
+        machine(),
+        Workload(8, 0, 2000),
+        ONE,
+        lookahead=4,
+    )
+    tokens = simulate(perfect).metrics["acceptance_length"]
+    assert tokens == pytest.approx(sum(0.8**k for k in range(5)), rel=0.02)
+    with pytest.raises(ConfigError, match=r"method\.loss=0\.2: must be 0: nobody knows"):
+        decode(TwoPhase(second=ExitTarget(), loss=0.2), SCRIPT, lookahead=3, policy=ONE)
