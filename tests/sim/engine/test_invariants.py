@@ -22,13 +22,18 @@ from ssdsim.latency.jitter import Lognormal
 from ssdsim.latency.machine import Link, Power, Slowdown
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.options.plugins import plugins
+from ssdsim.policies.exit_target import ExitTarget
+from ssdsim.policies.partial_oracle import PartialOracle
 from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
 
 METHODS = [*methods(), Ssd(drafts=3), Ssd("prune", drafts=2)]
+METHODS += [TwoPhase(0.3, PartialOracle(3), second_depth=2)]
+HEARING = TwoPhase(0.5, ExitTarget(4), 2)  # needs whole distributions
 LENGTHS = lengths()
 WITHOUT_SIGNALS = [length for length in LENGTHS if length.needs is None]
 CUTS = cuts()
@@ -55,7 +60,7 @@ def setups(draw):
         draft_power=Power(200.0, 40.0),
     )
     policy = draw(st.sampled_from(sorted(plugins("policy"))))
-    method, lookahead = draw(st.sampled_from(METHODS)), draw(st.integers(4, 6))
+    method, lookahead = draw(st.sampled_from([*METHODS, HEARING])), draw(st.integers(4, 6))
     if policy != "fixed_fanout":
         lookahead = draw(st.integers(0, 6))
     trees = grown(with_tokens, sampling) if "tree" in method.uses and lookahead > 1 else [Chain()]
