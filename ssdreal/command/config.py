@@ -35,6 +35,7 @@ from ssdsim.kinds import short_name
 from ssdsim.options.building import build, check_keys, completed, make
 from ssdsim.options.plugins import profile_files
 from ssdsim.policies.oracle import Oracle
+from ssdsim.policies.partial_oracle import PartialOracle
 from ssdsim.sampling.settings import Decoding
 from ssdsim.system.package_data import CONF
 from ssdsim.trees.chain import Chain
@@ -130,8 +131,11 @@ def _setup(plain: dict[str, Any]) -> Setup:
     _check_seconds(setup.backup, "backup")
     _check_seconds(setup.drafter, "drafter")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
-    known = setup.acceptance is not None or not isinstance(setup.policy, Oracle)
-    require(known, "policy", "oracle", right)
+    policy = short_name(type(setup.policy))
+    known = setup.acceptance is not None or not isinstance(setup.policy, Oracle | PartialOracle)
+    require(known, "policy", policy, right)
+    right = "goes by what the target says in mid-verify; no real one does that yet"
+    require(not setup.policy.hears_target, "policy", policy, right)
     right = "needs chances known beforehand; a real run has only its draft's confidences"
     head = setup.length.needs == "chances"
     require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)

@@ -205,7 +205,8 @@ def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
         yield setup.draft_latency, "tree", rows * most
     if "policy" in method.uses:
         yield setup.draft_latency, "glue", width
-        most *= ceil(rows * _branches(setup) / method.drafts)
+        branches = max(_branches(setup), method.roots)
+        most *= ceil(rows * branches / method.drafts)
         yield setup.draft_latency, "tree", most
 
 

@@ -80,6 +80,11 @@ class Method(Protocol):
         return 1
 
     @property
+    def roots(self) -> int:
+        """Return for how many outcomes of a row it prepares in a pass that no policy counts."""
+        return 0
+
+    @property
     def simulated_only(self) -> str:
         """Why no real models can run it here; empty where they can."""
         return ""

@@ -76,6 +76,11 @@ class TwoPhase(Method):
         require(0 <= self.loss <= 1, "method.loss", self.loss, "needs a share in [0, 1]")
         require(roots != "verify", "method.second.budget", roots, "needs a number of roots")
 
+    @property
+    def roots(self) -> int:
+        """Return how many outcomes of a row the second phase has at most."""
+        return cast("int", self.second.budget) if self.second else 0
+
     def round_seconds(self, draft: float, verify: float) -> float:
         """Return what a round takes after a hit: drafting and verifying go on side by side."""
         return max(draft, verify)
