@@ -8,7 +8,7 @@ from typing import ClassVar
 from numpy.random import Generator
 
 from ssdsim.outcomes import Early, Outcome, Speculation, chain, reached
-from ssdsim.policies.base import Policy, Predictor
+from ssdsim.policies.base import Budget, Policy, Predictor
 
 Scored = tuple[float, int, int]
 """The score of an outcome, and its node and rank below 0: of equal ones the first is the best."""
@@ -23,6 +23,7 @@ class ExitTarget(Policy):
     tokens but the one sent.
     """
 
+    budget: Budget = 8
     hears_target: ClassVar[bool] = True
 
     def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - nothing random
