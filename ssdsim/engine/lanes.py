@@ -50,7 +50,7 @@ class Lane:
         return self.env.timeout(left) if left > 0 else None
 
     def reach(self, work: float, value: Any = None, delay: float = 0.0) -> Event:
-        """Return what tells that `work` seconds are done of what was `start`ed just now."""
+        """Return what tells that `work` seconds are done of what began just now."""
         return self.env.timeout(delay + work, value)
 
     def done(self) -> float:
@@ -130,7 +130,7 @@ class SharedLane(Lane):
         return self.event if self.running() else None
 
     def reach(self, work: float, value: Any = None, delay: float = 0.0) -> Event:  # noqa: ARG002
-        """Return what tells that `work` seconds' worth are done of what was `start`ed just now."""
+        """Return what tells that `work` seconds' worth are done of what began just now."""
         event = self.env.event()
         self.mark = work, event, value
         if self.contention.busy.get(self.name) is self:
