@@ -342,7 +342,7 @@ class CuttableDraft(Draft, Protocol):
         ...
 
     def beginning(self, row: Row, speculation: Speculation, levels: int) -> Speculation:
-        """Return the first levels of what it drafted."""
+        """Return the first levels of what it drafted or adopted."""
         ...
 
 

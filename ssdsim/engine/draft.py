@@ -36,6 +36,7 @@ class SimulatedDraft(DraftPasses):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.proposals: dict[int, Speculation] = {}
         link = self.lane.name.replace("draft", "link")  # of several drafts each has its own
         self.link = Lane(self.lane.env, link, link)
         self.prespeculate: partial[Any] = partial(SimulatedTree, self)
@@ -83,7 +84,10 @@ class SimulatedDraft(DraftPasses):
         return self.levels(levels).nodes
 
     def beginning(self, row: Row, speculation: Speculation, levels: int) -> Speculation:
-        """Return the first levels of what it drafted: its text says how their verify ends."""
+        """Return the first levels of a speculation: its text says how their verify ends."""
+        if self.proposals.get(row.seq) is speculation:
+            proposed: Speculation = row.text.propose(speculation.tokens[:levels], levels)
+            return proposed
         speculator = speculation.speculator if levels else "none"
         return self.levels(levels).tree.speculate(row.text, levels, speculator)
 
@@ -129,6 +133,7 @@ class SimulatedDraft(DraftPasses):
             row.text.propose(proposal, lookahead)
             for row, proposal in zip(rows, proposals, strict=True)
         ]
+        self.proposals = {row.seq: one for row, one in zip(rows, found, strict=True)}
         return self._work(rows, found, seconds, 0.0)  # nobody is sent a message
 
     def fork(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> None:

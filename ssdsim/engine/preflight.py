@@ -5,7 +5,6 @@ from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 from ssdsim.acceptance.base import Source
-from ssdsim.backups.jit import Jit
 from ssdsim.cuts.all import All
 from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.padding import padded, prompt_lengths
@@ -96,7 +95,7 @@ def check_signal(setup: "Setup", source: Source) -> None:
 
 
 def _check_cut(setup: "Setup", source: Source) -> None:
-    """Refuse to cut what has no order of levels, or was proposed by no draft."""
+    """Refuse to cut what has no order of levels, or by what a source does not know."""
     if isinstance(setup.cut, All) or not setup.lookahead:
         return
     name = type(setup.verify).__name__.lower()
@@ -104,9 +103,6 @@ def _check_cut(setup: "Setup", source: Source) -> None:
     require(
         isinstance(setup.tree, Chain | Widths), "tree", type(setup.tree).__name__.lower(), right
     )
-    right = f"verify={name} cuts what the draft made: needs backup=jit"
-    jit = "backup" not in setup.method.uses or isinstance(setup.backup, Jit)
-    require(jit, "backup", type(setup.backup).__name__.lower(), right)
     needs = setup.cut.needs
     drafted = source.text(0).speculate(1, "primary")
     right = "needs an acceptance source that knows the confidences of drafted tokens "

@@ -128,6 +128,23 @@ def test_outcomes_are_predicted_of_what_is_verified():
     )
 
 
+def test_proposals_are_cut_as_drafts_are():
+    # After a bonus token that is no best candidate four random tokens are proposed, two are sent.
+    policy = UniformFanout(fanout=1, budget=99)
+    run = decode(
+        Ssd(), ((0, 5), (2, 0)), tokens=4, lookahead=4, machine=bent(3, 0.5), policy=policy,
+        verify=Fitting(slack=0.0), backup=Random(),
+    )  # fmt: skip
+    assert rounds(run, "drafted", "accepted", "hit", "speculator", "end") == near(
+        [
+            (2, 0, None, "backup", 1),
+            (2, 0, False, "backup", 2),
+            (2, 0, True, "primary", 3),
+            (2, 0, False, "backup", 4),
+        ]
+    )
+
+
 def spark(verify=None, batch=64, **bend):
     more = {} if verify is None else {"verify": verify}
     wide = bent(**bend)
@@ -178,7 +195,6 @@ def test_texts_are_the_same_whatever_is_cut(method, sampling):
     ("other", "says"),
     [
         ({"tree": Confident(), "acceptance": LanguageModel()}, "tree='confident': verify=goodput"),
-        ({"method": Ssd(), "backup": Random()}, "backup='random': verify=goodput cuts what the dr"),
         ({"verify": Goodput("confidence")}, "verify.chances='confidence': needs an acceptance"),
     ],
 )
