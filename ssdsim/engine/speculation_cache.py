@@ -30,7 +30,7 @@ class SimulatedTree:
         self.draft, self.rows = draft, rows
         self.branches = branches = sum(map(len, predictions))
         self.taken: dict[tuple[int, Outcome | None], Speculation] = {}
-        self.early = False
+        self.early, self.depth = False, length
         self.steps = self.asked = self.losing = 0
         if not branches:
             return
@@ -97,11 +97,6 @@ class SimulatedTree:
             return Branch(won.length, whole, continuation=won.tokens or None)
         return Branch() if self.early else self._lost
 
-    @property
-    def depth(self) -> int:
-        """Tokens or levels of the branches, as far as they are drafted."""
-        return self.levels.depth(self.steps)
-
     @cached_property
     def _lost(self) -> Branch:
         """What became of every branch that did not win."""
@@ -161,6 +156,7 @@ class SimulatedTree:
 
     def _stop_after(self, steps: int) -> Event | None:
         self.steps = self.losing = steps
+        self.depth = self.levels.depth(steps)
         return self._go_on(self.rows, self.live[:steps])
 
     def _go_on(self, rows: Sequence[Row], live: Steps) -> Event | None:
