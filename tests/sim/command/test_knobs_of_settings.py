@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("registered")
 
 MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
 BANDWIDTH = "latency.link.bandwidth=1e3"
+MANY = (*LLAMA, "acceptance=language_model", "batch=16", "workload.output_tokens=40")
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
 
 
@@ -102,6 +103,7 @@ MAIN = {
     "tree": (IID, "tree=widths"),
     "acceptance": (PAIR, "acceptance=iid"),
     "length": (PAIR, "length=confidence"),
+    "verify": (MANY, "verify=fitting"),
     "latency": (IID, "latency=roofline"),
     "workload": (IID, "workload=closed"),  # the only one so far: its options are above
     "pair": (ROOFLINE, "pair=llama31_8b_1b"),
