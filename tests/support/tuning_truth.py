@@ -46,6 +46,12 @@ def truth(profile):
     return dict(zip(table["options"], table["tokens_per_s"], strict=True))
 
 
+def known_families(profile):
+    """Return the families that a truth is of: those that came later are not in it."""
+    known = truth(profile)
+    return [of for of in families(parsed(SPACE)) if any(words(one) in known for one in of)]
+
+
 def candidates():
     """Yield every configuration of the search space."""
     for family in families(parsed(SPACE)):

@@ -11,14 +11,14 @@ where it is not, the choice is the best one in the mean over worlds, which may b
 
 import pytest
 from hydra import initialize
-from tuning_truth import PROFILES, SPACE, truth
+from tuning_truth import PROFILES, known_families, truth
 
 from ssdsim.tune.evaluation import Bench, Trial
 from ssdsim.tune.findings import Findings
 from ssdsim.tune.launching import Evaluations
 from ssdsim.tune.options import TuneOptions
 from ssdsim.tune.search import Search
-from ssdsim.tune.search_space import families, parsed, words
+from ssdsim.tune.search_space import words
 from ssdsim.tune.selection import select
 
 
@@ -47,7 +47,7 @@ def test_the_choice_is_nearly_the_best_at_few_evaluations(profile, seed, tmp_pat
     with initialize(version_base="1.3", config_path=None):
         bench = Bench((f"profile={profile}", f"seed={seed}"), 0.0, 0.0, devices=64)
         evaluations = Evaluations(bench, here(bench), tmp_path / "kept.jsonl")
-        search = Search(families(parsed(SPACE)), evaluations, options.asked, options.seed)
+        search = Search(known_families(profile), evaluations, options.asked, options.seed)
         search.run()
         findings = Findings(bench.words, profile, search, evaluations)
         finalists = findings.finalists(options.finalists)
