@@ -154,18 +154,19 @@ def launcher(config: DictConfig, folder: Path) -> Callable[[Sequence[Chunk], Don
     )
 
     def launch(chunks: Sequence[Chunk], done: Done) -> None:
-        with TemporaryDirectory(dir=folder, prefix=".chunks.") as own:
-            paths = [Path(own, f"{number}.json") for number in range(len(chunks))]
+        own = TemporaryDirectory(dir=folder, prefix=".chunks.")
+        paths = [Path(own.name, f"{number}.json") for number in range(len(chunks))]
+        try:
             for path, chunk in zip(paths, chunks, strict=True):
                 path.write_bytes(msgspec.json.encode(chunk))
             jobs = [[f"tune.chunk='{path.absolute()}'"] for path in paths]
-            try:
-                for job in chosen.launch(jobs, initial_job_idx=0):
-                    _check(job)
-            finally:
-                with held_back():
-                    for number, path in enumerate(paths):
-                        done(number, _finished(path))
+            for job in chosen.launch(jobs, initial_job_idx=0):
+                _check(job)
+        finally:
+            with held_back():  # an interrupt while files are removed would leave some
+                for number, path in enumerate(paths):
+                    done(number, _finished(path))
+                own.cleanup()
 
     return launch
 
