@@ -4,7 +4,7 @@ Every question is answered by an event whose value is the answer, so a method re
 both clocks. Rows are the live sequences; rows of a batch become ragged after the first round.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -162,58 +162,6 @@ class Target(Protocol):
         ...
 
 
-class StoppableTarget(Target, Protocol):
-    """A target that leaves a verify unfinished, as simulated ones do."""
-
-    def cancel(self) -> None:
-        """Give up the verify in flight."""
-        ...
-
-
-class OutspokenTarget(Target, Protocol):
-    """A target that speaks in mid-verify, as simulated ones do."""
-
-    def speak(
-        self, rows: Sequence[Row], speculations: Sequence[Speculation], share: float
-    ) -> Event:
-        """Tell the draft what it takes for likely once this share of the verify in flight is done.
-
-        The value is the speculations with their `early`, where anything is known of that.
-        """
-        ...
-
-
-class SelfDrafting(Target, Protocol):
-    """A target that also says what may follow, as simulated ones do."""
-
-    def guess(self, row: Row, length: int, seen: int) -> Speculation:
-        """Return its guesses in a block of Jacobi iteration; see `acceptance.base.Text.guess`."""
-        ...
-
-    def streamed(self, row: Row, length: int) -> Speculation:
-        """Return what the streams beside its last pass drafted."""
-        ...
-
-    def relax(
-        self, row: Row, hypothesis: Speculation, passes: Callable[[], bool]
-    ) -> tuple[int, int]:
-        """Accept a draft of all that is left; `passes` decides on tokens unlike its own.
-
-        Returns how many tokens pass, and how many of those are unlike its own.
-        """
-        ...
-
-    def used(self, tokens: int) -> None:
-        """Count tokens of the last pass as delivered."""
-        ...
-
-    def verify(
-        self, rows: Sequence[Row], speculations: Sequence[Speculation], beside: int = 0
-    ) -> Event:
-        """Verify in a pass that computes `beside` more tokens a row."""
-        ...
-
-
 class Tree(Protocol):
     """Branches being drafted while the target verifies, one a predicted outcome.
 
@@ -313,42 +261,4 @@ class Draft(Protocol):
 
     def step_seconds(self, rows: Sequence[Row]) -> float:
         """Return the seconds one more token a row is expected to take."""
-        ...
-
-
-class StoppableDraft(Draft, Protocol):
-    """A draft that stops before it has all it was asked for, as simulated ones do."""
-
-    def cancel(self, rows: Sequence[Row]) -> None:
-        """Give up what is being drafted; what these rows have already stays."""
-        ...
-
-
-class PacedDraft(Draft, Protocol):
-    """A draft that says how deep it comes in time, as simulated ones do."""
-
-    def steps_within(
-        self, seconds: float, rows: Sequence[Row], branches: int, lookahead: int
-    ) -> int:
-        """Return how many steps of so many branches it does in `seconds`, `lookahead` at most."""
-        ...
-
-
-class CuttableDraft(Draft, Protocol):
-    """A draft whose speculations may be verified in part, as simulated ones' are."""
-
-    def nodes(self, levels: int) -> int:
-        """Return the tokens of a speculation of so many levels."""
-        ...
-
-    def beginning(self, row: Row, speculation: Speculation, levels: int) -> Speculation:
-        """Return the first levels of what it drafted or adopted."""
-        ...
-
-
-class SearchingDraft(Draft, Protocol):
-    """A draft whose layers are chosen while it serves, as simulated ones' are."""
-
-    def search(self, row: Row, tokens: int) -> Event:
-        """Run the draft over `tokens` tokens of a row's text at once, to see how good it is."""
         ...

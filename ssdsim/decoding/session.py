@@ -10,8 +10,9 @@ from typing import Any, Protocol, cast
 from simpy import Environment, Event
 
 from ssdsim.cuts.base import Cost, Cutter
+from ssdsim.decoding.abilities import CuttableDraft
 from ssdsim.decoding.detail import Detail
-from ssdsim.decoding.protocol import CuttableDraft, Draft, Row, Target
+from ssdsim.decoding.protocol import Draft, Row, Target
 from ssdsim.decoding.shared_cache import Prespeculating, prespeculating
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, depths

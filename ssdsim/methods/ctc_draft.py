@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
 from ssdsim.acceptance.base import Source
-from ssdsim.decoding.protocol import Row, SelfDrafting
+from ssdsim.decoding.abilities import SelfDrafting
+from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency

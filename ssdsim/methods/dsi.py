@@ -13,7 +13,8 @@ from typing import ClassVar, Literal, cast
 
 from simpy import Event, Process
 
-from ssdsim.decoding.protocol import Row, StoppableDraft, StoppableTarget
+from ssdsim.decoding.abilities import StoppableDraft, StoppableTarget
+from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.base import Method

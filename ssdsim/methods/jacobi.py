@@ -11,7 +11,8 @@ from typing import ClassVar, Literal, cast
 
 from ssdsim.acceptance.base import Source
 from ssdsim.acceptance.trace_row import is_deterministic
-from ssdsim.decoding.protocol import Row, SelfDrafting
+from ssdsim.decoding.abilities import SelfDrafting
+from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.base import Method

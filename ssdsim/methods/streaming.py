@@ -7,7 +7,7 @@ there when a pass ends. Drafting takes no time, but each pass is larger.
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-from ssdsim.decoding.protocol import SelfDrafting
+from ssdsim.decoding.abilities import SelfDrafting
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.base import Method

@@ -17,7 +17,8 @@ from typing import ClassVar, cast
 from numpy.random import Generator, Philox
 
 from ssdsim.acceptance.weaker_draft import WeakerDraftText
-from ssdsim.decoding.protocol import Row, SearchingDraft
+from ssdsim.decoding.abilities import SearchingDraft
+from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
 from ssdsim.methods.self_speculative import SelfSpeculative

@@ -14,7 +14,8 @@ from simpy import AnyOf, Event
 
 from ssdsim.acceptance.base import Foretold, Source
 from ssdsim.acceptance.weaker_draft import WeakerDraftText
-from ssdsim.decoding.protocol import OutspokenTarget, PacedDraft, Row, Tree
+from ssdsim.decoding.abilities import OutspokenTarget, PacedDraft
+from ssdsim.decoding.protocol import Row, Tree
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.decoding.shared_cache import Predictions, SplitTree
 from ssdsim.errors import require
