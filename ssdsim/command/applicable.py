@@ -118,6 +118,8 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     why = "a batch of 1 is one client"
     yield "method.clients", setup.batch > 1, why
     yield "method.together", setup.batch > 1, why
+    for option in ("acceptance.exit_distance", "acceptance.exit_layer"):
+        yield option, method.hears_target, "nobody goes by what the target says in mid-verify"
     several = not isinstance(setup.policy, Oracle)
     yield "policy.budget", several, "policy=oracle predicts one outcome"
     yield from _miss_rules("policy", setup.policy)

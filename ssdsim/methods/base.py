@@ -65,6 +65,11 @@ class Method(Protocol):
         return False
 
     @property
+    def hears_target(self) -> bool:
+        """Whether it goes by what the target says in mid-verify."""
+        return False
+
+    @property
     def draft_on(self) -> str | None:
         """Where the draft runs: on its "own" devices, the "target"'s, or None without a draft."""
         return None

@@ -82,6 +82,11 @@ class TwoPhase(Method):
         """Return how many outcomes of a row the second phase has at most."""
         return cast("int", self.second.budget) if self.second else 0
 
+    @property
+    def hears_target(self) -> bool:
+        """Whether it goes by what the target says in mid-verify, and not by a known hit rate."""
+        return self.second is not None and self.second.hears_target
+
     def round_seconds(self, draft: float, verify: float) -> float:
         """Return what a round takes after a hit: drafting and verifying go on side by side."""
         return max(draft, verify)

@@ -45,6 +45,7 @@ PLUGINS = {
     "policy=geometric_fanout budget": (SSD, 3),
     "policy=geometric_fanout acceptance": (LITTLE, 0.2),
     "policy=geometric_fanout exponent": (LITTLE, 9.0),
+    "policy=likeliest_rejection budget": (SLOW, 2),
     "policy=optimal_fanout budget": (SSD, 3),
     "policy=optimal_fanout reject": (LITTLE, "[0.95]"),
     "policy=optimal_fanout miss_scale": (LITTLE, 2.0),
@@ -71,6 +72,7 @@ PLUGINS = {
     "backup=marginal length_slow": (ADAPTIVE, 1.0),
     "backup=marginal length_fast": (ADAPTIVE, 40.0),
     "backup=marginal prior": (ADAPTIVE, 1.0),
+    "backup=shallow depth": (MISSING, 1),
     "backup=ngram longest": ((*MISSING, "workload.output_tokens=60"), 1),
     "drafter=ngram longest": (ECHOING, 1),
     "drafter=ngram shortest": (ECHOING, 2),
@@ -84,6 +86,8 @@ PLUGINS = {
     "length=controller memory": (MOVING, 0.99),
     "length=controller inertia": (MOVING, 0.1),
     "length=goodput alpha": (WARM, 0.0),
+    "length=likeliest_rejection chance": (ENDING, 0.9),
+    "length=likeliest_rejection prior": (ENDING, 900.0),
     "length=concurrency peak": (ENDING, 2),
     "length=concurrency scale": (ENDING, 200.0),
 }
@@ -98,6 +102,14 @@ PLUGINS |= {
 }
 REFUSED = {
     "length=confidence estimate": "length.estimate=",
+    "length=likeliest_rejection estimate": "length.estimate=",
+    "policy=exit_target budget": "policy",
+    "policy=exit_residual budget": "policy",
+    "policy=partial_oracle budget": "policy='partial_oracle'",
+    "policy=partial_oracle share": "policy='partial_oracle'",
+    "policy=likeliest_rejection prior": "False",  # nor does a short run learn beyond it
+    "length=delay informed": "False",  # likewise: a token more always pays here
+    "length=delay prior": "False",
     "length=goodput prior": "False",  # where all passes take the same time, any α over 0 is alike
     "method=self_speculative kept": "method.kept: has no effect",
     "policy=oracle budget": "policy='oracle'",

@@ -15,6 +15,7 @@ MODEL = (*SCRIPT, "acceptance=language_model")
 PUBLISHED = ("pair=llama31_70b_1b", *SCRIPT)
 WARM = (*MODEL, "temperature=1")
 MISSES = {"miss_scale": 0.9, "miss_exponent": 0.1, "miss_table": "[0.9,0.9]"}
+UNHEARD = {"exit_distance", "exit_layer"}
 # For each source: where it is used, and a change of each of its options.
 SOURCES = {
     "iid": (IID, {"alpha": 0.3, **MISSES}),
@@ -50,7 +51,13 @@ MAIN = {
 def test_every_source_has_a_case():
     assert SOURCES.keys() == plugins("acceptance").keys()
     for name, plugin in plugins("acceptance").items():
-        assert SOURCES[name][1].keys() == {field.name for field in options(plugin)}
+        assert SOURCES[name][1].keys() == {field.name for field in options(plugin)} - UNHEARD
+
+
+@pytest.mark.parametrize("option", sorted(UNHEARD))
+def test_no_real_target_speaks_in_mid_verify(option, decoded):
+    refusal = effect(decoded, MODEL, f"++acceptance.{option}=1")
+    assert f"acceptance.{option}" in refusal
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,8 @@ REFUSED = {
         f"needs method=two_phase, method.second={name}"
         for name in ("exit_residual", "exit_target")
     },
-    "acceptance=recorded exit_layer": "acceptance.exit_layer=1: RECORDED has []",
+    "acceptance=recorded exit_layer": "acceptance.exit_layer: has no effect, "
+    "nobody goes by what the target says in mid-verify",
     "policy=oracle budget": "policy.budget: has no effect, policy=oracle predicts one outcome",
     **{
         f"method=self_speculative {name}": f"method.{name}: has no effect, "
