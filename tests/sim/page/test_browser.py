@@ -2,39 +2,24 @@
 
 import json
 import re
-import subprocess
-from shutil import which
 
 import pytest
 from browsing import opened
+from hand_made_pages import TABS, hand_made, page_of
 from knobs import SMALL, setup_of
 from pages import columns_of, payload_of
-from timelines import DEVICES, run_of, span, ssd
+from timelines import run_of, span
 
 from ssdsim import simulate
 from ssdsim.options.plugins import plugins
 from ssdsim.page.pack import packed, payload
 from ssdsim.page.write import html
-from ssdsim.run.metrics import confidence, measure
 from ssdsim.run.report import figures
 from ssdsim.run.trace import Recorder
 
 pytestmark = pytest.mark.slow
 
-TABS = ("overview", "timeline", "round", "text", "compare", "surface")
 HOSTILE = '</script><img src=x onerror="window.hurt=1"><b>&amp;'
-
-
-def hand_made(**changes):
-    run = ssd(40, 1)
-    run.info |= {"source": "sim", "complete": True, "lossless": True, "config": {"lookahead": 5}}
-    run.info["metrics"] = measure(run.tables, DEVICES) | {"ci95": confidence(run.tables)}
-    run.info |= changes
-    return run
-
-
-def page_of(*runs):
-    return html(payload(*map(packed, runs)))
 
 
 def check_against_tables(shown, run):
@@ -157,36 +142,6 @@ def test_hostile_texts_are_shown_as_they_are(browser, tmp_path):
         assert not shown.page.locator("img").count()
 
 
-def test_everything_can_be_done_by_keyboard(browser, tmp_path):
-    run = hand_made()
-    with opened(browser, page_of(run), tmp_path) as shown:
-        keys = shown.page.keyboard
-        keys.press("Tab")
-        assert shown.page.evaluate("() => document.activeElement.id") == "tab-overview"
-        keys.press("ArrowRight")
-        shown.page.wait_for_selector("body[data-tab=timeline]", state="attached")
-        assert shown.page.locator("#panel-timeline").is_visible()
-        keys.press("n")
-        first = run.rounds.index[run.rounds.hit == False][0]  # noqa: E712 - null is no miss
-        assert shown.text("#said").startswith(f"Sequence 0, round {first}: miss")
-        keys.press("[")
-        assert f"round {first - 1}:" in shown.text("#said")
-        before = shown.page.evaluate("() => store.get().view")
-        keys.press("+")
-        shown.page.focus("canvas.timeline")
-        keys.press("ArrowRight")
-        after = shown.page.evaluate("() => store.get().view")
-        assert after["to"] - after["from"] < 1
-        assert after != before
-        keys.press("?")
-        assert shown.page.locator("dialog").is_visible()
-        keys.press("Escape")
-        assert not shown.page.locator("dialog").is_visible()
-        keys.press("c")
-        shown.page.wait_for_selector("body[data-tab=compare]", state="attached")
-        assert shown.page.locator("#panel-compare").is_visible()
-
-
 PROBE = """async ([lane, time]) => {
   const [paint, rows, look, view, theme] = await Promise.all(
     ["paint", "rows", "look", "view", "theme"].map(name => import(name)));
@@ -214,41 +169,6 @@ def test_spans_lie_where_their_times_are(browser, tmp_path):
         idle = (spans[spans.kind == "verify"].end.iloc[0] + 1e-4) * 1.0
         found, colours = shown.page.evaluate(PROBE, ["target", idle])
         assert found != colours["verify"]
-
-
-@pytest.mark.parametrize("width", [360, 820, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_fits_its_window(width, scheme, browser, tmp_path):
-    size = {"width": width, "height": 800}
-    page = page_of(hand_made())
-    with opened(browser, page, tmp_path, viewport=size, color_scheme=scheme) as shown:
-        for tab in TABS:
-            shown.tab(tab)
-            wide = shown.page.evaluate("() => document.documentElement.scrollWidth")
-            assert wide <= width, tab
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """Return the source of axe-core, got by npm where there is one."""
-    folder = tmp_path_factory.mktemp("axe")
-    npm = which("npm") or pytest.skip("no npm here")
-    got = [npm, "install", "--silent", "--no-save", "--prefix", str(folder), "axe-core@4"]
-    if subprocess.run(got, capture_output=True, check=False).returncode:  # noqa: S603 - as said
-        pytest.skip("axe-core could not be got")
-    return (folder / "node_modules/axe-core/axe.min.js").read_text()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_serious_stands_in_anyone_s_way(scheme, axe, browser, tmp_path):
-    with opened(browser, page_of(hand_made()), tmp_path, color_scheme=scheme) as shown:
-        shown.page.evaluate(axe)
-        for tab in TABS:
-            shown.tab(tab)
-            found = shown.page.evaluate("() => axe.run()")["violations"]
-            grave = [each for each in found if each["impact"] in {"serious", "critical"}]
-            nodes = [(each["id"], [node["html"] for node in each["nodes"]]) for each in grave]
-            assert not nodes, tab
 
 
 def test_the_address_keeps_what_is_shown(browser, tmp_path):
