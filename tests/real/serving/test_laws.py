@@ -103,7 +103,8 @@ def stop_because_a_token_was_unlikely(monkeypatch):
     def shortened(self, shared):
         for branch in (branch for row in self.branches for branch in row):
             doubts = [k for k, sure in enumerate(branch.confidences) if sure < 0.4]
-            del branch.tokens[(doubts or [None])[0] :]
+            for drafted in (branch.tokens, branch.confidences):
+                del drafted[(doubts or [len(drafted)])[0] :]
         return result(self, shared)
 
     monkeypatch.setattr(Tree, "result", shortened)
@@ -115,7 +116,8 @@ def truncate_before_an_unlikely_token(monkeypatch):
     def taken(self, row):
         found = take(self, row)
         keep = 1 if found.tokens and found.confidences[-1] < 0.4 else found.length
-        return replace(found, parents=found.parents[:keep], tokens=found.tokens[:keep])
+        kept = found.parents[:keep], found.tokens[:keep], found.confidences[:keep]
+        return replace(found, parents=kept[0], tokens=kept[1], confidences=kept[2])
 
     monkeypatch.setattr(RealTree, "truncate", lambda self, _: self.ready)
     monkeypatch.setattr(RealTree, "take", taken)
