@@ -16,7 +16,6 @@ from ssdsim import Setup, expect, setup, simulate
 from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.kinds import short_name
 from ssdsim.methods.autoregressive import Autoregressive
@@ -27,6 +26,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.trace import Run
+from ssdsim.workloads.closed import Closed
 
 PROFILE = "h100x4_llama70b_1b"
 BATCHES = (1, 2, 4, 8, 16, 32)
@@ -90,9 +90,9 @@ def promise(one: Setup) -> float:
 
 def best(start: Setup, methods: tuple[Method, ...]) -> Best:
     """Look for the best shape and measure it on other texts."""
-    small = replace(start, workload=Workload(2 * start.batch, 512, TOKENS), seed=SEARCHED)
+    small = replace(start, workload=Closed(2 * start.batch, 512, TOKENS), seed=SEARCHED)
     found = max(candidates(small, methods), key=promise)
-    whole = Workload(max(64, 8 * start.batch), 512, TOKENS)
+    whole = Closed(max(64, 8 * start.batch), 512, TOKENS)
     return Best(_named(found), simulate(replace(found, workload=whole, seed=MEASURED)))
 
 

@@ -18,7 +18,6 @@ from ssdsim.command.console import ending, speak_as
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import Simulation, evaluate
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
@@ -28,6 +27,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.trace import Run
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed, closed
 
 REPEATS = 7
 TOKENS = 40_000
@@ -39,7 +39,7 @@ SETUP = Setup(
     lookahead=7,
     acceptance=Iid(),
     machine=Machine(target=Constant(verify=1.0, step=0.0), draft=Constant(verify=0.0, step=0.1)),
-    workload=Workload(prompts=8, output_tokens=10_000),
+    workload=Closed(prompts=8, output_tokens=10_000),
 )
 
 
@@ -59,7 +59,7 @@ def settings() -> Iterator[tuple[str, Setup]]:
 def sized(setup: Setup, tokens: int) -> Setup:
     """Return a setup with about so many tokens to decode, in texts no longer than its own."""
     each = max(1, min(setup.workload.output_tokens, tokens // setup.batch))
-    workload = replace(setup.workload, prompts=max(1, tokens // each), output_tokens=each)
+    workload = replace(closed(setup.workload), prompts=max(1, tokens // each), output_tokens=each)
     return replace(setup, workload=workload)
 
 

@@ -16,19 +16,24 @@ PROJECT = ("ssdsim", "ssdreal")
 
 def short_name(kind: type) -> str:
     """Return what files call a class: `by_depth` for `ByDepth`, or else what it is `called`."""
-    snake = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
-    return str(getattr(kind, "called", snake))
+    return str(getattr(kind, "called", _snake(kind.__name__)))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def named(target: object, known: dict[str, type]) -> type | None:
     """Return the class that a file names; None if it is none of those `known` by short name.
 
     Nothing is imported for it. A dotted path of this project, as files once had them, counts by
-    its last part, so that it is read wherever the module lies now.
+    its last part, so that it is read wherever the module lies now, and by a name that the class
+    had before the one that it has now.
     """
     path, _, name = str(target).rpartition(".")
     if path.partition(".")[0] in PROJECT:
-        return {kind.__name__: kind for kind in known.values()}.get(name)
+        found = {kind.__name__: kind for kind in known.values()}
+        return found.get(name, known.get(_snake(name)))
     return known.get(str(target))
 
 

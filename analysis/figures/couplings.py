@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from ssdsim import Setup, simulate
 from ssdsim.calibration.prediction import Profile
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 TEMPERATURES = (0.3, 0.7, 1.0, 1.3)
 CONSTANTS = (0.2, 0.4, 0.6, 0.8)
@@ -48,7 +48,7 @@ def _study(
         Ssd("prune"),
         profile.acceptance,
         profile.machine,
-        Workload(profile.prompts, 0, 48),
+        Closed(profile.prompts, 0, 48),
         policy=UniformFanout(fanout=fanout),
         lookahead=lookahead,
     )

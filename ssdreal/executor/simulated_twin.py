@@ -3,8 +3,8 @@
 from ssdreal.executor.setup import Setup
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.engine.setup import Setup as SimulatedSetup
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.machine import Machine
+from ssdsim.workloads.closed import Closed
 
 
 def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSetup:
@@ -23,7 +23,7 @@ def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> Si
         method=setup.method,
         acceptance=acceptance,
         machine=machine,
-        workload=Workload(workload.prompts, workload.prompt_tokens, workload.output_tokens),
+        workload=Closed(workload.prompts, workload.prompt_tokens, workload.output_tokens),
         policy=setup.policy,
         backup=setup.backup,
         lookahead=setup.lookahead,

@@ -41,13 +41,13 @@ from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import Timing, to_table
 from ssdsim.command.console import ending, progress, say, speak_as
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
 from ssdsim.run.results import describe as described
 from ssdsim.run.results import provenance
 from ssdsim.system.atomic_files import replacing, write_text
 from ssdsim.system.destination import taken
 from ssdsim.system.package_data import TRACES
+from ssdsim.workloads.closed import Closed
 
 SEED = 0
 LONG = 450
@@ -207,7 +207,7 @@ def _scripted(asked: ProfileOptions, info: dict[str, Any]) -> dict[str, Any]:
     source = asked.script.name
     text = json.dumps({**info, "acceptance": source}, indent=1) + "\n"
     write_text(asked.folder / INFO, text)
-    return {"acceptance": source, "workload": described(Workload(PROMPTS, SHORT, asked.tokens))}
+    return {"acceptance": source, "workload": described(Closed(PROMPTS, SHORT, asked.tokens))}
 
 
 def _recorded(
@@ -224,7 +224,7 @@ def _recorded(
     )
     return {
         "acceptance": described(Recorded(".")),
-        "workload": described(Workload(len(tasks), 0, asked.tokens)),
+        "workload": described(Closed(len(tasks), 0, asked.tokens)),
     }
 
 

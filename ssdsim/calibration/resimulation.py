@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.calibration.timings import KINDS
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
 from ssdsim.kinds import short_name
 from ssdsim.latency.constant import Constant
@@ -22,6 +21,7 @@ from ssdsim.policies.base import Policy
 from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import Sampling, sampling_of
 from ssdsim.trees.base import TokenTree
+from ssdsim.workloads.closed import Closed
 
 NEVER = 1 << 20
 """Ranks from here on are no bonus token's: they fill up what else was predicted."""
@@ -176,7 +176,7 @@ def setup_of(run: Run, acceptance: Acceptance, machine: Machine) -> Setup:
         **plugins,
         acceptance=acceptance,
         machine=machine,
-        workload=Workload(workload["prompts"], 0, workload["output_tokens"]),
+        workload=Closed(workload["prompts"], 0, workload["output_tokens"]),
         lookahead=config["lookahead"],
         batch=config["batch"],
         sampling=sampling_of(config),
@@ -197,7 +197,7 @@ def with_own_outcomes(setup: Setup, run: Run) -> Setup:
     require(setup.lookup is None, "drafter", short_name(type(setup.drafter)), right)
     sequences = run.tables["sequences"]
     tokens = int(np.max(sequences["tokens"].to_numpy()))
-    workload = Workload(len(sequences), 0, tokens)
+    workload = Closed(len(sequences), 0, tokens)
     return replace(setup, acceptance=OwnOutcomes(run), policy=AsMeasured(), workload=workload)
 
 

@@ -21,6 +21,7 @@ from ssdsim.policies.oracle import Oracle
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 from ssdsim.trees.chain import Chain
+from ssdsim.workloads.closed import closed
 
 Rule = tuple[str, bool, str]
 """An option (with all below it), whether it has an effect beside the others, and if not, why."""
@@ -219,7 +220,7 @@ def _sampling_rules(setup: Setup) -> Iterator[Rule]:
 def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
     prompts = source.vocabulary is not None
-    several = setup.workload.steps == 1 or setup.batch > 1
+    several = setup.batch > 1 or closed(setup.workload).steps == 1
     yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     yield "workload.prompt_tokens", not prompts, "the acceptance source brings prompts of its own"
     yield from acceptance_rules(setup.acceptance, setup.sampling)

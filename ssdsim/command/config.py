@@ -12,22 +12,29 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError, require
+from ssdsim.kinds import short_name
 from ssdsim.latency.machine import Machine
 from ssdsim.options.building import build, check_keys, completed, make
 from ssdsim.options.plugins import GROUPS, plugins, profile_files
 from ssdsim.sampling.settings import Sampling
 from ssdsim.system.package_data import CONF
+from ssdsim.workloads.base import Workload
+from ssdsim.workloads.closed import Closed
 
-SECTIONS = {"acceptance": Acceptance, "latency": Machine, "pair": Any, "workload": Workload}
+SECTIONS = {
+    "acceptance": Acceptance,
+    "latency": Machine,
+    "pair": Any,
+    "workload": Closed | Workload,
+}
 """What a profile may hold: for a group the name of an option, or the content of a new one."""
 
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling")
 RUNS = ("out", "overwrite", "keep", "page")
 KEYS = {
-    "": (*GROUPS, "latency", "workload", "pair", *PLAIN, *SAMPLED, "saguaro", *RUNS),
+    "": (*GROUPS, "latency", "pair", *PLAIN, *SAMPLED, "saguaro", *RUNS),
     "saguaro": ("constant", "fanout"),
     "pair": ("target", "draft"),
     "page": ("texts",),
@@ -80,7 +87,7 @@ def register_plugins(groups: Sequence[str]) -> None:
     store = emptied(groups)
     for group in groups:
         for name, plugin in plugins(group).items():
-            node = {"_target_": name}
+            node = {"_target_": short_name(plugin)}
             store.store(group=group, name=name, node=completed(plugin, node))
 
 
@@ -207,7 +214,7 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
 
 def _setup(plain: dict[str, Any]) -> Setup:
     hints = get_type_hints(Setup)
-    values = {name: build(hints[name], plain[name], name) for name in (*GROUPS, "workload")}
+    values = {name: build(hints[name], plain[name], name) for name in GROUPS}
     values["machine"] = build(hints["machine"], plain["latency"], "latency")
     values["sampling"] = sampling_from(plain, Sampling, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}

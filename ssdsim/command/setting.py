@@ -28,6 +28,7 @@ from ssdsim.command.config import (
 from ssdsim.command.hydra_errors import explained
 from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError, require
+from ssdsim.kinds import short_name
 from ssdsim.options.building import build, completed, make
 from ssdsim.options.plugins import GROUPS, plugins, profile_files
 from ssdsim.system.package_data import CONF
@@ -35,7 +36,7 @@ from ssdsim.system.package_data import CONF
 Options = Sequence[tuple[str, Any]]
 """Names and plain values, as they are set one after the other; a choice before options of its."""
 
-FIELDS = {**{name: name for name in GROUPS}, "workload": "workload", "latency": "machine"}
+FIELDS = {**{name: name for name in GROUPS}, "latency": "machine"}
 """Which field of a `Setup` each section of the options becomes."""
 SAMPLING = (*SAMPLED, "saguaro")
 
@@ -160,7 +161,7 @@ def _put(plain: dict[str, Any], name: str, value: Any) -> None:
         known = plugins(name)
         right = f"no such option; choose among {', '.join(known)}"
         require(isinstance(value, str) and value in known, name, value, right)
-        plain[name] = completed(known[value], {"_target_": value})
+        plain[name] = completed(known[value], {"_target_": short_name(known[value])})
         return
     *groups, field_name = name.split(".")
     there = plain

@@ -18,7 +18,6 @@ from ssdsim.drafters.ngram import Ngram as NgramLookup
 from ssdsim.engine.pass_times import Kept
 from ssdsim.engine.preflight import check_lengths
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workload import Workload
 from ssdsim.theory.known_texts import Ends, ahead, drafted
 from ssdsim.theory.round_seconds import Whole
 from ssdsim.theory.text_walk import Texts
@@ -59,18 +58,20 @@ def places_of(setup: Setup, source: RecordedSource) -> Places:
         More tokens are asked for than are recorded.
 
     """
-    seed = setup.seed if setup.workload.output_spread else 0
-    return _places(Kept(source.texts), source.vocabulary, setup.workload, seed)
+    workload = setup.workload
+    check_lengths(min(workload.prompts, len(source.texts)), workload.output_tokens, source)
+    asked = tuple(request.output_tokens for request in workload.requests(setup.seed))
+    return _places(Kept(source.texts), source.vocabulary, workload.prompt_tokens, asked)
 
 
 @lru_cache(maxsize=8)
 def _places(
-    kept: Kept[tuple[RecordedText, ...]], vocabulary: int, workload: Workload, seed: int
+    kept: Kept[tuple[RecordedText, ...]],
+    vocabulary: int,
+    prompt_tokens: int,
+    asked: tuple[int, ...],
 ) -> Places:
-    source = RecordedSource(kept.thing, vocabulary, 0)
-    check_lengths(min(workload.prompts, len(kept.thing)), workload.output_tokens, source)
-    asked = enumerate(workload.lengths(seed))
-    decoded = Counter((seq % len(kept.thing), tokens) for seq, tokens in asked)
+    decoded = Counter((seq % len(kept.thing), tokens) for seq, tokens in enumerate(asked))
     recorded = tuple(kept.thing[at] for at, _ in decoded)
     tokens = np.array([tokens for _, tokens in decoded])
     places = int(tokens.max())
@@ -81,7 +82,7 @@ def _places(
         tokens=tokens,
         copies=np.array([*decoded.values()]),
     )
-    begin = np.array([len(text.prompt) or workload.prompt_tokens for text in recorded])
+    begin = np.array([len(text.prompt) or prompt_tokens for text in recorded])
     listed = np.array([[text.table.ids.shape[1] - 1] for text in recorded])
     contexts = begin[:, None] + np.minimum(np.arange(places), tokens[:, None] - 1)
     return Places(recorded, texts, contexts, listed, vocabulary)

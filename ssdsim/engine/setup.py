@@ -10,7 +10,6 @@ from ssdsim.cuts.base import Cut
 from ssdsim.drafters.base import Drafter
 from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_lanes, check_workload
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency, block_of
 from ssdsim.latency.machine import Machine
@@ -23,6 +22,8 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
+from ssdsim.workloads.base import Workload
+from ssdsim.workloads.closed import Closed
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Setup(Chosen):
     method: Method
     acceptance: Acceptance
     machine: Machine
-    workload: Workload = Workload()
+    workload: Closed | Workload = Closed()  # closed, where a file does not say which
     policy: Policy = field(default_factory=UniformFanout)
     backup: Backup = field(default_factory=Jit)
     lookahead: int = 7

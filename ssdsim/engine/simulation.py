@@ -30,6 +30,7 @@ from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder, Run
 from ssdsim.sampling.streams import blocks, stream
+from ssdsim.workloads.base import Request
 
 Lanes = Callable[[str, str], Lane]
 """Makes a lane of this name on this device."""
@@ -81,8 +82,8 @@ class Simulation:
             lookahead=setup.lookahead,
             slots=setup.batch,
             waiting=[
-                self._row(source, seq, tokens)
-                for seq, tokens in enumerate(setup.workload.lengths(setup.seed))
+                self._row(source, seq, request)
+                for seq, request in enumerate(setup.workload.requests(setup.seed))
             ],
             recorder=self.recorder,
             retired=retired,
@@ -137,10 +138,11 @@ class Simulation:
             if row.work:
                 yield row.work
 
-    def _row(self, source: Source, seq: int, tokens: int) -> Row:
+    def _row(self, source: Source, seq: int, request: Request) -> Row:
         prompt, kind = source.prompt(seq)
-        workload, known = self.setup.workload, source.prompt_tokens(seq)
-        length = workload.prompt_tokens if known is None else known
+        said = (request.prompt_tokens, source.prompt_tokens(seq))
+        known = (tokens for tokens in said if tokens is not None)
+        length = next(known, self.setup.workload.prompt_tokens)
         record = SequenceRecord(
             seq=seq,
             prompt=prompt,
@@ -148,10 +150,10 @@ class Simulation:
             prompt_tokens=length,
             output=None,
             tokens=0,
-            arrival=0.0,
+            arrival=request.arrival,
         )
         self.recorder.sequences.append(record)
-        return Row(record, tokens, context=length, ready=0.0, step=workload.step(seq))
+        return Row(record, request.output_tokens, context=length, ready=0.0, step=request.step)
 
     def _servers(self, source: Source, lane: Lanes, length: Control) -> list[SimulatedTarget]:
         setup, machine = self.setup, self.setup.machine

@@ -21,6 +21,7 @@ GROUPS = {
     "verify": "ssdsim.cuts",
     "acceptance": "ssdsim.acceptance",
     "tree": "ssdsim.trees",
+    "workload": "ssdsim.workloads",
 }
 
 

@@ -25,6 +25,7 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.metrics import measure
 from ssdsim.run.trace import Run
 from ssdsim.trees.chain import Chain
+from ssdsim.workloads.closed import closed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -180,7 +181,7 @@ def _at(setup: Setup, batch: int, context: int) -> Setup:
         draft=_AtContext(machine.draft, context),
         colocated=machine.colocated and _AtContext(machine.colocated, context),
     )
-    workload = replace(workload, prompts=max(workload.prompts, batch), steps=1)
+    workload = replace(closed(workload), prompts=max(workload.prompts, batch), steps=1)
     common = replace(setup, machine=fixed, workload=workload, batch=batch)
     return replace(common, length=Fixed(), tree=Chain())
 
@@ -229,7 +230,7 @@ def _speed(setup: Setup, left_out: Counter[str]) -> Speed | None:
         pass  # not covered; or it cannot be at all, which the simulation will say
     tokens = min(setup.workload.output_tokens, TRIAL_TOKENS)
     prompts = max(4 * setup.batch, TRIAL_PROMPTS)
-    trial = replace(setup.workload, output_tokens=tokens, prompts=prompts)
+    trial = replace(closed(setup.workload), output_tokens=tokens, prompts=prompts)
     try:
         run = simulate(replace(setup, workload=trial))
     except ConfigError as error:

@@ -9,11 +9,11 @@ from ssdsim.calibration.calibration_runs import plan, shuffled
 from ssdsim.calibration.timings import timings
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.latency.machine import Drawing, Drawings, Machine, Slowdown
 from ssdsim.latency.table import Table
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 SAMPLINGS = {
     "greedy": Sampling(),
@@ -101,7 +101,7 @@ def setup_of(visit, machine, seed, tokens):
         visit.method,
         Iid(alpha=0.5),
         machine,
-        Workload(2 * visit.batch, prompt, tokens),
+        Closed(2 * visit.batch, prompt, tokens),
         policy=visit.policy,
         lookahead=visit.lookahead,
         batch=visit.batch,

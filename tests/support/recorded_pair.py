@@ -12,7 +12,6 @@ from ssdreal.workers.loading import load
 from ssdsim import simulate
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.engine.setup import Setup as SimulatedSetup
-from ssdsim.engine.workload import Workload as SimulatedWorkload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.methods.pearl import Pearl
@@ -23,6 +22,7 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.listed import Listed
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed as SimulatedWorkload
 
 PROMPTS = [tuple(range(3, 20)), (5, 5, 8, 1), (40, 41, 2, 17, 30, 9)]
 TOKENS = 48

@@ -6,11 +6,11 @@ from typing import ClassVar
 import pytest
 
 from ssdsim import Setup, simulate
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.trees.base import halving, landing, parents_of
+from ssdsim.workloads.closed import Closed
 
 
 @dataclass
@@ -94,7 +94,7 @@ def machine(verify=1.0, step=0.2, glue=0.0, tree=None, prefill=0.0, **more):
 def decode(method, *scripts, tokens=None, prompts=None, machine=machine(), detailed=False, **more):
     """Run `method` over these scripts; each sequence delivers what its script accepts."""
     tokens = tokens or sum(accepted + 1 for accepted, _ in scripts[0])
-    workload = Workload(prompts=prompts or len(scripts), prompt_tokens=8, output_tokens=tokens)
+    workload = Closed(prompts=prompts or len(scripts), prompt_tokens=8, output_tokens=tokens)
     return simulate(
         Setup(
             method=method, acceptance=Scripted(scripts), machine=machine, workload=workload, **more

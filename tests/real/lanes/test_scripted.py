@@ -20,7 +20,6 @@ from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
-from ssdsim.engine.workload import Workload as SimulatedWorkload
 from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.pearl import Pearl
@@ -31,6 +30,7 @@ from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed as SimulatedWorkload
 
 DECIDED = ["seq", "round", "drafted", "speculator", "hit", "accepted", "predicted", "rank"]
 LOGGED = HazardTable(

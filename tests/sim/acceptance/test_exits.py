@@ -9,11 +9,11 @@ from scripted import machine
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 from traces import damage, refused
 
 PAIR, KNOWN = LanguageModel(order=2, exit_distance=0.2), Sampling(0.7, "gumbel")
@@ -47,7 +47,7 @@ def test_a_recorded_view_is_predicted_by(trace, tmp_path):
         TwoPhase(0.3, ExitTarget(4), first_depth=3, second_depth=3),
         Recorded(trace),
         machine(step=0.05),
-        Workload(2, 0, 30),
+        Closed(2, 0, 30),
         lookahead=3,
         sampling=KNOWN,
     )

@@ -11,11 +11,11 @@ from ssdsim import Setup, simulate
 from ssdsim.acceptance.by_position import measured_curve
 from ssdsim.acceptance.hazard import Hazard, HazardTable
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 K, F = 4, 2
 SAMPLING = Sampling(temperature=1.0)
@@ -27,7 +27,7 @@ def rounds(acceptance, seed, tokens=24_000):
         Ssd(),
         acceptance,
         machine(),
-        Workload(4, 4, tokens // 4),
+        Closed(4, 4, tokens // 4),
         UniformFanout(fanout=F),
         lookahead=K,
         sampling=SAMPLING,

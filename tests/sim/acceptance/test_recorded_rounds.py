@@ -22,7 +22,6 @@ from ssdsim.acceptance.recorded import Recorded
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.drafters.ngram import Ngram as NgramDrafts
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
@@ -32,6 +31,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling, sampling_of
 from ssdsim.sampling.streams import stream
+from ssdsim.workloads.closed import Closed
 
 OWN = {"method": Ssd(), "lookahead": 3, "policy": UniformFanout(fanout=3)}
 OTHER = [
@@ -120,7 +120,7 @@ class Fixed(LanguageModel):
 
 
 def simulated(acceptance, sampling, tokens=60, **settings):
-    workload = Workload(prompts=4, output_tokens=tokens)
+    workload = Closed(prompts=4, output_tokens=tokens)
     return simulate(
         Setup(
             acceptance=acceptance, machine=MACHINE, workload=workload, sampling=sampling, **settings

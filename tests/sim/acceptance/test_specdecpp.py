@@ -13,11 +13,11 @@ from scripted import machine
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
-from ssdsim.engine.workload import Workload
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.speculative import Speculative
 from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import seconds_per_token
+from ssdsim.workloads.closed import Closed
 
 TABLE = Path(__file__).parents[2] / "support/reference/specdecpp.csv"
 REFERENCE = pd.read_csv(TABLE, comment="#")
@@ -39,7 +39,7 @@ def decoded(length=None, lookahead=12, seed=0):
         Speculative(),
         trace(),
         machine(verify=1.0, step=0.1),
-        Workload(24, 4, 250),
+        Closed(24, 4, 250),
         lookahead=lookahead,
         sampling=WARM,
         seed=seed,
@@ -86,7 +86,7 @@ def test_seconds_a_token_are_an_identity_of_calls_and_discarded_drafts(length, s
         Speculative(),
         PAIR,
         machine(verify=1.0, step=step),
-        Workload(5, 4, 60),
+        Closed(5, 4, 60),
         lookahead=9,
         sampling=WARM,
         length=length or Confidence(0.0),

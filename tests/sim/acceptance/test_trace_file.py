@@ -9,13 +9,13 @@ from numpy.random import default_rng
 from ssdsim import Setup, Simulation
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import read_trace
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 from traces import EXACT, GRID, PAIR, refused
 
 
@@ -127,6 +127,6 @@ def test_numbers_are_written_byte_by_byte_and_words_as_a_dictionary(exact_trace)
 def test_a_table_must_cover_the_contexts_that_recorded_prompts_lead_to(exact_trace):
     passes = {"prefill": {"seconds": 0.0}, "verify": {"context": [0, 8], "seconds": [1.0, 1.0]}}
     machine = Machine(Table(passes), Constant(verify=0.0, step=0.1))
-    workload = Workload(prompts=2, prompt_tokens=0, output_tokens=6)
+    workload = Closed(prompts=2, prompt_tokens=0, output_tokens=6)
     with pytest.raises(ConfigError, match=r"context=10: .*'verify'"):
         Simulation(Setup(Autoregressive(), Recorded(str(exact_trace)), machine, workload))

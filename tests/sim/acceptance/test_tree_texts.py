@@ -15,7 +15,6 @@ from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.command.applicable import refuse_idle_options
 from ssdsim.engine.simulation import Simulation
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link
 from ssdsim.methods.autoregressive import Autoregressive
@@ -28,6 +27,7 @@ from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.listed import Listed
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 IID = Iid(miss_scale=0.6)
 WARM = Sampling(1.0)
@@ -52,7 +52,7 @@ def test_a_tree_of_width_1_is_the_chain(method, acceptance, sampling, children, 
         method,
         acceptance,
         machine(step=0.15, glue=0.07, tree=0.4),
-        Workload(5, 4, 40),
+        Closed(5, 4, 40),
         plugins("policy")[policy](),
         lookahead=4,
         batch=2,
@@ -72,7 +72,7 @@ def test_best_children_write_what_the_target_alone_would(tree, sampling):
                 method,
                 LanguageModel(),
                 machine(),
-                Workload(3, 4, 40),
+                Closed(3, 4, 40),
                 plugins("policy")["topk_outcomes"](),
                 lookahead=3,
                 sampling=sampling,
@@ -97,7 +97,7 @@ def test_a_recording_replays_the_trees_of_its_pair(sampling, method, tmp_path):
         method,
         LanguageModel(),
         machine(),
-        Workload(6, 4, 50),
+        Closed(6, 4, 50),
         plugins("policy")["uniform_fanout"](),
         lookahead=3,
         sampling=sampling,
@@ -124,7 +124,7 @@ class Opened:
 def test_a_recording_at_a_temperature_accepts_what_its_own_ranks_say(tmp_path):
     record(LanguageModel(), tmp_path, [WARM], sequences=12, tokens=120)
     setup = Setup(
-        Speculative(), LanguageModel(), machine(), Workload(12, 4, 110), lookahead=3, sampling=WARM
+        Speculative(), LanguageModel(), machine(), Closed(12, 4, 110), lookahead=3, sampling=WARM
     )
     for tree in SHAPES[:2]:
         lengths = [
@@ -139,7 +139,7 @@ def test_a_recording_at_a_temperature_accepts_what_its_own_ranks_say(tmp_path):
 def test_difficulty_decides_how_often_a_level_holds_the_texts_token():
     # 1 - .4 * .6 * 2^-.7 with two children, at the two levels that have them.
     source, tree = Iid(alpha=0.6, miss_scale=0.6), Widths((2, 2))
-    setup = Setup(Speculative(), source, machine(), Workload(4, 8, 3000), lookahead=3, tree=tree)
+    setup = Setup(Speculative(), source, machine(), Closed(4, 8, 3000), lookahead=3, tree=tree)
     metrics = simulate(setup).metrics
     wide = 1 - 0.4 * 0.6
     expected = tree_length([wide, wide, 0.6])
@@ -182,7 +182,7 @@ def test_eagles_tree_has_its_published_size():
 
 
 def test_a_chain_that_is_listed_is_the_chain():
-    setup = Setup(Speculative(), IID, machine(), Workload(2, 4, 40), lookahead=2)
+    setup = Setup(Speculative(), IID, machine(), Closed(2, 4, 40), lookahead=2)
     listed = replace(setup, tree=Listed(((0,), (0, 0))))
     assert simulate(listed).tables == simulate(setup).tables
 
@@ -219,7 +219,7 @@ def test_probabilities_travel_for_samples_alone(children, size):
             Speculative("own"),
             LanguageModel(),
             machine(link=Link(latency=0.1, bandwidth=1e6, vocabulary=1000)),
-            Workload(1, 4, 1),
+            Closed(1, 4, 1),
             lookahead=3,
             sampling=WARM,
             tree=Widths((2,), children),

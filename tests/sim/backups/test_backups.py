@@ -14,12 +14,12 @@ from ssdsim.backups.adaptive import Adaptive
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import critical_batch
+from ssdsim.workloads.closed import Closed
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def misses(backup, batch=1, acceptance=Iid(miss_scale=0.15, miss_exponent=0.0), 
         Ssd(),
         acceptance,
         machine(step=step),
-        Workload(4 * batch, 4, 400),
+        Closed(4 * batch, 4, 400),
         UniformFanout(fanout=1),
         backup,
         lookahead=6,

@@ -12,11 +12,11 @@ from ssdsim.backups.jit import Jit
 from ssdsim.backups.marginal import Marginal
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import critical_batch, ssd_speedup
+from ssdsim.workloads.closed import Closed
 
 # Two rows that accept all they are given; rank 1 is a miss where one outcome a node is prepared.
 # The first round has nothing cached, then the second row misses alone, then both.
@@ -66,7 +66,7 @@ def test_what_the_batch_delivers_is_measured():
     accepted = {}
     for prior in (0.1, 1e9):
         setup = Setup(
-            Ssd(), Iid(miss_scale=0.5), machine(step=0.05), Workload(3, 4, 400),
+            Ssd(), Iid(miss_scale=0.5), machine(step=0.05), Closed(3, 4, 400),
             UniformFanout(fanout=1), Marginal(length_on_hit=400.0, prior=prior),
         )  # fmt: skip
         run = simulate(setup).rounds
@@ -79,7 +79,7 @@ def test_what_the_batch_delivers_is_measured():
 @pytest.mark.parametrize("choice", [Adaptive, Marginal])
 @pytest.mark.parametrize("backup", [Jit(), Random(0.1), Ngram(seconds=0.1)])
 def test_between_twins_there_is_nothing_to_choose(choice, backup):
-    pair, workload = LanguageModel(vocabulary=8), Workload(6, 4, 60)
+    pair, workload = LanguageModel(vocabulary=8), Closed(6, 4, 60)
     alone, twins = (
         simulate(
             Setup(Ssd(), pair, machine(), workload, UniformFanout(fanout=1), chosen, batch=3,
@@ -97,7 +97,7 @@ def speed(backup, batch, step, seed=0):
         Ssd(),
         Iid(miss_scale=0.3, miss_exponent=0.0),
         machine(step=step, tree=step),
-        Workload(max(48, 4 * batch), 4, 400),
+        Closed(max(48, 4 * batch), 4, 400),
         UniformFanout(fanout=3),
         backup,
         lookahead=6,

@@ -26,13 +26,13 @@ from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import AcceptanceTrace, read_trace
 from ssdsim.backups.ngram import Ngram
 from ssdsim.calibration.agreement import compare_rounds
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.tables import ROUNDS, SEQUENCES
 from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 # Worked by hand: one text of four tokens, vocabulary of 4, all scores written down
 
@@ -218,7 +218,7 @@ def pair(tmp_path_factory):
 
 
 def decoded(acceptance, sampling, **settings):
-    workload = Workload(prompts=8, output_tokens=80)
+    workload = Closed(prompts=8, output_tokens=80)
     settings = {"lookahead": 3, "policy": UniformFanout(fanout=2), **settings}
     return simulate(Setup(Ssd(), acceptance, MACHINE, workload, sampling=sampling, **settings))
 

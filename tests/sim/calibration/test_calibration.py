@@ -18,7 +18,6 @@ from ssdsim.calibration.timings import from_table, timings, to_table
 from ssdsim.engine.baselines import compare
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
@@ -27,6 +26,7 @@ from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder, Run
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 CHECKED = (
     ("target", "verify", 1),
@@ -232,7 +232,7 @@ def test_a_profile_without_trees_is_a_machine_without_them():
 def test_more_devices_have_tables_of_their_own():
     fast = planted(verify=(0.007, 0.001))
     fast = replace(fast, target=replace(fast.target, devices=2))
-    run = simulate(Setup(Autoregressive(), Iid(), fast, Workload(2, 50, 30)))
+    run = simulate(Setup(Autoregressive(), Iid(), fast, Closed(2, 50, 30)))
     pieces = calibration_pieces(lambda _: planted(), repeats=1)
     found = machine(Calibration([*pieces, *timings(run, 10_000)]).fit)
     for context in (60, 300):  # that a longer text costs more is known of one device
@@ -264,7 +264,7 @@ def test_two_streams_of_a_device_are_told_from_turns_on_it(visit):
         visit.method,
         Iid(alpha=0.5),
         planted(),
-        Workload(2, 50, 20),
+        Closed(2, 50, 20),
         policy=visit.policy,
         lookahead=visit.lookahead,
     )
@@ -282,7 +282,7 @@ def test_that_devices_were_shared_is_a_profile_s_to_say():
 
 def test_a_shared_device_is_one_and_its_baselines_have_all_of_it():
     machine = planted()
-    setup = Setup(Ssd(), Iid(alpha=0.5), machine, Workload(2, 50, 20), lookahead=2)
+    setup = Setup(Ssd(), Iid(alpha=0.5), machine, Closed(2, 50, 20), lookahead=2)
     apart, together = (simulate(one) for one in (setup, on_shared(setup)))
     for run, one in ((apart, setup), (together, on_shared(setup))):
         compare(run, one)

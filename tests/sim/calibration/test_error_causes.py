@@ -17,7 +17,6 @@ from ssdsim.calibration.resimulation import with_own_durations, with_own_outcome
 from ssdsim.drafters.ngram import Ngram as NgramDrafter
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.methods.amusd import Amusd
@@ -28,13 +27,14 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 SCATTER = {"target_jitter": Lognormal(0.2), "draft_jitter": Lognormal(0.2)}
 SETUP = Setup(
     Ssd(),
     LanguageModel(),
     planted(**SCATTER),
-    Workload(3, 20, 60),
+    Closed(3, 20, 60),
     policy=UniformFanout(fanout=2),
     lookahead=3,
     sampling=Sampling(0.7),

@@ -17,13 +17,13 @@ from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import to_table
 from ssdsim.engine.padding import padded
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.results import describe
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 PAIR = LanguageModel(vocabulary=12, order=1)
 WARM = Sampling(1.0)
@@ -49,7 +49,7 @@ def setup(profile, **more):
         "policy": UniformFanout(fanout=2),
         "lookahead": 3,
         "sampling": WARM,
-        "workload": Workload(8, 0, TOKENS),
+        "workload": Closed(8, 0, TOKENS),
         **more,
     }
     return Setup(acceptance=profile.acceptance, machine=profile.machine, **asked)
@@ -107,7 +107,7 @@ def test_picked_texts_are_the_traces_own(profile):
 
 def test_texts_are_behind_prompts_of_the_runs_own_lengths(profile):
     asked = [KnownPrompt("other", tokens) for tokens in (7, 90)]
-    found = profile.replicate(setup(profile, workload=Workload(2, 0, TOKENS)), "x", 0, asked)
+    found = profile.replicate(setup(profile, workload=Closed(2, 0, TOKENS)), "x", 0, asked)
     source = found.acceptance.open(WARM, np.random.default_rng(0))
     assert [source.prompt_tokens(seq) for seq in range(2)] == [7, 90]
     padding = replace(found, machine=replace(found.machine, padding=64))

@@ -15,11 +15,11 @@ from ssdsim import Setup, load_run, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.command.help import text
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.options.plugins import GROUPS, plugins
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 TEXT = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text()
 FILE = r"As `ssdsim/(\w+)/(\w+)\.py`:\n\n```python\n(.*?)```"
@@ -75,7 +75,7 @@ def test_the_contract_holds_for_it(examples, acceptance, lookahead, batch):
             method,
             acceptance,
             machine(prefill=0.3),
-            Workload(4, 4, 30),
+            Closed(4, 4, 30),
             lookahead=lookahead,
             batch=batch,
             sampling=Sampling(1.0),
@@ -88,7 +88,7 @@ def test_the_contract_holds_for_it(examples, acceptance, lookahead, batch):
 def test_its_tokens_are_the_targets(examples):
     _, kind = examples["method"]
     setups = [
-        Setup(method, LanguageModel(), machine(), Workload(3, 4, 30), lookahead=3)
+        Setup(method, LanguageModel(), machine(), Closed(3, 4, 30), lookahead=3)
         for method in (kind(), Autoregressive())
     ]
     one, other = (simulate(setup).tables["sequences"]["output"] for setup in setups)

@@ -173,6 +173,11 @@ PLUGINS = {
     "acceptance=recorded path": (("RECORDED",), "OTHER"),
     "acceptance=recorded exit_layer": (("RECORDED",), 1),
     "acceptance=recorded kinds": (("RECORDED",), "[b]"),
+    "workload=closed prompts": (IID, 4),
+    "workload=closed prompt_tokens": (IID, 9),
+    "workload=closed output_tokens": (IID, 9),
+    "workload=closed output_spread": (IID, 0.5),
+    "workload=closed steps": ((*IID, "batch=3"), 3),
 }
 REFUSED = {
     **{

@@ -9,7 +9,6 @@ import pytest
 from knobs import IID, LLAMA, PAIR, ROOFLINE, SMALL, WARM, effect, main_keys
 
 from ssdsim.acceptance.hazard import HazardTable
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.jitter import Lognormal, Quantiles
 from ssdsim.latency.machine import Drawing, Drawings, Link, Machine, Power, Slowdown
 
@@ -38,11 +37,6 @@ PARTS = {
         LLAMA,
         f"{TABLE}.miss_on_miss=[.9,.9,.9,.9,.9,.001,.001]",
     ),
-    "Workload prompts": (IID, "workload.prompts=4"),
-    "Workload prompt_tokens": (IID, "workload.prompt_tokens=9"),
-    "Workload output_tokens": (IID, "workload.output_tokens=9"),
-    "Workload output_spread": (IID, "workload.output_spread=0.5"),
-    "Workload steps": ((*IID, "batch=3"), "workload.steps=3"),
     "Link latency": (IID, "latency.link.latency=0.1"),
     "Link bandwidth": (IID, "latency.link.bandwidth=1e3"),
     "Link vocabulary": ((*IID, *SENT), "latency.link.vocabulary=99"),
@@ -85,7 +79,6 @@ PARTS = {
 }
 PARTS_OF = (
     HazardTable,
-    Workload,
     Link,
     Power,
     Slowdown,

@@ -13,7 +13,6 @@ from ssdsim.backups.random import Random
 from ssdsim.cuts.base import Cost, Cutter
 from ssdsim.cuts.fitting import Fitting
 from ssdsim.cuts.goodput import Goodput
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.table import Table
@@ -25,6 +24,7 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 SURE = 1e9  # a guess that nothing moves
 EVER = ((9, 0),)
@@ -151,7 +151,7 @@ def spark(verify=None, batch=64, **bend):
     draft = Constant(verify=0.0, step=0.2, block=16)
     return simulate(
         Setup(
-            Speculative(), SPARK, replace(wide, draft=draft), Workload(batch, 4, 250),
+            Speculative(), SPARK, replace(wide, draft=draft), Closed(batch, 4, 250),
             lookahead=16, batch=batch, **more,
         )
     )  # fmt: skip
@@ -182,7 +182,7 @@ def test_a_cut_trades_acceptance_length_for_tokens_a_second():
 @pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(1.0, "gumbel")])
 def test_texts_are_the_same_whatever_is_cut(method, sampling):
     setup = Setup(
-        method, LanguageModel(), bent(6, 0.2), Workload(4, 4, 20), lookahead=4, batch=3,
+        method, LanguageModel(), bent(6, 0.2), Closed(4, 4, 20), lookahead=4, batch=3,
         sampling=sampling,
     )  # fmt: skip
     cut = replace(setup, verify=Goodput("confidence"))

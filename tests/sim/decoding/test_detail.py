@@ -11,17 +11,17 @@ from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.bench import SETUP
 from ssdsim.decoding import detail
 from ssdsim.drafters.ngram import Ngram
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import Outcome, Speculation, reached
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 ONE = UniformFanout(fanout=1)
 HIT_THEN_MISS = ((3, 0), (1, 5), (0, 0))
-SMALL = replace(SETUP, workload=Workload(2, 8, 40), lookahead=3)
+SMALL = replace(SETUP, workload=Closed(2, 8, 40), lookahead=3)
 
 
 def rows(run, table, *columns):

@@ -10,7 +10,6 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.decoding.shared_cache import deal
 from ssdsim.engine.exact_expectation import expect
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.latency.machine import Link, Power, Slowdown
@@ -20,6 +19,7 @@ from ssdsim.outcomes import Outcome
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.workloads.closed import Closed
 
 TWO = UniformFanout(fanout=2)
 PASSES = {
@@ -85,7 +85,7 @@ def test_splitting_changes_times_alone_where_branches_cost_nothing(on_outcome):
         Ssd(on_outcome),
         LanguageModel(vocabulary=8),
         machine(step=0.6, glue=0.1, link=Link(latency=0.05)),
-        Workload(5, 4, 60),
+        Closed(5, 4, 60),
         TopkOutcomes(budget=7),
         lookahead=3,
         batch=3,
@@ -157,6 +157,6 @@ def test_the_drafts_jitter_apart():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match=r"method.drafts=0: needs a number >= 1"):
         Ssd(drafts=0)
-    setup = Setup(Ssd(drafts=2), Iid(), machine(), Workload(1, 4, 5), policy=TWO)
+    setup = Setup(Ssd(drafts=2), Iid(), machine(), Closed(1, 4, 5), policy=TWO)
     with pytest.raises(ConfigError, match=r"method.drafts: the exact expectation"):
         expect(setup)

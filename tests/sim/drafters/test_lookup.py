@@ -15,7 +15,6 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.drafters.ngram import Ngram
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.dsi import Dsi
@@ -28,6 +27,7 @@ from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def decoded(method, texts=(TEXT,), **more):
         method,
         Written(texts),
         machine(prefill=1.0),
-        Workload(len(texts), 0, len(texts[0])),
+        Closed(len(texts), 0, len(texts[0])),
         lookahead=3,
         drafter=Ngram(seconds=0.1),
         **more,
@@ -180,7 +180,7 @@ def test_slow_lookups_hold_ssd_up():
         Ssd(),
         Written((TEXT,)),
         machine(),
-        Workload(1, 0, len(TEXT)),
+        Closed(1, 0, len(TEXT)),
         UniformFanout(fanout=1),
         lookahead=3,
         drafter=Ngram(seconds=0.5),
@@ -206,7 +206,7 @@ def test_all_methods_write_the_same_text(sampling):
             method,
             LanguageModel(vocabulary=6),
             machine(),
-            Workload(3, 4, 40),
+            Closed(3, 4, 40),
             UniformFanout(fanout=2),
             lookahead=4,
             batch=2,
@@ -226,7 +226,7 @@ def test_a_trace_is_replayed_to_its_end(exact_trace):
         Ssd(),
         Recorded(str(exact_trace)),
         machine(),
-        Workload(1, 0, source.length(0)),
+        Closed(1, 0, source.length(0)),
         lookahead=6,
         drafter=Ngram(),
     )
@@ -250,7 +250,7 @@ def test_what_a_lookup_cannot_draft_is_refused(name):
     changed, message = REFUSED[name]
     settings = {"method": Speculative(), "acceptance": LanguageModel(), "machine": machine()}
     with pytest.raises(ConfigError, match=message):
-        simulate(Setup(**(settings | changed), workload=Workload(1, 4, 8), drafter=Ngram()))
+        simulate(Setup(**(settings | changed), workload=Closed(1, 4, 8), drafter=Ngram()))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.random import Random
 from ssdsim.engine.exact_expectation import expect
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.jitter import Lognormal, NoJitter
 from ssdsim.latency.machine import Link, Slowdown
@@ -29,6 +28,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.metrics import confidence, measure
+from ssdsim.workloads.closed import Closed
 
 REFERENCE = Path(__file__).parents[2] / "support/reference"
 THREE = UniformFanout(fanout=3)
@@ -41,7 +41,7 @@ def table(name):
 
 def long_run(setup, tokens):
     """Decode one long sequence a slot, and measure while all slots are busy."""
-    workload = Workload(prompts=setup.batch, prompt_tokens=0, output_tokens=tokens)
+    workload = Closed(prompts=setup.batch, prompt_tokens=0, output_tokens=tokens)
     run = simulate(replace(setup, workload=workload))
     first = pc.min(run.tables["sequences"]["finish"])
     tables = {

@@ -11,13 +11,13 @@ from ssdsim.command.composing import setup as composed
 from ssdsim.engine import baselines
 from ssdsim.engine.baselines import compare
 from ssdsim.engine.simulation import evaluate, simulate
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
-SMALL = replace(SETUP, workload=Workload(prompts=4, output_tokens=32))
+SMALL = replace(SETUP, workload=Closed(prompts=4, output_tokens=32))
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_a_trace_that_is_written_anew_is_replayed_anew(tmp_path):
     for seed in range(2):
         pair = LanguageModel(seed=seed)
         record(pair, tmp_path, [Sampling()], sequences=2, tokens=32)
-        setup = replace(SMALL, acceptance=Recorded(str(tmp_path)), workload=Workload(2, 8, 24))
+        setup = replace(SMALL, acceptance=Recorded(str(tmp_path)), workload=Closed(2, 8, 24))
         found.append(compared(setup)[1]["sd"]["tokens_per_s"])
     assert found[0] != found[1]
 

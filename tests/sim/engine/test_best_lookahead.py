@@ -10,12 +10,12 @@ from ssdsim.command.composing import setup as composed
 from ssdsim.engine.best_lookahead import MOST_LOOKAHEAD, better_lookahead
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.simulation import evaluate
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.workloads.closed import Closed
 
 
 def speeds(setup):
@@ -39,7 +39,7 @@ def test_the_best_of_all_is_found_from_anywhere(method, alpha):
 
 
 def test_a_simulation_makes_what_was_said():
-    setup = replace(SETUP, acceptance=Iid(alpha=0.4), workload=Workload(8, output_tokens=1000))
+    setup = replace(SETUP, acceptance=Iid(alpha=0.4), workload=Closed(8, output_tokens=1000))
     found = better_lookahead(setup)
     assert 1 < found.lookahead < 7
     for K, over_ar in ((7, found.own_over_ar), (found.lookahead, found.over_ar)):

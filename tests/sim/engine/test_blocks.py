@@ -8,7 +8,6 @@ from scripted import decode, machine, near, rounds, spans
 from ssdsim import Setup, expect, simulate
 from ssdsim.acceptance.by_depth import ByDepth
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
 from ssdsim.lengths.confidence import Confidence
@@ -19,6 +18,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 ONE = UniformFanout(fanout=1, budget=99)
 EVER = ((9, 0),)
@@ -75,7 +75,7 @@ def test_a_block_of_one_is_a_chain_and_acceptance_is_the_same_at_any(method):
         method,
         ByDepth((0.9, 0.8, 0.7)),
         drafting(1, step=0.1),
-        Workload(4, 4, 60),
+        Closed(4, 4, 60),
         ONE,
         lookahead=5,
         batch=2,

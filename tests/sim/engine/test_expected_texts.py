@@ -16,7 +16,6 @@ from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.drafters import ngram as lookups
 from ssdsim.engine.exact_expectation import expect
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.jitter import Lognormal, Quantiles
@@ -37,6 +36,7 @@ from ssdsim.theory.known_texts import KnownTexts, drafted, expect_texts
 from ssdsim.theory.round_seconds import Design, Times, beside
 from ssdsim.theory.text_walk import Texts
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 from traces import EXACT
 
 
@@ -172,7 +172,7 @@ def test_texts_whose_rounds_are_fixed_come_out_as_simulated(exact_trace, method,
                 Setup(
                     method,
                     **settings,
-                    workload=Workload(prompts=6, output_tokens=50),
+                    workload=Closed(prompts=6, output_tokens=50),
                     policy=UniformFanout(fanout=2),
                     backup=backup,
                     lookahead=K,
@@ -187,9 +187,9 @@ def test_texts_whose_rounds_are_fixed_come_out_as_simulated(exact_trace, method,
         {"method": Speculative(), "drafter": lookups.Ngram(seconds=0.02)},
         {"method": Speculative(), "length": Concurrency(peak=4)},
         {"method": Ssd(), "length": Concurrency(peak=4), "policy": UniformFanout(fanout=1)},
-        {"method": Ssd(), "workload": Workload(prompts=9, output_tokens=50, output_spread=0.6)},
+        {"method": Ssd(), "workload": Closed(prompts=9, output_tokens=50, output_spread=0.6)},
         {"method": Pearl("adaptive"), "machine": FLAT},
-        {"method": Ssd(), "workload": Workload(prompts=1, output_tokens=1)},
+        {"method": Ssd(), "workload": Closed(prompts=1, output_tokens=1)},
         {"method": Ssd(), "policy": WIDE, "machine": machine(step=0.25), "lookahead": 3},
         {"method": Ssd(), "policy": WIDE, "machine": SIZED, "lookahead": 3, "backup": Ngram()},
         {"method": Ssd(), "policy": WIDE, "machine": machine(verify=0.1, glue=0.2)},
@@ -197,7 +197,7 @@ def test_texts_whose_rounds_are_fixed_come_out_as_simulated(exact_trace, method,
     ids=lambda choice: type(choice["method"]).__name__.lower(),
 )
 def test_other_choices_come_out_as_simulated(exact_trace, choice):
-    workload = Workload(prompts=5, output_tokens=40)
+    workload = Closed(prompts=5, output_tokens=40)
     common = {"acceptance": Recorded(exact_trace), "machine": GROWING, "workload": workload}
     agrees(Setup(**{**common, "lookahead": 5, **choice}))
 
@@ -205,7 +205,7 @@ def test_other_choices_come_out_as_simulated(exact_trace, choice):
 def test_contexts_that_grow_during_a_tree_cost_a_thousandth(exact_trace):
     draft = {**GROWING.draft.passes, "tree": {"context": [0, 999], "seconds": [0.2, 0.6]}}
     machine = replace(GROWING, draft=Table(draft))
-    workload = Workload(prompts=4, output_tokens=50)
+    workload = Closed(prompts=4, output_tokens=50)
     setup = Setup(Ssd("wait"), Recorded(exact_trace), machine, workload, lookahead=4)
     agrees(setup)
     agrees(replace(setup, method=Ssd("prune")), relative=2e-3)
@@ -229,7 +229,7 @@ def test_texts_at_a_temperature_within_three_standard_errors(sampled_trace, meth
         method,
         Recorded(sampled_trace),
         FLAT,
-        Workload(prompts=700, output_tokens=100),
+        Closed(prompts=700, output_tokens=100),
         policy=UniformFanout(fanout=2),
         backup=backup,
         lookahead=4,
@@ -257,7 +257,7 @@ def test_scatter_and_batches_within_three_standard_errors(exact_trace, method, b
         method,
         Recorded(exact_trace),
         machine,
-        Workload(prompts=600, output_tokens=50),
+        Closed(prompts=600, output_tokens=50),
         policy=UniformFanout(fanout=2),
         lookahead=4,
         batch=batch,
@@ -294,12 +294,12 @@ def test_scatter_and_batches_within_three_standard_errors(exact_trace, method, b
         ("acceptance=", {"acceptance": LanguageModel()}),
         ("backup=", {"acceptance": Iid(), "backup": Ngram()}),
         ("drafter=", {"acceptance": Iid(), "method": Speculative(), "drafter": lookups.Ngram()}),
-        ("workload.output_tokens=", {"workload": Workload(output_tokens=61)}),
+        ("workload.output_tokens=", {"workload": Closed(output_tokens=61)}),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
 def test_what_is_not_covered_is_refused_by_its_option(exact_trace, option, choice):
-    workload = Workload(prompts=4, output_tokens=50)
+    workload = Closed(prompts=4, output_tokens=50)
     common = {"method": Ssd(), "acceptance": Recorded(exact_trace), "machine": FLAT}
     with pytest.raises(ConfigError) as error:
         expect(Setup(**{**common, "workload": workload, **choice}))

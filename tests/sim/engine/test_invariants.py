@@ -17,7 +17,6 @@ from ssdsim.backups.adaptive import Adaptive
 from ssdsim.backups.marginal import Marginal
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.latency.machine import Link, Power, Slowdown
 from ssdsim.methods.speculative import Speculative
@@ -30,6 +29,7 @@ from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 METHODS = [*methods(), Ssd(drafts=3), Ssd("prune", drafts=2)]
 METHODS += [TwoPhase(0.3, PartialOracle(3), second_depth=2)]
@@ -68,7 +68,7 @@ def setups(draw):
         method,
         LanguageModel(vocabulary=8) if with_tokens else Iid(alpha=draw(st.floats(0, 1))),
         wide,
-        Workload(draw(st.integers(1, 5)), 4, draw(st.integers(1, 40))),
+        Closed(draw(st.integers(1, 5)), 4, draw(st.integers(1, 40))),
         plugins("policy")[policy](),
         draw(st.sampled_from(BACKUPS if with_tokens else BACKUPS[:2] + BACKUPS[3:])),
         lookahead=lookahead,
@@ -104,7 +104,7 @@ def test_same_seed_same_tables(method):
         method,
         LanguageModel(vocabulary=8),
         machine(target_jitter=Lognormal(0.2)),
-        Workload(4, 4, 30),
+        Closed(4, 4, 30),
         plugins("policy")["topk_outcomes"](),
         Random(),
         batch=2,
@@ -123,7 +123,7 @@ def test_same_seed_same_tables(method):
 
 def test_streams_are_apart():
     # More jitter, other policies and other backups leave what the models say alone.
-    setup = Setup(Speculative(), Iid(), machine(), Workload(4, 4, 200), lookahead=4, batch=2)
+    setup = Setup(Speculative(), Iid(), machine(), Closed(4, 4, 200), lookahead=4, batch=2)
     jittered = replace(setup, machine=machine(target_jitter=Lognormal(0.5)))
     columns = ["seq", "round", "accepted"]
     frames = [simulate(s).rounds.sort_values(columns)[columns] for s in (setup, jittered)]
@@ -140,7 +140,7 @@ def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
                     method,
                     LanguageModel(),
                     machine(),
-                    Workload(4, 4, 20),
+                    Closed(4, 4, 20),
                     lookahead=3,
                     batch=batch,
                     sampling=sampling,
@@ -159,12 +159,12 @@ def test_greedy_and_gumbel_outputs_do_not_depend_on_how_they_were_drafted():
         {"machine": machine(step=0.0)},
         {"machine": machine(verify=0.0)},
         {"lookahead": 0},
-        {"workload": Workload(1, 0, 1)},
+        {"workload": Closed(1, 0, 1)},
     ],
     ids=["alpha=0", "alpha=1", "free draft", "free verify", "K=0", "one token"],
 )
 def test_degenerate_cases(method, extreme):
-    plain = Setup(method, Iid(), machine(), Workload(3, 0, 20), lookahead=4, batch=2)
+    plain = Setup(method, Iid(), machine(), Closed(3, 0, 20), lookahead=4, batch=2)
     run = simulate(replace(plain, **extreme))
     assert run.info["complete"]
     assert run.metrics["tokens"] == run.sequences.tokens.sum()

@@ -11,7 +11,6 @@ from ssdreal.executor.setup import Setup as RealSetup
 from ssdreal.executor.workload import Workload as RealWorkload
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.dsi import Dsi
 from ssdsim.methods.speculative import Speculative
@@ -27,19 +26,20 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.theory import fanout_objective, outcome_weights
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
-SETUP = Setup(Ssd(), Iid(alpha=0.5), machine(prefill=0.3), Workload(2, 4, 8), lookahead=4)
+SETUP = Setup(Ssd(), Iid(alpha=0.5), machine(prefill=0.3), Closed(2, 4, 8), lookahead=4)
 WIDE = 10**30
 
 TOO_MUCH = {
     "lookahead": {"lookahead": 100_000},
     "lookahead without end": {"lookahead": WIDE},
-    "batch": {"batch": 10**5, "workload": Workload(10**5, 4, 8), "lookahead": 2000},
+    "batch": {"batch": 10**5, "workload": Closed(10**5, 4, 8), "lookahead": 2000},
     "drafts": {"method": Ssd(drafts=10**6)},
     "servers": {"method": Dsi(servers=10**6)},
-    "prompts": {"workload": Workload(prompts=10**12)},
-    "output_tokens": {"workload": Workload(output_tokens=WIDE)},
-    "prompt_tokens": {"workload": Workload(prompt_tokens=WIDE)},
+    "prompts": {"workload": Closed(prompts=10**12)},
+    "output_tokens": {"workload": Closed(output_tokens=WIDE)},
+    "prompt_tokens": {"workload": Closed(prompt_tokens=WIDE)},
     "budget shared out": {"policy": GeometricFanout(budget=10**8)},
     "budget shared out by a curve": {"policy": OptimalFanout(budget=10**8)},
     "budget of listed fan-outs": {"policy": FixedFanout(10**10, (10**9,))},

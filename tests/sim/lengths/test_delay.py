@@ -10,7 +10,6 @@ from ssdsim import Setup, simulate
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.command.composing import setup as composed
 from ssdsim.engine.simulation import evaluate
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link
 from ssdsim.lengths.confidence import Confidence
@@ -19,6 +18,7 @@ from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.theory import acceptance_length
+from ssdsim.workloads.closed import Closed
 
 ALPHA = 0.7
 """What a control takes acceptance for that has seen nothing."""
@@ -56,7 +56,7 @@ def test_rounds_of_a_far_draft():
 
 def test_what_is_hidden_is_drafted_whole():
     setup = Setup(
-        Ssd(), LanguageModel(), machine(step=0.01), Workload(1, 8, 40), lookahead=6, length=Delay()
+        Ssd(), LanguageModel(), machine(step=0.01), Closed(1, 8, 40), lookahead=6, length=Delay()
     )
     assert (simulate(setup).rounds.drafted == 6).all()
 

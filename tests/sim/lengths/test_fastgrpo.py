@@ -9,7 +9,6 @@ from scripted import machine
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.online import Online
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.roofline import Roofline
@@ -20,6 +19,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
+from ssdsim.workloads.closed import Closed
 
 # The draft is of about the size of a layer and a head, and launches next to nothing.
 GPU = Machine(Roofline("llama31_8b", "h100"), Roofline("qwen3_0.6b", "h100", launch_overhead=0.0))
@@ -47,7 +47,7 @@ def test_depth_is_capped_by_the_lookahead_and_scaled():
 def test_the_length_grows_as_the_batch_shrinks():
     run = simulate(
         Setup(
-            Speculative(), Iid(), machine(), Workload(16, 0, 200, output_spread=0.7), lookahead=9,
+            Speculative(), Iid(), machine(), Closed(16, 0, 200, output_spread=0.7), lookahead=9,
             batch=16, length=Concurrency(64),
         )
     )  # fmt: skip
@@ -61,17 +61,17 @@ def test_the_length_grows_as_the_batch_shrinks():
 
 
 def test_output_lengths_are_log_normal_under_the_most():
-    lengths = np.array(Workload(4000, 0, 1000, output_spread=0.5).lengths(3))
+    lengths = np.array(Closed(4000, 0, 1000, output_spread=0.5).lengths(3))
     assert lengths.max() == 1000
     assert (lengths == 1000).mean() == pytest.approx(0.0228, abs=0.008)
     assert np.median(lengths) == pytest.approx(1000 * np.exp(-1.0), rel=0.04)
     under = np.log(lengths[lengths < np.median(lengths)] / np.median(lengths))
     assert np.sqrt((under**2).mean()) == pytest.approx(0.5, rel=0.05)
-    assert Workload(9, 0, 7).lengths(0) == [7] * 9
+    assert Closed(9, 0, 7).lengths(0) == [7] * 9
 
 
 def test_output_lengths_have_a_stream_of_their_own():
-    workload = Workload(5, 0, 40, output_spread=0.5)
+    workload = Closed(5, 0, 40, output_spread=0.5)
     for method in (Speculative(), Ssd()):
         for alpha in (0.2, 0.9):
             run = simulate(Setup(method, Iid(alpha=alpha), machine(), workload, seed=4))
@@ -80,26 +80,26 @@ def test_output_lengths_have_a_stream_of_their_own():
 
 
 def test_no_step_begins_before_the_last_one_is_finished():
-    workload = Workload(12, 0, 60, output_spread=0.8, steps=3)
+    workload = Closed(12, 0, 60, output_spread=0.8, steps=3)
     run = simulate(Setup(Speculative(), Iid(), machine(), workload, batch=4))
     steps = run.sequences.groupby(run.sequences.seq // 4)
     assert (steps.admitted.nunique() == 1).all()
     assert list(steps.admitted.min())[1:] == list(steps.finish.max())[:-1]
     open_ended = simulate(
-        Setup(Speculative(), Iid(), machine(), Workload(12, 0, 60, output_spread=0.8), batch=4)
+        Setup(Speculative(), Iid(), machine(), Closed(12, 0, 60, output_spread=0.8), batch=4)
     )
     assert open_ended.sequences.finish.max() < run.sequences.finish.max()
 
 
 def test_a_workload_of_more_steps_than_prompts_is_refused():
     with pytest.raises(ConfigError, match=r"workload.steps=3: needs at most .* prompts, 2"):
-        Workload(2, steps=3)
+        Closed(2, steps=3)
 
 
 def test_acceptance_rises_from_step_to_step():
     source = Online(alpha=0.9, first=0.5, rate=0.5, group=10)
     assert [source.at(step) for step in range(4)] == pytest.approx([0.5, 0.7, 0.8, 0.85])
-    run = simulate(Setup(Speculative(), source, machine(), Workload(40, 0, 400), lookahead=1))
+    run = simulate(Setup(Speculative(), source, machine(), Closed(40, 0, 400), lookahead=1))
     steps = run.rounds.groupby(run.rounds.seq // 10).accepted.mean()
     assert list(steps) == pytest.approx([0.5, 0.7, 0.8, 0.85], abs=0.03)
 
@@ -112,7 +112,7 @@ def test_acceptance_rises_from_step_to_step():
 def seconds(method=Speculative(), length=Concurrency(), rate=0.5, tree=Chain(), lookahead=8,
             batch=BATCH, machine=GPU):  # fmt: skip
     acceptance = Online(alpha=0.85, first=0.6, rate=rate, group=batch)
-    rollouts = Workload(batch * STEPS, 256, 512, output_spread=0.7, steps=STEPS)
+    rollouts = Closed(batch * STEPS, 256, 512, output_spread=0.7, steps=STEPS)
     setup = Setup(
         method, acceptance, machine, rollouts, lookahead=lookahead, batch=batch, length=length,
         tree=tree,

@@ -8,7 +8,6 @@ from scripted import machine
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.roofline import Roofline
@@ -17,6 +16,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.theory import acceptance_length, best_lookahead
+from ssdsim.workloads.closed import Closed
 
 GPU = Machine(Roofline("llama31_8b", "h100"), Roofline("qwen3_0.6b", "h100"))
 BATCHES = (1, 8, 32, 128, 256)
@@ -41,7 +41,7 @@ def test_speculation_is_off_where_it_does_not_pay():
     assert Goodput(0.2).start(10).limit(9, lambda k: 1 + 0.5 * k) == 0
     run = simulate(
         Setup(
-            Speculative(), Iid(alpha=0.1), machine(step=0.5), Workload(8, 0, 100), lookahead=8,
+            Speculative(), Iid(alpha=0.1), machine(step=0.5), Closed(8, 0, 100), lookahead=8,
             length=Goodput(),
         )
     )  # fmt: skip
@@ -53,7 +53,7 @@ def test_speculation_is_off_where_it_does_not_pay():
 @pytest.mark.parametrize("alpha", [0.4, 0.9])
 def test_alpha_is_learnt(alpha):
     control = Goodput(0.7, prior=32).start(8)
-    setup = Setup(Speculative(), Iid(alpha=alpha), machine(), Workload(4, 0, 500), lookahead=8)
+    setup = Setup(Speculative(), Iid(alpha=alpha), machine(), Closed(4, 0, 500), lookahead=8)
     source = setup.acceptance.open(setup.sampling, default_rng(0))
     text = source.text(0)
     for _ in range(1000):
@@ -69,7 +69,7 @@ def test_alpha_is_learnt(alpha):
 @cache
 def served(method, alpha, batch):
     # Outputs of different lengths, so that rows come and go under every method alike.
-    workload = Workload(max(4 * batch, 64), 256, 150, output_spread=0.5)
+    workload = Closed(max(4 * batch, 64), 256, 150, output_spread=0.5)
     setup = Setup(
         method, Iid(alpha=alpha), GPU, workload, lookahead=8, batch=batch, length=Goodput()
     )

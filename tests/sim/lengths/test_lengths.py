@@ -12,7 +12,6 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.command.composing import setup as composed
 from ssdsim.command.config import register, setup_from
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.lengths.base import Control, Length, Stopping
 from ssdsim.lengths.confidence import Confidence
@@ -20,6 +19,7 @@ from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import Speculation, chain
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.workloads.closed import Closed
 
 LENGTHS = lengths()
 SURE, UNSURE = 0.99, 0.4
@@ -120,7 +120,7 @@ def test_rows_that_stop_early_wait_for_the_longest():
             Speculative(),
             LanguageModel(),
             machine(),
-            Workload(4, 4, 6),
+            Closed(4, 4, 6),
             lookahead=6,
             batch=4,
             length=Scripting(ScriptedSource(*[6] * 99, floor=0.6)),
@@ -140,7 +140,7 @@ def test_in_ssd_every_branch_ends_by_itself(on_outcome):
             Ssd(on_outcome),
             LanguageModel(sharpness=3.0),
             machine(step=0.15),
-            Workload(8, 4, 200),
+            Closed(8, 4, 200),
             UniformFanout(fanout=4),
             lookahead=6,
             length=Confidence(least=1),
@@ -158,7 +158,7 @@ def test_pruned_to_the_winner_a_tree_ends_with_the_winners_own_last_token():
             Ssd("prune"),
             LanguageModel(sharpness=3.0),
             machine(verify=0.01, step=0.2),
-            Workload(4, 4, 100),
+            Closed(4, 4, 100),
             UniformFanout(fanout=4),
             lookahead=6,
             length=Confidence(least=1),
@@ -187,7 +187,7 @@ def test_branches_that_were_over_by_the_verify_end_no_later_than_that():
 def test_a_source_without_the_signal_is_refused(length):
     with pytest.raises(ConfigError, match=r"length='\w+': needs an acceptance source that knows"):
         simulate(Setup(Speculative(), Iid(), machine(), length=length))
-    simulate(Setup(Speculative(), LanguageModel(), machine(), Workload(1, 4, 9), length=length))
+    simulate(Setup(Speculative(), LanguageModel(), machine(), Closed(1, 4, 9), length=length))
 
 
 def test_an_uninformed_control_needs_nothing():

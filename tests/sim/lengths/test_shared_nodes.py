@@ -10,7 +10,6 @@ from ssdsim import Setup, simulate
 from ssdsim.acceptance.by_depth import ByDepth
 from ssdsim.acceptance.iid import Iid
 from ssdsim.engine.simulation import Simulation
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.roofline import Roofline
@@ -24,6 +23,7 @@ from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.listed import Listed
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 TREE = Confident(beam=4, children=3, most=20)
 
@@ -73,7 +73,7 @@ def test_nodes_and_depth_of_a_row(rows, depth, nodes):
 def test_a_verify_computes_as_many_nodes_as_the_batch_leaves_room_for():
     run = simulate(
         Setup(
-            Speculative(), Iid(), machine(), Workload(16, 0, 200, output_spread=0.7), lookahead=4,
+            Speculative(), Iid(), machine(), Closed(16, 0, 200, output_spread=0.7), lookahead=4,
             batch=16, length=Concurrency(64), tree=TREE,
         )
     )  # fmt: skip
@@ -97,7 +97,7 @@ def test_drafting_fewer_nodes_takes_less():
     for batch in (4, 16):
         run = simulate(
             Setup(
-                Speculative(), Iid(), machine(step=0.25, tree=0.5), Workload(batch, 0, 2),
+                Speculative(), Iid(), machine(step=0.25, tree=0.5), Closed(batch, 0, 2),
                 lookahead=4, batch=batch, length=Concurrency(64), tree=TREE,
             )
         )  # fmt: skip
@@ -110,7 +110,7 @@ def test_drafting_fewer_nodes_takes_less():
 def test_one_row_with_room_for_all_is_drafted_for_as_ever(method):
     runs = [
         simulate(
-            Setup(method, Iid(), machine(tree=0.3), Workload(3, 0, 60), TopkOutcomes(budget=4),
+            Setup(method, Iid(), machine(tree=0.3), Closed(3, 0, 60), TopkOutcomes(budget=4),
                   lookahead=4, length=length, tree=TREE)
         )
         for length in (Fixed(), Concurrency(peak=64))
@@ -133,7 +133,7 @@ def test_a_tree_of_mean_chances_commits_as_much_as_its_nodes_are_worth(accept):
 
     paths = tree.grow(3, after)
     worth = sum(np.prod([after(p[:at])[place] for at, place in enumerate(p)]) for p in paths)
-    setup = Setup(Speculative(), source, machine(), Workload(4, 8, 3000), lookahead=3, tree=tree)
+    setup = Setup(Speculative(), source, machine(), Closed(4, 8, 3000), lookahead=3, tree=tree)
     run = simulate(setup)
     assert set(run.rounds.drafted) == {9}
     ci = run.metrics["ci95"]["acceptance_length"]
@@ -148,7 +148,7 @@ def test_a_wide_verify_costs_what_its_nodes_do():
     setup = {"lookahead": 6, "batch": 64, "tree": Confident()}
     shared, fixed = (
         simulate(
-            Setup(Speculative(), Iid(), gpu, Workload(64, 64, 60), length=length, **setup)
+            Setup(Speculative(), Iid(), gpu, Closed(64, 64, 60), length=length, **setup)
         ).metrics
         for length in (Concurrency(peak=256), Fixed())
     )

@@ -8,11 +8,11 @@ from scripted import decode, machine, near, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Power
 from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.workloads.closed import Closed
 
 SAMPLE = json.loads(
     (Path(__file__).parents[2] / "support/reference" / "amusd_humaneval_sample.json").read_text()
@@ -122,7 +122,7 @@ def test_the_lookahead_bounds_a_verify_and_nothing_to_draft_is_not_waited_for():
 
 def test_the_second_device_costs_energy_when_it_idles_too():
     watts = {"target_power": Power(152.0, 49.0), "draft_power": Power(107.0, 49.0)}
-    setup = Setup(Amusd(), Iid(), machine(verify=0.5, step=0.2, **watts), Workload(3, 4, 50))
+    setup = Setup(Amusd(), Iid(), machine(verify=0.5, step=0.2, **watts), Closed(3, 4, 50))
     run = simulate(setup)
     end = run.spans.end.max()
     joules = 0.0

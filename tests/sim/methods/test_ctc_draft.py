@@ -10,12 +10,12 @@ from scripted import decode, machine, rounds, spans
 from ssdsim import Setup, load_run, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.ctc_draft import CtcDraft
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 NEVER = {"confident": 0.0, "relaxed": 0.0}
 L = 10
@@ -79,7 +79,7 @@ def test_the_time_of_an_utterance(confident, relaxed):
     """methods.md 10: T_enc + P(gate fails)·[t_p(L) + P(verify fails)·(L - E[prefix])·t_p]."""
     prompts, encoder, alpha = 4000, 0.7, 0.9
     method = CtcDraft(encoder, confident, relaxed)
-    setup = Setup(method, Iid(alpha=alpha), WIDE, Workload(prompts, 8, L), seed=3)
+    setup = Setup(method, Iid(alpha=alpha), WIDE, Closed(prompts, 8, L), seed=3)
     found = simulate(setup)
     passes = alpha + (1 - alpha) * relaxed
     fails = 1 - passes**L
@@ -99,10 +99,10 @@ def test_the_time_of_an_utterance(confident, relaxed):
 
 
 def test_it_is_refused_where_its_tokens_would_be_known():
-    setup = Setup(CtcDraft(), LanguageModel(), machine(), Workload(1, 4, 5))
+    setup = Setup(CtcDraft(), LanguageModel(), machine(), Closed(1, 4, 5))
     with pytest.raises(ConfigError, match=r"method='ctc_draft': needs an acceptance source witho"):
         simulate(setup)
-    warm = Setup(CtcDraft(), Iid(), machine(), Workload(1, 4, 5), sampling=Sampling(1.0))
+    warm = Setup(CtcDraft(), Iid(), machine(), Closed(1, 4, 5), sampling=Sampling(1.0))
     with pytest.raises(ConfigError, match=r"temperature=1.0: needs 0"):
         simulate(warm)
     with pytest.raises(ConfigError, match=r"method.relaxed=2: needs a share"):

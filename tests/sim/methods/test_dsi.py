@@ -8,11 +8,11 @@ from scripted import decode, machine, near, rounds
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link, Power
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.dsi import Dsi
+from ssdsim.workloads.closed import Closed
 
 RIGHT = ((9999, 0),)
 
@@ -57,7 +57,7 @@ def seconds_a_token(alpha, k, c, servers, tokens=6000, method=None, **more):
         method or Dsi(servers),
         Iid(alpha=alpha),
         machine(step=c),
-        Workload(4, 4, tokens),
+        Closed(4, 4, tokens),
         lookahead=k,
     )
     return 1 / simulate(replace(setup, **more)).metrics["tokens_per_s"]
@@ -112,7 +112,7 @@ def test_it_is_never_slower_than_decoding_without_a_draft(alpha, k, c, servers):
 
 def test_every_server_counts_as_devices_and_costs_when_idle():
     on = machine(step=0.1, target_power=Power(3.0, 1.0), draft_power=Power(2.0, 1.0))
-    setup = Setup(Dsi(3), Iid(), on, Workload(2, 4, 200), lookahead=5)
+    setup = Setup(Dsi(3), Iid(), on, Closed(2, 4, 200), lookahead=5)
     three, nine = simulate(setup), simulate(replace(setup, method=Dsi(9)))
     names = ["target", "target1", "target2", "draft"]
     assert [device["name"] for device in three.info["devices"]] == names

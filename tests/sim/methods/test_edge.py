@@ -5,11 +5,11 @@ from scripted import decode, machine, near, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link
 from ssdsim.methods.edge import Edge
 from ssdsim.methods.speculative import Speculative
+from ssdsim.workloads.closed import Closed
 
 FAR = machine(link=Link(latency=0.1))
 
@@ -57,7 +57,7 @@ def test_sequences_that_wait_begin_when_all_clients_have_ended_a_round():
 def served(clients, lookahead=5, delay=0.0, method=None, step=0.1):
     """Return rounds a second, where a verify takes 1 s."""
     on = machine(step=step, link=Link(latency=delay))
-    work = Workload(clients, 0, 400)
+    work = Closed(clients, 0, 400)
     setup = Setup(
         method or Edge(clients), Iid(alpha=0.7), on, work, batch=clients, lookahead=lookahead
     )

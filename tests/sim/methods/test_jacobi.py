@@ -11,7 +11,6 @@ from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.recorded import Recorded
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
@@ -19,6 +18,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.jacobi import Jacobi
 from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import jacobi_passes
+from ssdsim.workloads.closed import Closed
 
 PASSES = {"tokens": [1, 41], "seconds": [1.0, 5.0]}
 WIDE = Machine(target=Table({"verify": PASSES, "prefill": {"seconds": 0.0}}), draft=machine().draft)
@@ -27,7 +27,7 @@ FEW = LanguageModel(vocabulary=3, order=2)
 
 
 def run(method, acceptance, lookahead=6, tokens=60, prompts=3, machine=WIDE, **more):
-    workload = Workload(prompts, 4, tokens)
+    workload = Closed(prompts, 4, tokens)
     return simulate(Setup(method, acceptance, machine, workload, lookahead=lookahead, **more))
 
 

@@ -9,11 +9,11 @@ from scripted import decode, machine, near, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.machine import Link
 from ssdsim.lengths.goodput import Goodput
 from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.speculative import Speculative
+from ssdsim.workloads.closed import Closed
 
 
 def test_one_half_is_verified_while_the_other_is_drafted():
@@ -80,7 +80,7 @@ def half_and_whole(step, verify, lookahead, batch, waves):
         Minedraft(),
         Iid(alpha=1.0),
         machine(step=step, verify=verify),
-        Workload(batch * waves, 4, 5 * (lookahead + 1)),
+        Closed(batch * waves, 4, 5 * (lookahead + 1)),
         lookahead=lookahead,
         batch=batch,
     )
@@ -111,7 +111,7 @@ def test_closed_form_within_one_percent(step, lookahead):
         Minedraft(),
         Iid(alpha=alpha),
         machine(step=step),
-        Workload(batch, 4, 6000),
+        Closed(batch, 4, 6000),
         lookahead=lookahead,
         batch=batch,
     )
@@ -129,7 +129,7 @@ def test_a_length_control_goes_by_half_of_the_rows():
         Minedraft(),
         Iid(alpha=0.5),
         machine(step=0.25),
-        Workload(4, 4, 200),
+        Closed(4, 4, 200),
         lookahead=12,
         batch=4,
         length=Goodput(alpha=0.5, prior=1e9),

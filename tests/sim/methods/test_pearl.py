@@ -12,12 +12,12 @@ from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.engine.exact_expectation import expect
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link, Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.pearl import Pearl
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 REFERENCE = Path(__file__).parents[2] / "support/reference"
 NANO = pd.read_csv(REFERENCE / "nano_pearl_h200.csv", comment="#")
@@ -64,7 +64,7 @@ def speed(alpha, window, tokens=4000, seed=0, **more):
         Pearl(),
         Iid(alpha=alpha),
         machine(step=1 / max(window, 1)),
-        Workload(8, 4, tokens),
+        Closed(8, 4, tokens),
         lookahead=window,
         seed=seed,
     )
@@ -125,7 +125,7 @@ def test_each_row_of_a_batch_is_in_a_phase_of_its_own():
             Pearl(),
             LanguageModel(),
             machine(),
-            Workload(5, 4, 30),
+            Closed(5, 4, 30),
             lookahead=4,
             sampling=sampling,
         )
@@ -167,7 +167,7 @@ def test_drafts_and_targets_share_the_rows_out():
 @pytest.mark.parametrize(("drafts", "servers"), [(1, 2), (2, 1), (2, 4), (4, 4), (3, 9)])
 def test_a_step_takes_the_slowest_share(drafts, servers):
     texts = Setup(
-        Pearl(), Iid(alpha=0.8), by_rows(1.0, 0.25), Workload(4, 4, 60), lookahead=5, batch=4
+        Pearl(), Iid(alpha=0.8), by_rows(1.0, 0.25), Closed(4, 4, 60), lookahead=5, batch=4
     )
     one, many = (
         simulate(replace(texts, method=method))

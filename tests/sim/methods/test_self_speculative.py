@@ -8,7 +8,6 @@ from scripted import decode, machine, rounds
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.roofline import Roofline
 from ssdsim.latency.skipped import Skipped
@@ -17,6 +16,7 @@ from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.sampling.streams import stream
+from ssdsim.workloads.closed import Closed
 
 BY_HAND = [  # drafted, accepted; the share m and the threshold after it
     (4, 4, 0.5, 0.801),
@@ -42,7 +42,7 @@ def test_the_controller_step_by_step():
 def test_a_threshold_in_a_run_is_what_it_would_be_by_hand():
     length = Controller(threshold=0.5, memory=0.3, inertia=0.6, target=0.8, step=0.05)
     setup = Setup(
-        SelfSpeculative(), LanguageModel(vocabulary=32, order=2), machine(), Workload(1, 4, 80),
+        SelfSpeculative(), LanguageModel(vocabulary=32, order=2), machine(), Closed(1, 4, 80),
         lookahead=5, length=length,
     )  # fmt: skip
     text = setup.acceptance.open(setup.sampling, stream(0, "acceptance")).text(0)
@@ -91,7 +91,7 @@ def test_speedup_is_bounded_by_one_over_what_is_kept(kept, K):
             SelfSpeculative(kept=kept),
             Iid(alpha=1.0),
             machine(),
-            Workload(1, 0, 4 * (K + 1)),
+            Closed(1, 0, 4 * (K + 1)),
             lookahead=K,
         )
     )
@@ -115,7 +115,7 @@ def speed(length, lookahead=10):
             SelfSpeculative(kept=0.5),
             LanguageModel(vocabulary=32, sharpness=8.0, divergence=0.6, order=2),
             machine(),
-            Workload(6, 4, 300),
+            Closed(6, 4, 300),
             lookahead=lookahead,
             length=length,
         )

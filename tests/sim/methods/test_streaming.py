@@ -5,13 +5,13 @@ from scripted import decode, machine, rounds
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.streaming import Streaming
+from ssdsim.workloads.closed import Closed
 
 PASSES = {"tokens": [1, 5, 165], "seconds": [1.0, 1.2, 17.2]}
 WIDE = Machine(
@@ -20,7 +20,7 @@ WIDE = Machine(
 
 
 def run(method, machine=WIDE, **more):
-    settings = {"lookahead": 4, "batch": 1, "workload": Workload(4, 8, 100)}
+    settings = {"lookahead": 4, "batch": 1, "workload": Closed(4, 8, 100)}
     return simulate(Setup(method, Iid(alpha=0.7), machine, **settings | more))
 
 
@@ -44,7 +44,7 @@ def test_speedup_is_tokens_a_pass_times_its_cost(streams, batch):
     cost = WIDE.target.seconds("verify", 1, 5 + streams, 0)
     speedup = found.metrics["tokens_per_s"] / plain.metrics["tokens_per_s"]
     assert speedup == pytest.approx(tau * 1.0 / cost, rel=1e-12)
-    together = run(Streaming(streams), batch=batch, workload=Workload(3, 8, 100))
+    together = run(Streaming(streams), batch=batch, workload=Closed(3, 8, 100))
     widths = set(together.spans.tokens / together.spans.batch)
     assert widths == {5 + streams}
 

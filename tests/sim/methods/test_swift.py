@@ -8,14 +8,14 @@ from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.weaker_draft import WeakerDraftText
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.swift import Search, Swift
+from ssdsim.workloads.closed import Closed
 
 
-def decoded(method, seed=0, acceptance=Iid(alpha=0.95), workload=Workload(20, 0, 250), **more):
+def decoded(method, seed=0, acceptance=Iid(alpha=0.95), workload=Closed(20, 0, 250), **more):
     return simulate(Setup(method, acceptance, machine(), workload, seed=seed, **more))
 
 
@@ -77,7 +77,7 @@ def test_guided_proposals_are_at_least_as_good_as_what_there_is():
 
 
 def test_searches_are_single_passes_on_the_critical_path_once_there_is_text():
-    run = decoded(Swift(most=6, enough=1.0), workload=Workload(2, 0, 80))
+    run = decoded(Swift(most=6, enough=1.0), workload=Closed(2, 0, 80))
     searches = run.spans[run.spans.kind == "search"]
     assert len(searches) == 6
     assert set(searches.device) == {"target"}
@@ -141,7 +141,7 @@ def test_a_losing_draft_loses_the_share_it_should_and_no_token_of_the_text():
 
 
 def test_greedy_tokens_are_the_targets_own():
-    pair, workload = LanguageModel(order=2), Workload(3, 4, 120)
+    pair, workload = LanguageModel(order=2), Closed(3, 4, 120)
     outputs = [
         [list(o) for o in decoded(method, acceptance=pair, workload=workload).sequences.output]
         for method in (Swift(begin=1), Autoregressive())

@@ -6,7 +6,6 @@ from scripted import decode, machine, near, rounds, spans
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.backups.shallow import Shallow
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Link, Slowdown
 from ssdsim.methods.ssd import Ssd
@@ -14,6 +13,7 @@ from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.workloads.closed import Closed
 
 NOTHING = UniformFanout(fanout=0)
 ONE = UniformFanout(fanout=1)
@@ -148,7 +148,7 @@ def test_what_a_draft_loses_by_early_states_is_lost_of_every_token():
         TwoPhase(0.5, Oracle(), first_depth=4, second_depth=4, loss=0.2),
         Iid(alpha=1.0),
         machine(),
-        Workload(8, 0, 2000),
+        Closed(8, 0, 2000),
         ONE,
         lookahead=4,
     )

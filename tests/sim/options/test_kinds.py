@@ -13,7 +13,6 @@ from ssdsim.backups.ngram import Ngram
 from ssdsim.calibration.profile_file import write_profile
 from ssdsim.cuts.base import Cut
 from ssdsim.drafters.base import Drafter
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.kinds import kinds, short_name
 from ssdsim.latency.base import Latency
@@ -28,8 +27,10 @@ from ssdsim.policies.base import Policy
 from ssdsim.run.results import describe
 from ssdsim.system.package_data import CONF, TRACES
 from ssdsim.trees.base import TokenTree
+from ssdsim.workloads.base import Workload
+from ssdsim.workloads.closed import Closed
 
-HINTS = {"acceptance": Acceptance, "latency": Machine, "workload": Workload}
+HINTS = {"acceptance": Acceptance, "latency": Machine, "workload": Closed | Workload}
 
 # The head of traces/two_cores/profile.yaml as it was measured, with fewer numbers in its tables.
 TWO_CORES = """
@@ -118,7 +119,7 @@ def read(content):
 def test_both_spellings_of_a_profile_are_the_same():
     dotted = read(yaml.safe_load(TWO_CORES))
     assert dotted["acceptance"] == Recorded(".")
-    assert dotted["workload"] == Workload(24, 0, 48)
+    assert dotted["workload"] == Closed(24, 0, 48)
     machine = dotted["latency"]
     assert machine.sampling == Drawings(
         Drawing(target_token=0.00031061, draft=0.00030243),
@@ -164,7 +165,7 @@ def test_new_profiles_name_kinds_by_short_names(monkeypatch, tmp_path):
     machine = build(Machine, yaml.safe_load(TWO_CORES)["latency"], "latency")
     monkeypatch.setattr("ssdsim.calibration.profile_file.machine", lambda _: machine)
     monkeypatch.setattr("ssdsim.calibration.profile_file._worth", lambda *_: [])
-    sections = {"acceptance": describe(Recorded(".")), "workload": describe(Workload())}
+    sections = {"acceptance": describe(Recorded(".")), "workload": describe(Closed())}
     calibration = type("Calibration", (), {"fit": None})
     write_profile(tmp_path, calibration, sections, [])
     content = yaml.safe_load((tmp_path / "profile.yaml").read_text())
@@ -176,6 +177,7 @@ def test_new_profiles_name_kinds_by_short_names(monkeypatch, tmp_path):
 def test_kinds_of_a_group_are_its_plug_ins(group):
     types = {"method": Method, "policy": Policy, "backup": Backup, "length": Length}
     types |= {"acceptance": Acceptance, "tree": TokenTree, "drafter": Drafter, "verify": Cut}
+    types |= {"workload": Workload}
     base = types[group]
     assert kinds([base]) == plugins(group)
 

@@ -9,7 +9,6 @@ from browsing import opened
 from ssdsim import simulate
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.bench import SETUP
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
@@ -19,6 +18,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.run.misses import VERDICTS, verdicts
 from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ PRUNED = replace(
     acceptance=LanguageModel(vocabulary=8),
     policy=TopkOutcomes(budget=6),
     sampling=Sampling(1.0),
-    workload=Workload(2, 8, 25),
+    workload=Closed(2, 8, 25),
     lookahead=3,
 )
 
@@ -213,8 +213,8 @@ def test_texts_of_tokens_are_shown_as_they_are(browser, tmp_path):
 @pytest.mark.parametrize(
     ("setup", "said"),
     [
-        (replace(SETUP, tree=Widths((2, 2)), lookahead=3, workload=Workload(1, 8, 20)), "prepared"),
-        (replace(SETUP, method=Autoregressive(), workload=Workload(1, 8, 20)), "drafted"),
+        (replace(SETUP, tree=Widths((2, 2)), lookahead=3, workload=Closed(1, 8, 20)), "prepared"),
+        (replace(SETUP, method=Autoregressive(), workload=Closed(1, 8, 20)), "drafted"),
     ],
     ids=["a token tree", "nothing drafted"],
 )
@@ -232,7 +232,7 @@ def test_other_rounds_are_drawn_too(setup, said, browser, tmp_path):
 
 
 def test_a_run_without_detail_says_how_to_get_it(browser, tmp_path):
-    run = simulate(replace(SETUP, workload=Workload(1, 8, 20)))
+    run = simulate(replace(SETUP, workload=Closed(1, 8, 20)))
     with opened(browser, page_of(run), tmp_path) as shown:
         shown.tab("round")
         choose(shown, 0, 1)

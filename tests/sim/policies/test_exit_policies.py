@@ -7,7 +7,6 @@ from scripted import machine
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.early_view import early_logits
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.outcomes import Early, Outcome, Speculation, chain
@@ -16,6 +15,7 @@ from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.partial_oracle import PartialOracle
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 # One token, sent with q = .8 where the target has .2: rejected with .75, and then of the other
 # candidates .5 and .3 against the draft's .15 and .05 the excess is .35 and .25. After it .9, .1.
@@ -76,7 +76,7 @@ def coverage(policy, distance):
         TwoPhase(0.3, policy, first_depth=0, second_depth=5),
         LanguageModel(**{**vars(models), "exit_distance": distance}),
         machine(step=0.1),
-        Workload(4, 0, 3000),
+        Closed(4, 0, 3000),
         UniformFanout(fanout=0),
         lookahead=5,
         sampling=Sampling(0.7),

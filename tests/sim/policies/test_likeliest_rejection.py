@@ -9,13 +9,13 @@ from scripted import decode, machine, rounds, spans
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.command.composing import setup as composed
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.lengths.likeliest_rejection import LikeliestRejection as Length
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.policies.likeliest_rejection import LikeliestRejection as Policy
+from ssdsim.workloads.closed import Closed
 
 
 def predicted(*confidences, budget, parents=None):
@@ -63,7 +63,7 @@ def test_rounds_that_end_at_the_end_at_the_branch_point_and_elsewhere():
 def test_where_tokens_are_accepted_is_learnt():
     run = simulate(
         Setup(
-            Ssd(), Iid(alpha=0.05, miss_scale=0.0), machine(), Workload(1, 8, 300),
+            Ssd(), Iid(alpha=0.05, miss_scale=0.0), machine(), Closed(1, 8, 300),
             Policy(budget=4), lookahead=4,
         ), detailed=True,
     )  # fmt: skip

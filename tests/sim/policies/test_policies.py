@@ -11,7 +11,6 @@ from scripted import machine
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.table import Table
 from ssdsim.methods.ssd import Ssd
@@ -26,6 +25,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
 from ssdsim.theory import fanout_objective, outcome_weights
+from ssdsim.workloads.closed import Closed
 
 POLICIES = plugins("policy")
 
@@ -119,7 +119,7 @@ def test_optimal_fanout_never_misses_more_than_either(reject, drops, lookahead, 
 
 def hits(policy, acceptance, *, seed=0, tokens=60_000, sampling=Sampling(), lookahead=6):
     """Return the hit rate and its 95 % half-width."""
-    workload = Workload(prompts=4, prompt_tokens=0, output_tokens=tokens // 4)
+    workload = Closed(prompts=4, prompt_tokens=0, output_tokens=tokens // 4)
     metrics = simulate(
         Setup(
             Ssd(),
@@ -174,7 +174,7 @@ def test_topk_beats_the_best_static_fanout_where_positions_differ_in_difficulty(
             Ssd(),
             uneven,
             machine(),
-            Workload(4, 0, 4000),
+            Closed(4, 0, 4000),
             UniformFanout(fanout=1),
             lookahead=6,
             sampling=sampling,
@@ -191,7 +191,7 @@ def test_topk_beats_the_best_static_fanout_on_greedy_texts_before_they_cycle():
     # Greedy texts of so small a model end in a cycle of 2 to 6 tokens. There nothing differs in
     # difficulty, a static fan-out hits always, and learning loses a little (.992 against 1.000
     # over 4000 tokens); 24 tokens are over before that.
-    uneven, short = LanguageModel(vocabulary=16, divergence=1.0, order=2), Workload(600, 0, 24)
+    uneven, short = LanguageModel(vocabulary=16, divergence=1.0, order=2), Closed(600, 0, 24)
 
     def play(policy):
         return simulate(Setup(Ssd(), uneven, machine(step=0.05), short, policy, lookahead=6))
@@ -248,7 +248,7 @@ def test_a_budget_of_what_fits_is_the_largest_that_delays_nothing():
             Ssd(),
             Iid(),
             wide,
-            Workload(1, 0, 500),
+            Closed(1, 0, 500),
             UniformFanout(budget="verify", fanout=64),
             lookahead=6,
         )
@@ -263,7 +263,7 @@ def test_a_budget_of_what_fits_goes_no_further_than_what_was_measured():
     tree = {"tokens": [1, 9], "seconds": [0.001, 0.001]}
     wide = replace(machine(), draft=Table({**passes, "tree": tree}))
     policy = UniformFanout(budget="verify", fanout=64)
-    run = simulate(Setup(Ssd(), Iid(), wide, Workload(1, 0, 50), policy, lookahead=6))
+    run = simulate(Setup(Ssd(), Iid(), wide, Closed(1, 0, 50), policy, lookahead=6))
     assert set(run.rounds.predicted) == {9}
 
 

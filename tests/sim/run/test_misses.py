@@ -9,7 +9,6 @@ from scripted import decode, machine
 from ssdsim import simulate
 from ssdsim.bench import SETUP
 from ssdsim.decoding import detail
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
@@ -18,6 +17,7 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.misses import MISSES, VERDICTS, verdicts
 from ssdsim.run.trace import Run
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 END = (0, 0)
 
@@ -102,7 +102,7 @@ def test_causes_add_up_to_the_misses(policy, batch, monkeypatch):
         SETUP,
         policy=policy,
         batch=batch,
-        workload=Workload(4, 8, 60),
+        workload=Closed(4, 8, 60),
         method=Ssd(redraft="all"),
         lookahead=4,
     )
@@ -118,7 +118,7 @@ def test_causes_add_up_to_the_misses(policy, batch, monkeypatch):
 
 def test_a_fanout_costs_what_it_adds_to_rounds_that_had_less():
     setup = replace(SETUP, policy=RandomOutcomes(budget=8, candidates=4), lookahead=2)
-    run = simulate(replace(setup, workload=Workload(1, 8, 60)), detailed=True)
+    run = simulate(replace(setup, workload=Closed(1, 8, 60)), detailed=True)
     found = verdicts(run)
     had = run.outcomes.groupby(["round", "node"]).size().unstack(fill_value=0)
     missed = np.flatnonzero(found.needs > 0)
@@ -131,7 +131,7 @@ def test_a_fanout_costs_what_it_adds_to_rounds_that_had_less():
 
 
 def test_a_run_without_detail_tells_hits_from_misses():
-    setup = replace(SETUP, workload=Workload(2, 8, 60))
+    setup = replace(SETUP, workload=Closed(2, 8, 60))
     run = simulate(setup)
     counts = verdicts(run).counts()
     assert counts["hit"] == run.rounds.hit.sum()
@@ -141,7 +141,7 @@ def test_a_run_without_detail_tells_hits_from_misses():
 
 
 def test_an_empty_run_has_no_verdicts():
-    run = simulate(replace(SETUP, workload=Workload(1, 8, 8)), detailed=True)
+    run = simulate(replace(SETUP, workload=Closed(1, 8, 8)), detailed=True)
     empty = Run(run.info | {"detailed_rounds": 0}, {n: t[:0] for n, t in run.tables.items()})
     assert verdicts(empty).counts() == {}
 

@@ -8,7 +8,6 @@ from timelines import run_of
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.engine.baselines import compare
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Link, Machine, Slowdown
 from ssdsim.latency.table import Table
@@ -19,6 +18,7 @@ from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.no_gain import no_gain
 from ssdsim.run.trace import Recorder
+from ssdsim.workloads.closed import Closed
 
 SURE = Iid(alpha=0.7, miss_scale=0.0)
 """The draft's first candidate is always the bonus token."""
@@ -27,7 +27,7 @@ WELL = Setup(
     Ssd(),
     SURE,
     machine(verify=0.010, step=0.002),
-    Workload(4, 8, 120),
+    Closed(4, 8, 120),
     UniformFanout(fanout=1),
     lookahead=4,
 )

@@ -20,7 +20,6 @@ import ssdsim.command.help
 from ssdsim import Simulation, load_run
 from ssdsim.acceptance.iid import Iid
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
@@ -30,13 +29,14 @@ from ssdsim.run.tables import RUN_ID
 from ssdsim.run.trace import Recorder
 from ssdsim.system import atomic_files
 from ssdsim.system.destination import LOCK, file, folder, taken
+from ssdsim.workloads.closed import Closed
 
 TABLES = ("sequences", "rounds", "spans")
 
 
 def simulation(seed=0):
     machine = Machine(Constant(verify=1.0, step=0.1), Constant(verify=1.0, step=0.1))
-    workload = Workload(prompts=2, output_tokens=8)
+    workload = Closed(prompts=2, output_tokens=8)
     return Simulation(Setup(Speculative(), Iid(alpha=0.5), machine, workload, seed=seed))
 
 

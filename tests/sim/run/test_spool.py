@@ -11,7 +11,6 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.backups.marginal import Marginal
 from ssdsim.bench import SETUP
 from ssdsim.engine.simulation import Simulation, simulate
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.latency.machine import Power
 from ssdsim.methods.amusd import Amusd
@@ -23,6 +22,7 @@ from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.ssd import Ssd
 from ssdsim.run.stored_table import StoredTable, beginning
 from ssdsim.run.trace import load_run
+from ssdsim.workloads.closed import Closed
 
 CHUNK = 64
 NOISY = replace(
@@ -32,7 +32,7 @@ NOISY = replace(
     target_power=Power(300.0, 100.0),
     draft_power=Power(200.0, 50.0),
 )
-SMALL = replace(SETUP, machine=NOISY, workload=Workload(prompts=6, output_tokens=150))
+SMALL = replace(SETUP, machine=NOISY, workload=Closed(prompts=6, output_tokens=150))
 SETUPS = {
     "ssd": SMALL,
     "batch": replace(SMALL, batch=3),

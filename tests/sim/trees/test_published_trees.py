@@ -13,7 +13,6 @@ from ssdsim import Setup, simulate
 from ssdsim.acceptance.by_depth import ByDepth
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.published_curves import peaked
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.speculative import Speculative
 from ssdsim.system.package_data import CONF
@@ -21,6 +20,7 @@ from ssdsim.theory import tree_length
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.listed import EAGLE, Listed
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 REFERENCE = Path(__file__).parents[2] / "support/reference"
 DEPTH, LEVEL = 8, 2
@@ -35,7 +35,7 @@ def rows(name):
 def length(acceptance, tree, depth):
     """Simulate, and return the mean tokens a round with its 95 % half-width."""
     setup = Setup(
-        Speculative(), acceptance, machine(), Workload(4, 8, 1500), lookahead=depth, tree=tree
+        Speculative(), acceptance, machine(), Closed(4, 8, 1500), lookahead=depth, tree=tree
     )
     metrics = simulate(setup).metrics
     return metrics["acceptance_length"], metrics["ci95"]["acceptance_length"]

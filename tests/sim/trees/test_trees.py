@@ -8,7 +8,6 @@ from scripted import decode, machine, rounds, spans
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import Outcome, Speculation
@@ -18,6 +17,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.trees.base import halving, landing, parents_of, widths_of
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 IID = Iid(miss_scale=0.6)
 TREE = machine(step=0.2, tree=0.3)
@@ -209,7 +209,7 @@ def test_predicting_side_branches_gives_more_hits():
         Ssd(),
         Iid(alpha=0.5, miss_scale=0.7),
         machine(),
-        Workload(4, 4, 600),
+        Closed(4, 4, 600),
         FixedFanout(fanout=(2, 2, 2, 2)),
         lookahead=3,
         tree=Widths((3,)),
@@ -223,7 +223,7 @@ def test_predicting_side_branches_gives_more_hits():
 
 def test_an_oracle_hits_on_any_tree():
     run = simulate(
-        Setup(Ssd(), IID, machine(), Workload(2, 4, 60), Oracle(), lookahead=3, tree=Widths((3, 2)))
+        Setup(Ssd(), IID, machine(), Closed(2, 4, 60), Oracle(), lookahead=3, tree=Widths((3, 2)))
     )
     assert run.rounds.hit.dropna().all()
     assert (run.rounds.accepted <= 3).all()

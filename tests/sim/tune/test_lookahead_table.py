@@ -9,7 +9,6 @@ from scripted import machine
 
 from ssdsim import Setup, expect, theory
 from ssdsim.acceptance.iid import Iid
-from ssdsim.engine.workload import Workload
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
@@ -17,6 +16,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.tune.lookahead_table import best_lookaheads, lookahead_table
+from ssdsim.workloads.closed import Closed
 
 SETUP = Setup(Ssd(), Iid(alpha=0.7), machine(step=0.15), policy=UniformFanout(fanout=4))
 
@@ -71,7 +71,7 @@ def test_what_the_times_do_not_cover_is_left_out_and_counted():
 
 
 def test_a_policy_that_learns_is_simulated_with_the_same_luck():
-    setup = replace(SETUP, policy=TopkOutcomes(budget=12), workload=Workload(output_tokens=40))
+    setup = replace(SETUP, policy=TopkOutcomes(budget=12), workload=Closed(output_tokens=40))
     first = best_lookaheads(setup, [1, 2], [128], range(1, 9))
     assert first == best_lookaheads(setup, [1, 2], [128], range(1, 9))
     assert [best.exact for best in first.best] == [True, False] * 2

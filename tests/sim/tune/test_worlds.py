@@ -12,13 +12,13 @@ from ssdsim.acceptance.hazard import Hazard, HazardTable
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.recorded import Recorded
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.latency.scaled import Scaled
 from ssdsim.latency.table import Table
 from ssdsim.methods.speculative import Speculative
 from ssdsim.sampling.settings import Sampling
 from ssdsim.tune.worlds import Shifted, Uncertainty, World, changed, of_world
+from ssdsim.workloads.closed import Closed
 
 SETUP = Setup(Speculative(), Iid(alpha=0.7), machine(step=0.15), lookahead=4)
 LOGGED = HazardTable(0.0, (0.5, 0.3, 0.2), 2.0, 0.8, 3, (2, 4), (0.3, 0.2), (0.4, 0.3))
@@ -102,7 +102,7 @@ def test_either_models_factor_changes_the_speed_as_the_closed_form_says():
 
 
 def test_batch_and_workload_follow_the_world():
-    setup = replace(SETUP, batch=2, workload=Workload(prompts=50, output_tokens=100))
+    setup = replace(SETUP, batch=2, workload=Closed(prompts=50, output_tokens=100))
     assert changed(setup, World(batch=0.1)).batch == 1
     assert changed(setup, World(batch=4.0)).batch == 8
     assert changed(setup, World(tokens=950)).workload.prompts == 10

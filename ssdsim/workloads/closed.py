@@ -1,15 +1,17 @@
-"""The workload of a simulation: how many prompts, and how many tokens of each."""
+"""The closed workload: all prompts wait from the start."""
 
 from dataclasses import dataclass
 from math import exp
+from typing import ClassVar
 
 from ssdsim.errors import require
 from ssdsim.sampling.streams import stream
+from ssdsim.workloads.base import Request, Workload
 
 
 @dataclass(frozen=True)
-class Workload:
-    """A closed workload: all prompts wait from the start.
+class Closed(Workload):
+    """All prompts wait from the start; a finished one makes room for the next.
 
     Attributes
     ----------
@@ -28,11 +30,12 @@ class Workload:
 
     """
 
-    prompts: int = 64
     prompt_tokens: int = 128
     output_tokens: int = 256
     output_spread: float = 0.0
     steps: int = 1
+    open: ClassVar[bool] = False
+    called: ClassVar[str] = "workload"  # files, and the ids of runs, are older than the others
 
     def __post_init__(self) -> None:
         counts = (("prompts", 1), ("prompt_tokens", 0), ("output_tokens", 1), ("steps", 1))
@@ -42,14 +45,23 @@ class Workload:
         right = f"needs at most as many as there are prompts, {self.prompts}"
         require(self.steps <= self.prompts, "workload.steps", self.steps, right)
 
-    def lengths(self, seed: int) -> list[int]:
-        """Return the output tokens of every prompt."""
+    def requests(self, seed: int) -> list[Request]:
+        """Return all requests; the seed decides their lengths where these differ."""
+        return [
+            Request(0.0, None, tokens, step=seq * self.steps // self.prompts)
+            for seq, tokens in enumerate(self._lengths(seed))
+        ]
+
+    def _lengths(self, seed: int) -> list[int]:
         most, spread = self.output_tokens, self.output_spread
         if not spread:
             return [most] * self.prompts
         drawn = stream(seed, "output lengths").standard_normal(self.prompts).tolist()
         return [max(1, round(most * min(1.0, exp(spread * (z - 2))))) for z in drawn]
 
-    def step(self, seq: int) -> int:
-        """Return the training step that a prompt belongs to."""
-        return seq * self.steps // self.prompts
+
+def closed(workload: Workload) -> Closed:
+    """Return a closed workload of the same sizes: the workload itself where it is one."""
+    if isinstance(workload, Closed):
+        return workload
+    return Closed(workload.prompts, workload.prompt_tokens, workload.output_tokens)

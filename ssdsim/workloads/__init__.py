@@ -1,0 +1,1 @@
+"""Workloads: which requests there are, how long they are, and when they arrive."""

@@ -1,0 +1,70 @@
+"""The interface of workloads: requests in the order in which they arrive."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt to be continued.
+
+    Attributes
+    ----------
+    arrival
+        When it comes, in seconds from the run's start.
+    prompt_tokens
+        Tokens of its prompt; None: as many as the acceptance source's prompt has, or else the
+        workload's `prompt_tokens`.
+    output_tokens
+        Tokens to decode. What admits and routes requests must not look at it: no server knows it.
+    prefix
+        Ids of the prompt's blocks from its start. Requests share the prompt as far as these are
+        the same.
+    step
+        Training step of a rollout workload: it waits for all requests of the step before.
+
+    """
+
+    arrival: float
+    prompt_tokens: int | None
+    output_tokens: int
+    prefix: tuple[int, ...] = ()
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The configuration of a workload: one file each in this folder.
+
+    `open` tells whether requests arrive in the course of time; else all wait from the start.
+
+    Attributes
+    ----------
+    prompts
+        How many requests.
+
+    """
+
+    prompts: int = 64
+    open: ClassVar[bool] = True
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the longest prompt."""
+        raise NotImplementedError
+
+    @property
+    def output_tokens(self) -> int:
+        """Most tokens to decode for one request."""
+        raise NotImplementedError
+
+    def requests(self, seed: int) -> list[Request]:
+        """Return all requests in order of arrival; the same for the same seed.
+
+        Raises
+        ------
+        ConfigError
+            A trace cannot be read, or is out of order.
+
+        """
+        raise NotImplementedError
