@@ -58,7 +58,7 @@ def settings() -> Iterator[tuple[str, Setup]]:
 
 def sized(setup: Setup, tokens: int) -> Setup:
     """Return a setup with about so many tokens to decode, in texts no longer than its own."""
-    each = max(1, min(setup.workload.output_tokens, tokens // setup.batch))
+    each = max(1, min(setup.workload.longest_output, tokens // setup.batch))
     workload = replace(closed(setup.workload), prompts=max(1, tokens // each), output_tokens=each)
     return replace(setup, workload=workload)
 

@@ -84,7 +84,8 @@ class Setup(Chosen):
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
-        check_workload(self.workload)
+        workload = self.workload
+        check_workload(workload.prompts, workload.prompt_tokens, workload.output_tokens)
         check_drafting(self.tree, self.lookahead, self.slots)
         check_method(self.method, self.decoding)
         check_drafter(self)

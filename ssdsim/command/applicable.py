@@ -222,7 +222,9 @@ def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     prompts = source.vocabulary is not None
     several = setup.batch > 1 or closed(setup.workload).steps == 1
     yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
-    yield "workload.prompt_tokens", not prompts, "the acceptance source brings prompts of its own"
+    said = not isinstance(getattr(setup.workload, "prompt_tokens", 0), int)
+    why = "the acceptance source brings prompts of its own"
+    yield "workload.prompt_tokens", said or not prompts, why
     yield from acceptance_rules(setup.acceptance, setup.sampling)
 
 

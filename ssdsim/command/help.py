@@ -33,6 +33,7 @@ MAIN = (
     ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),
     ("saguaro.constant=C", "Saguaro sampling: the draft's top tokens are scaled by C; 1 is off"),
     ("saguaro.fanout=F", "how many of them"),
+    ("workload=NAME", "which requests come and when; besides those listed below: {workloads}"),
     ("workload.prompts=N", "and workload.prompt_tokens, workload.output_tokens: of each"),
     ("latency=NAME", "where times come from, listed below too"),
     ("pair=NAME", "model shapes for latency=roofline: {pairs}"),
@@ -54,6 +55,7 @@ DEFAULTS = {
     "length": "fixed",
     "verify": "all",
     "tree": "chain",
+    "workload": "closed",
 }
 PROFILES = "the profile's own"
 NESTED = """\
@@ -65,7 +67,8 @@ An option that takes a plug-in takes its name, or a mapping where it needs optio
 
 def text() -> str:
     """Return the whole page."""
-    names = {"profiles": ", ".join(sorted(profile_files())), "pairs": _names("pair")}
+    names = {"profiles": ", ".join(sorted(profile_files()))}
+    names |= {f"{group}s": _names(group) for group in ("pair", "workload")}
     main = [(option, meaning.format(**names)) for option, meaning in MAIN]
     lines = [*page(INTRO, main, GROUPS), *_machines(), "", NESTED.rstrip()]
     return "\n".join(lines)

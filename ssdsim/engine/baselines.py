@@ -90,7 +90,7 @@ def _known_autoregressive(settings: "_Settings") -> Run | None:
 def _known_speculative(settings: "_Settings") -> Run | None:
     """Return ordinary speculation at its best lookahead, looked for on part of the workload."""
     setup = settings.setup
-    prompts = max(setup.batch, SEARCH_TOKENS // setup.workload.output_tokens, 1)
+    prompts = max(setup.batch, SEARCH_TOKENS // setup.workload.longest_output, 1)
     part = replace(setup.workload, prompts=min(prompts, setup.workload.prompts))
     best, best_speed = 1, 0.0
     for lookahead in range(1, MOST_LOOKAHEAD + 1):

@@ -74,7 +74,7 @@ def _best(setup: Setup) -> int:
 def _part(setup: Setup) -> Setup:
     """Return the setup with a part of its texts, enough to tell one K from another."""
     workload = setup.workload
-    prompts = max(setup.batch, SEARCH_TOKENS // workload.output_tokens, 1)
+    prompts = max(setup.batch, SEARCH_TOKENS // workload.longest_output, 1)
     return replace(setup, workload=replace(workload, prompts=min(prompts, workload.prompts)))
 
 

@@ -63,7 +63,7 @@ def expect(setup: Setup, context: int | None = None) -> Expectation:
     if isinstance(source, RecordedSource):
         return _over_texts(setup, places_of(setup, source), shape, context)
     workload = setup.workload
-    half = workload.prompt_tokens + workload.output_tokens // 2
+    half = workload.longest_prompt + workload.longest_output // 2
     passes = PassTimes(setup, (half if context is None else context,), shape)
     law, K = _law(setup, source), _lookahead(setup)
     if isinstance(setup.method, Pearl):

@@ -1,7 +1,5 @@
 """Refuses sizes that no run could hold in memory or finish, before anything is allocated."""
 
-from typing import Protocol
-
 from ssdsim.errors import require
 from ssdsim.trees.base import MOST_NODES, TokenTree
 
@@ -18,32 +16,11 @@ MOST_LANES = 10**4
 """Copies of a model, each a worker with a lane of its own: a hundred megabytes."""
 
 
-class Workload(Protocol):
-    """What the workload of every run says."""
-
-    @property
-    def prompts(self) -> int:
-        """How many sequences."""
-        ...
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Tokens of each before its first round."""
-        ...
-
-    @property
-    def output_tokens(self) -> int:
-        """Tokens to decode for each."""
-        ...
-
-
-def check_workload(workload: Workload) -> None:
+def check_workload(prompts: int, prompt_tokens: int, output_tokens: int) -> None:
     """Refuse more sequences, or longer ones, than there is memory and time for."""
-    prompts = workload.prompts
     right = f"needs at most {MOST_PROMPTS}"
     require(prompts <= MOST_PROMPTS, "workload.prompts", prompts, right)
-    for name in ("output_tokens", "prompt_tokens"):
-        tokens = getattr(workload, name)
+    for name, tokens in (("output_tokens", output_tokens), ("prompt_tokens", prompt_tokens)):
         right = f"needs at most {MOST_TOKENS // prompts} for each of {prompts} prompts"
         require(tokens * prompts <= MOST_TOKENS, f"workload.{name}", tokens, right)
 

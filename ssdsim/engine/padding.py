@@ -4,6 +4,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from ssdsim.acceptance.base import Source
+from ssdsim.workloads.base import Request
 
 if TYPE_CHECKING:
     from ssdsim.engine.setup import Setup
@@ -12,11 +13,17 @@ Shape = tuple[int, int, int]
 """Rows, tokens of all rows together, and tokens in a row's cache."""
 
 
+def prompt_length(setup: "Setup", source: Source, seq: int, request: Request) -> int:
+    """Return the tokens of a prompt: the request's own, else the source's, else the workload's."""
+    said = (request.prompt_tokens, source.prompt_tokens(seq))
+    known = (tokens for tokens in said if tokens is not None)
+    return next(known, setup.workload.longest_prompt)
+
+
 def prompt_lengths(setup: "Setup", source: Source) -> list[int]:
-    """Return the tokens of every prompt, the workload's where the source has none."""
-    workload = setup.workload
-    known = (source.prompt_tokens(seq) for seq in range(workload.prompts))
-    return [workload.prompt_tokens if length is None else length for length in known]
+    """Return the tokens of every prompt."""
+    requests = enumerate(setup.workload.requests(setup.seed))
+    return [prompt_length(setup, source, seq, request) for seq, request in requests]
 
 
 def padded(setup: "Setup", source: Source) -> Shape | None:
@@ -25,7 +32,7 @@ def padded(setup: "Setup", source: Source) -> Shape | None:
     if not padding:
         return None
     nodes = setup.tree.nodes(setup.lookahead)
-    width = setup.method.pass_width(nodes, workload.output_tokens)
+    width = setup.method.pass_width(nodes, workload.longest_output)
     slots = min(setup.batch, workload.prompts)
-    longest = max(prompt_lengths(setup, source)) + workload.output_tokens + width
+    longest = max(prompt_lengths(setup, source)) + workload.longest_output + width
     return slots, slots * width, padding * ceil(longest / padding)

@@ -64,7 +64,7 @@ def check_source(setup: "Setup", source: Source) -> None:
     check_hearing(setup)
     check_signal(setup, source)
     _check_cut(setup, source)
-    check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
+    check_lengths(setup.workload.prompts, setup.workload.longest_output, source)
 
 
 def check_lengths(prompts: int, asked: int, source: Source) -> None:
@@ -174,7 +174,7 @@ def check_coverage(setup: "Setup", source: Source) -> None:
         setup.machine.target.seconds("verify", *shape)
     for rows in {1, min(setup.batch, setup.workload.prompts)}:
         for model, work, tokens in _passes(setup, rows):
-            for context in (shortest, longest + setup.workload.output_tokens):
+            for context in (shortest, longest + setup.workload.longest_output):
                 model.seconds(work, rows, tokens, context)
         for model in _models(setup):
             for prompt in (shortest, longest):
@@ -189,7 +189,7 @@ def _models(setup: "Setup") -> list[Latency]:
 def _passes(setup: "Setup", rows: int) -> Iterator[tuple[Latency, Pass, int]]:
     """Name the passes of a round, with the tokens of the full batch."""
     method, nodes = setup.method, setup.tree.nodes(setup.lookahead)
-    width = rows * method.pass_width(nodes, setup.workload.output_tokens)
+    width = rows * method.pass_width(nodes, setup.workload.longest_output)
     yield setup.machine.target, "verify", width
     if "lookahead" not in method.uses or not setup.lookahead or setup.draft_on is None:
         return

@@ -59,9 +59,9 @@ def places_of(setup: Setup, source: RecordedSource) -> Places:
 
     """
     workload = setup.workload
-    check_lengths(min(workload.prompts, len(source.texts)), workload.output_tokens, source)
+    check_lengths(min(workload.prompts, len(source.texts)), workload.longest_output, source)
     asked = tuple(request.output_tokens for request in workload.requests(setup.seed))
-    return _places(Kept(source.texts), source.vocabulary, workload.prompt_tokens, asked)
+    return _places(Kept(source.texts), source.vocabulary, workload.longest_prompt, asked)
 
 
 @lru_cache(maxsize=8)

@@ -74,7 +74,8 @@ class Setup(Chosen):
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
-        check_workload(self.workload)
+        workload = self.workload
+        check_workload(workload.prompts, workload.longest_prompt, workload.longest_output)
         check_drafting(self.tree, self.lookahead, min(self.batch, self.workload.prompts))
         for name in ("servers", "drafts"):
             check_lanes(f"method.{name}", getattr(self.method, name))

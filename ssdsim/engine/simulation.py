@@ -16,7 +16,7 @@ from ssdsim.decoding.session import Session
 from ssdsim.engine.draft import SimulatedDraft, exchange_seconds
 from ssdsim.engine.lanes import Contention, Lane
 from ssdsim.engine.lookup import HOST, simulated_lookup
-from ssdsim.engine.padding import padded
+from ssdsim.engine.padding import padded, prompt_length
 from ssdsim.engine.preflight import check_coverage, check_drafter, check_source, check_tree
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.workers import SimulatedTarget
@@ -140,9 +140,7 @@ class Simulation:
 
     def _row(self, source: Source, seq: int, request: Request) -> Row:
         prompt, kind = source.prompt(seq)
-        said = (request.prompt_tokens, source.prompt_tokens(seq))
-        known = (tokens for tokens in said if tokens is not None)
-        length = next(known, self.setup.workload.prompt_tokens)
+        length = prompt_length(self.setup, source, seq, request)
         record = SequenceRecord(
             seq=seq,
             prompt=prompt,

@@ -102,7 +102,7 @@ def _small(words: tuple[str, ...]) -> tuple[tuple[str, ...], Setting]:
     """Return words and setting of what an answer decodes, as far as the words do not say it."""
     whole = setting(words)
     given, workload = names_of(words), whole.setup.workload
-    own = {"workload.prompts": workload.prompts, "workload.output_tokens": workload.output_tokens}
+    own = {"workload.prompts": workload.prompts, "workload.output_tokens": workload.longest_output}
     left = {n: most for n, most in SMALL.items() if n not in given and own[n] > most}
     if not left:
         return words, whole
@@ -157,6 +157,6 @@ def _stands(word: str, chosen: Options, setup: Setup) -> bool:
 
 def _check_size(setup: Setup) -> None:
     """Refuse what would not be answered while one looks on."""
-    tokens = setup.workload.prompts * setup.workload.output_tokens
+    tokens = setup.workload.prompts * setup.workload.longest_output
     right = f"times workload.prompts is more than {MOST_TOKENS:,}, the most that is explored"
-    require(tokens <= MOST_TOKENS, "workload.output_tokens", setup.workload.output_tokens, right)
+    require(tokens <= MOST_TOKENS, "workload.output_tokens", setup.workload.longest_output, right)

@@ -228,7 +228,7 @@ def _speed(setup: Setup, left_out: Counter[str]) -> Speed | None:
         return expect(setup).tokens_per_s, True
     except ConfigError:
         pass  # not covered; or it cannot be at all, which the simulation will say
-    tokens = min(setup.workload.output_tokens, TRIAL_TOKENS)
+    tokens = min(setup.workload.longest_output, TRIAL_TOKENS)
     prompts = max(4 * setup.batch, TRIAL_PROMPTS)
     trial = replace(closed(setup.workload), output_tokens=tokens, prompts=prompts)
     try:

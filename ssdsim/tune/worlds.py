@@ -136,7 +136,7 @@ def changed(setup: Setup, world: World) -> Setup:
 def _part(setup: Setup, tokens: int) -> Setup:
     """Return the setup with the first prompts of its workload, at least one a slot."""
     workload = setup.workload
-    prompts = max(setup.batch, -(-tokens // workload.output_tokens))
+    prompts = max(setup.batch, -(-tokens // workload.longest_output))
     return replace(setup, workload=replace(workload, prompts=min(prompts, workload.prompts)))
 
 

@@ -14,7 +14,7 @@ class Request:
         When it comes, in seconds from the run's start.
     prompt_tokens
         Tokens of its prompt; None: as many as the acceptance source's prompt has, or else the
-        workload's `prompt_tokens`.
+        workload's `longest_prompt`.
     output_tokens
         Tokens to decode. What admits and routes requests must not look at it: no server knows it.
     prefix
@@ -49,12 +49,12 @@ class Workload:
     open: ClassVar[bool] = True
 
     @property
-    def prompt_tokens(self) -> int:
+    def longest_prompt(self) -> int:
         """Tokens of the longest prompt."""
         raise NotImplementedError
 
     @property
-    def output_tokens(self) -> int:
+    def longest_output(self) -> int:
         """Most tokens to decode for one request."""
         raise NotImplementedError
 

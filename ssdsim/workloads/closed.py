@@ -45,6 +45,16 @@ class Closed(Workload):
         right = f"needs at most as many as there are prompts, {self.prompts}"
         require(self.steps <= self.prompts, "workload.steps", self.steps, right)
 
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens of each prompt."""
+        return self.prompt_tokens
+
+    @property
+    def longest_output(self) -> int:
+        """Most tokens to decode for one prompt."""
+        return self.output_tokens
+
     def requests(self, seed: int) -> list[Request]:
         """Return all requests; the seed decides their lengths where these differ."""
         return [
@@ -64,4 +74,4 @@ def closed(workload: Workload) -> Closed:
     """Return a closed workload of the same sizes: the workload itself where it is one."""
     if isinstance(workload, Closed):
         return workload
-    return Closed(workload.prompts, workload.prompt_tokens, workload.output_tokens)
+    return Closed(workload.prompts, workload.longest_prompt, workload.longest_output)

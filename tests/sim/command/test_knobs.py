@@ -42,6 +42,11 @@ TRAINED = ("latency=constant", *SMALL, "acceptance.group=1")
 DEPTHS = ("latency=constant", *SMALL)
 DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
 GROWN = (*PAIR, "tree=confident", "lookahead=4")
+ARRIVING = (*IID, "batch=2")
+LENGTHS = (
+    "workload.prompt_tokens={_target_: geometric, mean: 9}",
+    "workload.output_tokens={_target_: geometric, mean: 9}",
+)
 
 # For each option: where it matters, and the change. A method's option needs no entry if it
 # matters in one of ANYWHERE.
@@ -178,6 +183,27 @@ PLUGINS = {
     "workload=closed output_tokens": (IID, 9),
     "workload=closed output_spread": (IID, 0.5),
     "workload=closed steps": ((*IID, "batch=3"), 3),
+    **{
+        f"workload={name} {option}": (ARRIVING, value)
+        for name in ("poisson", "gamma", "on_off")
+        for option, value in {
+            "prompts": 4,
+            "rate": 0.5,
+            "prompt_tokens": 9,
+            "output_tokens": 9,
+        }.items()
+    },
+    **{
+        f"workload={name} correlation": ((*ARRIVING, *LENGTHS), 0.9)
+        for name in ("poisson", "gamma", "on_off")
+    },
+    "workload=gamma burstiness": (ARRIVING, 0.2),
+    "workload=on_off busy": (ARRIVING, 2),
+    "workload=on_off quiet": (ARRIVING, 2),
+    "workload=on_off quiet_rate": (ARRIVING, 0.5),
+    "workload=trace path": (("REQUESTS",), "OTHER_REQUESTS"),
+    "workload=trace prompts": (("REQUESTS",), 2),
+    "workload=trace rate": (("REQUESTS",), 5),
 }
 REFUSED = {
     **{
@@ -209,14 +235,27 @@ def test_every_option_has_a_case():
     assert all(name.startswith("method=") for name in found - PLUGINS.keys())
 
 
+@pytest.fixture(scope="module")
+def request_files(tmp_path_factory):
+    """Return two traces of requests."""
+    folder = tmp_path_factory.mktemp("requests")
+    rows = {"REQUESTS": "0,5,9\n1,7,9\n9,5,9\n", "OTHER_REQUESTS": "0,5,9\n1,7,9\n9,5,3\n"}
+    for name, text in rows.items():
+        (folder / f"{name}.csv").write_text(f"arrival,prompt_tokens,output_tokens\n{text}")
+    return {name: folder / f"{name}.csv" for name in rows}
+
+
 @pytest.mark.parametrize("name", PLUGINS)
-def test_option_of_a_plug_in(name, traces_of_two_kinds):
+def test_option_of_a_plug_in(name, traces_of_two_kinds, request_files):
     before, value = PLUGINS[name]
     choice, option = name.split()
     group = choice.partition("=")[0]
     if before == ("RECORDED",):
         before = ("latency=constant", *SMALL, f"acceptance.path={traces_of_two_kinds['RECORDED']}")
         value = traces_of_two_kinds.get(value, value)
+    if before == ("REQUESTS",):
+        before = (*IID[:2], f"workload.path={request_files['REQUESTS']}")
+        value = request_files.get(value, value)
     if not any(part.startswith("profile=") for part in before):
         before = (choice, *(part for part in before if part != choice))
     found = effect(before, f"{group}.{option}={value}")
