@@ -1,0 +1,194 @@
+"""Opens what users have: text in any encoding, packed or not, as lines, records or a table."""
+
+import csv
+import gzip
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from ssdsim.errors import ConfigError, require
+
+OPTION = "--from"
+HEAD = 50_000
+"""Lines in which a format has to show itself."""
+_CUT = re.compile(r"(?<![\d.,])\d+[.,]?$")
+"""A number without decimals at the very end of a file without a last line end: it may be cut."""
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_JSON = re.compile(r"\s*(?:data:\s*)?(?:\{\s*[\"}]|\[\s*[\[{])")
+"""How a document, or a line of one, begins: log lines begin with a bracket, too."""
+_WRAPPED = ("log", "message", "msg", "line", "MESSAGE")
+"""Where collectors of logs (Docker, journald, Loki) keep a line of text."""
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that an engine or a tool has left."""
+
+    path: Path
+
+    @contextmanager
+    def opened(self) -> Iterator[TextIO]:
+        """Open it as text; what cannot be decoded is replaced.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be read.
+
+        """
+        try:
+            with (
+                _unpacked(self.path) as file,
+                TextIOWrapper(file, encoding=self._encoding, errors="replace") as text,
+            ):
+                yield text
+        except (OSError, EOFError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ConfigError(f"{OPTION}={self.path}: cannot be read ({reason})") from error
+
+    def lines(self) -> Iterator[str]:
+        """Yield its lines without colours; of a collector's records the text in them."""
+        wrapped = self._wrapped
+        with self.opened() as text:
+            for line in text:
+                bare = _COLOURS.sub("", _unwrapped(line) if wrapped else line)
+                yield bare.rstrip("\n") if line.endswith("\n") else _CUT.sub("", bare)
+
+    def records(self) -> Iterator[Record | None]:
+        """Yield its JSON objects, one a line or one document; None where one cannot be read."""
+        if not self._a_record_a_line:
+            yield from self._documents()
+            return
+        with self.opened() as text:
+            for line in text:
+                if bare := line.strip().removeprefix("data:").strip():
+                    yield from _objects(_parsed(bare))
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Yield the rows of a table with a head, whatever separates its columns."""
+        with self.opened() as text:
+            plain = (line for line in text if line.strip() and not line.startswith("#"))
+            for row in csv.DictReader(plain, delimiter=self._separator):
+                yield {
+                    (name or "").strip(): (value or "").strip()
+                    for name, value in row.items()
+                    if isinstance(value, str | None)
+                }
+
+    @cached_property
+    def head(self) -> list[str]:
+        """Its first lines."""
+        return list(islice(self.lines(), HEAD))
+
+    @cached_property
+    def first(self) -> Record:
+        """Its first JSON object; empty where it has none."""
+        found = self.records() if self._looks_like_json else iter(())
+        return next((record for record in found if record), {})
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The heads of its columns; empty where it is no table."""
+        start = next((line for line in self.head if line.strip() and line[0] != "#"), "")
+        if self._looks_like_json or not re.fullmatch(
+            r"[\w .\"()/%-]+([,;\t][\w .\"()/%-]+)*", start
+        ):
+            return ()
+        return tuple(name.strip(' "') for name in start.split(self._separator))
+
+    @cached_property
+    def _beginning(self) -> str:
+        with self.opened() as text:
+            return text.read(1 << 16)
+
+    @property
+    def _looks_like_json(self) -> bool:
+        return bool(_JSON.match(self._beginning))
+
+    @cached_property
+    def _a_record_a_line(self) -> bool:
+        with self.opened() as text:
+            line = next((line for line in text if line.strip()), "")
+        return isinstance(_parsed(line.strip().removeprefix("data:").strip()), dict)
+
+    @cached_property
+    def _wrapped(self) -> bool:
+        if not self._looks_like_json:
+            return False
+        return bool(self.first) and any(isinstance(self.first.get(name), str) for name in _WRAPPED)
+
+    @cached_property
+    def _separator(self) -> str:
+        line = next((line for line in self._beginning.splitlines() if line and line[0] != "#"), "")
+        return max(",;\t", key=line.count)
+
+    @cached_property
+    def _encoding(self) -> str:
+        with _unpacked(self.path) as file:
+            start = file.read(3)
+        return next((name for mark, name in _MARKS.items() if start.startswith(mark)), "utf-8")
+
+    def _documents(self) -> Iterator[Record | None]:
+        """Yield the objects of a document, or of several behind each other."""
+        with self.opened() as text:
+            rest = text.read().strip()
+        decoder = json.JSONDecoder()
+        while rest:
+            try:
+                found, end = decoder.raw_decode(rest)
+            except ValueError as error:
+                right = "ends in the middle of its JSON, or is none: needs the whole document"
+                raise ConfigError(f"{OPTION}={self.path}: {right} ({error})") from error
+            yield from _objects(found)
+            rest = rest[end:].lstrip(", \n\r\t")
+
+
+def sources(paths: Sequence[str]) -> list[Source]:
+    """Return the files of a command line.
+
+    Raises
+    ------
+    ConfigError
+        One is missing, a directory, or empty.
+
+    """
+    found = []
+    for path in map(Path, paths):
+        require(path.is_file(), OPTION, str(path), "needs a file that is there")
+        require(path.stat().st_size > 0, OPTION, str(path), "is empty")
+        found.append(Source(path))
+    return found
+
+
+def _unpacked(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _objects(found: Any) -> Iterator[Record | None]:
+    """Yield a document's objects: itself, or those of a list."""
+    for each in found if isinstance(found, list) else [found]:
+        yield each if isinstance(each, dict) else None
+
+
+def _unwrapped(line: str) -> str:
+    found = _parsed(line)
+    if not isinstance(found, dict):
+        return line
+    return next((str(found[name]) for name in _WRAPPED if isinstance(found.get(name), str)), "")

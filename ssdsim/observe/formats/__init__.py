@@ -1,0 +1,1 @@
+"""The formats that engines and tools leave: one file each."""

@@ -1,0 +1,92 @@
+"""llama.cpp's answers with `timings`: tokens, milliseconds, drafts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ssdsim.observe.files import Record, Source
+from ssdsim.observe.formats.base import known, mean, missing
+from ssdsim.observe.told import TimedPass, Told, rates_for
+
+
+@dataclass(frozen=True)
+class LlamaCppTimings:
+    """Answers of `/completion` or `/v1/chat/completions`, one document or one a line."""
+
+    title: ClassVar[str] = "llama.cpp timings"
+    key: ClassVar[str] = "llamacpp"
+
+    def recognises(self, source: Source) -> bool:
+        """Return whether the first answer has such timings."""
+        return bool(_timings(source.first))
+
+    def read(self, sources: Sequence[Source]) -> Told:
+        """Return the sums over all answers; those without drafts tell what decoding alone takes."""
+        records = [r for source in sources for r in source.records()]
+        timed = [t for record in records if (t := _timings(record or {}))]
+        if not timed:
+            raise missing(sources, "no answer has timings with predicted_n and predicted_ms")
+        passes = [p for timing in timed for p in _passes(timing)]
+        drafting = [t for t in timed if t.get("draft_n")]
+        told = Told(
+            prompt_tokens=mean([float(t.get("prompt_n") or 0) for t in timed]),
+            output_tokens=mean([float(t["predicted_n"]) for t in timed]),
+            requests=1.0,
+            passes=tuple(passes),
+            read=len(timed),
+            unread=len(records) - len(timed),
+        )
+        return _drafting(told, drafting) if drafting else told
+
+    def says(self, told: Told) -> dict[str, Any]:
+        """Return rounds, and tokens and seconds of one."""
+        return known(
+            rounds=round(told.rounds) or None,
+            tau=told.tau,
+            round_s=told.round_seconds,
+            K=told.lookahead,
+        )
+
+
+def _timings(record: Mapping[str, Any]) -> Record:
+    """Return an answer's timings; empty where it has none."""
+    found = record.get("timings", record)
+    fine = isinstance(found, dict) and found.get("predicted_n") and found.get("predicted_ms")
+    return found if fine else {}
+
+
+def _rounds(timing: Record) -> float:
+    """Return the rounds of an answer, give or take the prefill's token."""
+    return max(1.0, float(timing["predicted_n"]) - float(timing.get("draft_n_accepted") or 0))
+
+
+def _passes(timing: Record) -> Iterator[TimedPass]:
+    """Yield the prefill, and the mean over an answer's rounds."""
+    prompt, ms = float(timing.get("prompt_n") or 0), float(timing.get("prompt_ms") or 0)
+    cached = float(timing.get("cache_n") or 0)
+    if prompt and ms:
+        yield TimedPass(prompt, 0, 0, 0, ms / 1000, cached)
+    n, K = _rounds(timing), float(timing.get("draft_n") or 0)
+    context = prompt + cached + float(timing["predicted_n"]) / 2
+    seconds = float(timing["predicted_ms"]) / 1000 / n
+    yield TimedPass(0, 1, K / n + 1, K / n, seconds, context, n)
+
+
+def _drafting(told: Told, timed: Sequence[Record]) -> Told:
+    from dataclasses import replace
+
+    rounds = sum(map(_rounds, timed))
+    tokens = sum(float(t["predicted_n"]) for t in timed)
+    drafted = sum(float(t["draft_n"]) for t in timed)
+    seconds = sum(float(t["predicted_ms"]) for t in timed) / 1000
+    tau, K = tokens / rounds, drafted / rounds
+    return replace(
+        told,
+        rounds=rounds,
+        lookahead=K,
+        varies=abs(K - round(K)) > 0.02 * K,
+        tau=tau,
+        conditional=rates_for(tau, K),
+        round_seconds=seconds / rounds,
+        unknown=("acceptance by position: timings have sums alone; the log has it",),
+    )

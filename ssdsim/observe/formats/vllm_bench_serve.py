@@ -1,0 +1,176 @@
+"""The JSON of `vllm bench serve --save-detailed`, and of SGLang's bench_serving."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ssdsim.observe.files import Record, Source
+from ssdsim.observe.formats.base import either, known, mean, missing
+from ssdsim.observe.told import TimedPass, Told, conditional_of
+
+OUTPUTS = ("output_lens", "output_lengths")
+INPUTS = ("input_lens", "input_lengths")
+OWN_LENGTH = ("spec_decode_acceptance_length", "accept_length", "spec_accept_length")
+PER_POSITION = "spec_decode_per_position_acceptance_rates"
+ALIKE = 0.05
+
+
+@dataclass(frozen=True)
+class VllmBenchServe:
+    """One interval between chunks is one round; the first chunk is the prefill's token."""
+
+    title: ClassVar[str] = "bench serve JSON"
+    key: ClassVar[str] = "vllm_bench_serve_detailed.json"
+
+    def recognises(self, source: Source) -> bool:
+        """Return whether there are times to first tokens of a benchmark."""
+        first = source.first
+        return "ttfts" in first or ("mean_ttft_ms" in first and "completed" in first)
+
+    def read(self, sources: Sequence[Source]) -> Told:
+        """Return rounds, times and the load, over all requests of all files."""
+        records = [r for source in sources for r in source.records() if r]
+        runs = [_Requests(record) for record in records]
+        rounds = [n for run in runs for n in run.rounds]
+        if not sum(rounds):
+            raise missing(sources, "no itls: save it with --save-detailed")
+        tokens = sum(tokens - 1 for run in runs for tokens in run.outputs)
+        positions, K, drafts, lengths = _counted(records)
+        tau = tokens / sum(rounds)
+        own = mean([length for length, _ in lengths], [n for _, n in lengths])
+        seconds = mean([each for run in runs for each in run.intervals])
+        return Told(
+            rounds=float(drafts or sum(rounds)),
+            lookahead=K,
+            tau=tau,
+            positions=positions,
+            conditional=conditional_of(positions),
+            round_seconds=seconds,
+            requests=mean([run.concurrency for run in runs]),
+            prompt_tokens=mean([n for run in runs for n in run.inputs]),
+            output_tokens=mean([float(n) for run in runs for n in run.outputs]),
+            throughput=mean([float(r.get("output_throughput") or 0) for r in records]) or None,
+            tpot_seconds=_tpot(runs),
+            passes=tuple(p for run in runs for p in run.passes(K)),
+            suspicious=tuple(_suspicious(tau, own, records)),
+            unknown=() if positions else ("acceptance by position: the file has none",),
+            read=len(records),
+        )
+
+    def says(self, told: Told) -> dict[str, Any]:
+        """Return tokens and seconds a round, and rates by position."""
+        return known(
+            rounds_by_request=[int(p.weight) for p in told.passes],
+            tau=told.tau,
+            round_s=told.round_seconds,
+            K=told.lookahead,
+            p=[*told.positions],
+        )
+
+
+@dataclass(frozen=True)
+class _Requests:
+    """The requests of one benchmark that have delivered anything."""
+
+    record: Record
+
+    @property
+    def _served(self) -> list[tuple[int, list[float]]]:
+        outputs = either(self.record, *OUTPUTS) or []
+        pairs = zip(outputs, self.record.get("itls") or [], strict=False)
+        return [(int(n), [float(t) for t in itls]) for n, itls in pairs if n > 1 and itls]
+
+    @property
+    def rounds(self) -> list[int]:
+        """Rounds of every request."""
+        return [len(itls) for _, itls in self._served]
+
+    @property
+    def outputs(self) -> list[int]:
+        """Tokens of every request."""
+        return [n for n, _ in self._served]
+
+    @property
+    def inputs(self) -> list[float]:
+        """Tokens of their prompts."""
+        return [float(n) for n in either(self.record, *INPUTS) or []]
+
+    @property
+    def intervals(self) -> list[float]:
+        """Seconds between chunks."""
+        return [each for _, itls in self._served for each in itls]
+
+    @property
+    def concurrency(self) -> float:
+        """Requests under way at a time: their seconds over the benchmark's."""
+        ttfts = [float(t) for t in self.record.get("ttfts") or []]
+        busy = sum(ttfts) + sum(self.intervals)
+        duration = float(self.record.get("duration") or 0)
+        return max(1.0, busy / duration) if duration else 1.0
+
+    def passes(self, lookahead: float | None) -> list[TimedPass]:
+        """Return a request as the mean over its rounds."""
+        K = lookahead or 0.0
+        b = self.concurrency
+        return [
+            TimedPass(0, b, b * (K + 1), K, sum(itls) / len(itls), None, len(itls))
+            for _, itls in self._served
+        ]
+
+
+def _counted(
+    records: Sequence[Mapping[str, Any]],
+) -> tuple[tuple[float, ...], float | None, float, list[tuple[float, float]]]:
+    """Return what the engine's own counters say: rates, K, drafts, and lengths with weights."""
+    drafts = [float(r.get("spec_decode_num_drafts") or 0) for r in records]
+    drafted = sum(float(r.get("spec_decode_draft_tokens") or 0) for r in records)
+    total, K = sum(drafts), None
+    rates = [
+        (list(r[PER_POSITION]), n or 1.0)
+        for r, n in zip(records, drafts, strict=True)
+        if r.get(PER_POSITION)
+    ]
+    most = max((len(of) for of, _ in rates), default=0)
+    same = [(of, n) for of, n in rates if len(of) == most]
+    weights = [n for _, n in same]
+    positions = tuple(
+        mean([_share(of[at]) for of, _ in same], weights) or 0.0 for at in range(most)
+    )
+    if total and drafted:
+        K = drafted / total
+    elif positions:
+        K = float(most)
+    owned = [
+        (float(either(r, *OWN_LENGTH)), n or 1.0)
+        for r, n in zip(records, drafts, strict=True)
+        if either(r, *OWN_LENGTH)
+    ]
+    return positions, K, total, owned
+
+
+def _share(rate: float) -> float:
+    """Return a rate as a share; some releases write percent."""
+    return float(rate) / 100 if rate > 1 else float(rate)
+
+
+def _tpot(runs: Sequence[_Requests]) -> float | None:
+    """Return the mean over requests of seconds a token, as the tool does."""
+    each = [
+        sum(itls) / (n - 1)
+        for run in runs
+        for n, itls in run._served  # noqa: SLF001 - its own
+    ]
+    return mean(each)
+
+
+def _suspicious(tau: float, own: float | None, records: Sequence[Record]) -> list[str]:
+    said = []
+    if own and abs(tau - own) > ALIKE * own:
+        said.append(
+            f"its own counters say {own:.3f} tokens a round, its intervals {tau:.3f}: "
+            "chunks were not one a round, or other clients were served"
+        )
+    failed = sum(int(r.get("failed") or 0) for r in records)
+    if failed:
+        said.append(f"{failed} requests failed, and are left out")
+    return said

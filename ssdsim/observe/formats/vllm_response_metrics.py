@@ -1,0 +1,106 @@
+"""vLLM's metrics of single requests, with what every round drafted and accepted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from ssdsim.observe.files import Record, Source
+from ssdsim.observe.formats.base import either, known, mean, missing
+from ssdsim.observe.told import RoundCounts, TimedPass, Told
+
+ACCEPTED = ("per_step_accepted", "per_step_num_accepted", "accepted_per_step")
+DRAFTED = ("per_step_drafted", "per_step_num_drafted", "drafted_per_step")
+BY_LENGTH = ("acceptance_histogram_by_draft_length",)
+
+
+@dataclass(frozen=True)
+class VllmResponseMetrics:
+    """Responses with `metrics.speculative_decoding`, one document or one a line."""
+
+    title: ClassVar[str] = "vLLM responses with metrics"
+    key: ClassVar[str] = "vllm_response_metrics.json"
+
+    def recognises(self, source: Source) -> bool:
+        """Return whether the response has metrics of its speculation."""
+        return bool(_speculation(source.first))
+
+    def read(self, sources: Sequence[Source]) -> Told:
+        """Return the rates over all rounds of all requests."""
+        counts, passes, records, unread = RoundCounts(), [], 0, 0
+        lengths: list[tuple[float, float]] = []
+        for record in (r for source in sources for r in source.records()):
+            found = _speculation(record or {})
+            if not found or not _count(found, counts):
+                unread += 1
+                continue
+            records += 1
+            passes += _timed(record or {}, found)
+            lengths += _tokens(record or {})
+        if not counts.counts:
+            raise missing(sources, "no per_step_accepted and no histogram: ask for detailed ones")
+        return replace(
+            counts.told(),
+            round_seconds=mean([p.seconds for p in passes], [p.weight for p in passes]),
+            prompt_tokens=mean([prompt for prompt, _ in lengths]),
+            output_tokens=mean([output for _, output in lengths]),
+            passes=tuple(passes),
+            unknown=("the load: responses say nothing of other requests",),
+            read=records,
+            unread=unread,
+        )
+
+    def says(self, told: Told) -> dict[str, Any]:
+        """Return rounds, rates by position and tokens a round."""
+        return known(
+            rounds=int(told.rounds),
+            p=[*told.positions],
+            tau=told.tau,
+            K=told.lookahead,
+            conditional=[*told.conditional],
+        )
+
+
+def _speculation(record: Mapping[str, Any]) -> Record:
+    metrics = either(record, "metrics", "request_metrics") or {}
+    found = either(metrics, "speculative_decoding", "spec_decode", "speculative")
+    return found if isinstance(found, dict) else {}
+
+
+def _count(found: Record, counts: RoundCounts) -> bool:
+    """Count a request's rounds; return whether it says what they were."""
+    accepted = either(found, *ACCEPTED)
+    if accepted:
+        drafted = either(found, *DRAFTED) or [_most(found)] * len(accepted)
+        for k, K in zip(accepted, drafted, strict=False):
+            if K:
+                counts.add(int(k), int(K))
+        return True
+    by_length = either(found, *BY_LENGTH)
+    if not by_length and found.get("acceptance_histogram") and _most(found):
+        by_length = {str(_most(found)): found["acceptance_histogram"]}
+    for drafted_length, histogram in (by_length or {}).items():
+        for k, n in enumerate(histogram):
+            if n and int(drafted_length):
+                counts.add(k, int(drafted_length), n)
+    return bool(by_length)
+
+
+def _most(found: Record) -> int:
+    return int(either(found, "num_spec_tokens", "num_speculative_tokens") or 0)
+
+
+def _timed(record: Record, found: Record) -> list[TimedPass]:
+    """Return a request as the mean over its rounds."""
+    metrics = either(record, "metrics", "request_metrics") or {}
+    ms, steps = metrics.get("generation_time_ms"), either(found, "num_spec_steps", "num_steps")
+    if not ms or not steps:
+        return []
+    K = float(either(found, "num_draft_tokens") or 0) / steps
+    return [TimedPass(0, 1, K + 1, K, float(ms) / 1000 / steps, None, float(steps))]
+
+
+def _tokens(record: Record) -> list[tuple[float, float]]:
+    usage = record.get("usage") or {}
+    if "prompt_tokens" not in usage or "completion_tokens" not in usage:
+        return []
+    return [(float(usage["prompt_tokens"]), float(usage["completion_tokens"]))]

@@ -1,0 +1,282 @@
+"""The log of a vLLM server: lines every ten seconds, and a line an iteration where asked for."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ssdsim.observe.files import Source
+from ssdsim.observe.formats.base import known, mean, median, missing
+from ssdsim.observe.numbers import NUMBER, number, numbers, whole
+from ssdsim.observe.thinned import Thinned
+from ssdsim.observe.told import TimedPass, Told, conditional_of
+from ssdsim.observe.vllm_v0 import V0, StageTimes, V0Counts
+
+ENGINE = re.compile(r"Engine (\d+):")
+LOAD = re.compile(
+    rf"prompt throughput: ({NUMBER}) tokens/s, Avg generation throughput: ({NUMBER}) tokens/s, "
+    rf"Running: (\d+) reqs?.*?(?:GPU )?KV cache usage: ({NUMBER})%"
+)
+ITERATION = re.compile(
+    rf"Iteration\((\d+)\): (\d+) context requests?, (\d+) context tokens?, (\d+) generation "
+    rf"requests?, (\d+) generation tokens?, iteration elapsed time: ({NUMBER}) ms(?! ?\(dummy\))"
+    rf"(?:.*?KV cache usage: ({NUMBER})%)?"
+)
+SPECULATION = re.compile(r"SpecDecoding metrics: (.*)")
+CAPACITY = re.compile(r"KV cache size: ([\d.,']+) tokens")
+CONFIGURED = re.compile(r"num_spec(?:ulative)?_tokens['\"]?\s*[=:]\s*(\d+)")
+DATA_PARALLEL = re.compile(r"EngineCore_DP(\d+)")
+MARKS = ("SpecDecoding metrics", "Iteration(", "Speculative metrics")
+QUIET = 0.02
+"""Prompt tokens over all tokens of an interval, below which rounds were hardly held up."""
+ALIKE = 0.02
+
+
+@dataclass(frozen=True)
+class VllmServerLog:
+    """Intervals of V1 or V0, and iteration details."""
+
+    title: ClassVar[str] = "vLLM server log"
+    key: ClassVar[str] = "vllm_server.log"
+
+    def recognises(self, source: Source) -> bool:
+        """Return whether the log tells of speculation or iterations."""
+        return any(_is_ours(line) for line in source.head)
+
+    def read(self, sources: Sequence[Source]) -> Told:
+        """Return the rates over all intervals, and every iteration's seconds."""
+        log = _Log()
+        for source in sources:
+            log.engines.clear()
+            for line in source.lines():
+                log.take(line)
+        told = log.told()
+        if not told.rounds and not told.passes:
+            raise missing(sources, "no interval with drafts, and no iteration with its time")
+        return told
+
+    def says(self, told: Told) -> dict[str, Any]:
+        """Return K, tokens and seconds a round, rounds a second, and iterations."""
+        K, seconds, requests = told.lookahead, told.round_seconds, told.requests
+        timed = [p for p in told.passes if p.weight == 1]
+        return known(
+            K=K,
+            tau=told.tau,
+            p=[*told.positions],
+            rounds_s=requests / seconds if requests and seconds else None,
+            round_s=seconds,
+            kv_per_request=told.kv_per_request,
+            iterations=[
+                [int(p.prompt_tokens), int(p.requests), int(p.tokens), p.seconds] for p in timed
+            ],
+        )
+
+
+def _is_ours(line: str) -> bool:
+    if not any(mark in line for mark in MARKS):
+        return False
+    return bool(SPECULATION.search(line) or ITERATION.search(line) or V0.search(line))
+
+
+@dataclass
+class _Interval:
+    """What stands in the lines of one interval."""
+
+    drafts: float
+    accepted: float
+    drafted: float
+    positions: tuple[float, ...]
+    round_seconds: float | None
+    load: tuple[float, float, int, float] | None
+
+
+@dataclass
+class _Log:
+    """Everything that was read so far."""
+
+    engines: dict[str, tuple[float, float, int, float]] = field(default_factory=dict)
+    intervals: Thinned[_Interval] = field(default_factory=Thinned)
+    iterations: Thinned[TimedPass] = field(default_factory=Thinned)
+    shares: Thinned[tuple[float, int]] = field(default_factory=Thinned)
+    v0: V0Counts = field(default_factory=V0Counts)
+    stages: StageTimes = field(default_factory=StageTimes)
+    capacity: float | None = None
+    configured: int | None = None
+    context: float | None = None
+    read: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
+
+    def take(self, line: str) -> None:
+        """Read a line."""
+        if found := ITERATION.search(line):
+            self._iteration(found)
+        elif found := LOAD.search(line):
+            self._load(line, found)
+        elif found := SPECULATION.search(line):
+            self._speculation(line, found[1])
+        elif self.v0.take(line) or self.stages.take(line):
+            self.read += 1
+        elif found := CAPACITY.search(line):
+            self.capacity = float(whole(found[1]))
+        elif found := CONFIGURED.search(line):
+            self.configured = int(found[1])
+        elif any(mark in line for mark in MARKS) and "(dummy)" not in line:
+            self.unread["lines"] += 1
+
+    def _load(self, line: str, found: re.Match[str]) -> None:
+        self.read += 1
+        prompts, tokens, running, used = found.groups()
+        load = number(prompts), number(tokens), int(running), number(used) / 100
+        self.engines[_engine(line)] = load
+        if load[2] and load[3]:
+            self.shares.add((load[3], load[2]))
+        if self.capacity:
+            self.context = load[3] * self.capacity
+
+    def _iteration(self, found: re.Match[str]) -> None:
+        self.read += 1
+        _, _, prompt, requests, tokens, ms, used = found.groups()
+        n, computed = int(requests), int(tokens)
+        drafted = round(computed / n) - 1 if n else 0
+        context = self.context
+        if used and self.capacity:
+            context = number(used) / 100 * self.capacity
+        self.iterations.add(
+            TimedPass(int(prompt), n, computed, max(0, drafted), number(ms) / 1000, context)
+        )
+
+    def _speculation(self, line: str, text: str) -> None:
+        said = _fields(text)
+        accepted, drafted = said.get("Accepted"), said.get("Drafted")
+        positions = _positions(text, said.get("Mean acceptance length"))
+        drafts = _drafts(said, positions, self.configured)
+        if not drafts or accepted is None or drafted is None:
+            self.unread["lines"] += 1
+            return
+        self.read += 1
+        load = self.engines.get(_engine(line)) or next(iter(self.engines.values()), None)
+        rate = said.get("Drafted throughput")
+        seconds = load[2] * (drafted / drafts) / rate if load and rate and load[2] else None
+        self.intervals.add(_Interval(drafts, accepted, drafted, positions, seconds, load))
+
+    def told(self) -> Told:
+        """Return what all lines tell together."""
+        if not self.intervals.kept and self.v0.drafts:
+            return self.v0.told(self.stages, self.read, self.unread["lines"], self._kv())
+        of = self.intervals.kept
+        drafts = sum(one.drafts for one in of)
+        positions = _pooled(of)
+        K = sum(one.drafted for one in of) / drafts if drafts else None
+        near = K is not None and positions and abs(K - len(positions)) <= ALIKE * len(positions)
+        quiet = [one for one in of if one.round_seconds and _is_quiet(one)]
+        timed = quiet or [one for one in of if one.round_seconds]
+        weights = [one.drafts for one in timed]
+        seconds = median([one.round_seconds or 0.0 for one in timed], weights)
+        running = mean([float(one.load[2]) for one in timed if one.load], weights)
+        lookahead = float(len(positions)) if near else K
+        return Told(
+            rounds=drafts,
+            lookahead=lookahead,
+            varies=bool(positions) and not near,
+            tau=self._tau(of, drafts),
+            positions=positions,
+            conditional=conditional_of(positions),
+            round_seconds=seconds,
+            requests=running,
+            kv_per_request=self._kv(),
+            passes=(*self.iterations.kept, *_means(timed)),
+            suspicious=("every interval had prefills in it: rounds look longer than they are",)
+            if timed and not quiet and _busy(timed)
+            else (),
+            unknown=tuple(self._unknown(bool(of), seconds)),
+            read=self.read,
+            unread=self.unread["lines"],
+        )
+
+    def _kv(self) -> float | None:
+        kept = self.shares.kept
+        return mean([used / n for used, n in kept], [float(n) for _, n in kept])
+
+    def _tau(self, of: Sequence[_Interval], drafts: float) -> float | None:
+        return 1 + sum(one.accepted for one in of) / drafts if drafts else None
+
+    def _unknown(self, speculates: bool, seconds: float | None) -> list[str]:
+        said = []
+        if not speculates:
+            said.append("acceptance: there is no line 'SpecDecoding metrics'")
+        elif seconds is None:
+            said.append("seconds of a round: no line tells the load beside drafted throughput")
+        if self.iterations.kept and self.context is None:
+            said.append("what the cache costs: no line tells its size in tokens and its use")
+        return said
+
+
+def _fields(text: str) -> dict[str, float]:
+    """Return the numbers of a line by what stands before them."""
+    pairs = re.findall(rf"([A-Z][\w -]*?): ({NUMBER})", text)
+    return {name.strip(): number(value) for name, value in pairs}
+
+
+def _positions(text: str, tau: float | None) -> tuple[float, ...]:
+    """Return the rates by position; none of a line that was cut in the middle of them."""
+    found = re.search(r"[Pp]er-position acceptance rate: (.*?)(?:, Avg|, [A-Z]|$)", text)
+    rates = numbers(found[1]) if found else ()
+    whole_line = tau is None or abs(1 + sum(rates) - tau) <= ALIKE * tau
+    return rates if whole_line else ()
+
+
+def _drafts(
+    said: dict[str, float], positions: tuple[float, ...], configured: int | None
+) -> float | None:
+    """Return how many drafts an interval had, which no line says."""
+    accepted, drafted = said.get("Accepted", 0.0), said.get("Drafted", 0.0)
+    tau = said.get("Mean acceptance length")
+    if positions and drafted and not accepted:
+        return drafted / len(positions)
+    if positions and sum(positions) > 0:
+        near = drafted / len(positions)
+        own = accepted / sum(positions)
+        return near if abs(own - near) <= ALIKE * near else own
+    if tau and tau > 1 and accepted:
+        return accepted / (tau - 1)
+    return drafted / configured if configured and drafted else None
+
+
+def _pooled(of: Sequence[_Interval]) -> tuple[float, ...]:
+    most = max((len(one.positions) for one in of), default=0)
+    whole_ones = [one for one in of if len(one.positions) == most]
+    weights = [one.drafts for one in whole_ones]
+    return tuple(
+        mean([one.positions[at] for one in whole_ones], weights) or 0.0 for at in range(most)
+    )
+
+
+def _is_quiet(one: _Interval) -> bool:
+    return not one.load or one.load[0] <= QUIET * (one.load[0] + one.load[1])
+
+
+def _busy(of: Sequence[_Interval]) -> bool:
+    return any(one.load and one.load[0] > one.load[1] for one in of)
+
+
+def _means(of: Sequence[_Interval]) -> list[TimedPass]:
+    """Return an interval as the mean over its rounds."""
+    return [
+        TimedPass(
+            0,
+            one.load[2],
+            one.load[2] * (one.drafted / one.drafts + 1),
+            one.drafted / one.drafts,
+            one.round_seconds,
+            None,
+            max(2.0, one.drafts / one.load[2]),
+        )
+        for one in of
+        if one.load and one.round_seconds
+    ]
+
+
+def _engine(line: str) -> str:
+    found = ENGINE.search(line) or DATA_PARALLEL.search(line)
+    return found[1].lstrip("0") if found else ""
