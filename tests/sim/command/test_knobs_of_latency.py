@@ -8,6 +8,7 @@ from knobs import SMALL, effect
 
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.roofline import Roofline
+from ssdsim.latency.step_costs import StepCosts
 from ssdsim.latency.table import Table
 
 pytestmark = pytest.mark.usefixtures("registered")
@@ -25,6 +26,7 @@ MODELS = {
         "knee": 1,
         "block": 7,
     },
+    StepCosts: {**{f"passes.{work}.fixed": 7 for work in PASSES}, "devices": 7, "block": 7},
     Table: {
         **{f"passes.{work}.seconds": 7 for work in PASSES},
         "devices": 7,
@@ -42,6 +44,11 @@ NODES = {
         "weight_bytes": 2,
         "launch_overhead": None,
         "knee": 4,
+        "block": 1,
+    },
+    StepCosts: {
+        "passes": {work: {"fixed": 1.0} for work in PASSES},
+        "devices": 1,
         "block": 1,
     },
     Table: {
@@ -85,7 +92,7 @@ def test_option_of_a_latency_model(model, place, method):
         for option, value in MODELS[model].items()
     }
     idle = {option for option, change in found.items() if change is not True}
-    names = {option.removeprefix("passes.").removesuffix(".seconds") for option in idle}
+    names = {option.removeprefix("passes.").partition(".")[0] for option in idle}
     expected = IDLE[place] | IDLE_IN.get((method, place), set())
     if model is Table and method == "speculative":
         expected = expected | {"elsewhere"}  # both models have all devices already

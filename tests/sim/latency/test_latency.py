@@ -13,6 +13,7 @@ from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.jitter import Lognormal, NoJitter, Quantiles
 from ssdsim.latency.roofline import Roofline
+from ssdsim.latency.step_costs import StepCost, StepCosts
 from ssdsim.latency.table import Table
 
 PASSES = ("prefill", "verify", "step", "glue", "tree", "fill")
@@ -30,6 +31,7 @@ MODELS = {
     "table": TABLE,
     "target": TARGET,
     "core": SMOL,
+    "steps": StepCosts(dict.fromkeys(PASSES, StepCost(0.1, 0.2, 0.3, 0.001))),
 }
 
 
