@@ -4,7 +4,8 @@ Times are in units of one verify and lengths in tokens a round, bonus included, 
 otherwise. Every function raises `ConfigError` for an argument outside its range.
 
 What drafting gains at all is in `speculation`, what preparing for outcomes gains in `ssd`, and for
-which outcomes in `fanout`.
+which outcomes in `fanout`; how requests wait for it in `queueing`, and what batches of them do in
+`batching`.
 """
 
 from ssdsim.theory.fanout import (
