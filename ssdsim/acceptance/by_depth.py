@@ -24,6 +24,9 @@ class ByDepth:
         P(bonus outside the draft's top F) = min(1, A·F^−r).
     miss_table
         The same as a table for F = 1, 2, ...; the last value holds on. Replaces A and r.
+    found
+        P(a round has a draft at all), at least the first of `accept`: prompt lookup finds nothing
+        where the text is new, and such a round verifies no drafted token.
 
     """
 
@@ -31,17 +34,20 @@ class ByDepth:
     miss_scale: float = 0.36
     miss_exponent: float = 0.7
     miss_table: tuple[float, ...] = ()
+    found: float = 1.0
     uses: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         fine = len(self.accept) > 0 and all(0 <= a <= 1 for a in self.accept)
         require(fine, "acceptance.accept", list(self.accept), "needs probabilities in [0, 1]")
+        right = "needs a probability of at least the first of acceptance.accept"
+        require(self.accept[0] <= self.found <= 1, "acceptance.found", self.found, right)
         self.surprise()
 
     def open(self, sampling: Sampling, rng: Generator) -> PositionalSource:  # noqa: ARG002
         """Return the source; sampling options have no meaning here."""
         state = Difficulty([1 - a for a in self.accept], self.surprise().miss())
-        return PositionalSource(state, state, 1, rng)
+        return PositionalSource(state, state, 1, rng, found=self.found)
 
     def surprise(self) -> Iid:
         """Return the source with the same miss curve at every depth."""

@@ -68,6 +68,8 @@ class PositionalSource:
         A bonus token of at least this rank makes the next round hard.
     rng
         Where every text's own stream comes from.
+    found
+        P(a round has a draft at all); those without would have been rejected at once.
 
     """
 
@@ -76,6 +78,7 @@ class PositionalSource:
     reference_fanout: int
     rng: Generator
     vocabulary: None = None
+    found: float = 1.0
 
     def __post_init__(self) -> None:
         self.key = int(self.rng.integers(2**63))
@@ -129,6 +132,8 @@ class PositionalText:
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Draw how many of `length` tokens are accepted, and the rank of the bonus token."""
         luck, rank = self.drawn or self._round()
+        if luck < 1 - self.source.found:
+            return outlined(0, "none", 0, rank)
         accepted = bisect_right(self.source.accepted(self.state, length), luck)
         return outlined(length, speculator, accepted, rank)
 

@@ -225,6 +225,8 @@ def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     said = not isinstance(getattr(setup.workload, "prompt_tokens", 0), int)
     why = "the acceptance source brings prompts of its own"
     yield "workload.prompt_tokens", said or not prompts, why
+    in_rounds = isinstance(setup.tree, Chain) and not setup.method.drafts_ahead
+    yield "acceptance.found", in_rounds, "this is drafted in any case"
     yield from acceptance_rules(setup.acceptance, setup.sampling)
 
 

@@ -127,6 +127,7 @@ def _source(setup: Setup) -> PositionalSource | RecordedSource:
     if not isinstance(source, PositionalSource):
         right = "the exact expectation covers iid, hazard and recorded alone"
         raise ConfigError(f"acceptance={name!r}: {right}")
+    _require(source.found == 1, "acceptance.found")
     return source
 
 

@@ -151,6 +151,7 @@ PLUGINS = {
     "tree=confident children": (GROWN, 2),
     "tree=confident most": (GROWN, 9),
     "acceptance=by_depth accept": (DEPTHS, "[0.3]"),
+    "acceptance=by_depth found": (DEPTHS, 0.9),
     "acceptance=by_depth miss_scale": (DEPTHS, 0.9),
     "acceptance=by_depth miss_exponent": (DEPTHS, 0.1),
     "acceptance=by_depth miss_table": (DEPTHS, "[0.9,0.9]"),
