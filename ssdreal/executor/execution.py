@@ -1,5 +1,6 @@
 """One run on real models: from plain settings to a `Run`."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ssdreal.workers.remote import Remote
 from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session
+from ssdsim.decoding.slots import FilledSlots
 from ssdsim.engine.lookup import HOST
 from ssdsim.run.results import describe, outcome
 from ssdsim.run.tables import Sequence as SequenceRecord
@@ -218,8 +220,8 @@ class Execution:
             backup=setup.backup.start(stream(setup.seed, "backup")),
             draft_on=setup.draft_on,
             lookahead=setup.lookahead,
-            slots=setup.slots,
-            waiting=self.waiting,
+            admission=FilledSlots(setup.slots),
+            waiting=deque(self.waiting),
             recorder=recorder,
             retired=self.retired,
             length=draft.length,

@@ -1,12 +1,55 @@
 """What simulated workers can besides: stop, speak in mid-verify, draft for themselves, ..."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from simpy import Event
 
 from ssdsim.decoding.protocol import Draft, Row, Target
 from ssdsim.outcomes import Speculation
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompt tokens of some rows, to be computed in one pass.
+
+    Attributes
+    ----------
+    rows
+        Whose.
+    counts
+        How many of each.
+    cached
+        How many tokens of each are in the cache already.
+    computed
+        Called when the pass ends.
+
+    """
+
+    rows: Sequence[Row]
+    counts: Sequence[int]
+    cached: Sequence[int]
+    computed: Callable[[], None]
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return sum(self.counts)
+
+
+class MixingTarget(Target, Protocol):
+    """A target that computes prompts along with a verify, as simulated ones do."""
+
+    riding: Prompts | None
+
+    def carry(self, prompts: Prompts) -> None:
+        """Compute these prompt tokens in the pass of the next verify."""
+        ...
+
+    def read(self, prompts: Prompts) -> Event:
+        """Compute these prompt tokens in a pass of their own."""
+        ...
 
 
 class StoppableTarget(Target, Protocol):

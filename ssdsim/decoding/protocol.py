@@ -55,6 +55,8 @@ class Row:
         The workers' own view of the sequence.
     step
         The training step of the workload that it belongs to.
+    prefix
+        Ids of its prompt's blocks from the start, where they are known.
 
     """
 
@@ -73,6 +75,7 @@ class Row:
     ahead: list[Span] = field(default_factory=list)
     text: Any = None
     step: int = 0
+    prefix: tuple[int, ...] = ()
     seq: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +97,12 @@ class Row:
         committed = min(max(self.context - start, 0), length)
         span.used += committed
         ahead += [span] * (length - committed)
+
+    def drop(self) -> None:
+        """Have nothing drafted any more, and nothing predicted."""
+        self.cached = self.hit = self.work = self.outcome = None
+        self.predicted = 0
+        self.ahead = []
 
     def advance(
         self, delivered: int, ids: Sequence[int], now: float, continued: bool = False

@@ -1,5 +1,6 @@
 """A session: the workers and live sequences of one run, admitted and retired between rounds."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
@@ -39,6 +40,29 @@ class Speculating(Protocol):
         ...
 
 
+class Admission(Protocol):
+    """Which sequences are live: who is admitted between rounds, and who has to make room."""
+
+    def admit(self, session: "Session") -> Wait:
+        """Let `session.rows` be those of the next round, their prompts computed.
+
+        It waits for somebody to come where nobody is there; none is live when nobody will.
+        """
+        ...
+
+    def due(self, session: "Session") -> bool:
+        """Return whether `admit` has something to do before these rows begin another round."""
+        ...
+
+    def left(self, rows: Iterable[Row]) -> None:
+        """Take back what finished rows held."""
+        ...
+
+    def live(self, session: "Session") -> Sequence[Row]:
+        """Return the admitted rows, also those whose prompts are not computed yet."""
+        ...
+
+
 @dataclass
 class Session:
     """One run of one method.
@@ -57,10 +81,10 @@ class Session:
         Whether the draft has its "own" devices or shares the "target"'s; None: no draft.
     lookahead
         K, tokens drafted a round: as many as `length` found right when it began.
-    slots
-        Sequences decoded at a time.
+    admission
+        Which of the waiting sequences are live.
     waiting
-        Sequences not admitted yet, in order.
+        Sequences that have come and are not live, in order.
     recorder
         Where rounds and sequences are written down.
     retired
@@ -79,6 +103,8 @@ class Session:
         All copies of the target, `target` first; it alone by default.
     detail
         Where each round's speculation and predicted outcomes are noted; None: nowhere.
+    expecting
+        Whether more sequences are on their way here.
     rows
         The live sequences.
     drafts
@@ -95,8 +121,8 @@ class Session:
     backup: Speculating
     draft_on: str | None
     lookahead: int
-    slots: int
-    waiting: list[Row]
+    admission: Admission
+    waiting: deque[Row]
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
     assistants: Sequence[Draft] = ()
@@ -106,6 +132,7 @@ class Session:
     round_seconds: Callable[[float, float], float] = add
     servers: list[Target] = field(default_factory=list)
     detail: Detail | None = None
+    expecting: bool = False
     rows: list[Row] = field(default_factory=list)
     drafts: list[Draft] = field(init=False)
     prespeculate: Prespeculating = field(init=False)
@@ -116,13 +143,38 @@ class Session:
         self.prespeculate = prespeculating(self.drafts)
         if self.detail is not None:
             self.prespeculate = self.detail.watching(self.prespeculate)
+        self._news: Event | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there will be another round."""
+        return bool(self.rows or self.waiting or self.expecting)
+
+    @property
+    def due(self) -> bool:
+        """Whether the live sequences must not begin another round before `admit`."""
+        return self.admission.due(self)
+
+    def receive(self, row: Row) -> None:
+        """Let a sequence wait."""
+        self.waiting.append(row)
+        self.tell()
+
+    def tell(self) -> None:
+        """Wake who waits for somebody to come, or for nobody being expected any more."""
+        news, self._news = self._news, None
+        if news is not None:
+            news.succeed()
+
+    def someone(self) -> Wait:
+        """Wait until somebody waits, or nobody is expected any more."""
+        while not self.waiting and self.expecting:
+            self._news = self.env.event()
+            yield self._news
 
     def admit(self) -> Wait:
-        """Fill free slots from the waiting sequences, prefill them, and return the live rows."""
-        if self.waiting and len(self.rows) < self.slots and (new := self._next()):
-            self.waiting = self.waiting[len(new) :]
-            yield from self._prefill(new)
-            self.rows = [*self.rows, *new]
+        """Admit waiting sequences, and return the live rows."""
+        yield from self.admission.admit(self)
         if self.length is not None:
             self.limit(self.rows)
         return self.rows
@@ -217,8 +269,17 @@ class Session:
     def retire(self) -> None:
         """Let go of the rows that have all their tokens; `rows` is a new list if there are any."""
         if not all(map(_left, self.rows)):
-            self._let_go([row for row in self.rows if not row.left])
+            self.dismiss([row for row in self.rows if not row.left])
+            self.rows = [row for row in self.rows if row.left]
         self.recorder.settle()
+
+    def dismiss(self, finished: Sequence[Row]) -> None:
+        """Let go of rows that have all their tokens."""
+        for row in finished:
+            row.record.finish = self.env.now
+            row.record.reason = "eos" if row.ended else "length"
+            self.retired(row.record)
+        self.admission.left(finished)
 
     def _show(
         self,
@@ -230,18 +291,6 @@ class Session:
             if speculation.speculator != "none":
                 observer.observe(speculation, outcome)
 
-    def _let_go(self, finished: Sequence[Row]) -> None:
-        for row in finished:
-            row.record.finish = self.env.now
-            row.record.reason = "eos" if row.ended else "length"
-            self.retired(row.record)
-        self.rows = [row for row in self.rows if row.left]
-
-    def _next(self) -> list[Row]:
-        """Return the waiting sequences that there is a slot for, all of the step under way."""
-        free = self.waiting[: self.slots - len(self.rows)]
-        return [row for row in free if row.step == (self.rows or free)[0].step]
-
     def _expected(self, rows: Sequence[Row], lookahead: int) -> float:
         verify = self.target.verify_seconds(rows, lookahead)
         if not lookahead:
@@ -250,15 +299,27 @@ class Session:
         messages = self.draft.exchange_seconds(rows, lookahead)
         return messages + self.round_seconds(draft, verify)
 
-    def _prefill(self, rows: list[Row]) -> Wait:
-        for row in rows:
-            row.record.admitted = self.env.now
-            self.target.admit(row)
+    def prefill(self, rows: Sequence[Row]) -> Wait:
+        """Take up new sequences and compute their prompts, which holds up the live ones."""
+        self.take_up(rows)
         yield from self._compute_prompts(rows)
         for row in [*self.rows, *rows]:
             row.ready = self.env.now  # a prefill holds up the whole batch; no round has begun
 
-    def _compute_prompts(self, rows: list[Row]) -> Wait:
+    def take_up(self, rows: Iterable[Row]) -> None:
+        """Give rows their texts; one that was preempted has its own."""
+        for row in rows:
+            row.ready = self.env.now
+            if row.record.admitted is None:
+                row.record.admitted = row.ready
+                self.target.admit(row)
+
+    def drafts_read(self, rows: Sequence[Row]) -> Wait:
+        """Let the drafts compute the prompts of rows that the target knows already."""
+        if self.draft_on is not None:
+            yield from [draft.prefill(rows) for draft in self.drafts]
+
+    def _compute_prompts(self, rows: Sequence[Row]) -> Wait:
         targets = [server.prefill(rows) for server in self.servers]
         if self.draft_on == "own":  # side by side
             targets += [draft.prefill(rows) for draft in self.drafts]

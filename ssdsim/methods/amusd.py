@@ -45,9 +45,10 @@ class Amusd(Method):
         while rows := (yield from session.admit()):
             shared = _Shared(session.env)
             shared.drafting = drafting = session.env.process(_draft(session, rows, shared))
-            while session.rows is rows:
+            while not shared.over:
                 yield from self._verify(session, rows, shared)
-            if session.rows or session.waiting:
+                shared.over = session.rows is not rows or session.due
+            if session.goes_on:
                 yield drafting  # its device is busy until then
 
     def _verify(self, session: Session, rows: Sequence[Row], shared: "_Shared") -> Wait:
@@ -80,12 +81,15 @@ class _Shared:
         Happens when one of the two has something new for the other.
     drafting
         The draft's process: it ends when the draft is lost.
+    over
+        Whether these rows go no further together.
 
     """
 
     env: Environment
     shown: dict[int, int] = field(default_factory=dict)
     lost: bool = False
+    over: bool = False
 
     def __post_init__(self) -> None:
         self.news: Event = self.env.event()
@@ -105,8 +109,8 @@ class _Shared:
 
 
 def _draft(session: Session, rows: Sequence[Row], shared: _Shared) -> Wait:
-    """Draft a token a step until one of these rows is finished."""
-    while session.rows is rows:
+    """Draft a token a step until one of these rows is finished, or another is to join them."""
+    while not shared.over:
         short = [row for row in rows if session.lookahead and len(row.ahead) < row.left - 1]
         if short:
             ends = {row.seq: row.context + len(row.ahead) + 1 for row in short}

@@ -118,7 +118,7 @@ class _Chain:
             self.running.popleft()
             self.free.insert(0, server)
             right = all(row.ahead is had for row, had in zip(self.rows, ahead, strict=True))
-            if not right or self.session.rows is not self.rows:
+            if not right or self.session.rows is not self.rows or self.session.due:
                 return
             self._serve()
             if not self.running and drafting.is_alive:

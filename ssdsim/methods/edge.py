@@ -66,7 +66,7 @@ class Edge(Method):
 
 def _client(session: Session, queue: "_Queue", draft: Draft, rows: list[Row]) -> Wait:
     """Decode a client's rows, to their end or until there is room for a waiting sequence."""
-    while rows and not (session.waiting and len(session.rows) < session.slots):
+    while True:
         message = draft.exchange(rows, session.lookahead)
         if message is not None:
             yield message
@@ -76,6 +76,8 @@ def _client(session: Session, queue: "_Queue", draft: Draft, rows: list[Row]) ->
             speculations = [session.target.undrafted(row) for row in rows]
         yield queue.verify(rows, speculations)
         rows = [row for row in rows if row.left]
+        if not rows or session.due:
+            return
 
 
 class _Request(NamedTuple):

@@ -88,7 +88,7 @@ class Ssd(Method):
             outcomes = yield verify
             session.commit(speculations, outcomes)
             winners = settled(session, rows, speculations, predictions, outcomes)
-            if session.rows or session.waiting:
+            if session.goes_on:
                 end = getattr(tree, self.on_outcome)(winners)
                 if end is not None:
                     yield end

@@ -119,7 +119,7 @@ class TwoPhase(Method):
             winners = settled(session, rows, speculations, phases.predictions, outcomes)
             for speculation, outcome in zip(speculations, outcomes, strict=True):
                 second.observe(speculation, outcome)
-            end = phases.tree.wait(winners) if session.rows or session.waiting else None
+            end = phases.tree.wait(winners) if session.goes_on else None
             if end is not None:
                 yield end
             for row in winners:
