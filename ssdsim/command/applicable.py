@@ -1,6 +1,7 @@
 """Refuses options that would have no effect beside the others."""
 
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Protocol
 
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +21,7 @@ from ssdsim.policies.base import Policy
 from ssdsim.policies.oracle import Oracle
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
+from ssdsim.serving.continuous import Continuous
 from ssdsim.trees.chain import Chain
 from ssdsim.workloads.closed import closed
 
@@ -56,8 +58,8 @@ class Choices(Protocol):
         ...
 
     @property
-    def batch(self) -> int:
-        """Sequences decoded at a time."""
+    def slots(self) -> int:
+        """The most sequences that are decoded at a time."""
         ...
 
 
@@ -90,6 +92,7 @@ def _choice_rules(setup: Setup) -> Iterator[Rule]:
 
 def _rules(setup: Setup) -> Iterator[Rule]:
     yield from _choice_rules(setup)
+    yield from _serving_rules(setup)
     yield from _machine_rules(setup)
     yield from _pass_rules(setup)
     yield from _acceptance_rules(setup)
@@ -112,13 +115,13 @@ def method_rules(setup: Choices) -> Iterator[Rule]:
     for option in ("drafter", "lookahead", "length", "tree", "verify", "policy", "backup"):
         yield option, option in method.uses, f"method={name} has none"
     yield from _lookup_rules(setup)
-    yield "method.redraft", setup.batch > 1, "a batch of 1 has only one row to redraft"
+    yield "method.redraft", setup.slots > 1, "a batch of 1 has only one row to redraft"
     for option in ("method.drafts", "method.servers"):
         why = "a batch of 1 has only one row to share out"
-        yield option, setup.batch > 1 or not isinstance(method, Pearl), why
+        yield option, setup.slots > 1 or not isinstance(method, Pearl), why
     why = "a batch of 1 is one client"
-    yield "method.clients", setup.batch > 1, why
-    yield "method.together", setup.batch > 1, why
+    yield "method.clients", setup.slots > 1, why
+    yield "method.together", setup.slots > 1, why
     for option in ("acceptance.exit_distance", "acceptance.exit_layer"):
         yield option, method.hears_target, "nobody goes by what the target says in mid-verify"
     several = not isinstance(setup.policy, Oracle)
@@ -175,6 +178,25 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
     yield "latency.link.vocabulary", limited, "latency.link.bandwidth is unlimited"
 
 
+def _serving_rules(setup: Setup) -> Iterator[Rule]:
+    serving = setup.serving
+    yield "router", setup.replicas > 1, "replicas=1 leaves no choice"
+    if not isinstance(serving, Continuous):
+        return
+    yield "batch", False, "serving.max_num_seqs says how many run at a time"
+    why = "without chunked prefill a prompt is computed as a whole"
+    chunked = serving.enable_chunked_prefill
+    yield "serving.long_prefill_token_threshold", chunked, why
+    given = serving.num_gpu_blocks is not None
+    yield "serving.memory", not given, "serving.num_gpu_blocks says how many blocks there are"
+    ends = serving.blocks(setup.load) < inf
+    unlimited = "neither serving.num_gpu_blocks nor serving.memory nor shapes limit the memory"
+    for option in ("block_size", "state_blocks", "gpu_memory_utilization"):
+        yield f"serving.{option}", ends, unlimited
+    why = "serving.num_gpu_blocks says how many blocks there are"
+    yield "serving.gpu_memory_utilization", not given, why
+
+
 def _pass_rules(setup: Setup) -> Iterator[Rule]:
     """Each model computes certain passes only; the times of others are never asked for."""
     draft_on = setup.draft_on
@@ -220,7 +242,7 @@ def _sampling_rules(setup: Setup) -> Iterator[Rule]:
 def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
     prompts = source.vocabulary is not None
-    several = setup.batch > 1 or closed(setup.workload).steps == 1
+    several = setup.slots > 1 or closed(setup.workload).steps == 1
     yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     said = not isinstance(getattr(setup.workload, "prompt_tokens", 0), int)
     why = "the acceptance source brings prompts of its own"

@@ -28,7 +28,8 @@ MAIN = (
     ("method=NAME", "how to decode; policy=, backup=, length=, tree=, acceptance= listed below"),
     ("drafter=NAME", "who drafts: the draft model, or ngram (prompt lookup), which needs none"),
     ("lookahead=K", "most tokens drafted a round (length=NAME), or levels of a tree (tree=NAME)"),
-    ("batch=B", "sequences decoded at a time"),
+    ("batch=B", "sequences decoded at a time, with serving=slots"),
+    ("replicas=N", "copies of target and draft; router=NAME says which one a request goes to"),
     ("temperature=T", "0 is greedy"),
     ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),
     ("saguaro.constant=C", "Saguaro sampling: the draft's top tokens are scaled by C; 1 is off"),
@@ -56,6 +57,8 @@ DEFAULTS = {
     "verify": "all",
     "tree": "chain",
     "workload": "closed",
+    "serving": "slots",
+    "router": "round_robin",
 }
 PROFILES = "the profile's own"
 NESTED = """\

@@ -30,6 +30,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
+from ssdsim.serving.slots import Slots
 from ssdsim.theory.expectation import Design, Expectation, Law, expect_ssd
 from ssdsim.theory.known_texts import KnownTexts, expect_texts
 from ssdsim.theory.pearl import expect_pearl, expect_pearl_texts
@@ -97,6 +98,8 @@ def _check(setup: Setup) -> None:
     static = isinstance(setup.policy, StaticPolicy)
     covered = {
         "method": isinstance(method, Autoregressive | Speculative | Ssd | Pearl),
+        "serving": isinstance(setup.serving, Slots),
+        "workload": not setup.workload.open,
         "method.drafts": method.drafts == 1,
         "method.servers": method.servers == 1,
         "drafter": setup.lookup is None or not isinstance(method, Ssd),

@@ -33,6 +33,6 @@ def padded(setup: "Setup", source: Source) -> Shape | None:
         return None
     nodes = setup.tree.nodes(setup.lookahead)
     width = setup.method.pass_width(nodes, workload.longest_output)
-    slots = min(setup.batch, workload.prompts)
+    slots = min(setup.slots, workload.prompts)
     longest = max(prompt_lengths(setup, source)) + workload.longest_output + width
     return slots, slots * width, padding * ceil(longest / padding)

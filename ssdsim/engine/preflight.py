@@ -1,11 +1,12 @@
 """Checks of a `Setup` before it runs, so that a run is refused early rather than fails late."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 from ssdsim.acceptance.base import Source
 from ssdsim.cuts.all import All
+from ssdsim.decoding.protocol import Row
 from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.padding import padded, prompt_lengths
 from ssdsim.errors import require
@@ -166,13 +167,25 @@ def check_shape(setup: Drafting) -> None:
     setup.control.start(setup.lookahead).within(tree)
 
 
+def check_serving(setup: "Setup", rows: Sequence[Row]) -> None:
+    """Refuse requests that could never be admitted, and what a method cannot do beside others."""
+    serving, servers = setup.serving, setup.method.servers
+    prompt = max(row.context for row in rows)
+    longest = max(row.context + row.left for row in rows)
+    serving.check(setup.load, prompt, longest)
+    chunked = getattr(serving, "enable_chunked_prefill", False)
+    name = type(setup.method).__name__.lower()
+    right = f"needs false: each of the {servers} targets of method={name} reads every prompt"
+    require(servers == 1 or not chunked, "serving.enable_chunked_prefill", chunked, right)
+
+
 def check_coverage(setup: "Setup", source: Source) -> None:
     """Ask for the seconds of the smallest and the largest passes that may come."""
     prompts, shape = prompt_lengths(setup, source), padded(setup, source)
     shortest, longest = min(prompts), max(prompts)
     if shape is not None:
         setup.machine.target.seconds("verify", *shape)
-    for rows in {1, min(setup.batch, setup.workload.prompts)}:
+    for rows in {1, min(setup.slots, setup.workload.prompts)}:
         for model, work, tokens in _passes(setup, rows):
             for context in (shortest, longest + setup.workload.longest_output):
                 model.seconds(work, rows, tokens, context)

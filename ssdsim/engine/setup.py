@@ -19,7 +19,11 @@ from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.base import Chosen, Method
 from ssdsim.policies.base import Policy
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.routers.base import Router
+from ssdsim.routers.round_robin import RoundRobin
 from ssdsim.sampling.settings import Sampling
+from ssdsim.serving.base import Load, Serving
+from ssdsim.serving.slots import Slots
 from ssdsim.trees.base import TokenTree
 from ssdsim.trees.chain import Chain
 from ssdsim.workloads.base import Workload
@@ -39,7 +43,7 @@ class Setup(Chosen):
     lookahead
         K, tokens drafted a round (of a tree: levels).
     batch
-        Sequences decoded at a time.
+        Sequences decoded at a time, where `serving` says no other number.
     sampling
         Temperature, coupling and Saguaro sampling.
     seed
@@ -52,6 +56,12 @@ class Setup(Chosen):
         Who drafts it: the draft model, or a lookup in the text.
     verify
         How much of it is verified.
+    serving
+        Which of the waiting requests are decoded together.
+    replicas
+        Copies of target and draft, each on devices of its own and with its own queue.
+    router
+        Which of them a request goes to.
 
     """
 
@@ -69,6 +79,9 @@ class Setup(Chosen):
     tree: TokenTree = field(default_factory=Chain)
     drafter: Drafter = field(default_factory=Model)
     verify: Cut = field(default_factory=All)
+    serving: Serving = field(default_factory=Slots)
+    replicas: int = 1
+    router: Router = field(default_factory=RoundRobin)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -76,9 +89,10 @@ class Setup(Chosen):
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
         workload = self.workload
         check_workload(workload.prompts, workload.longest_prompt, workload.longest_output)
-        check_drafting(self.tree, self.lookahead, min(self.batch, self.workload.prompts))
+        check_drafting(self.tree, self.lookahead, min(self.slots, self.workload.prompts))
         for name in ("servers", "drafts"):
             check_lanes(f"method.{name}", getattr(self.method, name))
+        check_lanes("replicas", self.replicas)
 
     @property
     def reads_drafts(self) -> bool:
@@ -86,6 +100,18 @@ class Setup(Chosen):
         policy = "policy" in self.method.uses and self.policy.reads_drafts
         signals = {self.control.needs, self.cut.needs} - {None}
         return self.method.reads_drafts or policy or bool(signals)
+
+    @property
+    def load(self) -> Load:
+        """What a replica is asked for."""
+        nodes = self.tree.nodes(self.lookahead)
+        width = self.method.pass_width(nodes, self.workload.longest_output)
+        return Load(self.batch, width, self.machine, self.draft_on)
+
+    @property
+    def slots(self) -> int:
+        """The most sequences that are decoded at a time."""
+        return self.serving.slots(self.load)
 
     @property
     def cut(self) -> Cut:

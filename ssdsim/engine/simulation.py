@@ -1,9 +1,6 @@
 """One simulated run: from plain settings to a `Run`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from functools import partial
-from itertools import repeat
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import simpy
@@ -12,28 +9,26 @@ from ssdsim.acceptance.base import Describing, Source
 from ssdsim.acceptance.looked_up import LookedUpSource
 from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.protocol import Row
-from ssdsim.decoding.session import Session
-from ssdsim.engine.draft import SimulatedDraft, exchange_seconds
-from ssdsim.engine.lanes import Contention, Lane
-from ssdsim.engine.lookup import HOST, simulated_lookup
-from ssdsim.engine.padding import padded, prompt_length
-from ssdsim.engine.preflight import check_coverage, check_drafter, check_source, check_tree
+from ssdsim.engine.dispatcher import Dispatcher
+from ssdsim.engine.padding import prompt_length
+from ssdsim.engine.preflight import (
+    check_coverage,
+    check_drafter,
+    check_serving,
+    check_source,
+    check_tree,
+)
+from ssdsim.engine.replica import Replica
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workers import SimulatedTarget
-from ssdsim.latency.jitter import Jitter, NoJitter
-from ssdsim.latency.machine import lanes_of
-from ssdsim.lengths.base import Control
-from ssdsim.lengths.fixed import Fixed
 from ssdsim.run.results import outcome, run_id
 from ssdsim.run.spool import Spool
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder, Run
-from ssdsim.sampling.streams import blocks, stream
+from ssdsim.sampling.streams import stream
 from ssdsim.workloads.base import Request
 
-Lanes = Callable[[str, str], Lane]
-"""Makes a lane of this name on this device."""
+Retired = Callable[[SequenceRecord], None]
 
 
 class Simulation:
@@ -48,7 +43,7 @@ class Simulation:
     def __init__(
         self,
         setup: Setup,
-        retired: Callable[[SequenceRecord], None] = lambda _: None,
+        retired: Retired = lambda _: None,
         spooled: bool = False,
         detailed: bool = False,
     ) -> None:
@@ -65,40 +60,28 @@ class Simulation:
             source = source.outlined(self._noting)
         if setup.lookup:
             source = LookedUpSource(source, setup.lookup)
-        predictor = setup.policy.start(setup.lookahead, stream(setup.seed, "policy"))
         check_coverage(setup, source)
-        length = setup.control.start(setup.lookahead)
-        self.lanes: list[Lane] = []
-        lane = self._lanes()
-        servers = self._servers(source, lane, length)
-        draft, *assistants = self._drafts(source, lane, length)
-        self.session = Session(
-            env=self.env,
-            target=servers[0],
-            draft=draft,
-            policy=predictor,
-            backup=setup.backup.start(stream(setup.seed, "backup")),
-            draft_on=setup.draft_on,
-            lookahead=setup.lookahead,
-            slots=setup.batch,
-            waiting=[
-                self._row(source, seq, request)
-                for seq, request in enumerate(setup.workload.requests(setup.seed))
-            ],
-            recorder=self.recorder,
-            retired=retired,
-            assistants=assistants,
-            seed=setup.seed,
-            length=None if isinstance(setup.control, Fixed) else length,
-            cutter=setup.cut.start(),
-            round_seconds=setup.method.round_seconds,
-            servers=[*servers],
-            detail=self.detail,
-        )
+        requests = setup.workload.requests(setup.seed)
+        rows = [self._row(source, seq, request) for seq, request in enumerate(requests)]
+        check_serving(setup, rows)
+        self.replicas = [
+            Replica(setup, source, self.env, self._recorder_of(number), number)
+            for number in range(setup.replicas)
+        ]
+        self.sessions = [
+            replica.session(self.recorder, self._finishing(retired), self.detail)
+            for replica in self.replicas
+        ]
+        routing = setup.router.start(setup.replicas, stream(setup.seed, "router"))
+        self.dispatcher = Dispatcher(self.env, self.sessions, routing, rows)
 
     def run(self) -> None:
         """Decode everything."""
-        self.env.run(self.env.process(self.setup.method.decode(self.session)))
+        self.dispatcher.start()
+        decode = self.setup.method.decode
+        self.env.run(
+            simpy.AllOf(self.env, [self.env.process(decode(one)) for one in self.sessions])
+        )
         self.complete = True
 
     def result(self) -> Run:
@@ -122,17 +105,34 @@ class Simulation:
     def _noting(self) -> bool:
         return self.detail is not None and not self.detail.full
 
+    def _recorder_of(self, replica: int) -> Recorder:
+        return self.recorder.beside() if replica else self.recorder
+
+    def _finishing(self, retired: Retired) -> Retired:
+        def finishing(record: SequenceRecord) -> None:
+            self.dispatcher.finished(record)
+            retired(record)
+
+        return finishing
+
     def _devices(self) -> list[dict[str, Any]]:
-        method, draft_on = self.setup.method, self.setup.draft_on
-        return self.setup.machine.devices(draft_on, method.servers, method.drafts)
+        setup, method = self.setup, self.setup.method
+        copies = setup.draft_on, method.servers, method.drafts
+        return [
+            device
+            for replica in range(setup.replicas)
+            for device in setup.machine.devices(*copies, replica)
+        ]
 
     def _unsettled(self) -> tuple[Iterator[Span], float]:
         """Return the spans that may still change, and since when a round has been in flight."""
-        rows, now = self.session.rows, self.env.now
+        rows = [row for session in self.sessions for row in session.admission.live(session)]
+        now = self.env.now
         return self._changing(rows), min((row.ready for row in rows), default=now)
 
-    def _changing(self, rows: Sequence[Row]) -> Iterator[Span]:
-        yield from (lane.span for lane in self.lanes if lane.span)
+    def _changing(self, rows: list[Row]) -> Iterator[Span]:
+        for replica in self.replicas:
+            yield from (lane.span for lane in replica.lanes if lane.span)
         for row in rows:
             yield from row.ahead
             if row.work:
@@ -151,63 +151,8 @@ class Simulation:
             arrival=request.arrival,
         )
         self.recorder.sequences.append(record)
-        return Row(record, request.output_tokens, context=length, ready=0.0, step=request.step)
-
-    def _servers(self, source: Source, lane: Lanes, length: Control) -> list[SimulatedTarget]:
-        setup, machine = self.setup, self.setup.machine
-        shape = padded(setup, source)
-        jitter = _factors(machine.target_jitter, setup.seed, "target jitter")
-        return [
-            SimulatedTarget(
-                lane(name, name),
-                machine.target,
-                self.recorder,
-                jitter,
-                machine.dispatch,
-                machine.sampling.under(setup.sampling),
-                source,
-                shape,
-                tree=setup.tree,
-                length=length,
-                message=machine.link.latency if setup.draft_on == "own" else 0.0,
-            )
-            for name in lanes_of("target", setup.method.servers)
-        ]
-
-    def _drafts(self, source: Source, lane: Lanes, length: Control) -> list[SimulatedDraft]:
-        setup, machine = self.setup, self.setup.machine
-        if setup.lookup:
-            self.lanes.append(Lane(self.env, "draft", HOST))
-            known = self.recorder, setup.lookup, length, source.vocabulary
-            return [simulated_lookup(self.lanes[-1], *known)]
-        own = setup.method.draft_on != "target" and not machine.shared
-        return [
-            SimulatedDraft(
-                lane(name, name if own else "target"),
-                setup.draft_latency,
-                self.recorder,
-                _factors(machine.draft_jitter, setup.seed, f"{name} jitter"),
-                machine.dispatch,
-                machine.sampling.under(setup.sampling),
-                length,
-                setup.tree,
-                setup.block,
-                source.vocabulary,
-                exchange_seconds(machine, setup.sent, setup.method.draft_on),
-            )
-            for name in lanes_of("draft", setup.method.drafts)
-        ]
-
-    def _lanes(self) -> Lanes:
-        slowdown = asdict(self.setup.machine.slowdown)
-        shared = max(slowdown.values()) > 1
-        make: Lanes = Contention(self.env, slowdown).lane if shared else partial(Lane, self.env)
-
-        def lane(name: str, device: str) -> Lane:
-            self.lanes.append(make(name, device))
-            return self.lanes[-1]
-
-        return lane
+        tokens, step, prefix = request.output_tokens, request.step, request.prefix
+        return Row(record, tokens, context=length, ready=0.0, step=step, prefix=prefix)
 
 
 def simulate(setup: Setup, spooled: bool = False, detailed: bool = False) -> Run:
@@ -246,10 +191,3 @@ def evaluate(setup: Setup) -> Run:
     simulation = Simulation(setup, spooled=True)
     simulation.run()
     return simulation.outcome()
-
-
-def _factors(jitter: Jitter, seed: int, cause: str) -> Callable[[], float]:
-    if isinstance(jitter, NoJitter):
-        return repeat(1.0).__next__
-    rng = stream(seed, cause)
-    return blocks(lambda size: jitter.factors(rng, size)).__next__

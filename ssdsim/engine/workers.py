@@ -7,6 +7,7 @@ from functools import lru_cache
 from simpy import Event, Process
 
 from ssdsim.acceptance.base import Foretold, Source
+from ssdsim.decoding.abilities import Prompts
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Wait
 from ssdsim.engine.lanes import Lane
@@ -90,7 +91,7 @@ class Worker:
 
     def prefill(self, rows: Sequence[Row]) -> Event:
         """Compute the prompts in one pass."""
-        tokens = sum(row.record.prompt_tokens for row in rows)
+        tokens = sum(row.context for row in rows)
         seconds = self.seconds("prefill", len(rows), tokens, 0)
         if not seconds:
             return self.lane.env.timeout(0.0)
@@ -112,6 +113,7 @@ class SimulatedTarget(Worker):
     length: Control = field(default_factory=lambda: Control(0))
     message: float = 0.0
     work: float = field(default=0.0, init=False)
+    riding: Prompts | None = field(default=None, init=False)
 
     def admit(self, row: Row) -> None:
         """Give the row its text and its prompt."""
@@ -143,11 +145,41 @@ class SimulatedTarget(Worker):
         for speculation in speculations:
             tokens += len(speculation.parents)
             truths.append(speculation.truth)
+        if self.riding is not None:
+            return self._mixed(rows, tokens, truths)
         context = self.context(rows) if self.reads_context else 0
         self.work = self.seconds("verify", len(rows), tokens, context) * self.jitter()
         span = self.span("verify", rows, self.recorder.verifies, 0, tokens)
         self.recorder.verifies += 1
         return self.lane.start(span, self.work, truths, self.dispatch)
+
+    def carry(self, prompts: Prompts) -> None:
+        """Compute these prompt tokens in the pass of the next verify."""
+        self.riding = prompts
+
+    def read(self, prompts: Prompts) -> Event:
+        """Compute these prompt tokens in a pass of their own."""
+        self.riding, rows = None, prompts.rows
+        context = sum(prompts.cached) // len(rows) if self.reads_context else 0
+        seconds = self.seconds("prefill", len(rows), prompts.tokens, context) * self.jitter()
+        span = self.span("prefill", rows, self.recorder.verifies, 0, prompts.tokens)
+        return _ending(self.lane.start(span, seconds, delay=self.dispatch), prompts)
+
+    def _mixed(self, rows: Sequence[Row], tokens: int, truths: list[Outcome | None]) -> Event:
+        """Verify in a pass that computes prompt tokens too: a longer verify of more rows."""
+        prompts = self.riding
+        assert prompts is not None
+        self.riding, more = None, prompts.tokens
+        batch, context = len(rows) + len(prompts.rows), 0
+        if self.reads_context:
+            context = (sum(row.context for row in rows) + sum(prompts.cached)) // batch
+        seconds = self.seconds("verify", batch, tokens + more, context)
+        seconds -= more * self.drawing.target_token  # nothing is drawn behind a prompt's tokens
+        self.work = seconds * self.jitter()
+        span = self.span("verify", rows, self.recorder.verifies, 0, tokens + more)
+        span.used += more
+        self.recorder.verifies += 1
+        return _ending(self.lane.start(span, self.work, truths, self.dispatch), prompts)
 
     def speak(
         self, rows: Sequence[Row], speculations: Sequence[Speculation], share: float
@@ -210,6 +242,13 @@ class SimulatedTarget(Worker):
         if work != "verify":
             return 0.0
         return self.drawing.target + tokens * self.drawing.target_token
+
+
+def _ending(event: Event, prompts: Prompts) -> Event:
+    """Let the prompts be computed when a pass ends, before anybody else hears of it."""
+    assert event.callbacks is not None
+    event.callbacks.append(lambda _: prompts.computed())
+    return event
 
 
 def _after(event: Event, seconds: float) -> Event:

@@ -188,17 +188,17 @@ class Machine:
         return replace(self, target=target, colocated=colocated)
 
     def devices(
-        self, draft_on: str | None, servers: int = 1, drafts: int = 1
+        self, draft_on: str | None, servers: int = 1, drafts: int = 1, replica: int = 0
     ) -> list[dict[str, Any]]:
-        """Describe the devices in use, as `run.json` lists them.
+        """Describe the devices of a replica, as `run.json` lists them.
 
         `draft_on` is "own", "target" or None for a method without a draft; `servers` of the target
         and drafts on devices of their own have devices each.
         """
-        lanes = {name: [name] for name in lanes_of("target", servers)}
-        own = lanes_of("draft", drafts) if draft_on else []
+        lanes = {name: [name] for name in lanes_of("target", servers, replica)}
+        own = lanes_of("draft", drafts, replica) if draft_on else []
         if draft_on == "target" or self.shared:
-            lanes["target"] += own
+            next(iter(lanes.values())).extend(own)
             own = []
         return [
             *(_describe(name, on, self.target, self.target_power) for name, on in lanes.items()),
@@ -210,9 +210,10 @@ def _scaled(latency: Latency, factor: float) -> Latency:
     return latency if factor == 1 else Scaled(latency, factor)
 
 
-def lanes_of(model: str, copies: int) -> list[str]:
-    """Name the lanes of so many copies of a model: target, target1, ..."""
-    return [model, *(f"{model}{number}" for number in range(1, copies))]
+def lanes_of(model: str, copies: int, replica: int = 0) -> list[str]:
+    """Name the lanes of so many copies of a model in a replica: target, target1, ..."""
+    numbers = range(copies * replica, copies * (replica + 1))
+    return [f"{model}{number or ''}" for number in numbers]
 
 
 def _describe(name: str, lanes: list[str], model: Latency, power: Power | None) -> dict[str, Any]:

@@ -80,6 +80,22 @@ class Roofline:
         """One of the devices."""
         return read_device(self.device)
 
+    @property
+    def capacity_bytes(self) -> float:
+        """Memory of all devices."""
+        return self.devices * self.hardware.capacity
+
+    @property
+    def resident_bytes(self) -> float:
+        """Memory of the weights."""
+        return self.dimensions.parameters * self.weight_bytes
+
+    @property
+    def token_bytes(self) -> float:
+        """Memory of a token's keys and values on all devices, which do not split a head."""
+        copies = max(1.0, self.devices / self.dimensions.kv_heads)
+        return self.dimensions.cached * self._state_bytes * copies
+
     def seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:  # noqa: ARG002 - tokens tell the kinds apart
         """Return the seconds of one pass; see `Latency.seconds`."""
         if batch < 1 or tokens < 1 or context < 0:

@@ -22,6 +22,8 @@ GROUPS = {
     "acceptance": "ssdsim.acceptance",
     "tree": "ssdsim.trees",
     "workload": "ssdsim.workloads",
+    "serving": "ssdsim.serving",
+    "router": "ssdsim.routers",
 }
 
 

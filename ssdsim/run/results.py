@@ -18,6 +18,9 @@ from ssdsim.run.trace import SCHEMA, Recorder, Run
 from ssdsim.system.package_data import INSTALLED, ROOT
 from ssdsim.system.processor import processor
 
+YOUNG = {"serving": {"_target_": "slots"}, "router": {"_target_": "round_robin"}, "replicas": 1}
+"""Settings that runs had no choice of at first, and how these were."""
+
 PACKAGES = ("ssdsim", "simpy", "numpy", "pyarrow", "torch", "transformers")
 
 
@@ -94,8 +97,13 @@ def outcome(
 
 
 def run_id(settings: Settings) -> str:
-    """Return the id of a simulation: the same settings lead to the same run, so to the same id."""
-    text = json.dumps([SCHEMA, describe(settings)], default=lambda thing: type(thing).__qualname__)
+    """Return the id of a simulation: the same settings lead to the same run, so to the same id.
+
+    Ids are older than some settings, which count where they are not what they always were.
+    """
+    described = describe(settings)
+    known = {name: of for name, of in described.items() if YOUNG.get(name, ...) != of}
+    text = json.dumps([SCHEMA, known], default=lambda thing: type(thing).__qualname__)
     return sha256(text.encode()).hexdigest()[:32]
 
 

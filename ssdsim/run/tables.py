@@ -30,8 +30,12 @@ SEQUENCES = pa.schema(
         "first_token": pa.float64(),
         "finish": pa.float64(),
         "reason": pa.string(),
+        "preempted": pa.int64(),
+        "replica": pa.int64(),
     }
 )
+YOUNG = frozenset({"preempted", "replica"})
+"""Columns of sequences that older runs do not have."""
 ROUNDS = pa.schema(
     {
         "seq": pa.int64(),
@@ -148,6 +152,8 @@ class Sequence:
     first_token: float | None = None
     finish: float | None = None
     reason: str | None = None
+    preempted: int = 0
+    replica: int = 0
 
 
 class Verified(NamedTuple):

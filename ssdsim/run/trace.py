@@ -21,6 +21,7 @@ from ssdsim.run.tables import (
     SEQUENCES,
     SPANS,
     SPECULATIONS,
+    YOUNG,
     Round,
     Sequence,
     Span,
@@ -42,7 +43,12 @@ Tables = dict[str, Any]
 
 Where a run was recorded in detail, also `speculations` and `outcomes`."""
 
-SCHEMAS = {"sequences": SEQUENCES, "rounds": ROUNDS, "spans": SPANS}
+SCHEMAS = {
+    "sequences": pa.schema([column for column in SEQUENCES if column.name not in YOUNG]),
+    "rounds": ROUNDS,
+    "spans": SPANS,
+}
+"""What every run has."""
 DETAILS = {"speculations": SPECULATIONS, "outcomes": OUTCOMES}
 """Of a run whose `run.json` says how many rounds it has in detail."""
 
@@ -67,6 +73,10 @@ class Recorder:
     run_id: str = field(default_factory=lambda: uuid4().hex)
     gone: int = 0
     readers: list[Callable[[], None]] = field(default_factory=list)
+
+    def beside(self) -> "Recorder":
+        """Return a recorder of the same lists that counts verifies of its own."""
+        return Recorder(self.sequences, self.rounds, self.spans, run_id=self.run_id)
 
     def settle(self) -> None:
         """Take note that rounds have ended: what is final may be put away."""

@@ -24,7 +24,9 @@ from ssdsim.methods.base import Method
 from ssdsim.options.building import build, completed
 from ssdsim.options.plugins import GROUPS, plugins
 from ssdsim.policies.base import Policy
+from ssdsim.routers.base import Router
 from ssdsim.run.results import describe
+from ssdsim.serving.base import Serving
 from ssdsim.system.package_data import CONF, TRACES
 from ssdsim.trees.base import TokenTree
 from ssdsim.workloads.base import Workload
@@ -177,7 +179,7 @@ def test_new_profiles_name_kinds_by_short_names(monkeypatch, tmp_path):
 def test_kinds_of_a_group_are_its_plug_ins(group):
     types = {"method": Method, "policy": Policy, "backup": Backup, "length": Length}
     types |= {"acceptance": Acceptance, "tree": TokenTree, "drafter": Drafter, "verify": Cut}
-    types |= {"workload": Workload}
+    types |= {"workload": Workload, "serving": Serving, "router": Router}
     base = types[group]
     assert kinds([base]) == plugins(group)
 

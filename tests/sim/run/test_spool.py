@@ -101,7 +101,7 @@ def test_an_interrupted_run_is_complete_as_far_as_it_went(tmp_path, monkeypatch)
         if simulation.recorder.gone > CHUNK:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(simulation.session, "retired", retired)
+    monkeypatch.setattr(simulation.sessions[0], "retired", retired)
     with pytest.raises(KeyboardInterrupt):
         simulation.run()
     simulation.result().save(tmp_path)

@@ -1,0 +1,65 @@
+"""The blocks of the KV cache: how many there are, and who holds how many."""
+
+from dataclasses import dataclass, field
+from math import inf
+
+
+@dataclass
+class BlockPool:
+    """Blocks of one replica, which sequences take as they grow and give back at once.
+
+    Attributes
+    ----------
+    total
+        How many there are; without end where memory is no matter.
+    size
+        Tokens of a block.
+    states
+        Blocks that a sequence takes beside those of its tokens: its recurrent states.
+    free
+        Blocks that nobody holds.
+    held
+        Blocks by sequence.
+
+    """
+
+    total: float
+    size: int
+    states: int = 0
+    free: float = field(init=False)
+    held: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.free = self.total
+
+    @property
+    def limited(self) -> bool:
+        """Whether they can run out."""
+        return self.total < inf
+
+    @property
+    def used(self) -> int:
+        """Blocks that somebody holds."""
+        return sum(self.held.values())
+
+    def needed(self, tokens: int) -> int:
+        """Return the blocks that a sequence of so many tokens takes."""
+        return self.states - (-tokens // self.size)
+
+    def fits(self, tokens: int) -> bool:
+        """Return whether there is room for a new sequence of so many tokens."""
+        return self.needed(tokens) <= self.free
+
+    def grow(self, seq: int, tokens: int) -> bool:
+        """Let a sequence hold what so many tokens take; tell whether there is room for that."""
+        more = self.needed(tokens) - self.held.get(seq, 0)
+        if more > self.free:
+            return False
+        if more > 0:
+            self.free -= more
+            self.held[seq] = self.held.get(seq, 0) + more
+        return True
+
+    def release(self, seq: int) -> None:
+        """Take back all that a sequence holds."""
+        self.free += self.held.pop(seq, 0)
