@@ -92,6 +92,10 @@ class Job:
         """Advise nothing."""
         return ""
 
+    def ranges(self, run: Run, baselines: dict[str, Run]) -> dict[str, Run]:  # noqa: ARG002
+        """Leave nothing open: all was measured."""
+        return {}
+
     def surface(self) -> None:
         """Know nothing of other settings: none was measured."""
 

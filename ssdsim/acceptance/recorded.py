@@ -212,10 +212,10 @@ def _table(columns: Columns, a: Array, e: Array, sampling: Sampling) -> Table:
         e=e,
         confidence=np.exp(columns["logq"], dtype=np.float64),
         ids=np.pad(ids, ((0, 0), (0, 1)), constant_values=-1),
-        q=np.pad(q, ((0, 0), (0, 1)), mode="edge"),
+        q=np.column_stack([q, q[:, -1:] if q.shape[1] else np.zeros(len(q))]),
         sends=sends,
         excess=excess,
-        chance=_chances(columns, sends, excess, sampling),
+        chance=_chances(columns, sends, excess, sampling) if q.shape[1] else None,
     )
 
 

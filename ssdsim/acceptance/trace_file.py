@@ -131,7 +131,7 @@ def read_trace(directory: str | Path) -> AcceptanceTrace:
     unneeded = SAGUARO * (not info["grid"]) + EXITS * (not info["exit_layers"])
     names = [name for name in _COLUMNS if name not in unneeded]
     columns = _read_table(directory / TABLE, names)
-    greatest = max(int(columns[name].max()) for name in ("token", "top_ids"))
+    greatest = max(int(columns[name].max(initial=0)) for name in ("token", "top_ids"))
     trace = AcceptanceTrace(
         columns,
         grid=info["grid"],

@@ -48,9 +48,11 @@ class Job:
         settings |= {name: config[name] for name in ("batch", "temperature")}
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
-    def epilogue(self, run: "Run") -> str:  # noqa: ARG002 - a simulation has nothing to add
-        """Add nothing."""
-        return ""
+    def epilogue(self, run: "Run") -> str:
+        """Say what a log leaves open, where acceptance comes from one."""
+        from ssdsim.engine.rank_range import range_sentence
+
+        return range_sentence(run)
 
     def advice(self, run: "Run") -> str:  # noqa: ARG002 - the settings tell
         """Say which other K would do much better, if any."""
@@ -62,6 +64,14 @@ class Job:
         where = "exact expectation" + (", budget spread evenly" if found.evenly else "")
         better = f"K={found.lookahead} would make {found.over_ar:.2f} × AR"
         return f"{better}, K={K} makes {found.own_over_ar:.2f} ({where})"
+
+    def ranges(self, run: "Run", baselines: "dict[str, Run]") -> "dict[str, Run]":
+        """Simulate the bounds of what a log leaves open."""
+        from ssdsim.engine.rank_range import enter_range, rank_range
+
+        ends = rank_range(self.setup)
+        enter_range(run, ends, baselines)
+        return ends
 
     def surface(self) -> dict[str, Any] | None:
         """Return the expected speeds at other lookaheads and fan-outs; None if not covered."""

@@ -52,6 +52,13 @@ class Job(Protocol):
         """Return which settings would do better; perhaps nothing."""
         ...
 
+    def ranges(self, run: Run, baselines: dict[str, Run]) -> dict[str, Run]:
+        """Return what the run would be where settings of it are not known, as columns of its table.
+
+        They are entered into `run` as well; none where all is known.
+        """
+        ...
+
     def surface(self) -> dict[str, Any] | None:
         """Return speeds at other lookaheads and fan-outs, as a page holds them; None if unknown."""
         ...

@@ -152,6 +152,7 @@ def _carry_out(
                 draw(run, out)
         try:
             runs = job.compare(run)
+            runs |= {} if sweeping else job.ranges(run, runs)
         finally:  # what has been compared until then is worth keeping
             with held_back(), _writing(run, out):
                 run.save_info(out)

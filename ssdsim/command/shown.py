@@ -49,6 +49,7 @@ def short(path: Path) -> Path:
 
 def _columns(run: Run, runs: dict[str, Run]) -> list[tuple[str, dict[str, Any]]]:
     """Name what is compared; a run of AR is the AR column, a second one would say nothing."""
+    from ssdsim.engine.rank_range import LABELS
     from ssdsim.run.report import method_of
 
     method, policy, K = run.info["method"], run.info["policy"], run.info["config"]["lookahead"]
@@ -59,4 +60,6 @@ def _columns(run: Run, runs: dict[str, Run]) -> list[tuple[str, dict[str, Any]]]
     own = method_of(run) + (f", K={K}" if "lookahead" in kind.uses else "")
     own += f"\n{policy}" if policy else ""
     columns["AR" if method == "autoregressive" else own] = run
-    return [(label, column.metrics) for label, column in columns.items() if column]
+    found = [(label, column.metrics) for label, column in columns.items() if column]
+    ends = [(LABELS[name], {**runs[name].metrics, "ci95": {}}) for name in LABELS if name in runs]
+    return [*found, *ends]

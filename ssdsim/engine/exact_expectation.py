@@ -8,6 +8,7 @@ import numpy as np
 
 from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.acceptance.by_position import PositionalSource
+from ssdsim.acceptance.observed import ObservedSource
 from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
@@ -159,6 +160,7 @@ def _law(setup: Setup, source: PositionalSource) -> Law:
         (easy.miss, hard.miss),
         source.reference_fanout,
         backup_accepts=not backs_up or isinstance(setup.backup, Jit),
+        whole=source.whole if isinstance(source, ObservedSource) else None,
     )
 
 

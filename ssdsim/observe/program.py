@@ -3,9 +3,12 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 
 from ssdsim.command.console import console, ending, show, speak_as
 from ssdsim.observe.arguments import Question, question
+from ssdsim.observe.asking import ask_for_scores, scraped
+from ssdsim.observe.profile import Written, place, write_profile
 from ssdsim.observe.reading import Observation, observe
 from ssdsim.observe.report import sentences, tables
 
@@ -15,15 +18,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     speak_as("ssdsim.observe")
     with ending():
         asked = question(sys.argv[1:] if arguments is None else arguments)
-        observation = observe(asked.files)
-        _print(observation, asked)
+        if asked.ask:
+            count = ask_for_scores(asked.ask, asked.texts, asked.to)
+            _line(f"{count:,} texts scored: python -m ssdsim.observe --scores {asked.to} ...")
+            return
+        _observe(asked)
 
 
-def _print(observation: Observation, asked: Question) -> None:
-    if asked.json:
+def _observe(asked: Question) -> None:
+    if asked.name:
+        place(asked.name)  # refused before any work, if at all
+    with ExitStack() as exits:
+        scrapes = scraped(asked.url, asked.seconds) if asked.url else nullcontext(list[str]())
+        files = exits.enter_context(scrapes)
+        observation = observe([*asked.files, *files, *asked.scores])
+    written = None
+    if asked.name:
+        written = write_profile(observation, asked.name, asked.draft_step, asked.fanout)
+    _print(observation, written, as_json=asked.json)
+
+
+def _print(observation: Observation, written: Written | None, *, as_json: bool) -> None:
+    if as_json:
         show(json.dumps(observation.plain(), indent=1, allow_nan=False))
         return
     for table in tables(observation):
         console().print(table)
     for sentence in sentences(observation):
-        console().print(sentence, soft_wrap=True, highlight=False, markup=False)
+        _line(sentence)
+    if written:
+        for note in written.notes:
+            _line(f"taken: {note}")
+        _line(f"profile: {written.file}")
+        _line(f"  {written.command}")
+
+
+def _line(text: str) -> None:
+    console().print(text, soft_wrap=True, highlight=False, markup=False)

@@ -76,6 +76,8 @@ class Ranks:
         A text each: ids of its output, and their ranks.
     prompts
         Ids of the texts' prompts; empty where the source does not say where the output begins.
+    logprobs
+        The draft's natural log-probability of every token.
     top
         For every token the ids and natural log-probabilities of the draft's best candidates.
 
@@ -84,6 +86,7 @@ class Ranks:
     tokens: tuple[tuple[int, ...], ...]
     ranks: tuple[tuple[int, ...], ...]
     prompts: tuple[tuple[int, ...], ...]
+    logprobs: tuple[tuple[float, ...], ...]
     top: tuple[tuple[tuple[tuple[int, float], ...], ...], ...]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +24,13 @@ class Law:
     reject
         P(rejected at draft position j | accepted before it); the last value holds beyond the end.
     tail
-        P(rank of the bonus token >= F) as a function of F; non-increasing, 1 at F = 0. The rank
-        is independent of the accepted length.
+        P(rank of the bonus token >= F) as a function of F; non-increasing, 1 at F = 0. Unless
+        `whole` says otherwise the rank is independent of the accepted length.
     reference_fanout
         The next place is easy when the bonus token's rank is below this, else hard.
+    whole
+        P(rank >= F) after all of n drafts were accepted, as a function of (n, F); None: as `tail`
+        of an easy and a hard place, after any number of accepted drafts.
     backup_accepts
         Whether the backup's speculations end like this too (the same draft, just in time) or are
         never accepted (random tokens).
@@ -37,6 +41,7 @@ class Law:
     tail: tuple[Callable[[int], float], Callable[[int], float]]
     reference_fanout: int = 1
     backup_accepts: bool = True
+    whole: Callable[[int, int], float] | None = None
 
     def __post_init__(self) -> None:
         for hazards, tail in zip(self.reject, self.tail, strict=True):
@@ -74,13 +79,16 @@ def outcome_table(design: Design[Law], row: RowState) -> Array:
     A rank is easy below the reference R and a hit below the fan-out F: the lesser and the
     greater of the two cut the tail into both, one of them, and neither.
     """
-    tail, R = design.law.tail[row.hard], design.law.reference_fanout
+    law, R = design.law, design.law.reference_fanout
 
-    def cells(F: int) -> list[float]:
+    def cells(tail: Callable[[int], float], F: int) -> list[float]:
         neither = tail(max(F, R))
         return [tail(F) - neither, 1 - tail(min(F, R)), neither, tail(R) - neither]
 
-    each = np.array([cells(F) for F in design.fanouts(row.length)])
+    *partly, last = design.fanouts(row.length)
+    tail = law.tail[row.hard]
+    whole = partial(law.whole, row.length) if law.whole else tail
+    each = np.array([*(cells(tail, F) for F in partly), cells(whole, last)])
     require(bool(np.all(each > -TOLERANCE)), "tail", each.min(), "must not rise")
     table: Array = (accepted(design, row) @ each.clip(0)).reshape(2, 2)
     return table

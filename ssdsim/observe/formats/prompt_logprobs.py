@@ -10,8 +10,10 @@ from ssdsim.observe.ranks import CHAIN, FANOUTS, greedy_rounds, hits_of
 from ssdsim.observe.told import Ranks, RoundCounts, Told
 
 Candidates = tuple[tuple[int, float], ...]
-Text = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[Candidates, ...]]
-"""Ids of the prompt, ids of the output, their ranks, and the best candidates at each."""
+Text = tuple[
+    tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[float, ...], tuple[Candidates, ...]
+]
+"""Ids of the prompt, ids of the output, their ranks and log-probabilities, and the best there."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,12 @@ class PromptLogprobs:
             unread += not any(found)
         if not texts:
             raise missing(sources, "no token with a rank: ask with prompt_logprobs of 1 or more")
-        prompts, tokens, ranks, top = zip(*texts, strict=True)
+        prompts, tokens, ranks, logprobs, top = zip(*texts, strict=True)
         counts = RoundCounts()
         for each in ranks:
             for k, drafted, _ in greedy_rounds(each, CHAIN):
                 counts.add(k, drafted)
-        plain = Ranks(tokens, ranks, prompts, top)
+        plain = Ranks(tokens, ranks, prompts, logprobs, top)
         told = counts.told() if counts.counts else Told()
         whole = all(not prompt for prompt in prompts)
         return replace(
@@ -91,7 +93,7 @@ def _text(choice: Record, record: Record) -> Text | None:
     ids = either(choice, "prompt_token_ids") or [_first_id(each) for each in listed]
     start = max(1, int(either(record, "output_from", "prompt_tokens_before_output") or 1))
     whole = start == 1
-    tokens, ranks, top = [], [], []
+    tokens, ranks, logprobs, top = [], [], [], []
     for at in range(start, len(listed)):
         entry = listed[at] or {}
         own = entry.get(str(ids[at])) or next(iter(entry.values()), None)
@@ -99,9 +101,12 @@ def _text(choice: Record, record: Record) -> Text | None:
             break  # a text ends where its ranks do
         tokens.append(int(ids[at]))
         ranks.append(int(own["rank"]))
+        logprobs.append(float(own.get("logprob") or 0.0))
         top.append(_best(entry))
     prompt = () if whole else tuple(map(int, ids[:start]))
-    return (prompt, tuple(tokens), tuple(ranks), tuple(top)) if ranks else None
+    if not ranks:
+        return None
+    return prompt, tuple(tokens), tuple(ranks), tuple(logprobs), tuple(top)
 
 
 def _best(entry: Record) -> Candidates:

@@ -185,7 +185,7 @@ class _Log:
             round_seconds=seconds,
             requests=running,
             kv_per_request=self._kv(),
-            passes=(*self.iterations.kept, *_means(timed)),
+            passes=tuple(self.iterations.kept or _means(timed)),
             suspicious=("every interval had prefills in it: rounds look longer than they are",)
             if timed and not quiet and _busy(timed)
             else (),

@@ -40,6 +40,11 @@ STEEP = "latency.target.passes.verify.seconds=[0.01,0.02,0.8]"
 WORTH = (*(word.replace("fitting", "goodput") for word in SURELY if "slack" not in word), STEEP)
 TRAINED = ("latency=constant", *SMALL, "acceptance.group=1")
 DEPTHS = ("latency=constant", *SMALL)
+LOGGED = (
+    *(*DEPTHS, "acceptance=observed", "acceptance.accept=[0.8,0.7]"),
+    *("acceptance.miss_fanouts=[2,8]", "acceptance.miss_best=[0.3,0.1]"),
+    *("acceptance.miss_worst=[0.8,0.6]", "policy=uniform_fanout", "policy.fanout=2"),
+)
 DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
 GROWN = (*PAIR, "tree=confident", "lookahead=4")
 ARRIVING = (*IID, "batch=2")
@@ -176,6 +181,11 @@ PLUGINS = {
     "acceptance=language_model order": (PAIR, 2),
     "acceptance=language_model prompt_tokens": (PAIR, 9),
     "acceptance=language_model seed": (PAIR, 1),
+    "acceptance=observed accept": (LOGGED, "[0.3]"),
+    "acceptance=observed miss_fanouts": (LOGGED, "[1,8]"),
+    "acceptance=observed miss_best": (LOGGED, "[0.9,0.9]"),
+    "acceptance=observed miss_worst": (LOGGED, "[0.9,0.9]"),
+    "acceptance=observed between": (LOGGED, 1.0),
     "acceptance=recorded path": (("RECORDED",), "OTHER"),
     "acceptance=recorded exit_layer": (("RECORDED",), 1),
     "acceptance=recorded kinds": (("RECORDED",), "[b]"),
