@@ -4,7 +4,7 @@ Only the standard library is imported here, so that policies, simulated workers 
 can all speak these words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -43,11 +43,51 @@ class Early(NamedTuple):
     candidates
         Its early probabilities of the draft's ranked candidates after every node, in the order of
         `Speculation.candidates`.
+    others
+        What else it takes for likely after every node: by which rank that is named, behind those of
+        the candidates, and how likely it is. Empty where the candidates are all there is.
 
     """
 
     sent: tuple[float, ...]
     candidates: tuple[tuple[float, ...], ...]
+    others: tuple[tuple[tuple[int, float], ...], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        views: Sequence[Mapping[int, float]],
+        sent: Sequence[int],
+        listed: Sequence[Sequence[int]],
+        ranks: Callable[[int, Sequence[int]], Sequence[int]],
+    ) -> "Early":
+        """Return what early views say of a chain's tokens and the draft's candidates.
+
+        Parameters
+        ----------
+        views
+            After every node probabilities by token id; whatever they do not have counts as 0.
+        sent
+            The chain's tokens.
+        listed
+            The candidates' ids after every node, what was sent there left out.
+        ranks
+            Names the tokens that a view has after a node and the candidates have not.
+
+        """
+        others = []
+        for node, (view, known) in enumerate(zip(views, listed, strict=True)):
+            left = [token for token in view if token not in {*known, *sent[node : node + 1]}]
+            said = [view[token] for token in left]
+            others.append(tuple(zip(ranks(node, left), said, strict=True)))
+        return cls(
+            tuple(view.get(token, 0.0) for view, token in zip(views, sent, strict=False)),
+            tuple(
+                tuple(view.get(token, 0.0) for token in known)
+                for view, known in zip(views, listed, strict=True)
+            ),
+            tuple(others),
+        )
 
 
 @dataclass(frozen=True, slots=True)

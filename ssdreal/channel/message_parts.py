@@ -61,7 +61,30 @@ class Chain(MessagePart, frozen=True):
 
 
 class Candidates(MessagePart, frozen=True):
-    """Ranked candidates after every node, the tokens sent there left out: ids, probabilities."""
+    """Ranked candidates after every node: their ids, and their probabilities.
+
+    A draft leaves out the tokens that were sent there.
+    """
 
     ids: tuple[tuple[int, ...], ...]
     beliefs: tuple[tuple[float, ...], ...]
+
+
+class Exit(MessagePart, frozen=True):
+    """When a target speaks in mid-verify, and how many tokens it names after every node.
+
+    Attributes
+    ----------
+    share
+        After which share of its layers, in (0, 1): it speaks after the one nearest to that.
+    tokens
+        How many; 0: it says that it has come so far, and no more.
+
+    """
+
+    share: float
+    tokens: int
+
+    def layer(self, layers: int) -> int:
+        """Return after how many of so many layers the target speaks."""
+        return max(1, round(self.share * layers))

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from ssdreal.channel.message_parts import Block, Candidates, Chain, Line, Stamp
+from ssdreal.channel.message_parts import Block, Candidates, Chain, Exit, Line, Stamp
 from ssdreal.channel.probability_pages import Pages
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.places.places import Given, Partition
@@ -53,6 +53,8 @@ class Begin(Message, frozen=True):
         chain.
     partition
         The part of a GPU to keep to; None: all of the device.
+    exit
+        When the target speaks in mid-verify; None: never.
 
     """
 
@@ -71,6 +73,7 @@ class Begin(Message, frozen=True):
     skipped: Sublayers | None = None
     tree: dict[str, Any] | None = None
     partition: Partition | None = None
+    exit: Exit | None = None
 
 
 class Paces(Message, frozen=True):
@@ -86,6 +89,8 @@ class Paces(Message, frozen=True):
         Where the probabilities are that it keeps in its device's memory, for another worker.
     together
         Tokens of its own that a target can be told to decode in one command.
+    speaks_after
+        Of how many layers a target speaks after how many; None: it does not.
 
     """
 
@@ -93,6 +98,7 @@ class Paces(Message, frozen=True):
     given: Given | None = None
     handle: bytes = b""
     together: int = 1
+    speaks_after: tuple[int, int] | None = None
 
 
 class Prefill(Message, frozen=True):
@@ -103,7 +109,10 @@ class Prefill(Message, frozen=True):
 
 
 class Verify(Message, frozen=True):
-    """Verify a block a row in one pass; answered by `Verified`."""
+    """Verify a block a row in one pass; answered by `Verified`.
+
+    Before that comes `Spoken`, where the target was told to speak in mid-verify.
+    """
 
     stamp: Stamp
     lines: tuple[Line, ...]
@@ -114,6 +123,18 @@ class Verified(Message, frozen=True):
     """How a verify ended: (accepted, bonus token) a row."""
 
     outcomes: tuple[tuple[int, int], ...]
+
+
+class Spoken(Message, frozen=True):
+    """What the target takes for likely in mid-verify, and when it said so (ns).
+
+    For every row, after each node of its block, the tokens that an early layer takes for the
+    likeliest, best first: none where nobody goes by them.
+    """
+
+    stamp: Stamp
+    rows: tuple[Candidates, ...]
+    at: int
 
 
 class Decode(Message, frozen=True):
@@ -284,7 +305,7 @@ class Failed(Message, frozen=True):
 
 
 _encode = Encoder().encode
-_decode: Callable[[bytes], Any] = Decoder(Command | Stop | Done | Ready | Failed).decode
+_decode: Callable[[bytes], Any] = Decoder(Command | Stop | Done | Ready | Failed | Spoken).decode
 
 
 def encoded(message: Message) -> bytes:

@@ -1,9 +1,9 @@
 """Shared memory for the probabilities that drafted tokens were sampled from.
 
 Rows of a vocabulary are large, so they never travel as messages: the draft writes them where the
-target can read them, and a message says which place holds a chain's. Trees take turns on the first
-two pages, since the target still reads one while the next is grown; the last page is for chains
-that are drafted in series.
+target can read them, and a message says which place holds a chain's. The first page is for chains
+that are drafted in series. Trees take turns on the others, twice as many as a round grows, since
+the target still reads those of one round while the next one's are grown.
 
 On Linux the memory has no name in any file system. So it is gone with the last process that uses
 it, however that ends, and a small /dev/shm, as containers have, is no limit. Where the draft is on
@@ -22,8 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-TREES = 2
-CHAINS = TREES
+CHAINS = 0
 Rows = NDArray[np.float32]
 
 
@@ -49,6 +48,8 @@ class Pages:
         Whether draft and target are in processes of their own.
     handle
         How the target finds memory of a device; empty: who gets ready makes it.
+    trees
+        How many trees a round grows.
 
     """
 
@@ -60,11 +61,12 @@ class Pages:
     device: str = ""
     apart: bool = True
     handle: bytes = b""
+    trees: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The array's shape."""
-        return TREES + 1, self.slots, self.branches, self.lookahead, self.rows
+        return 1 + 2 * self.trees, self.slots, self.branches, self.lookahead, self.rows
 
     @property
     def bytes(self) -> int:
@@ -105,6 +107,11 @@ def _named() -> Iterator[tuple[int, str]]:
         os.close(file)
         with suppress(PermissionError):
             Path(path).unlink()
+
+
+def page_of(tree: int, trees: int) -> int:
+    """Return the page of a run's tree of this number, where a round grows so many."""
+    return 1 + tree % (2 * trees)
 
 
 class OpenPages:

@@ -131,11 +131,10 @@ def _setup(plain: dict[str, Any]) -> Setup:
     _check_seconds(setup.backup, "backup")
     _check_seconds(setup.drafter, "drafter")
     right = "needs a run whose outcomes are known beforehand; a real one's are not"
-    policy = short_name(type(setup.policy))
-    known = setup.acceptance is not None or not isinstance(setup.policy, Oracle | PartialOracle)
-    require(known, "policy", policy, right)
-    right = "goes by what the target says in mid-verify; no real one does that yet"
-    require(not setup.policy.hears_target, "policy", policy, right)
+    second = getattr(setup.method, "second", None)
+    for option, policy in (("policy", setup.policy), ("method.second", second)):
+        known = setup.acceptance is not None or not isinstance(policy, Oracle | PartialOracle)
+        require(known, option, short_name(type(policy)), right)
     right = "needs chances known beforehand; a real run has only its draft's confidences"
     head = setup.length.needs == "chances"
     require(not head, "length.estimate", getattr(setup.length, "estimate", None), right)

@@ -205,9 +205,10 @@ class Execution:
         target.free = list(range(setup.slots))
         if setup.method.draft_on is None:
             target.together = self.readied["target"].together
+        target.speaks = self.readied["target"].speaks_after is not None
         draft = as_draft(self.env, self.drafter, recorder, "draft", name[1], paces[1])
         draft.most = setup.branches()[0]
-        draft.stoppable = setup.method.stops_branches
+        draft.stoppable, draft.phases = setup.method.stops_branches, setup.method.phases
         draft.length = setup.control.start(setup.lookahead)
         self.lanes = target, draft
         target.tree = draft.asked = setup.tree
@@ -257,16 +258,12 @@ class Execution:
             "draft_ids": self.crew.ready[self.drafter.role].ids if self.pages else None,
             "skipped": setup.skipped,
             "tree": None if isinstance(setup.tree, Chain) else describe(setup.tree),
+            "exit": setup.exit if role == "target" else None,
         }
 
     def _pages(self) -> Pages | None:
-        setup = self.setup
-        if not setup.shown:
-            return None
-        branches, _ = setup.branches()
-        rows = self.crew.ready[self.drafter.role].rows
-        pages = Pages(setup.slots, branches, setup.shown, rows)
-        if not self.places.device_pages:
+        pages = self.setup.pages(self.crew.ready[self.drafter.role].rows)
+        if pages is None or not self.places.device_pages:
             return pages
         return replace(pages, device=self.places.draft.device, apart=not self.places.together)
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ssdreal.channel.probability_pages import TREES
 from ssdreal.executor.pair import Alone, Pair
 from ssdreal.executor.request import Request
 from ssdreal.executor.self_drafting import check_layers
@@ -145,6 +144,11 @@ def _check_slow(request: Request, models: Models) -> None:
     right = f"needs a Llama, Mistral, Qwen2 or Qwen3 model, {slow} runs by transformers' layers"
     skips = request.setup.skipped is not None
     require(not slow or not skips, "method", "self_speculative", right)
+    speaks = request.setup.exit is not None
+    require(models[0].fast or not speaks, "method.exit", request.setup.method.exit, right)
+    right = f"needs 1 with pair.tp={request.pair.tp}: a sharded target does not speak in mid-verify"
+    alone = request.pair.tp == 1 or not speaks
+    require(alone, "method.exit", request.setup.method.exit, right)
 
 
 def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:
@@ -155,7 +159,8 @@ def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loade
     pair = ", ".join(model.name for model in models)
     require(weights <= free, "pair", pair, _memory(weights, free))
     longest = max((len(task.tokens) for task in tasks), default=1)
-    needed = weights + _pages(setup, models[-1])
+    pages = setup.pages(models[-1].rows)
+    needed = weights + (0 if pages is None else pages.bytes)
     for role, n, model in parts:
         entry = n * 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
         needed += setup.slots * setup.capacity(role, longest) * entry
@@ -164,11 +169,6 @@ def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loade
 
 def _memory(needed: int, free: int) -> str:
     return f"needs about {needed >> 20} MB of memory, {free >> 20} MB are free"
-
-
-def _pages(setup: Setup, draft: Description) -> int:
-    """Return the bytes of the shared probabilities."""
-    return 4 * (TREES + 1) * setup.slots * setup.branches()[0] * setup.shown * draft.rows
 
 
 def _free_memory() -> int:

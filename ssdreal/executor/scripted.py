@@ -47,6 +47,7 @@ def check(setup: Setup, scripted: bool) -> None:
     require(setup.lookup is None, "drafter", lookup, right)
     reads = "backup" in setup.method.uses and setup.backup.needs_tokens
     require(not reads, "backup", type(setup.backup).__name__.lower(), right)
+    setup.method.check(setup.decoding, source)
     check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
 
 

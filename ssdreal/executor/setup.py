@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from math import ceil
 
+from ssdreal.channel.message_parts import Exit
+from ssdreal.channel.probability_pages import Pages
 from ssdreal.executor.self_drafting import left_out
 from ssdreal.executor.supported_methods import check_method
 from ssdreal.executor.workload import Workload
@@ -14,7 +16,7 @@ from ssdsim.backups.jit import Jit
 from ssdsim.drafters.base import Drafter
 from ssdsim.drafters.model import Model
 from ssdsim.engine.limits import check_drafting, check_workload
-from ssdsim.engine.preflight import check_drafter, check_shape
+from ssdsim.engine.preflight import check_drafter, check_hearing, check_shape
 from ssdsim.errors import require
 from ssdsim.lengths.base import Length
 from ssdsim.lengths.fixed import Fixed
@@ -89,6 +91,7 @@ class Setup(Chosen):
         check_drafting(self.tree, self.lookahead, self.slots)
         check_method(self.method, self.decoding)
         check_drafter(self)
+        check_hearing(self.method, self.policy)
         check_shape(self)
 
     @property
@@ -117,6 +120,19 @@ class Setup(Chosen):
         """Sequences decoded at a time."""
         return min(self.batch, self.workload.prompts)
 
+    @property
+    def exit(self) -> Exit | None:
+        """When the target speaks in mid-verify, and how much of it; None: never."""
+        if self.method.exit >= 1:
+            return None
+        return Exit(self.method.exit, self.branches()[1] if self.method.hears_target else 0)
+
+    def pages(self, rows: int) -> Pages | None:
+        """Return the shared probabilities of a draft with so many head rows; None: not needed."""
+        if not self.shown:
+            return None
+        return Pages(self.slots, self.branches()[0], self.shown, rows, trees=self.method.phases)
+
     def source(self) -> Source | None:
         """Return what tells the outcomes of a scripted run, as a simulation of it would have it."""
         if self.acceptance is None:
@@ -136,12 +152,14 @@ class Setup(Chosen):
             return 1, CANDIDATES
         predictor = self.policy.start(self.lookahead, stream(self.seed, "coverage"))
         budget = MOST_BRANCHES if predictor.budget == "verify" else predictor.budget
+        if not self.method.roots:
+            budget *= self.method.phases  # of its own order it takes what comes next
         shapes = [parents_of(self.tree.grow(K, halving)) for K in range(self.lookahead + 1)]
         static = isinstance(self.policy, StaticPolicy)  # others may come to use all they may spend
         found = [
             predictor.predict(Speculation(parents, "primary", truth=Outcome(0, 0)), budget)
             for parents in (shapes if static else shapes[-1:])
         ]
-        most = max(1, 0 if static else budget, *map(len, found))
+        most = max(1, self.method.roots, 0 if static else budget, *map(len, found))
         ranks = (outcome.rank for predicted in found for outcome in predicted)
         return most, max(CANDIDATES, 1 + max(ranks, default=0))

@@ -39,12 +39,13 @@ class RealDraft(Worker):
         When a chain ends before its limit.
     asked
         What it drafts, as much of it as `length` leaves.
-    trees
-        Trees begun.
+    trees, phases
+        Trees begun, and how many a round.
     stoppable
         Whether it may be told to leave branches unfinished.
     forking
-        The worker's last search for candidates; None before the first, or once it is lost.
+        The worker's last search for candidates; None before the first, once a span has its time,
+        or once the worker is lost.
 
     """
 
@@ -53,6 +54,7 @@ class RealDraft(Worker):
     length: Control = field(default_factory=lambda: Control(0))
     asked: TokenTree = field(default_factory=Chain)
     trees: int = 0
+    phases: int = 1
     stoppable: bool = True
     forking: Done | None = None
     take_up = staticmethod(take_up)
@@ -144,6 +146,19 @@ class RealDraft(Worker):
             if self._steps_seconds("tree", len(rows) * branches, lookahead) <= left
         ]
         return max(fits, default=0)
+
+    def steps_within(
+        self, seconds: float, rows: Sequence[Row], branches: int, lookahead: int
+    ) -> int:
+        """Return how many steps, at most `lookahead`, of so many branches take `seconds`.
+
+        The round's first ones come behind the pass that gives the candidates.
+        """
+        first = self.forking is not None
+        glue = len(rows) * (self.tree.nodes(lookahead) + 1)
+        left = seconds - (self.pace("glue", glue) if first else 0.0)
+        deep = range(lookahead, 0, -1)
+        return next((K for K in deep if self._steps_seconds("tree", branches, K) <= left), 0)
 
     def speculate_seconds(self, rows: Sequence[Row], lookahead: int) -> float:
         """Return the seconds that `speculate` is expected to take."""

@@ -7,7 +7,7 @@ source has it, round for round as in a simulation of the same settings, while ev
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -17,7 +17,7 @@ from ssdreal.lanes.draft import RealDraft
 from ssdreal.lanes.speculation_cache import RealTree
 from ssdreal.lanes.speculations import Drafted, Text, ahead_of
 from ssdreal.lanes.target import RealTarget
-from ssdsim.acceptance.base import Source
+from ssdsim.acceptance.base import Foretold, Source
 from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation, Speculator, tail
 from ssdsim.run.tables import Span
@@ -76,6 +76,14 @@ class ScriptedTarget(RealTarget):
         """Verify a speculation a row in one pass; the value is a list of outcomes."""
         outcomes = [speculation.truth for speculation in speculations]
         return self.env.process(_instead(super().verify(rows, speculations), outcomes))
+
+    def speak(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], share: float
+    ) -> Event:
+        """Tell the draft what the source takes for likely, when the worker speaks."""
+        if self.spoken is None:
+            return super().speak(rows, speculations, share)
+        return self.env.process(_instead(self.spoken, list(map(_foretold, rows, speculations))))
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Return the tokens that the row keeps, and let the source's text grow by as many."""
@@ -191,6 +199,15 @@ def _with(real: Speculation, scripted: Speculation) -> ScriptedSpeculation:
         place=real.place,
         scripted=scripted,
     )
+
+
+def _foretold(row: Row, speculation: Speculation) -> Speculation:
+    """Return a speculation with what the source makes of it early, if it knows of such a view."""
+    script = row.text.script
+    if not isinstance(script, Foretold):
+        return speculation
+    assert isinstance(speculation, ScriptedSpeculation)
+    return replace(speculation, early=script.early(speculation.scripted))
 
 
 def _all_scripted(

@@ -7,7 +7,7 @@ from simpy import Event
 
 from ssdreal.channel.message_parts import Chain
 from ssdreal.channel.messages import Done, Grow
-from ssdreal.channel.probability_pages import TREES
+from ssdreal.channel.probability_pages import page_of
 from ssdreal.lanes.speculations import Drafted, drafted_from, lines_of
 from ssdreal.lanes.wall_clock import WallClock
 from ssdreal.workers.remote import Remote
@@ -27,12 +27,13 @@ class BranchDraft(Protocol):
     ----------
     length
         When a branch ends before its limit.
-    trees
-        Trees grown so far.
+    trees, phases
+        Trees grown so far, and how many a round.
     stoppable
         Whether it may be told to leave branches unfinished.
     forking
-        The answer with the candidates at every node of the speculations under verification.
+        The answer with the candidates at every node of the speculations under verification, as
+        long as no span has its time.
 
     """
 
@@ -41,6 +42,7 @@ class BranchDraft(Protocol):
     recorder: Recorder
     length: Control
     trees: int
+    phases: int
     stoppable: bool
     forking: Done | None
 
@@ -76,7 +78,8 @@ class RealTree:
         self.stopping, self.stopped = draft.length.stopping(lookahead), False
         number, branches = draft.recorder.verifies - 1, sum(map(len, self.names.values()))
         self.work = draft.open("prespeculate", rows, number, branches)
-        self.ready = self._grow()
+        forking, draft.forking = draft.forking, None  # the span of the round's first tree has it
+        self.ready = self._grow(forking)
 
     def wait(self, winners: Sequence[Row]) -> Event:  # noqa: ARG002 - it waits for all alike
         """Finish every branch."""
@@ -117,11 +120,11 @@ class RealTree:
             return max(depths(found.parents)) == self.stopping.limit
         return self.stopping.ends(found.confidences)
 
-    def _grow(self) -> Event:
+    def _grow(self, forking: Done | None) -> Event:
         draft = self.draft
         if not any(self.names.values()):
-            if draft.forking is not None:
-                draft.close(self.work, draft.forking, 0)
+            if forking is not None:
+                draft.close(self.work, forking, 0)
             return draft.env.event().succeed()
         blocks = [row.cached or Drafted((), "none") for row in self.rows]
         draft.trees += 1
@@ -133,15 +136,15 @@ class RealTree:
             outcomes=tuple(tuple(names.values()) for names in self.names.values()),
             stopping=self.stopping,
             nodes=draft.length.nodes,
-            page=draft.trees % TREES,
+            page=page_of(draft.trees, draft.phases),
             stoppable=draft.stoppable,
         )
         self.number = draft.remote.number
-        return draft.env.process(self._grown(answer, draft.forking))
+        return draft.env.process(self._grown(answer, forking))
 
     def _grown(self, answer: Event, forking: Done | None) -> Generator[Event, Any, None]:
         done = yield answer
-        if done is None or forking is None:
+        if done is None:
             return
         self.draft.close(self.work, done, done.value.tokens, since=forking)
         self.chains = {

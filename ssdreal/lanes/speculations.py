@@ -1,14 +1,14 @@
 """Speculations of real tokens, and rows as the workers see them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simpy import Event
 
-from ssdreal.channel.message_parts import Chain, Line
+from ssdreal.channel.message_parts import Candidates, Chain, Line
 from ssdreal.channel.probability_pages import Place
 from ssdsim.decoding.protocol import Row
-from ssdsim.outcomes import Speculation, Speculator, chain
+from ssdsim.outcomes import Early, Speculation, Speculator, chain
 from ssdsim.run.tables import Span
 
 
@@ -85,6 +85,26 @@ def rank_in(text: Text) -> int:
     node, token = text.outcome
     known = text.ids[node] if node < len(text.ids) else ()
     return known.index(token) if token in known else -1
+
+
+def said_of(text: Text, speculation: Speculation, view: Candidates) -> Speculation:
+    """Return a speculation with what an early layer of the target takes for likely after it.
+
+    What the draft does not list is listed behind its candidates from now on.
+    """
+    if not view.ids:
+        return speculation
+    views = [dict(zip(*of, strict=True)) for of in zip(view.ids, view.beliefs, strict=True)]
+    listed = list(text.ids)
+
+    def ranks(node: int, ids: Sequence[int]) -> range:
+        known = listed[node]
+        listed[node] = (*known, *ids)
+        return range(len(known), len(listed[node]))
+
+    early = Early.of(views, speculation.tokens, text.ids, ranks)
+    text.ids = tuple(listed)
+    return replace(speculation, early=early)
 
 
 def lines_of(rows: Sequence[Row]) -> tuple[Line, ...]:

@@ -10,7 +10,7 @@ from simpy import Event
 from ssdreal.channel.message_parts import Block, Line
 from ssdreal.channel.messages import Decode, Decoded, Done, Verify
 from ssdreal.lanes.base import Part, Worker
-from ssdreal.lanes.speculations import Drafted, Text, lines_of, rank_in
+from ssdreal.lanes.speculations import Drafted, Text, lines_of, rank_in, said_of
 from ssdsim.decoding.protocol import Row
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.run.tables import Span
@@ -69,6 +69,10 @@ class RealTarget(Worker):
         Rounds that its worker has decoded, and that are yet to be taken up.
     onward
         The answer with those after them; None: nobody has asked for any.
+    speaks
+        Whether its worker speaks in mid-verify.
+    spoken
+        What it says in the verify in flight, or the last one.
 
     """
 
@@ -80,6 +84,8 @@ class RealTarget(Worker):
     coming: deque[OwnRound] = field(default_factory=deque)
     onward: Event | None = None
     verified: Span | None = None
+    speaks: bool = False
+    spoken: Event | None = None
 
     def admit(self, row: Row) -> None:
         """Give the row its prompt and a slot."""
@@ -104,10 +110,30 @@ class RealTarget(Worker):
             for s in speculations
         )
         answer = self.remote.ask(Verify, lines_of(rows), blocks=blocks)
+        self.spoken = self.remote.hear() if self.speaks else None
         span = self.open("verify", rows, self.recorder.verifies)
         span.tokens = len(rows) + sum(len(block.tokens) for block in blocks)
         self.recorder.verifies += 1
         return self.env.process(self._outcomes(rows, span, answer))
+
+    def speak(
+        self,
+        rows: Sequence[Row],
+        speculations: Sequence[Speculation],
+        share: float,  # noqa: ARG002 - which layer speaks was settled when the run began
+    ) -> Event:
+        """Tell the draft what it takes for likely, in the midst of the verify in flight.
+
+        The value is the speculations with their `early`. Where it does not speak, that never is.
+        """
+        if self.spoken is None:
+            return self.env.event()
+        return self.env.process(self._told(rows, speculations, self.spoken))
+
+    def spoken_seconds(self, rows: Sequence[Row], lookahead: int, share: float) -> float:
+        """Return after how many seconds of a verify the target is expected to speak."""
+        tokens = len(rows) * (self.tree.nodes(lookahead) + 1)
+        return self.pace("exit", tokens) or share * self.verify_seconds_of(rows, tokens)
 
     def commit(self, row: Row, speculation: Speculation, delivered: int) -> Sequence[int]:
         """Return the tokens that the row keeps, up to the first that ends it."""
@@ -169,6 +195,17 @@ class RealTarget(Worker):
     def _ahead(self, rows: int) -> list[tuple[int, ...]]:
         """Return the tokens of each row that are coming."""
         return list(zip(*(own.tokens for own in self.coming), strict=True)) or [()] * rows
+
+    def _told(
+        self, rows: Sequence[Row], speculations: Sequence[Speculation], spoken: Event
+    ) -> Generator[Event, Any, list[Speculation]]:
+        heard = yield spoken
+        if not any(row.text.ids for row in rows):
+            yield self.env.event()  # the draft is lost: nobody is there to hear it
+        return [
+            said_of(row.text, speculation, view)
+            for row, speculation, view in zip(rows, speculations, heard.rows, strict=True)
+        ]
 
     def _outcomes(
         self, rows: Sequence[Row], span: Span, answer: Event

@@ -15,6 +15,9 @@ from torch.nn import functional
 from ssdreal.models.linear import Weight, linear, products
 from ssdreal.models.tree_paths import Layout, along, keys_along, rejoined, values_along
 
+HIDDEN = -1e30
+"""A score that must not count: its exponential is 0, and a row of nothing else is finite."""
+
 
 class Layer(NamedTuple):
     """What a decoder layer reads; projections lie side by side where they share their input.
@@ -88,6 +91,38 @@ class Pass(NamedTuple):
     heads: int
     epsilon: float
     laid: Optional[Layout] = None  # noqa: UP045 - TorchScript knows no other spelling here
+
+
+def beyond(here: Pass, layers: int) -> Pass:
+    """Return the arguments of the layers behind the first ones."""
+    store, keys, values = here.store[layers:], here.keys[layers:], here.values[layers:]
+    return here._replace(store=store, keys=keys, values=values)
+
+
+def turn_of(rotation: Tensor, heads: int, kv_heads: int) -> Tensor:
+    """Return what to multiply pairs with: (slots, N, heads + 2 kv_heads, head_dim / 2).
+
+    Queries are scaled on this occasion, and values not rotated.
+
+    Parameters
+    ----------
+    rotation
+        (slots, N, head_dim / 2), complex: cosine and sine of the tokens' positions.
+    heads, kv_heads
+        Of queries, and of keys or values.
+
+    """
+    rotation = rotation[:, :, None]
+    turn = rotation.new_ones((*rotation.shape[:2], heads + 2 * kv_heads, rotation.shape[-1]))
+    turn[:, :, :heads] = rotation * (2 * rotation.shape[-1]) ** -0.5
+    turn[:, :, heads:-kv_heads] = rotation
+    return turn
+
+
+def bias_of(mask: Tensor, group: int, dtype: torch.dtype) -> Tensor:
+    """Return what to add to the scores, (slots, 1, N x group, extent), for a mask."""
+    bias = torch.where(mask, 0.0, HIDDEN).to(dtype)
+    return bias[:, None].repeat_interleave(group, dim=2)
 
 
 def doubled(weight: Tensor) -> Tensor:

@@ -16,10 +16,7 @@ from torch.nn import functional
 
 from ssdreal.models.cache import keys_and_values
 from ssdreal.models.compiled_functions import compiled_by, fused, fuses
-from ssdreal.models.decoder import Layer
-
-HIDDEN = -1e30
-"""A score that must not count: its exponential is 0, and a row of nothing else is finite."""
+from ssdreal.models.decoder import HIDDEN, Layer
 
 
 class Around(NamedTuple):

@@ -9,16 +9,17 @@ from torch.nn import functional
 
 from ssdreal.models.cache import Cache
 from ssdreal.models.captured_work import Capture
-from ssdreal.models.decoder import Pass, compiled, doubled, normed
-from ssdreal.models.device_layers import HIDDEN, PLAIN, Around, kernels
+from ssdreal.models.decoder import Pass, beyond, bias_of, compiled, doubled, normed, turn_of
+from ssdreal.models.device_layers import PLAIN, kernels
+from ssdreal.models.kernel_passes import KernelPasses
 from ssdreal.models.layers import Weights, read_layer, there
 from ssdreal.models.linear import FEW, GRAIN, Weight, linear, packed
 from ssdreal.models.pass_request import PassRequest, chain_mask, padded, widened
 from ssdreal.models.sublayers import Sublayers
-from ssdreal.models.tree_paths import Layout, TreePaths, layout, seen
+from ssdreal.models.tree_paths import Layout, TreePaths, layout
 
 
-class Model:
+class Model(KernelPasses):
     """A decoder over prepacked weights.
 
     Where the weights are packed, a token's logits depend bit by bit only on what it sees, and on
@@ -151,10 +152,75 @@ class Model:
         compute = self._packed if self.kernels is None else self._by_kernels
         return compute(cache, PassRequest(tokens, positions, at, mask, extent, logits))
 
+    @torch.inference_mode()
+    def first_layers(
+        self,
+        layers: int,
+        cache: Cache,
+        tokens: Tensor,
+        positions: Tensor,
+        at: Tensor,
+        mask: Tensor,
+        extent: int,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Compute a pass up to one of its layers, as `forward` does.
+
+        Parameters
+        ----------
+        layers
+            How many.
+        cache, tokens, positions, at, mask, extent
+            As in `forward`; no token trees.
+
+        Returns
+        -------
+        tuple
+            The logits that the head makes of what the last of these layers leaves, and what
+            `last_layers` goes on from.
+
+        """
+        first = self._first_packed if self.kernels is None else self._first_by_kernels
+        return first(layers, cache, PassRequest(tokens, positions, at, mask, extent, logits=True))
+
+    @torch.inference_mode()
+    def last_layers(
+        self,
+        layers: int,
+        halfway: tuple[Tensor, ...],
+        cache: Cache,
+        tokens: Tensor,
+        positions: Tensor,
+        at: Tensor,
+        mask: Tensor,
+        extent: int,
+    ) -> Tensor:
+        """Compute the rest of a pass: the logits that `forward` gives, bit for bit on a host."""
+        last = self._last_packed if self.kernels is None else self._last_by_kernels
+        asked = PassRequest(tokens, positions, at, mask, extent, logits=True)
+        return last(layers, halfway, cache, asked)
+
     def _packed(self, cache: Cache, asked: PassRequest) -> Tensor | None:
         """Do what `forward` does operation by operation, with weights packed where a host is."""
+        found = self.computed(cache, *self._widened(asked))
+        return None if found is None else found[:, : asked.tokens.shape[1]].float()
+
+    def _first_packed(
+        self, layers: int, cache: Cache, asked: PassRequest
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        hidden, here = self._begun(cache, *self._widened(asked))
+        hidden = self.decode(hidden, self.layers[:layers], here)
+        return self.scored(hidden)[:, : asked.tokens.shape[1]].float(), (hidden,)
+
+    def _last_packed(
+        self, layers: int, halfway: tuple[Tensor, ...], cache: Cache, asked: PassRequest
+    ) -> Tensor:
+        _, here = self._begun(cache, *self._widened(asked))
+        hidden = self.decode(*halfway, self.layers[layers:], beyond(here, layers))
+        return self.scored(hidden)[:, : asked.tokens.shape[1]].float()
+
+    def _widened(self, asked: PassRequest) -> tuple[PassRequest, Layout | None]:
+        """Return a pass's block as kernels of a host take it, and how its trees' ways lie."""
         tokens, positions, at, mask, extent, logits = asked
-        width = tokens.shape[1]
         rows = mask.found if isinstance(mask, TreePaths) else padded(mask, (*tokens.shape, extent))
         block = [part.to(self.device) for part in (tokens, positions, at, rows)]
         tokens, positions, at, rows = block if tokens.numel() <= self.few else widened(block)
@@ -162,8 +228,7 @@ class Model:
         if isinstance(mask, TreePaths):
             laid = layout(mask._replace(found=rows), at)
             rows = chain_mask(laid.there.flatten(0, 1), extent + -extent % GRAIN)
-        found = self.computed(cache, PassRequest(tokens, positions, at, rows, extent, logits), laid)
-        return None if found is None else found[:, :width].float()
+        return PassRequest(tokens, positions, at, rows, extent, logits), laid
 
     def computed(self, cache: Cache, asked: PassRequest, laid: Layout | None) -> Tensor | None:
         """Return what `forward` does of a widened block, whose mask says what its ways see.
@@ -179,10 +244,9 @@ class Model:
             How the ways of token trees are laid out; None where every slot has a chain.
 
         """
-        tokens, positions, at, mask, _, logits = asked
-        assert isinstance(mask, Tensor)
-        hidden = self._decoded(cache, tokens, positions, at, mask, laid)
-        return self.scored(hidden) if logits else None
+        hidden, here = self._begun(cache, asked, laid)
+        hidden = self.decode(hidden, self.layers, here)
+        return self.scored(hidden) if asked.logits else None
 
     def scored(self, hidden: Tensor) -> Tensor:
         """Return the scores of all rows of the head, (slots, N, head rows).
@@ -195,72 +259,21 @@ class Model:
         """
         return linear(normed(hidden, self.norm, self.epsilon), self.head, None)
 
-    def _by_kernels(self, cache: Cache, asked: PassRequest) -> Tensor | None:
-        """Do what `forward` does where operations are few because they are compiled together.
-
-        A tree's tokens share the cache's own layout here: sums are grouped otherwise than a
-        chain's, so near ties may be decided otherwise.
-        """
-        tokens, positions, at, mask, extent, logits = asked
-        parts = self.kernels if self.kernels is not None and logits else PLAIN
-        rows = seen(mask, at, extent) if isinstance(mask, TreePaths) else mask
-        assert rows.shape == (*tokens.shape, extent), "the mask must say what each token sees"
-        block = [part.to(self.device) for part in (tokens, positions, at, rows)]
-        tokens, positions, at, rows = block
-        rotation = torch.view_as_real(self.rotation)
-        hidden, cosines, sines = parts.begun(tokens, positions, self.embedding, rotation)
-        slots = torch.arange(cache.first, cache.first + cache.slots, device=self.device)
-        visible = rows[:, None, :, None]
-        here = Around(
-            slots[:, None], at, cosines, sines, visible, cache.first, self.heads, self.epsilon
-        )
-        more = torch.zeros_like(hidden)
-        for layer, entries in zip(self.layers, cache.entries, strict=True):
-            hidden, more = parts.through(hidden, more, entries, layer, here)
-        if not logits:
-            return None
-        return parts.ended(hidden, more, self.norm, self.head.wide, self.epsilon)
-
-    def _decoded(
-        self,
-        cache: Cache,
-        tokens: Tensor,
-        positions: Tensor,
-        at: Tensor,
-        mask: Tensor,
-        laid: Layout | None,
-    ) -> Tensor:
-        """Return the residual stream after all layers, (slots, N, hidden)."""
+    def _begun(self, cache: Cache, asked: PassRequest, laid: Layout | None) -> tuple[Tensor, Pass]:
+        """Return the embeddings of a widened block, and what its layers have in common."""
+        tokens, positions, at, mask, _, _ = asked
+        assert isinstance(mask, Tensor)
         hidden = functional.embedding(tokens, self.embedding)
+        group = self.heads // self.kv_heads
         here = Pass(
             store=cache.entries.view(len(self.layers), -1),
             places=cache.places(at),
             keys=cache.keys,
             values=cache.values,
-            turn=self._turn(positions),
-            bias=self._bias(mask),
+            turn=turn_of(self.rotation[positions], self.heads, self.kv_heads),
+            bias=bias_of(mask, group, self.embedding.dtype),
             heads=self.heads,
             epsilon=self.epsilon,
             laid=laid,
         )
-        few = tokens.numel() <= self.few
-        found: Tensor = self.decode(hidden.float() if few else hidden, self.layers, here)
-        return found
-
-    def _turn(self, positions: Tensor) -> Tensor:
-        """Return what to multiply pairs with: (slots, N, heads + 2 kv_heads, head_dim / 2).
-
-        Queries are scaled on this occasion, and values not rotated.
-        """
-        rotation = self.rotation[positions][:, :, None]
-        shape = (*positions.shape, self.heads + 2 * self.kv_heads, self.head_dim // 2)
-        turn = rotation.new_ones(shape)
-        turn[:, :, : self.heads] = rotation * self.head_dim**-0.5
-        turn[:, :, self.heads : -self.kv_heads] = rotation
-        return turn
-
-    def _bias(self, mask: Tensor) -> Tensor:
-        """Return what to add to the scores: (slots, 1, N x group, extent)."""
-        group = self.heads // self.kv_heads
-        bias = torch.where(mask, 0.0, HIDDEN).to(self.embedding.dtype)
-        return bias[:, None].repeat_interleave(group, dim=2)
+        return hidden.float() if tokens.numel() <= self.few else hidden, here

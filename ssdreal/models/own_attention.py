@@ -8,7 +8,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache as TheirCache
 
 from ssdreal.models.cache import Cache
-from ssdreal.models.device_layers import HIDDEN
+from ssdreal.models.decoder import HIDDEN
 from ssdreal.models.linear import products
 from ssdreal.models.tree_paths import Layout, along, keys_along, rejoined, values_along
 from ssdsim.errors import ConfigError

@@ -1,6 +1,6 @@
 """A model with its KV cache: tracks which tokens it holds, and computes only the new ones."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter_ns
 
@@ -108,6 +108,57 @@ class Reader:
             for slot, parts in found.items()
         }
 
+    def read_in_two(
+        self, texts: Mapping[int, tuple[Sequence[int], int]], width: int, layers: int
+    ) -> tuple[dict[int, Logits], Callable[[], dict[int, Logits]]]:
+        """Read texts as `read` does, in one pass that is in two parts.
+
+        Parameters
+        ----------
+        texts, width
+            As in `read`. What lies before the tokens whose logits are wanted is read in a pass of
+            its own, where it is not known.
+        layers
+            Of the first part.
+
+        Returns
+        -------
+        tuple
+            What the head makes of the last of these layers, and what computes the rest and returns
+            what `read` would.
+
+        """
+        self._catch_up(texts, width)
+        new = {slot: text for slot, (text, _) in texts.items()}
+        starts = {slot: first for slot, (_, first) in texts.items()}
+        tokens, at, extent = self._next(new, starts, width)
+        given = [torch.from_numpy(part) for part in (tokens, at, at)]
+        asked = self.cache, *given, chain_mask(at, extent), extent
+
+        def wanted(logits: torch.Tensor) -> dict[int, Logits]:
+            found = logits.cpu().numpy()
+            return {slot: found[slot, : len(text) - starts[slot]] for slot, text in new.items()}
+
+        def rest() -> dict[int, Logits]:
+            with self._timed():
+                found = wanted(self.model.last_layers(layers, halfway, *asked))
+            self.texts = [list(new.get(slot, held)) for slot, held in enumerate(self.texts)]
+            return found
+
+        with self._timed():
+            early, halfway = self.model.first_layers(layers, *asked)
+            return wanted(early), rest
+
+    def _catch_up(self, texts: Mapping[int, tuple[Sequence[int], int]], width: int) -> None:
+        """Read what lies before each text's place, where it is not known. It hardly ever happens."""
+        behind = {
+            slot: (text[:first], first - 1)
+            for slot, (text, first) in texts.items()
+            if self.known(slot, text) < first
+        }
+        if behind:
+            self.read(behind, width)
+
     def read_trees(
         self, trees: Mapping[int, tuple[Sequence[int], Block]], width: int | None = None
     ) -> dict[int, Logits]:
@@ -194,7 +245,17 @@ class Reader:
     def _read_on(
         self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int], width: int
     ) -> Logits:
-        """Compute the next `width` tokens of every text; junk follows where one ends before."""
+        """Compute the next `width` tokens of every text."""
+        tokens, at, extent = self._next(texts, starts, width)
+        return self._pass(tokens, at, at, extent)
+
+    def _next(
+        self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int], width: int
+    ) -> tuple[Ints, Ints, int]:
+        """Return the next `width` tokens of every text, their entries, and up to where these go.
+
+        Junk follows where a text ends before.
+        """
         tokens = np.zeros((len(self.texts), width), np.int64)
         # A slot without a text, or with one that is read, has its junk behind what it holds.
         begin = np.array([len(text) for text in self.texts])
@@ -203,8 +264,13 @@ class Reader:
             new = text[starts[slot] : starts[slot] + width]
             tokens[slot, : len(new)] = new
         at = np.minimum(begin[:, None] + np.arange(width), self.capacity - 1)
-        extent = self.capacity if self.fixed else int(at.max()) + 1
-        return self._pass(tokens, at, at, extent)
+        return tokens, at, self.capacity if self.fixed else int(at.max()) + 1
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = perf_counter_ns()
+        yield
+        self.spent += perf_counter_ns() - began
 
     def _pass(
         self,
@@ -215,16 +281,14 @@ class Reader:
         mask: torch.Tensor | TreePaths | None = None,
         alone: int | None = None,
     ) -> Logits:
-        began = perf_counter_ns()
-        logits = self.model.forward(
-            self.cache if alone is None else self.cache.alone(alone),
-            torch.from_numpy(tokens),
-            torch.from_numpy(positions),
-            torch.from_numpy(at),
-            chain_mask(at, extent) if mask is None else mask,
-            extent,
-            logits=alone is None,
-        )
-        found = np.empty(0, np.float32) if logits is None else logits.cpu().numpy()
-        self.spent += perf_counter_ns() - began
-        return found
+        with self._timed():
+            logits = self.model.forward(
+                self.cache if alone is None else self.cache.alone(alone),
+                torch.from_numpy(tokens),
+                torch.from_numpy(positions),
+                torch.from_numpy(at),
+                chain_mask(at, extent) if mask is None else mask,
+                extent,
+                logits=alone is None,
+            )
+            return np.empty(0, np.float32) if logits is None else logits.cpu().numpy()

@@ -15,6 +15,7 @@ from ssdreal.channel.messages import (
     Failed,
     Paces,
     Ready,
+    Spoken,
     Stop,
     Times,
 )
@@ -40,6 +41,8 @@ class Server:
         Shared probabilities, while a run needs them.
     tree
         The token tree that is drafted and verified; None: chains.
+    stop, tell
+        Asks for the `Stop` of a tree, and sends what is said on the way to an answer.
     cores
         Where it gets ready for a run: those that its process had at first.
 
@@ -54,6 +57,7 @@ class Server:
         self.pages: OpenPages | DevicePages | None = None
         self.last = (0, 0)
         self.stop: Callable[[int, int], Stop | None] = lambda run, tree: None  # noqa: ARG005 - none comes
+        self.tell: Callable[[Spoken], None] = lambda _: None
 
     def ready(self) -> Ready:
         """Say what the model's head covers."""

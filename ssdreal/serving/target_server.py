@@ -1,10 +1,15 @@
 """The target's worker: verifies blocks in passes of one fixed shape, and scores texts."""
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from time import perf_counter_ns
+
 import numpy as np
 
-from ssdreal.channel.message_parts import Block
-from ssdreal.channel.messages import Begin, Paces, Score, Scores, Verified, Verify
-from ssdreal.serving.sampling import Ints
+from ssdreal.channel.message_parts import Block, Line
+from ssdreal.channel.messages import Begin, Paces, Score, Scores, Spoken, Verified, Verify
+from ssdreal.serving.early_view import EarlyView
+from ssdreal.serving.sampling import Ints, Logits
 from ssdreal.serving.server import Server, median_seconds
 from ssdreal.serving.verifier import Drafts, Verifier
 from ssdsim.outcomes import path_to
@@ -21,6 +26,7 @@ class TargetServer(Server):
         self.verifier = Verifier(command.decoding, command.seed, self.model.vocabulary)
         ids = command.draft_ids
         self.draft_ids: Ints | None = None if ids is None else np.array(ids)
+        self.early = command.exit and EarlyView(self.verifier, command.exit, self.model.depth)
 
     def verify(self, command: Verify) -> Verified:
         """Return how many tokens of every row are accepted, and the one that follows.
@@ -29,13 +35,11 @@ class TargetServer(Server):
         """
         if self.tree is not None:
             return self._verify_trees(command)
-        logits = self.reader.read(
-            {
-                line.slot: ((*line.tokens, *block.tokens), len(line.tokens) - 1)
-                for line, block in zip(command.lines, command.blocks, strict=True)
-            },
-            self.shape.width,
-        )
+        texts = {
+            line.slot: ((*line.tokens, *block.tokens), len(line.tokens) - 1)
+            for line, block in zip(command.lines, command.blocks, strict=True)
+        }
+        logits = self._read(texts, command)
         return Verified(
             tuple(
                 self.verifier.verify(
@@ -44,6 +48,24 @@ class TargetServer(Server):
                 for line, block in zip(command.lines, command.blocks, strict=True)
             )
         )
+
+    def _read(
+        self, texts: Mapping[int, tuple[Sequence[int], int]], command: Verify
+    ) -> dict[int, Logits]:
+        """Read blocks behind texts; speak on the way, where that is wanted."""
+        if self.early is None:
+            return self.reader.read(texts, self.shape.width)
+        return self._spoken(self.early, texts, command)()
+
+    def _spoken(
+        self, early: EarlyView, texts: Mapping[int, tuple[Sequence[int], int]], command: Verify
+    ) -> Callable[[], dict[int, Logits]]:
+        """Tell what an early layer takes for likely; return what reads on."""
+        logits, rest = self.reader.read_in_two(texts, self.shape.width, early.layer)
+        rows = zip(command.lines, command.blocks, strict=True)
+        views = tuple(early.of(line, block, logits[line.slot]) for line, block in rows)
+        self.tell(Spoken(command.stamp, views, perf_counter_ns()))
+        return rest
 
     def _verify_trees(self, command: Verify) -> Verified:
         rows = list(zip(command.lines, command.blocks, strict=True))
@@ -74,21 +96,28 @@ class TargetServer(Server):
         return Scores(tuple(found))
 
     def warm_up(self, command: Begin) -> Paces:
-        """Return the seconds of a verify over the run's tokens."""
-        slots, text = range(command.slots), (0,) * command.width
-        tree = self.tree and parents_of(self.tree.grow(command.lookahead, halving))
+        """Return the seconds of a verify over the run's tokens, and until it speaks."""
+        tokens, early = command.slots * command.width, self.early
+        found = {"verify": ((tokens, median_seconds(partial(self._try, command))),)}
+        if early is not None:
+            spoken = partial(self._try, command, partial(self._spoken, early))
+            found["exit"] = ((tokens, median_seconds(spoken)),)
+        self.reader.texts = [[] for _ in range(command.slots)]
+        return Paces(found, speaks_after=early and (early.layer, self.model.depth))
 
-        def verify() -> None:
-            self.reader.texts = [[] for _ in slots]
-            if tree:
-                block = ((0,) * len(tree), tree)
-                self.reader.read_trees(dict.fromkeys(slots, ((0,), block)), command.width)
-            else:
-                self.reader.read(dict.fromkeys(slots, (text, 0)), command.width)
-
-        seconds = median_seconds(verify)
+    def _try(self, command: Begin, read: Callable[..., object] | None = None) -> None:
+        """Read blocks of a verify's shape; what is said of them is an answer to nothing."""
+        slots = range(command.slots)
         self.reader.texts = [[] for _ in slots]
-        return Paces({"verify": ((command.slots * command.width, seconds),)})
+        if self.tree is not None:
+            tree = parents_of(self.tree.grow(command.lookahead, halving))
+            block = ((0,) * len(tree), tree)
+            self.reader.read_trees(dict.fromkeys(slots, ((0,), block)), command.width)
+            return
+        text = (0,) * command.width
+        lines = tuple(Line(slot, 0, slot, text[:1]) for slot in slots)
+        verify = Verify(command.stamp, lines, (Block(text[1:]),) * command.slots)
+        (read or self._read)(dict.fromkeys(slots, (text, 0)), verify)
 
     def _drafts(self, block: Block) -> Drafts | None:
         if block.place is None or self.pages is None:

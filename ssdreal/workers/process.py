@@ -103,7 +103,7 @@ def work_apart(*seats: tuple["Connection[Any, Any]", Hiring], log: Path) -> None
 def _serve(wire: Wire, server: Any, ranks: ExitStack) -> None:
     """Answer commands until the run's process hangs up."""
     mailbox = Mailbox(wire)
-    server.stop = mailbox.stop
+    server.stop, server.tell = mailbox.stop, wire.send
     with _last_words(wire), ranks:
         wire.send(server.ready())
         while True:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from simpy import Environment, Event
 
 from ssdreal.channel.message_parts import Line, Stamp
-from ssdreal.channel.messages import Command, Done, Failed, Stop
+from ssdreal.channel.messages import Command, Done, Failed, Spoken, Stop
 from ssdreal.places.places import Role
 from ssdreal.workers.logs import with_log
 from ssdsim.errors import RunError
@@ -54,12 +54,16 @@ class Remote:
         The way to it.
     run
         Number of the run under way; answers to an earlier one are not taken.
+    asked
+        The stamp of the last command.
     lost
         Why the worker is gone; None while it lives.
     failed
         Why it could not carry out a command of this run, though it lives; None: it always could.
     busy
         Nanoseconds of work, and of it in model passes, in this run.
+    hearing
+        What is waited for on the way to an answer.
     on_done
         Called with every answer that is taken.
 
@@ -70,9 +74,11 @@ class Remote:
     env: Environment | None = None
     run: int = 0
     number: int = 0
+    asked: Stamp = Stamp(0, 0)
     lost: str | None = None
     failed: str | None = None
     pending: dict[Stamp, Event] = field(default_factory=dict)
+    hearing: dict[Stamp, Event] = field(default_factory=dict)
     busy: int = 0
     passes: int = 0
     on_lost: Callable[[str], None] = lambda _: None
@@ -82,6 +88,7 @@ class Remote:
         """Serve a new run, on its clock."""
         self.env, self.run = env, self.run + 1
         self.pending.clear()
+        self.hearing.clear()
         self.failed = None
         self.busy = self.passes = 0
 
@@ -90,7 +97,7 @@ class Remote:
         assert self.env is not None
         self.number += 1
         rows = tuple((line.seq, line.round, len(line.tokens)) for line in lines)
-        stamp = Stamp(self.run, self.number, rows)
+        stamp = self.asked = Stamp(self.run, self.number, rows)
         event = self.pending[stamp] = self.env.event()
         if lines:
             fields["lines"] = lines
@@ -101,10 +108,19 @@ class Remote:
         """Change the tree that is being grown under command number `tree`."""
         self._send(Stop(self.run, tree, winners, finish))
 
-    def receive(self, answer: Done | Failed) -> None:
+    def hear(self) -> Event:
+        """Return what the worker says on the way to the answer to the last command."""
+        assert self.env is not None
+        self.hearing = {self.asked: self.env.event()}
+        return self.hearing[self.asked]
+
+    def receive(self, answer: Done | Failed | Spoken) -> None:
         """Take an answer; one that nobody waits for is late or doubled, and changes nothing."""
         if isinstance(answer, Failed):
             self._fail(answer)
+            return
+        if isinstance(answer, Spoken):
+            self._heard(answer)
             return
         event = self.pending.pop(answer.stamp, None)
         if event is None:
@@ -114,6 +130,12 @@ class Remote:
         self.on_done(answer)
         self._tick()
         event.succeed(answer)
+
+    def _heard(self, spoken: Spoken) -> None:
+        event = self.hearing.pop(spoken.stamp, None)
+        if event is not None:
+            self._tick()
+            event.succeed(spoken)
 
     def _fail(self, failed: Failed) -> None:
         """Give the worker up, or no more than the command that it could not carry out."""

@@ -24,6 +24,8 @@ Node = tuple[int, int, int, float]
 """What was sent at a node: its row, the token's slot there, its id and the draft's confidence."""
 
 _NEVER = 1 << 62
+_NOBODY = 1 << 32
+"""Ranks from here on stand for tokens that no verify ends in."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +97,25 @@ class ReplayText:
         return replayed(self.table, paths, rows, speculator, landing(paths, ranks))
 
     def early(self, speculation: Speculation) -> Early | None:
-        """Return the recorded early view of a chain; tokens that it does not list count as 0."""
-        table, truth, tokens = self.table, speculation.truth, speculation.tokens
+        """Return the recorded early view of a chain; tokens that it does not list count as 0.
+
+        The text's own token has its recorded rank, also where the draft's candidates lack it.
+        """
+        table, truth, sent = self.table, speculation.truth, speculation.tokens
         if table.exit_ids is None or truth is None:
             return None
         rows = [self._node(ahead, truth.node)[0] for ahead in range(speculation.length + 1)]
-        views, sent = [table.exits(row) for row in rows], [*tokens, None]
-        left = [
-            tuple(view.get(token, 0.0) for token in table.listed[row] if token != out)
-            for view, row, out in zip(views, rows, sent, strict=True)
+        own = self.bonus(speculation)
+
+        def ranks(node: int, ids: Sequence[int]) -> list[int]:
+            right = own if node == truth.node else None
+            return [truth.rank if id_ == right else _NOBODY + id_ for id_ in ids]
+
+        listed = [
+            [id_ for id_ in table.listed[row] if id_ not in sent[node : node + 1]]
+            for node, row in enumerate(rows)
         ]
-        said = [view.get(token, 0.0) for view, token in zip(views, tokens, strict=False)]
-        return Early(tuple(said), tuple(left))
+        return Early.of([table.exits(row) for row in rows], sent, listed, ranks)
 
     def propose(self, tokens: Sequence[int], length: int) -> Speculation:
         """Accept a backup's tokens, at most `length`, while they are the text's.

@@ -1,4 +1,4 @@
-"""What simulated workers can besides: stop, speak in mid-verify, draft for themselves, ..."""
+"""What some workers can besides: stop, speak in mid-verify, draft for themselves, ..."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class StoppableTarget(Target, Protocol):
 
 
 class OutspokenTarget(Target, Protocol):
-    """A target that speaks in mid-verify, as simulated ones do."""
+    """A target that speaks in mid-verify."""
 
     def speak(
         self, rows: Sequence[Row], speculations: Sequence[Speculation], share: float
@@ -70,6 +70,10 @@ class OutspokenTarget(Target, Protocol):
 
         The value is the speculations with their `early`, where anything is known of that.
         """
+        ...
+
+    def spoken_seconds(self, rows: Sequence[Row], lookahead: int, share: float) -> float:
+        """Return after how many seconds of a verify it is expected to speak."""
         ...
 
 
@@ -113,7 +117,7 @@ class StoppableDraft(Draft, Protocol):
 
 
 class PacedDraft(Draft, Protocol):
-    """A draft that says how deep it comes in time, as simulated ones do."""
+    """A draft that says how deep it comes in time."""
 
     def steps_within(
         self, seconds: float, rows: Sequence[Row], branches: int, lookahead: int

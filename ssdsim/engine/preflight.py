@@ -15,6 +15,7 @@ from ssdsim.latency.base import Latency, Pass
 from ssdsim.lengths.base import Length
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.policies.base import Policy
 from ssdsim.sampling.streams import stream
 from ssdsim.trees.base import Levels, TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
@@ -62,7 +63,7 @@ def check_source(setup: "Setup", source: Source) -> None:
         require(known, "drafter", type(setup.drafter).__name__.lower(), right)
     if "backup" in setup.method.uses and setup.backup.needs_tokens:
         require(source.vocabulary is not None, "backup", type(setup.backup).__name__.lower(), right)
-    check_hearing(setup)
+    check_hearing(setup.method, setup.policy)
     check_signal(setup, source)
     _check_cut(setup, source)
     check_lengths(setup.workload.prompts, setup.workload.longest_output, source)
@@ -76,12 +77,12 @@ def check_lengths(prompts: int, asked: int, source: Source) -> None:
         require(most is None or asked <= most, "workload.output_tokens", asked, right)
 
 
-def check_hearing(setup: "Setup") -> None:
+def check_hearing(method: Method, policy: Policy) -> None:
     """Refuse to predict by what the target says in mid-verify before that begins."""
-    name = short_name(type(setup.policy))
+    name = short_name(type(policy))
     right = "goes by what the target says in mid-verify: needs method=two_phase, "
     right += f"method.second={name}"
-    fine = "policy" not in setup.method.uses or not setup.policy.hears_target
+    fine = "policy" not in method.uses or not policy.hears_target
     require(fine, "policy", name, right)
 
 

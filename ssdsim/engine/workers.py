@@ -194,6 +194,10 @@ class SimulatedTarget(Worker):
         spoken = self.lane.reach(share * self.work, said, self.dispatch)
         return _after(spoken, self.message) if self.message else spoken
 
+    def spoken_seconds(self, rows: Sequence[Row], lookahead: int, share: float) -> float:
+        """Return after how many seconds of a verify it is expected to speak."""
+        return share * self.verify_seconds(rows, lookahead)
+
     def cancel(self) -> None:
         """Give up the verify in flight."""
         self.lane.cancel()

@@ -90,6 +90,16 @@ class Method(Protocol):
         return 0
 
     @property
+    def phases(self) -> int:
+        """How many times a round it prepares outcomes."""
+        return 1
+
+    @property
+    def exit(self) -> float:
+        """The share of a verify after which it has the target speak; 1: never."""
+        return 1.0
+
+    @property
     def simulated_only(self) -> str:
         """Why no real models can run it here; empty where they can."""
         return ""

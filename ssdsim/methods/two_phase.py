@@ -37,7 +37,8 @@ class TwoPhase(Method):
     Attributes
     ----------
     exit
-        The share of a verify after which the target speaks. Past the verify's end nobody hears it.
+        The share of a verify after which the target speaks; in real runs the share of its layers,
+        of which it speaks after the nearest one. At the verify's end nobody hears it.
     second
         Which outcomes are prepared for then, those of the first phase left out; its budget is the
         number of roots. null: the policy of the first phase at twice its budget, which hears
@@ -64,7 +65,6 @@ class TwoPhase(Method):
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
     timed: ClassVar[bool] = True
-    simulated_only: ClassVar[str] = "no real target speaks in mid-verify yet"
 
     def __post_init__(self) -> None:
         right = "needs a share of the verify in (0, 1]"
@@ -76,6 +76,16 @@ class TwoPhase(Method):
         roots = self.second.budget if self.second else 0
         require(0 <= self.loss <= 1, "method.loss", self.loss, "needs a share in [0, 1]")
         require(roots != "verify", "method.second.budget", roots, "needs a number of roots")
+
+    @property
+    def simulated_only(self) -> str:
+        """Why no real models can run it here; empty where they can."""
+        return "real drafts are fed no early states: needs method.loss=0" if self.loss else ""
+
+    @property
+    def phases(self) -> int:
+        """How many times a round it prepares outcomes."""
+        return 2
 
     @property
     def roots(self) -> int:
@@ -112,6 +122,7 @@ class TwoPhase(Method):
             if not all(speculations):
                 speculations = yield from redrafted(session, rows, self.redraft)
             phases = _Phases(self, session, rows, speculations)
+            speculations = yield from phases.fork()
             phases.begin(predicted(session, rows, speculations))
             yield from phases.listen(second)
             outcomes = yield phases.verify
@@ -185,16 +196,24 @@ class _Phases:
         target = cast("OutspokenTarget", session.target)
         # Of ragged rows the mean, rounded down: who goes by it is done a little too early.
         mean = sum(speculation.length for speculation in found) // len(found)
-        self.seconds = target.verify_seconds(rows, mean)
-        self.ends = session.env.now + self.seconds
+        self.speaks = target.spoken_seconds(rows, mean, method.exit)
+        self.ends = session.env.now + target.verify_seconds(rows, mean)
         self.verify = target.verify(rows, found)
-        self.spoken = target.speak(rows, found, method.exit)
+
+    def fork(self) -> Wait:
+        """Let the draft find the candidates, and the target be heard; return the speculations."""
+        forked = self.draft.fork(self.rows, self.speculations)
+        if forked is not None:
+            self.speculations = yield forked
+        target = cast("OutspokenTarget", self.session.target)
+        self.spoken = target.speak(self.rows, self.speculations, self.method.exit)
+        return self.speculations
 
     def begin(self, predictions: Predictions) -> None:
         """Prepare for what the draft expects itself."""
         depth, most = self.method.first_depth, self.session.lookahead
         if depth == "exit":
-            depth = self._fitting(self.method.exit * self.seconds, predictions)
+            depth = self._fitting(self.speaks, predictions)
         self.predictions, self.tree = self._prepared(predictions, min(depth, most))
 
     def listen(self, policy: Predictor) -> Wait:

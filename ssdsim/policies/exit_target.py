@@ -49,8 +49,10 @@ class ExitTarget(Policy):
         for node, likely in enumerate(early.candidates):
             rejected = node < speculation.length
             weights = self.replacing(likely, speculation.candidates[node]) if rejected else likely
-            share = ends[node] / (sum(weights) or 1.0)
-            yield from ((share * weight, -node, -rank) for rank, weight in enumerate(weights))
+            others = early.others[node] if early.others else ()
+            named = [*enumerate(weights), *others]  # the draft's own probability of others is tiny
+            share = ends[node] / (sum(weight for _, weight in named) or 1.0)
+            yield from ((share * weight, -node, -rank) for rank, weight in named)
 
 
 def _ends(early: Sequence[float], draft: Sequence[float]) -> list[float]:

@@ -64,7 +64,7 @@ class TextModel:
     does not see one whole text, every token of it at its position, its logits are NaN.
     """
 
-    device = torch.device("cpu")
+    device, depth = torch.device("cpu"), 4
 
     def __init__(self, logits, vocabulary, ids=None):
         self.logits, self.vocabulary = cache(logits), vocabulary
@@ -98,6 +98,13 @@ class TextModel:
                 if logits:
                     found[slot, column] = self.after(self.texts.tokens[numbers[entry]])
         return torch.from_numpy(found) if logits else None
+
+    def first_layers(self, layers, *asked):
+        """Return the logits as the first layers have them: the fewer, the less is in them."""
+        return self.forward(*asked) * layers / self.depth, ()
+
+    def last_layers(self, layers, halfway, *asked):
+        return self.forward(*asked)
 
     def after(self, text):
         """Return the logits after a text."""

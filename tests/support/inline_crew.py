@@ -76,7 +76,8 @@ class InlineChannel:
         self.commands, self.answers, self.replays, self.stops = deque(), [], deque(), {}
         self.log, self.refused = [], []
         self.count = self.idle = 0
-        server.stop = self._stop
+        self.spoken = []
+        server.stop, server.tell = self._stop, self.spoken.append
 
     @property
     def dead(self):
@@ -132,6 +133,10 @@ class InlineChannel:
             _refuse_junk(self.server)
         self.log.append((command, done.value))
         patience = TURNS if self._hit(self.faults.delay) else 0
+        if self.spoken:  # the rest of a pass takes a while
+            patience += TURNS
+            self.answers += [(0, decoded(encoded(said))) for said in self.spoken]
+            self.spoken.clear()
         self.answers += [(patience, decoded(encoded(done)))] * (2 if again else 1)
 
     def _stop(self, run, tree):
