@@ -76,6 +76,10 @@ class Begin(Message, frozen=True):
     exit: Exit | None = None
 
 
+Kinds = dict[str, tuple[tuple[int, float], ...]]
+"""What passes take, of each kind (tokens, seconds)."""
+
+
 class Paces(Message, frozen=True):
     """A worker is ready for a run.
 
@@ -94,7 +98,7 @@ class Paces(Message, frozen=True):
 
     """
 
-    kinds: dict[str, tuple[tuple[int, float], ...]]
+    kinds: Kinds
     given: Given | None = None
     handle: bytes = b""
     together: int = 1

@@ -154,14 +154,7 @@ class Model(KernelPasses):
 
     @torch.inference_mode()
     def first_layers(
-        self,
-        layers: int,
-        cache: Cache,
-        tokens: Tensor,
-        positions: Tensor,
-        at: Tensor,
-        mask: Tensor,
-        extent: int,
+        self, layers: int, cache: Cache, asked: PassRequest
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Compute a pass up to one of its layers, as `forward` does.
 
@@ -169,8 +162,8 @@ class Model(KernelPasses):
         ----------
         layers
             How many.
-        cache, tokens, positions, at, mask, extent
-            As in `forward`; no token trees.
+        cache, asked
+            The arguments of `forward`; no token trees.
 
         Returns
         -------
@@ -180,23 +173,14 @@ class Model(KernelPasses):
 
         """
         first = self._first_packed if self.kernels is None else self._first_by_kernels
-        return first(layers, cache, PassRequest(tokens, positions, at, mask, extent, logits=True))
+        return first(layers, cache, asked)
 
     @torch.inference_mode()
     def last_layers(
-        self,
-        layers: int,
-        halfway: tuple[Tensor, ...],
-        cache: Cache,
-        tokens: Tensor,
-        positions: Tensor,
-        at: Tensor,
-        mask: Tensor,
-        extent: int,
+        self, layers: int, halfway: tuple[Tensor, ...], cache: Cache, asked: PassRequest
     ) -> Tensor:
         """Compute the rest of a pass: the logits that `forward` gives, bit for bit on a host."""
         last = self._last_packed if self.kernels is None else self._last_by_kernels
-        asked = PassRequest(tokens, positions, at, mask, extent, logits=True)
         return last(layers, halfway, cache, asked)
 
     def _packed(self, cache: Cache, asked: PassRequest) -> Tensor | None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssdreal.models.model import Model
-from ssdreal.models.pass_request import chain_mask
+from ssdreal.models.pass_request import PassRequest, chain_mask
 from ssdreal.models.tree_paths import TreePaths, tree_paths_of
 from ssdreal.serving.sampling import Logits
 from ssdsim.outcomes import depths
@@ -132,8 +132,9 @@ class Reader:
         new = {slot: text for slot, (text, _) in texts.items()}
         starts = {slot: first for slot, (_, first) in texts.items()}
         tokens, at, extent = self._next(new, starts, width)
-        given = [torch.from_numpy(part) for part in (tokens, at, at)]
-        asked = self.cache, *given, chain_mask(at, extent), extent
+        ids, places = torch.from_numpy(tokens), torch.from_numpy(at)
+        mask = chain_mask(at, extent)
+        asked = PassRequest(ids, places, places, mask, extent, logits=True)
 
         def wanted(logits: torch.Tensor) -> dict[int, Logits]:
             found = logits.cpu().numpy()
@@ -141,16 +142,16 @@ class Reader:
 
         def rest() -> dict[int, Logits]:
             with self._timed():
-                found = wanted(self.model.last_layers(layers, halfway, *asked))
+                found = wanted(self.model.last_layers(layers, halfway, self.cache, asked))
             self.texts = [list(new.get(slot, held)) for slot, held in enumerate(self.texts)]
             return found
 
         with self._timed():
-            early, halfway = self.model.first_layers(layers, *asked)
+            early, halfway = self.model.first_layers(layers, self.cache, asked)
             return wanted(early), rest
 
     def _catch_up(self, texts: Mapping[int, tuple[Sequence[int], int]], width: int) -> None:
-        """Read what lies before each text's place, where it is not known. It hardly ever happens."""
+        """Read what lies before each text's place, if that is not known. It hardly ever happens."""
         behind = {
             slot: (text[:first], first - 1)
             for slot, (text, first) in texts.items()

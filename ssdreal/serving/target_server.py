@@ -7,7 +7,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from ssdreal.channel.message_parts import Block, Line
-from ssdreal.channel.messages import Begin, Paces, Score, Scores, Spoken, Verified, Verify
+from ssdreal.channel.messages import Begin, Kinds, Paces, Score, Scores, Spoken, Verified, Verify
 from ssdreal.serving.early_view import EarlyView
 from ssdreal.serving.sampling import Ints, Logits
 from ssdreal.serving.server import Server, median_seconds
@@ -26,7 +26,8 @@ class TargetServer(Server):
         self.verifier = Verifier(command.decoding, command.seed, self.model.vocabulary)
         ids = command.draft_ids
         self.draft_ids: Ints | None = None if ids is None else np.array(ids)
-        self.early = command.exit and EarlyView(self.verifier, command.exit, self.model.depth)
+        depth, exit_ = self.model.depth, command.exit
+        self.early = None if exit_ is None else EarlyView(self.verifier, exit_, depth)
 
     def verify(self, command: Verify) -> Verified:
         """Return how many tokens of every row are accepted, and the one that follows.
@@ -98,12 +99,17 @@ class TargetServer(Server):
     def warm_up(self, command: Begin) -> Paces:
         """Return the seconds of a verify over the run's tokens, and until it speaks."""
         tokens, early = command.slots * command.width, self.early
-        found = {"verify": ((tokens, median_seconds(partial(self._try, command))),)}
+        found: Kinds = {"verify": ((tokens, median_seconds(partial(self._try, command))),)}
         if early is not None:
             spoken = partial(self._try, command, partial(self._spoken, early))
             found["exit"] = ((tokens, median_seconds(spoken)),)
         self.reader.texts = [[] for _ in range(command.slots)]
-        return Paces(found, speaks_after=early and (early.layer, self.model.depth))
+        return Paces(found, speaks_after=self.speaks_after)
+
+    @property
+    def speaks_after(self) -> tuple[int, int] | None:
+        """Return after how many layers it speaks in mid-verify, and of how many; None: never."""
+        return None if self.early is None else (self.early.layer, self.model.depth)
 
     def _try(self, command: Begin, read: Callable[..., object] | None = None) -> None:
         """Read blocks of a verify's shape; what is said of them is an answer to nothing."""

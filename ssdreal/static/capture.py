@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter_ns
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,6 +67,16 @@ class Lane:
         if self.device.type == "cuda":
             with self._timed():
                 torch.cuda.current_stream(self.device).synchronize()
+
+    def mark(self) -> Work:
+        """Return what waits until the device has done all that was asked of it before this."""
+        if self.device.type != "cuda":
+            return lambda: None
+        timed: Any = torch.cuda.Event
+        event = timed()
+        event.record(torch.cuda.current_stream(self.device))
+        wait: Work = event.synchronize
+        return wait
 
     def copy(self, there: Tensor, here: Tensor) -> None:
         """Copy between host and device, behind all that was asked of it, without waiting."""
@@ -138,5 +149,16 @@ class Output:
         """Return them once the device is done: a view, good until the next time."""
         self.lane.copy(self._host, self.tensor)
         self.lane.wait()
+        self.lane.fetches += 1
+        return self._host.numpy()
+
+    def send(self) -> None:
+        """Have them copied to the host, behind all that was asked of the device so far."""
+        self.lane.copy(self._host, self.tensor)
+        self._arrived = self.lane.mark()
+
+    def taken(self) -> NDArray[np.float64]:
+        """Return what was sent last once it is there, whatever else the device has to do."""
+        self._arrived()
         self.lane.fetches += 1
         return self._host.numpy()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssdreal.models.model import Model
-from ssdreal.models.pass_request import chain_mask
+from ssdreal.models.pass_request import PassRequest, chain_mask
 from ssdreal.models.tree_paths import TreePaths
 from ssdreal.serving.reader import Reader
 from ssdreal.serving.sampling import Logits
@@ -59,7 +59,9 @@ class StaticReader(Reader):
         with super().reading_as(model.plain(), texts):
             yield
 
-    def forward(self, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, tokens: Tensor, positions: Tensor, at: Tensor, mask: Tensor | TreePaths
+    ) -> Tensor:
         """Return the logits of a pass, as `Model.forward` does, all on the device."""
         logits = self.own.forward(self.cache, tokens, positions, at, mask, self.capacity)
         assert logits is not None
@@ -117,7 +119,15 @@ class Block:
         slots = reader.slots
         self.columns = torch.arange(width, device=reader.lane.device)
         self.inputs = Inputs(reader.lane, tokens=(slots, width), begin=(slots, 1), **shapes)
-        self.replay = reader.lane.capture(self.work)
+        self.capture()
+
+    def capture(self) -> None:
+        """Make the pass replayable."""
+        self.replayed = self.reader.lane.capture(self.work)
+
+    def replay(self) -> None:
+        """Ask for the pass."""
+        self.replayed()
 
     def read(self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int]) -> None:
         """Make slots hold these texts; compute what is behind `starts`, or more if it must be."""
@@ -140,8 +150,12 @@ class Block:
 
     def work(self) -> None:
         """Compute the pass over what the inputs hold on the device."""
-        given = self.inputs.tensors
-        last = self.reader.capacity - 1
+        asked = self.asked()
+        self.use(self.reader.forward(*asked[:4]), asked.positions, self.inputs.tensors)
+
+    def asked(self) -> PassRequest:
+        """Return what the inputs ask a pass for."""
+        given, last = self.inputs.tensors, self.reader.capacity - 1
         at = (given["begin"] + self.columns).clamp(max=last)
         mask = chain_mask(at, last + 1)
-        self.use(self.reader.forward(given["tokens"], at, at, mask), at, given)
+        return PassRequest(given["tokens"], at, at, mask, last + 1, logits=True)

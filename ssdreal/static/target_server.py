@@ -5,21 +5,25 @@ accepted, and what follows them. A target that decodes alone feeds its tokens it
 are asked for at once, and copied from once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from time import perf_counter_ns
 
 import torch
 from torch import Tensor
 
 from ssdreal.channel.message_parts import Block as Chain
-from ssdreal.channel.message_parts import Line
-from ssdreal.channel.messages import Begin, Decode, Decoded, Paces, Verified, Verify
+from ssdreal.channel.message_parts import Candidates, Line
+from ssdreal.channel.messages import Begin, Decode, Decoded, Kinds, Paces, Spoken, Verified, Verify
 from ssdreal.serving.sampling import NotFinite
 from ssdreal.serving.self_server import SelfServer
 from ssdreal.serving.server import median_seconds
 from ssdreal.serving.target_server import TargetServer
+from ssdreal.static.block_in_two import BlockInTwo
 from ssdreal.static.capture import Output
 from ssdreal.static.chain_steps import STEPS
-from ssdreal.static.passes import Block
+from ssdreal.static.draft_server import candidates
+from ssdreal.static.drafter import DeviceDrafter
+from ssdreal.static.passes import Block, Use
 from ssdreal.static.sampling_rules import NO_TOKEN
 from ssdreal.static.server import StaticServer
 from ssdreal.static.verifier import DeviceVerifier, Drafted
@@ -30,7 +34,8 @@ class StaticTargetServer(StaticServer, TargetServer):
 
     def made(self) -> tuple[str, ...]:
         """Return the names of what is made for each run."""
-        return (*super().made(), "deciding", "weights", "block", "found", "recent", "onward")
+        own = "deciding", "weights", "block", "found", "recent", "onward", "ranking", "heard"
+        return (*super().made(), *own)
 
     def prepare(self, command: Begin) -> None:
         """Capture all passes but a token tree's: each of those has a shape of its own."""
@@ -48,10 +53,10 @@ class StaticTargetServer(StaticServer, TargetServer):
             self.weights = torch.ones((slots, width - 1, columns), device=device)
             self.found = Output(self.lane, (slots, 2))
             shapes = {"sequences": row, "lengths": (slots,), "certain": (slots,)}
-            self.block = Block(self.reader, width, self._decide, **shapes)
+            self.block = self._block(command, self._decide, **shapes)
         else:
             self.found = Output(self.lane, (slots, width))
-            self.block = Block(self.reader, width, self._own)
+            self.block = self._block(command, self._own)
         if not command.lookahead:
             self.onward = self.lane.capture(self._go_on)
 
@@ -60,7 +65,9 @@ class StaticTargetServer(StaticServer, TargetServer):
         if self.tree is not None:
             return super().verify(command)
         lines, blocks = command.lines, command.blocks
-        self._read(lines, blocks, self.block.width)
+        self._read_blocks(lines, blocks, self.block.width)
+        if self.early is not None:
+            self.tell(Spoken(command.stamp, tuple(self._views(command)), perf_counter_ns()))
         found = self.found.fetch().astype(int).tolist()
         maximal = self.shape.decoding.needs_probabilities
         outcomes = (
@@ -73,7 +80,7 @@ class StaticTargetServer(StaticServer, TargetServer):
         """Return the target's own tokens, each fed to the next pass on the device."""
         assert self.watch is not None, "there is one once a run has begun"
         lines, count = command.lines, command.tokens
-        self._read(lines, [Chain(())] * len(lines), count)
+        self._read_blocks(lines, [Chain(())] * len(lines), count)
         self.watch.lap()
         for _ in range(count - 1):
             self.onward()
@@ -94,10 +101,42 @@ class StaticTargetServer(StaticServer, TargetServer):
             self.block.replay()
             self.found.fetch()
 
-        tokens, together = command.slots * command.width, 1 if command.lookahead else STEPS
-        return Paces({"verify": ((tokens, median_seconds(verify)),)}, together=together)
+        def speak() -> None:
+            self.block.replay()
+            self.heard.taken()
 
-    def _read(self, lines: Sequence[Line], blocks: Sequence[Chain], positions: int) -> None:
+        tokens, together = command.slots * command.width, 1 if command.lookahead else STEPS
+        works = {"verify": verify} | ({} if self.early is None else {"exit": speak})
+        found: Kinds = {kind: ((tokens, median_seconds(work)),) for kind, work in works.items()}
+        return Paces(found, together=together, speaks_after=self.speaks_after)
+
+    def _block(self, command: Begin, use: Use, **shapes: tuple[int, ...]) -> Block:
+        """Return the pass of a verify; in two parts, where the target speaks in between."""
+        if self.early is None:
+            return Block(self.reader, command.width, use, **shapes)
+        ids, rows, device = self.model.ids, self.rows, self.lane.device
+        self.ranking = DeviceDrafter(command.decoding, command.seed, ids, rows, device)
+        count = min(self.early.tokens, self.reader.logits.tensor.shape[-1])
+        self.heard = Output(self.lane, (2, command.slots, command.width, count))
+        reader, hear, heard = self.reader, self._hear, self.heard
+        return BlockInTwo(reader, command.width, use, hear, heard, self.early.layer, **shapes)
+
+    def _hear(self, logits: Tensor, positions: Tensor, _: Mapping[str, Tensor]) -> None:
+        """Keep what early logits take for likely after every token."""
+        count = self.heard.tensor.shape[-1]
+        if count:
+            none = positions.new_empty((*positions.shape, 0))
+            ids, beliefs = self.ranking.candidates(logits, positions + 1, none, count)
+            self.heard.tensor.copy_(torch.stack((ids.double(), beliefs.double())))
+
+    def _views(self, command: Verify) -> Iterator[Candidates]:
+        """Yield what is likely after every node of each row, as soon as that is known."""
+        ids, beliefs = self.heard.taken()
+        for line, block in zip(command.lines, command.blocks, strict=True):
+            here = line.slot, slice(len(block.tokens) + 1)
+            yield candidates(ids[here].astype(int), beliefs[here])
+
+    def _read_blocks(self, lines: Sequence[Line], blocks: Sequence[Chain], positions: int) -> None:
         """Begin a pass over blocks; noise is wanted for so many positions from each on."""
         if self.shape.decoding.needs_probabilities:
             for line, block in zip(lines, blocks, strict=True):

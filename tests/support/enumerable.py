@@ -99,12 +99,12 @@ class TextModel:
                     found[slot, column] = self.after(self.texts.tokens[numbers[entry]])
         return torch.from_numpy(found) if logits else None
 
-    def first_layers(self, layers, *asked):
+    def first_layers(self, layers, cache, asked):
         """Return the logits as the first layers have them: the fewer, the less is in them."""
-        return self.forward(*asked) * layers / self.depth, ()
+        return self.forward(cache, *asked[:-1]) * layers / self.depth, ()
 
-    def last_layers(self, layers, halfway, *asked):
-        return self.forward(*asked)
+    def last_layers(self, layers, halfway, cache, asked):
+        return self.forward(cache, *asked[:-1])
 
     def after(self, text):
         """Return the logits after a text."""

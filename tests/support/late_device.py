@@ -13,10 +13,20 @@ class LateLane(Lane):
     def copy(self, there, here):
         self.asked.append(lambda: there.copy_(here))
 
+    def mark(self):
+        self.asked.append(None)
+        return self.up_to_the_mark
+
+    def up_to_the_mark(self):
+        mark = self.asked.index(None)
+        asked, self.asked = self.asked[:mark], self.asked[mark + 1 :]
+        for work in asked:
+            work()
+
     def wait(self):
         super().wait()
         asked, self.asked = self.asked, []
-        for work in asked:
+        for work in filter(None, asked):
             work()
 
     @property

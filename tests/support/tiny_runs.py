@@ -22,13 +22,25 @@ from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.options.plugins import plugins
+from ssdsim.policies.exit_residual import ExitResidual
+from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.sampling.settings import Decoding
 
 K = 4
 GREEDY = Decoding(0.0)
 SSDS = [Ssd(*how) for how in product(("wait", "prune", "truncate"), ("missing", "all"))]
-METHODS = [Speculative(), Speculative("own"), Minedraft(), *SSDS]
+TWICE = [
+    TwoPhase(exit_, second, first_depth=9, second_depth=9, redraft=redraft)
+    for exit_, second, redraft in (
+        (0.5, ExitTarget(5), "missing"),
+        (0.3, ExitResidual(7), "all"),
+        (0.9, None, "missing"),
+        (1.0, ExitTarget(2), "all"),
+    )
+]
+METHODS = [Speculative(), Speculative("own"), Minedraft(), *SSDS, *TWICE]
 AHEAD = [Pearl(), Pearl("adaptive"), Amusd(), Amusd(ahead=0)]
 BACKUPS = [Jit(), Random(), Ngram(), Adaptive(), Marginal()]
 POLICIES = {

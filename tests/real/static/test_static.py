@@ -17,7 +17,7 @@ from inline_crew import HOST, Faults, decode, outputs
 from random_settings import cases, deterministic, few, many, sampled
 from recorded_graphs import Graphs
 from static_servers import DIRECT, KINDS, MAXIMAL, NAMES, THREE, pair, turn
-from tiny_runs import AHEAD, GREEDY, GUMBEL, MODELS, POLICIES, SSDS, K, alone, prompts
+from tiny_runs import AHEAD, GREEDY, GUMBEL, MODELS, POLICIES, SSDS, TWICE, K, alone, prompts
 
 from ssdreal.channel.message_parts import Line, Stamp
 from ssdreal.channel.messages import Grow
@@ -38,7 +38,7 @@ from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
 
 PLAIN = [Speculative("target"), Speculative("own"), Autoregressive(), Minedraft()]
-METHODS = [*PLAIN, *SSDS, *AHEAD]
+METHODS = [*PLAIN, *SSDS, *AHEAD, *TWICE]
 DRAFTS = ("tiny_draft", "tiny_trimmed_draft")
 
 
