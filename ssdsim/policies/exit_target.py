@@ -56,7 +56,11 @@ class ExitTarget(Policy):
 
 
 def _ends(early: Sequence[float], draft: Sequence[float]) -> list[float]:
-    """Return the chance that so many tokens are accepted, from both models' view of each."""
-    accepts = [min(1.0, p / q) if q else 1.0 for p, q in zip(early, draft, strict=True)]
+    """Return the chance that so many tokens are accepted, from both models' view of each.
+
+    Whoever looked a token up instead of drafting it is taken to be sure of it.
+    """
+    sure = draft or [1.0] * len(early)
+    accepts = [min(1.0, p / q) if q else 1.0 for p, q in zip(early, sure, strict=True)]
     comes = reached(chain(len(accepts)), accepts)
     return [come * (1 - a) for come, a in zip(comes, [*accepts, 0.0], strict=True)]

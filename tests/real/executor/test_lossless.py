@@ -23,6 +23,7 @@ from tiny_runs import (
     MODELS,
     POLICIES,
     SSDS,
+    TWICE,
     K,
     alone,
     prompts,
@@ -78,6 +79,17 @@ def turns(later):
 def test_so_it_is_with_ordinary_speculation(dtype, method):
     for batch, decoding in turns(dtype == "bfloat16"):
         setup = Setup(method, Workload(3, 20), batch=batch, decoding=decoding, seed=3)
+        target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
+        run, _ = decode(setup, target, draft, prompts())
+        assert outputs(run) == alone(dtype, batch, decoding)
+        all_holds(setup, run)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", TWICE, ids=str)
+def test_so_it_is_where_the_target_speaks_in_mid_verify(dtype, method):
+    for batch, decoding in turns(dtype == "bfloat16"):
+        setup = Setup(method, Workload(3, 20), batch=batch, decoding=decoding, seed=3, lookahead=K)
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)
@@ -141,7 +153,7 @@ def the_text_is_the_targets_own(setup, pair, faults):
     assert outputs(decode(plain, pair.target, pair.draft, texts)[0]) == outputs(run)
 
 
-LIKE_SD = cases(sampled, SSDS[:4], [Jit()])
+LIKE_SD = cases(sampled, [*SSDS[:4], *TWICE], [Jit()])
 
 
 @few
@@ -183,7 +195,8 @@ def test_so_it_does_on_real_models(draft, decoding):
     expected = outputs(decode(plain, *pair, prompts())[0])
     third = DRAFTS.index(draft) + SAMPLED.index(decoding)
     for at, (name, policy) in list(enumerate(POLICIES.items()))[third % 3 :: 3]:
-        setup = replace(plain, method=SSDS[at % 4], policy=policy, batch=(1, 3)[at // 2 % 2])
+        method = [*SSDS[:4], *TWICE][at % 8]
+        setup = replace(plain, method=method, policy=policy, batch=(1, 3)[at // 2 % 2])
         run, _ = decode(setup, *pair, prompts())
         assert outputs(run) == expected, name
         all_holds(setup, run)

@@ -110,7 +110,7 @@ def test_every_method_comes_to_the_same(at, more):
 @pytest.mark.parametrize("at", range(3), ids=NAMES)
 def test_so_they_do_as_graphs(at):
     decoding = (GREEDY, GUMBEL[2], MAXIMAL[1])[at]
-    for more, method in enumerate((Speculative("own"), SSDS[at]), start=2):
+    for more, method in enumerate((Speculative("own"), SSDS[at], TWICE[at]), start=2):
         how = [Graphs(), Graphs()]
         compare(turn(method, decoding, more), pair(DRAFTS[at % 2]), closing(how), prompts())
         assert all(graphs.closed and graphs.graphs for graphs in how)
@@ -119,10 +119,11 @@ def test_so_they_do_as_graphs(at):
 @pytest.mark.parametrize("at", range(3), ids=NAMES)
 def test_so_they_do_with_the_arithmetic_of_a_gpu(at):
     host, device = ([both(name)[of] for name in ("tiny_target", DRAFTS[at % 2])] for of in (0, 1))
-    setup = turn(SSDS[2 * at], THREE[at], 2)
-    right, _ = decode(setup, *host, prompts())
-    found, _ = decode(setup, *device, prompts(), servers=closing([Graphs(), Graphs()]))
-    assert happened(found) == happened(right)
+    for method in (SSDS[2 * at], TWICE[at]):
+        setup = turn(method, THREE[at], 2)
+        right, _ = decode(setup, *host, prompts())
+        found, _ = decode(setup, *device, prompts(), servers=closing([Graphs(), Graphs()]))
+        assert happened(found) == happened(right)
 
 
 ANY = st.one_of(cases(deterministic), cases(deterministic, AHEAD), cases(sampled))
@@ -173,10 +174,11 @@ def test_so_they_do_where_messages_are_late_doubled_and_lost():
         "target_faults": Faults(double=3, replay=2, slow=4, delay=7),
         "draft_faults": Faults(double=2, replay=1, delay=3, stop_after=lambda _: 9),
     }
-    for method in SSDS[::2]:
+    for method in (*SSDS[::2], *TWICE[:2]):
         compare(turn(method, GUMBEL[0], 2), pair(), DIRECT, prompts(), **worse)
     dying = {"draft_faults": Faults(dies_after=9, dies="working")}
-    compare(turn(SSDS[0], MAXIMAL[0], 2), pair(), DIRECT, prompts(), **dying)
+    for method in (SSDS[0], TWICE[0]):
+        compare(turn(method, MAXIMAL[0], 2), pair(), DIRECT, prompts(), **dying)
 
 
 def test_a_target_that_drafts_for_itself_does_so_too():
@@ -210,7 +212,8 @@ def test_so_they_do_where_branches_are_longer_than_a_chain_s_history():
 @pytest.mark.parametrize("decoding", [GUMBEL[1], MAXIMAL[0]], ids=["gumbel", "maximal"])
 def test_so_they_do_on_a_device_that_does_everything_as_late_as_it_can(decoding, monkeypatch):
     late_device.use(monkeypatch)
-    compare(turn(SSDS[2], decoding, 2), pair(), DIRECT, prompts())
+    for method in (SSDS[2], TWICE[1]):
+        compare(turn(method, decoding, 2), pair(), DIRECT, prompts())
 
 
 def test_branches_get_their_own_noise_where_no_fork_came_before(monkeypatch):
