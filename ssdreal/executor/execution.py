@@ -25,6 +25,7 @@ from ssdreal.workers.crew import Crew
 from ssdreal.workers.remote import Remote
 from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.protocol import Row
+from ssdsim.decoding.request_queue import RequestQueue
 from ssdsim.decoding.session import Session
 from ssdsim.decoding.slots import FilledSlots
 from ssdsim.engine.lookup import HOST
@@ -222,7 +223,7 @@ class Execution:
             draft_on=setup.draft_on,
             lookahead=setup.lookahead,
             admission=FilledSlots(setup.slots),
-            waiting=deque(self.waiting),
+            queue=RequestQueue(self.env, deque(self.waiting)),
             recorder=recorder,
             retired=self.retired,
             length=draft.length,

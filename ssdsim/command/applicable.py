@@ -19,6 +19,7 @@ from ssdsim.methods.base import Method
 from ssdsim.methods.pearl import Pearl
 from ssdsim.policies.base import Policy
 from ssdsim.policies.oracle import Oracle
+from ssdsim.routers.prefix_aware import PrefixAware
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 from ssdsim.serving.continuous import Continuous
@@ -181,6 +182,10 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
 def _serving_rules(setup: Setup) -> Iterator[Rule]:
     serving = setup.serving
     yield "router", setup.replicas > 1, "replicas=1 leaves no choice"
+    if isinstance(setup.router, PrefixAware):
+        known = any(request.prefix for request in setup.workload.requests(setup.seed))
+        why = "no blocks of prompts are known: a trace with hash_ids names them"
+        yield "router.slack", known, why
     if not isinstance(serving, Continuous):
         return
     yield "batch", False, "serving.max_num_seqs says how many run at a time"

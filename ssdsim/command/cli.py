@@ -45,7 +45,11 @@ class Job:
         """Say where outcomes and times come from."""
         names = ("acceptance", "latency", *(["drafter"] if self.setup.lookup else []))
         settings = {name: config["choices"][name] for name in names}
-        settings |= {name: config[name] for name in ("batch", "temperature")}
+        if self.setup.serves:
+            settings |= {name: config["choices"][name] for name in ("workload", "serving")}
+        else:
+            settings["batch"] = config["batch"]
+        settings["temperature"] = config["temperature"]
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
     def epilogue(self, run: "Run") -> str:

@@ -30,7 +30,7 @@ SECTIONS = {
 }
 """What a profile may hold: for a group the name of an option, or the content of a new one."""
 
-PLAIN = ("lookahead", "batch", "seed", "replicas")
+PLAIN = ("lookahead", "batch", "seed", "replicas", "draft_pool")
 SAMPLED = ("temperature", "coupling")
 RUNS = ("out", "overwrite", "keep", "page")
 KEYS = {

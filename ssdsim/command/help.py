@@ -30,6 +30,7 @@ MAIN = (
     ("lookahead=K", "most tokens drafted a round (length=NAME), or levels of a tree (tree=NAME)"),
     ("batch=B", "sequences decoded at a time, with serving=slots"),
     ("replicas=N", "copies of target and draft; router=NAME says which one a request goes to"),
+    ("draft_pool=N", "draft devices that all replicas share; 0: each has its own"),
     ("temperature=T", "0 is greedy"),
     ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),
     ("saguaro.constant=C", "Saguaro sampling: the draft's top tokens are scaled by C; 1 is off"),
@@ -143,8 +144,9 @@ def _leaves(name: str, content: Any) -> Iterator[str]:
 
 def _entry(name: str, meaning: str, indent: int, column: int, width: int) -> list[str]:
     """Return a name and, from `column` on, what it means."""
-    first, *rest = wrap(meaning, max(width - column, 30)) or [""]
     start = f"{'':{indent}}{name:<{column - indent - 1}} "
+    lines = wrap(meaning, max(width - column, 30)) or [""]
+    first, *rest = lines if len(start) == column else ["", *lines]
     return [f"{start}{first}".rstrip(), *(f"{'':{column}}{line}" for line in rest)]
 
 

@@ -16,9 +16,12 @@ def show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:
     """Print a single run's table."""
     from ssdsim.run.no_gain import no_gain
     from ssdsim.run.report import comparison
+    from ssdsim.run.request_report import request_table
 
     title = job.title(run.info["config"])
     console().print(comparison(_columns(run, runs), title=title))
+    if run.metrics.get("ttft_mean") is not None:
+        console().print(request_table(run.metrics))
     page = f"page: {short(out / PAGE)}" if (out / PAGE).is_file() else ""
     told = (no_gain(run), job.advice(run), job.epilogue(run), page)
     for part in (*told, f"run directory: {short(out)}"):

@@ -57,6 +57,8 @@ class Row:
         The training step of the workload that it belongs to.
     prefix
         Ids of its prompt's blocks from the start, where they are known.
+    read
+        Whether the cache of all its tokens was handed over to the target.
 
     """
 
@@ -76,6 +78,7 @@ class Row:
     text: Any = None
     step: int = 0
     prefix: tuple[int, ...] = ()
+    read: bool = False
     seq: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +102,8 @@ class Row:
         ahead += [span] * (length - committed)
 
     def drop(self) -> None:
-        """Have nothing drafted any more, and nothing predicted."""
+        """Have nothing in the caches any more: no tokens, no drafts and no predictions."""
+        self.read = False
         self.cached = self.hit = self.work = self.outcome = None
         self.predicted = 0
         self.ahead = []

@@ -1,6 +1,5 @@
 """A session: the workers and live sequences of one run, admitted and retired between rounds."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Generating
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ from simpy import Environment, Event
 from ssdsim.cuts.base import Cost, Cutter
 from ssdsim.decoding.abilities import CuttableDraft
 from ssdsim.decoding.detail import Detail
+from ssdsim.decoding.prompts import PromptReader
 from ssdsim.decoding.protocol import Draft, Row, Target
+from ssdsim.decoding.request_queue import RequestQueue
 from ssdsim.decoding.shared_cache import Prespeculating, prespeculating
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, depths
@@ -62,6 +63,10 @@ class Admission(Protocol):
         """Return the admitted rows, also those whose prompts are not computed yet."""
         ...
 
+    def blocks(self) -> int:
+        """Return the blocks of the KV cache that these hold; 0 where nobody counts them."""
+        ...
+
 
 @dataclass
 class Session:
@@ -83,8 +88,8 @@ class Session:
         K, tokens drafted a round: as many as `length` found right when it began.
     admission
         Which of the waiting sequences are live.
-    waiting
-        Sequences that have come and are not live, in order.
+    queue
+        Sequences that are not live yet.
     recorder
         Where rounds and sequences are written down.
     retired
@@ -103,10 +108,12 @@ class Session:
         All copies of the target, `target` first; it alone by default.
     detail
         Where each round's speculation and predicted outcomes are noted; None: nowhere.
-    expecting
-        Whether more sequences are on their way here.
+    watch
+        Told whenever somebody comes, is admitted, makes room or leaves; None: nobody is.
     rows
         The live sequences.
+    prompts
+        Lets the models compute prompts.
     drafts
         All drafts; the first one drafts alone where nothing is shared.
     prespeculate
@@ -122,7 +129,7 @@ class Session:
     draft_on: str | None
     lookahead: int
     admission: Admission
-    waiting: deque[Row]
+    queue: RequestQueue
     recorder: Recorder
     retired: Callable[[SequenceRecord], None] = lambda _: None
     assistants: Sequence[Draft] = ()
@@ -132,23 +139,24 @@ class Session:
     round_seconds: Callable[[float, float], float] = add
     servers: list[Target] = field(default_factory=list)
     detail: Detail | None = None
-    expecting: bool = False
+    watch: Callable[["Session"], None] | None = None
     rows: list[Row] = field(default_factory=list)
     drafts: list[Draft] = field(init=False)
     prespeculate: Prespeculating = field(init=False)
+    prompts: PromptReader = field(init=False)
 
     def __post_init__(self) -> None:
         self.servers = self.servers or [self.target]
         self.drafts = [self.draft, *self.assistants]
+        self.prompts = PromptReader(self.env, self.servers, self.drafts, self.draft_on)
         self.prespeculate = prespeculating(self.drafts)
         if self.detail is not None:
             self.prespeculate = self.detail.watching(self.prespeculate)
-        self._news: Event | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether there will be another round."""
-        return bool(self.rows or self.waiting or self.expecting)
+        return bool(self.rows or self.queue.waiting or self.queue.expecting)
 
     @property
     def due(self) -> bool:
@@ -157,20 +165,13 @@ class Session:
 
     def receive(self, row: Row) -> None:
         """Let a sequence wait."""
-        self.waiting.append(row)
-        self.tell()
+        self.queue.receive(row)
+        self.noted()
 
-    def tell(self) -> None:
-        """Wake who waits for somebody to come, or for nobody being expected any more."""
-        news, self._news = self._news, None
-        if news is not None:
-            news.succeed()
-
-    def someone(self) -> Wait:
-        """Wait until somebody waits, or nobody is expected any more."""
-        while not self.waiting and self.expecting:
-            self._news = self.env.event()
-            yield self._news
+    def noted(self) -> None:
+        """Let who watches take note of who waits and who is live."""
+        if self.watch is not None:
+            self.watch(self)
 
     def admit(self) -> Wait:
         """Admit waiting sequences, and return the live rows."""
@@ -269,8 +270,9 @@ class Session:
     def retire(self) -> None:
         """Let go of the rows that have all their tokens; `rows` is a new list if there are any."""
         if not all(map(_left, self.rows)):
-            self.dismiss([row for row in self.rows if not row.left])
+            finished = [row for row in self.rows if not row.left]
             self.rows = [row for row in self.rows if row.left]
+            self.dismiss(finished)
         self.recorder.settle()
 
     def dismiss(self, finished: Sequence[Row]) -> None:
@@ -280,6 +282,7 @@ class Session:
             row.record.reason = "eos" if row.ended else "length"
             self.retired(row.record)
         self.admission.left(finished)
+        self.noted()
 
     def _show(
         self,
@@ -298,31 +301,3 @@ class Session:
         draft = self.draft.speculate_seconds(rows, lookahead)
         messages = self.draft.exchange_seconds(rows, lookahead)
         return messages + self.round_seconds(draft, verify)
-
-    def prefill(self, rows: Sequence[Row]) -> Wait:
-        """Take up new sequences and compute their prompts, which holds up the live ones."""
-        self.take_up(rows)
-        yield from self._compute_prompts(rows)
-        for row in [*self.rows, *rows]:
-            row.ready = self.env.now  # a prefill holds up the whole batch; no round has begun
-
-    def take_up(self, rows: Iterable[Row]) -> None:
-        """Give rows their texts; one that was preempted has its own."""
-        for row in rows:
-            row.ready = self.env.now
-            if row.record.admitted is None:
-                row.record.admitted = row.ready
-                self.target.admit(row)
-
-    def drafts_read(self, rows: Sequence[Row]) -> Wait:
-        """Let the drafts compute the prompts of rows that the target knows already."""
-        if self.draft_on is not None:
-            yield from [draft.prefill(rows) for draft in self.drafts]
-
-    def _compute_prompts(self, rows: Sequence[Row]) -> Wait:
-        targets = [server.prefill(rows) for server in self.servers]
-        if self.draft_on == "own":  # side by side
-            targets += [draft.prefill(rows) for draft in self.drafts]
-        yield from targets
-        if self.draft_on == "target":
-            yield self.draft.prefill(rows)

@@ -40,8 +40,9 @@ def compare(run: Run, setup: Setup) -> dict[str, Run]:
     AR and SD run on the target's devices; `same_devices` is the better of the two when the
     target is spread over every device that the method uses, where the machine can tell. A
     baseline that the machine's times do not cover is left out. The baselines' runs have no tables.
+    Where requests arrive in time there are none: whoever keeps up makes as many tokens a second.
     """
-    runs = _baselines(setup)
+    runs = {} if setup.workload.open else _baselines(setup)
     enter(run, runs)
     return runs
 

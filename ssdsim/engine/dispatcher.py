@@ -6,6 +6,7 @@ from simpy import Environment
 
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
+from ssdsim.engine.prefill_stage import PrefillStage
 from ssdsim.routers.base import Routing
 from ssdsim.run.tables import Sequence as SequenceRecord
 
@@ -21,6 +22,10 @@ class Dispatcher:
         Which of them a request goes to.
     outstanding
         Requests of each that have come and are not finished, shape (replicas,).
+    stage
+        What computes their prompts elsewhere; None: the replicas do.
+    coming
+        Whether there are requests that have not come.
 
     """
 
@@ -29,15 +34,18 @@ class Dispatcher:
     ) -> None:
         self.env, self.sessions, self.routing, self.rows = env, sessions, routing, rows
         self.outstanding = [0] * len(sessions)
+        self.stage: PrefillStage | None = None
+        self.coming = False
 
     def start(self) -> None:
         """Let everybody come who is there from the start, and expect the others."""
         at_once = [row for row in self.rows if not row.record.arrival]
         later = self.rows[len(at_once) :]
+        self.coming = bool(later)
         for row in at_once:
             self._send(row)
+        self.expect()
         if later:
-            self._expect(True)
             self.env.process(self._arrivals(later))
 
     def finished(self, record: SequenceRecord) -> None:
@@ -50,14 +58,19 @@ class Dispatcher:
             if wait > 0:
                 yield self.env.timeout(wait)
             self._send(row)
-        self._expect(False)
+        self.coming = False
+        self.expect()
 
     def _send(self, row: Row) -> None:
         replica = row.record.replica = self.routing.choose(row.prefix, self.outstanding)
         self.outstanding[replica] += 1
-        self.sessions[replica].receive(row)
+        if self.stage is None:
+            self.sessions[replica].receive(row)
+        else:
+            self.stage.receive(row, self.sessions[replica])
 
-    def _expect(self, more: bool) -> None:
+    def expect(self) -> None:
+        """Tell the replicas whether anybody is still on the way."""
+        more = self.coming or (self.stage is not None and self.stage.under_way > 0)
         for session in self.sessions:
-            session.expecting = more
-            session.tell()
+            session.queue.expect(more)

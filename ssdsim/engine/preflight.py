@@ -12,6 +12,7 @@ from ssdsim.engine.padding import padded, prompt_lengths
 from ssdsim.errors import require
 from ssdsim.kinds import short_name
 from ssdsim.latency.base import Latency, Pass
+from ssdsim.latency.machine import Slowdown
 from ssdsim.lengths.base import Length
 from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
@@ -166,6 +167,26 @@ def check_shape(setup: Drafting) -> None:
     require(setup.control.needs is None, "tree", shape, right)
     tree.check(setup.lookahead)
     setup.control.start(setup.lookahead).within(tree)
+
+
+def check_pool(setup: "Setup") -> None:
+    """Refuse a pool of drafts for what goes on drafting unasked, or leaves work unfinished."""
+    pool, method, machine = setup.draft_pool, setup.method, setup.machine
+    if not pool:
+        return
+    name = f"method={short_name(type(method))}"
+    length = f"length={short_name(type(setup.control))}"
+    branches = "policy" in method.uses
+    right = "needs 0: "
+    wrong = {
+        f"{name} has no draft on devices of its own": setup.draft_on != "own" or machine.shared,
+        f"{name} goes on drafting unasked": method.drafts_ahead,
+        f"{name} leaves branches unfinished": method.stops_branches,
+        f"{length} leaves branches unfinished": branches and setup.control.needs is not None,
+        "latency.slowdown is of a draft beside its own target": machine.slowdown != Slowdown(),
+    }
+    for why, holds in wrong.items():
+        require(not holds, "draft_pool", pool, right + why)
 
 
 def check_serving(setup: "Setup", rows: Sequence[Row]) -> None:

@@ -1,30 +1,30 @@
 """Builds the workers and the session of one replica in a simulated run."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import repeat
 
 from numpy.random import Generator
 from simpy import Environment
 
 from ssdsim.acceptance.base import Source
 from ssdsim.decoding.detail import Detail
+from ssdsim.decoding.request_queue import RequestQueue
 from ssdsim.decoding.session import Session
 from ssdsim.engine.draft import SimulatedDraft, exchange_seconds
+from ssdsim.engine.draft_pool import DraftPool, PooledLane
 from ssdsim.engine.lanes import Contention, Lane
 from ssdsim.engine.lookup import HOST, simulated_lookup
 from ssdsim.engine.padding import padded
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.workers import SimulatedTarget
-from ssdsim.latency.jitter import Jitter, NoJitter
+from ssdsim.latency.jitter import Jitter, factors
 from ssdsim.latency.machine import lanes_of
 from ssdsim.lengths.base import Control
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder
-from ssdsim.sampling.streams import blocks, stream
+from ssdsim.sampling.streams import stream
 
 
 @dataclass(eq=False)
@@ -39,6 +39,8 @@ class Replica:
         Where its workers write: it counts this replica's verifies.
     number
         Which replica this is.
+    pool
+        Draft devices that it shares with others; None: its drafts have their own.
     lanes
         All of its workers' lanes.
 
@@ -49,6 +51,7 @@ class Replica:
     env: Environment
     recorder: Recorder
     number: int = 0
+    pool: DraftPool | None = None
     lanes: list[Lane] = field(default_factory=list, init=False)
     length: Control = field(init=False)
 
@@ -74,7 +77,7 @@ class Replica:
             draft_on=setup.draft_on,
             lookahead=setup.lookahead,
             admission=setup.serving.start(setup.load),
-            waiting=deque(),
+            queue=RequestQueue(self.env),
             recorder=run,
             retired=retired,
             assistants=assistants,
@@ -118,7 +121,7 @@ class Replica:
         target = self.lanes[0].device
         return [
             SimulatedDraft(
-                self._lane(name, name if own else target),
+                self._draft_lane(name, name if own else target),
                 setup.draft_latency,
                 self.recorder,
                 self._factors(machine.draft_jitter, f"{name} jitter"),
@@ -137,11 +140,14 @@ class Replica:
         self.lanes.append(self._make(name, device))
         return self.lanes[-1]
 
+    def _draft_lane(self, name: str, device: str) -> Lane:
+        if self.pool is None:
+            return self._lane(name, device)
+        self.lanes.append(PooledLane(self.env, name, self.pool))
+        return self.lanes[-1]
+
     def _stream(self, cause: str) -> Generator:
         return stream(self.setup.seed, f"{cause} {self.number}" if self.number else cause)
 
     def _factors(self, jitter: Jitter, cause: str) -> Callable[[], float]:
-        if isinstance(jitter, NoJitter):
-            return repeat(1.0).__next__
-        rng = self._stream(cause)
-        return blocks(lambda size: jitter.factors(rng, size)).__next__
+        return factors(jitter, self._stream(cause))

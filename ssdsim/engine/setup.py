@@ -62,6 +62,8 @@ class Setup(Chosen):
         Copies of target and draft, each on devices of its own and with its own queue.
     router
         Which of them a request goes to.
+    draft_pool
+        Draft devices that all replicas share, who queue for them; 0: each has drafts of its own.
 
     """
 
@@ -82,6 +84,7 @@ class Setup(Chosen):
     serving: Serving = field(default_factory=Slots)
     replicas: int = 1
     router: Router = field(default_factory=RoundRobin)
+    draft_pool: int = 0
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
@@ -93,6 +96,7 @@ class Setup(Chosen):
         for name in ("servers", "drafts"):
             check_lanes(f"method.{name}", getattr(self.method, name))
         check_lanes("replicas", self.replicas)
+        require(self.draft_pool >= 0, "draft_pool", self.draft_pool, "needs a number >= 0")
 
     @property
     def reads_drafts(self) -> bool:
@@ -100,6 +104,12 @@ class Setup(Chosen):
         policy = "policy" in self.method.uses and self.policy.reads_drafts
         signals = {self.control.needs, self.cut.needs} - {None}
         return self.method.reads_drafts or policy or bool(signals)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is about requests that queue, not about prompts that are all there."""
+        queues = self.workload.open or self.serving != Slots()
+        return queues or self.replicas > 1 or self.draft_pool > 0
 
     @property
     def load(self) -> Load:

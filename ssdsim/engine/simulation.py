@@ -1,6 +1,7 @@
 """One simulated run: from plain settings to a `Run`."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import simpy
@@ -10,16 +11,21 @@ from ssdsim.acceptance.looked_up import LookedUpSource
 from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.protocol import Row
 from ssdsim.engine.dispatcher import Dispatcher
+from ssdsim.engine.draft_pool import DraftPool
 from ssdsim.engine.padding import prompt_length
+from ssdsim.engine.prefill_stage import prefill_stage
 from ssdsim.engine.preflight import (
     check_coverage,
     check_drafter,
+    check_pool,
     check_serving,
     check_source,
     check_tree,
 )
 from ssdsim.engine.replica import Replica
+from ssdsim.engine.served import Served
 from ssdsim.engine.setup import Setup
+from ssdsim.latency.machine import lanes_of
 from ssdsim.run.results import outcome, run_id
 from ssdsim.run.spool import Spool
 from ssdsim.run.tables import Sequence as SequenceRecord
@@ -56,6 +62,7 @@ class Simulation:
         check_drafter(setup)
         check_source(setup, source)
         check_tree(setup, source)
+        check_pool(setup)
         if isinstance(source, Describing) and not setup.reads_drafts:
             source = source.outlined(self._noting)
         if setup.lookup:
@@ -64,8 +71,9 @@ class Simulation:
         requests = setup.workload.requests(setup.seed)
         rows = [self._row(source, seq, request) for seq, request in enumerate(requests)]
         check_serving(setup, rows)
+        pool = DraftPool(lanes_of("draft", setup.draft_pool)) if setup.draft_pool else None
         self.replicas = [
-            Replica(setup, source, self.env, self._recorder_of(number), number)
+            Replica(setup, source, self.env, self._recorder_of(number), number, pool)
             for number in range(setup.replicas)
         ]
         self.sessions = [
@@ -74,6 +82,10 @@ class Simulation:
         ]
         routing = setup.router.start(setup.replicas, stream(setup.seed, "router"))
         self.dispatcher = Dispatcher(self.env, self.sessions, routing, rows)
+        self.dispatcher.stage = prefill_stage(
+            setup, source, self.env, self.recorder.beside(), self.dispatcher.expect
+        )
+        self.served = Served(setup, self.recorder, self.sessions) if setup.serves else None
 
     def run(self) -> None:
         """Decode everything."""
@@ -89,12 +101,19 @@ class Simulation:
         run = Run(self.outcome().info, self.recorder.tables(self.env.now))
         if self.detail is not None:
             self.detail.enter(run)
+        if self.served is not None:
+            run.tables["state"] = self.served.table()
         return run
 
     def outcome(self) -> Run:
         """Return what there is so far, without its tables."""
         now, devices = self.env.now, self._devices()
-        return outcome(self.setup, self.recorder, now, devices, "sim", self.complete)
+        if self.served is not None:
+            self.served.read()
+        run = outcome(self.setup, self.recorder, now, devices, "sim", self.complete)
+        if self.served is not None:
+            self.served.enter(run, now)
+        return run
 
     def _recorder(self, spooled: bool) -> Recorder:
         known = run_id(self.setup)
@@ -117,12 +136,12 @@ class Simulation:
 
     def _devices(self) -> list[dict[str, Any]]:
         setup, method = self.setup, self.setup.method
-        copies = setup.draft_on, method.servers, method.drafts
-        return [
-            device
-            for replica in range(setup.replicas)
-            for device in setup.machine.devices(*copies, replica)
-        ]
+        pool = setup.draft_pool
+        copies = None if pool else setup.draft_on, method.servers, method.drafts
+        replicas = [setup.machine.devices(*copies, number) for number in range(setup.replicas)]
+        stage = setup.serving.stage
+        computing = setup.machine.target_devices("prefill", stage.instances) if stage else ()
+        return [*chain.from_iterable(replicas), *setup.machine.draft_devices(pool), *computing]
 
     def _unsettled(self) -> tuple[Iterator[Span], float]:
         """Return the spans that may still change, and since when a round has been in flight."""

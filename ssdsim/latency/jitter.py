@@ -1,13 +1,16 @@
 """How service times scatter: factors that multiply the seconds a latency model answers."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssdsim.errors import require
+from ssdsim.sampling.streams import blocks
 
 
 @runtime_checkable
@@ -128,3 +131,10 @@ class Quantiles:
         below = np.interp(edges, grid, np.concatenate([[0.0], np.cumsum(pieces)]))
         means: NDArray[np.float64] = count * np.diff(below)
         return means
+
+
+def factors(jitter: Jitter, rng: np.random.Generator) -> Callable[[], float]:
+    """Return what draws one factor after another."""
+    if isinstance(jitter, NoJitter):
+        return repeat(1.0).__next__
+    return blocks(lambda size: jitter.factors(rng, size)).__next__

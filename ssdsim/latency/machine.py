@@ -141,6 +141,8 @@ class Machine:
         Noise on service times.
     target_power, draft_power
         Watts; None: unknown.
+    target_price, draft_price
+        What a device costs an hour, in any currency; None: unknown.
     shared
         Whether a draft of its own still runs on the target's devices, as on another stream of one
         GPU: both have all of them, and `slowdown` says what that costs.
@@ -161,6 +163,8 @@ class Machine:
     draft_jitter: Jitter = NoJitter()
     target_power: Power | None = None
     draft_power: Power | None = None
+    target_price: float | None = None
+    draft_price: float | None = None
     shared: bool = False
 
     def __post_init__(self) -> None:
@@ -168,6 +172,10 @@ class Machine:
         require(self.padding >= 0, "latency.padding", self.padding, "needs tokens >= 0")
         require(self.dispatch >= 0, "latency.dispatch", self.dispatch, "needs seconds >= 0")
         require(self.serve >= 0, "latency.serve", self.serve, "needs seconds >= 0")
+        for name in ("target_price", "draft_price"):
+            price = getattr(self, name)
+            right = "needs a price >= 0, or null"
+            require(price is None or price >= 0, f"latency.{name}", price, right)
 
     @cached_property
     def drafting(self) -> Latency:
@@ -200,10 +208,22 @@ class Machine:
         if draft_on == "target" or self.shared:
             next(iter(lanes.values())).extend(own)
             own = []
-        return [
-            *(_describe(name, on, self.target, self.target_power) for name, on in lanes.items()),
-            *(_describe(name, [name], self.draft, self.draft_power) for name in own),
-        ]
+        described = [self._verifying(name, on) for name, on in lanes.items()]
+        return described + [self._drafting(name) for name in own]
+
+    def target_devices(self, name: str, count: int) -> list[dict[str, Any]]:
+        """Describe so many more copies of the target that do nothing but what their name says."""
+        return [self._verifying(lane, [lane]) for lane in lanes_of(name, count)]
+
+    def _verifying(self, name: str, lanes: list[str]) -> dict[str, Any]:
+        return _describe(name, lanes, self.target, self.target_power, self.target_price)
+
+    def draft_devices(self, count: int) -> list[dict[str, Any]]:
+        """Describe so many drafts, each on devices of its own."""
+        return [self._drafting(name) for name in lanes_of("draft", count)]
+
+    def _drafting(self, name: str) -> dict[str, Any]:
+        return _describe(name, [name], self.draft, self.draft_power, self.draft_price)
 
 
 def _scaled(latency: Latency, factor: float) -> Latency:
@@ -216,11 +236,14 @@ def lanes_of(model: str, copies: int, replica: int = 0) -> list[str]:
     return [f"{model}{number or ''}" for number in numbers]
 
 
-def _describe(name: str, lanes: list[str], model: Latency, power: Power | None) -> dict[str, Any]:
+def _describe(
+    name: str, lanes: list[str], model: Latency, power: Power | None, price: float | None
+) -> dict[str, Any]:
     return {
         "name": name,
         "lanes": lanes,
         "count": model.devices,
         "busy_watts": power and power.busy,
         "idle_watts": power and power.idle,
+        "price_per_hour": price,
     }

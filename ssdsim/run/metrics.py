@@ -235,6 +235,11 @@ def _blocks(counts: Ints) -> Ints:
     return np.unique(np.searchsorted(np.cumsum(counts) - counts, wanted).clip(max=len(counts) - 1))
 
 
+def half_width(above: Floats, below: Floats) -> float:
+    """Return the 95 % half-width of sum(above) / sum(below) by batch means, 4 summands at least."""
+    return _half_width(above, below, _blocks(np.ones(len(above), np.int64)))
+
+
 def _half_width(above: Floats, below: Floats, first: Ints) -> float:
     """Return the 95 % half-width of sum(above) / sum(below) from blocks that begin at `first`."""
     from scipy.special import stdtrit

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ssdsim.run.state_picture import draw_state
 from ssdsim.run.stored_table import beginning
 from ssdsim.run.trace import Run
 
@@ -27,6 +28,7 @@ NOTE = "on a sequence: tokens delivered; on a verify: their sum; on a draft: tok
 MOST_SEQUENCES = 8
 UNKNOWN = "#bcbd22"
 HEIGHT = 0.8
+STATE_HEIGHT = 2.2
 PALE = 0.3
 # A label needs this share of the axis, and a bar this one: a lane of thinner ones looks empty.
 ROOM = 0.022
@@ -38,7 +40,8 @@ def timeline_picture(run: Run, path: Path, rounds: int = 8) -> None:
 
     The upper rows show the rounds of up to 8 sequences, coloured by hit and miss, with the tokens
     that each delivered; below them every lane shows its work. Of a draft's bar the solid share is
-    what the output used.
+    what the output used. Of a run of requests, the queues and the KV cache over the whole of it
+    stand below.
 
     Parameters
     ----------
@@ -56,8 +59,13 @@ def timeline_picture(run: Run, path: Path, rounds: int = 8) -> None:
     sequences = list(told["seq"].unique()[:MOST_SEQUENCES])
     lanes = sorted(spans["lane"].unique(), key=_target_first)
     height = 2.2 + 0.3 * len(sequences) + 0.5 * len(lanes)
-    figure = Figure(figsize=(12, height), dpi=110, layout="constrained")
-    axes = figure.add_subplot()
+    below = [] if run.state is None else [STATE_HEIGHT]
+    figure = Figure(figsize=(12, height + sum(below)), dpi=110, layout="constrained")
+    axes, *more = figure.subplots(
+        1 + len(below), height_ratios=[height, *below], squeeze=False
+    ).ravel()
+    for other in more:
+        draw_state(other, run)
     _frame(axes, [*(f"sequence {seq}" for seq in sequences), *lanes], told, unit)
     for row, seq in enumerate(sequences):
         _draw_rounds(axes, row, told[told["seq"] == seq])

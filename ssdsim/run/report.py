@@ -34,9 +34,19 @@ FIGURES = (
     ("wasted_draft_token_fraction", "draft tokens wasted, %", 100),
     ("wasted_draft_seconds", "draft seconds wasted", 1),
     ("energy_j", "energy, kJ", 1e-3),
+    ("output_tokens_per_s", "output tokens/s, idle time too", 1),
+    ("output_tokens_per_s_per_device", "  per device", 1),
+    ("requests_per_s", "requests/s", 1),
+    ("goodput_requests_per_s", "  within the limits", 1),
+    ("running_mean", "requests running, mean", 1),
+    ("waiting_mean", "requests waiting, mean", 1),
+    ("kv_usage_mean", "KV cache in use, %", 100),
+    ("preemptions", "preemptions", 1),
+    ("cost_per_million_tokens", "cost of a million tokens", 1),
+    ("energy_j_per_million_tokens", "energy of a million tokens, kWh", 1 / 3.6e6),
 )
 SAME_DEVICES = "same devices: AR or SD, the better one, with the target on all devices in use"
-SECTIONS = {"tokens_per_s_per_device", "largest_flip_lead", "step_seconds"}
+SECTIONS = {"tokens_per_s_per_device", "largest_flip_lead", "step_seconds", "energy_j"}
 RANKED = (
     ("speedup_over_ar", "×\nAR", 1),
     ("speedup_over_sd", "×\nSD", 1),
@@ -71,7 +81,7 @@ def comparison(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str = "") -
     for label, _ in rows:
         table.add_column(label, justify="right")
     for name, text, scale in shown:
-        cells = [_figure(metrics, name, scale) for _, metrics in rows]
+        cells = [figure(metrics, name, scale) for _, metrics in rows]
         table.add_row(text, *cells, end_section=name in SECTIONS)
     return table
 
@@ -80,12 +90,12 @@ def figures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what each figure of a run is called, and its value as the table shows it."""
     for name, text, scale in FIGURES:
         if metrics.get(name) is not None:
-            yield text, _figure(metrics, name, scale)
+            yield text, figure(metrics, name, scale)
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
     """Return the speed in a few words."""
-    speed = f"{_figure(metrics, 'tokens_per_s', 1)} tokens/s"
+    speed = f"{figure(metrics, 'tokens_per_s', 1)} tokens/s"
     return f"{speed}, {_number(metrics.get('speedup_over_sd'), 1, 3)} × best SD"
 
 
@@ -110,7 +120,7 @@ def ranking(runs: Sequence[Run], title: str = "") -> "Table":
     for run, named in rows:
         what = [method_of(run), _text(run.info.get("policy"))]
         figures = [_number(run.metrics.get(name), scale, 3) for name, _, scale in RANKED]
-        table.add_row(*what, escape(named), _figure(run.metrics, "tokens_per_s", 1), *figures)
+        table.add_row(*what, escape(named), figure(run.metrics, "tokens_per_s", 1), *figures)
     return table
 
 
@@ -180,8 +190,8 @@ def _text(value: object) -> str:
     return ABSENT if value is None else str(value)
 
 
-def _figure(metrics: Mapping[str, Any], name: str, scale: float) -> str:
-    """Return a metric with its half-width, as far as both have meaning: two digits of it."""
+def figure(metrics: Mapping[str, Any], name: str, scale: float) -> str:
+    """Return a metric times `scale` with its half-width: of that two digits, which have meaning."""
     value, half_width = metrics.get(name), (metrics.get("ci95") or {}).get(name)
     if value is None or not half_width:
         return _number(value, scale, 4)

@@ -18,7 +18,14 @@ from ssdsim.run.trace import SCHEMA, Recorder, Run
 from ssdsim.system.package_data import INSTALLED, ROOT
 from ssdsim.system.processor import processor
 
-YOUNG = {"serving": {"_target_": "slots"}, "router": {"_target_": "round_robin"}, "replicas": 1}
+YOUNG = {
+    "serving": {"_target_": "slots", "ttft_limit": None, "tpot_limit": None, "e2e_limit": None},
+    "router": {"_target_": "round_robin"},
+    "replicas": 1,
+    "draft_pool": 0,
+    "target_price": None,
+    "draft_price": None,
+}
 """Settings that runs had no choice of at first, and how these were."""
 
 PACKAGES = ("ssdsim", "simpy", "numpy", "pyarrow", "torch", "transformers")
@@ -101,10 +108,15 @@ def run_id(settings: Settings) -> str:
 
     Ids are older than some settings, which count where they are not what they always were.
     """
-    described = describe(settings)
-    known = {name: of for name, of in described.items() if YOUNG.get(name, ...) != of}
+    known = _as_ever(describe(settings))
+    if "machine" in known:
+        known["machine"] = _as_ever(known["machine"])
     text = json.dumps([SCHEMA, known], default=lambda thing: type(thing).__qualname__)
     return sha256(text.encode()).hexdigest()[:32]
+
+
+def _as_ever(described: dict[str, Any]) -> dict[str, Any]:
+    return {name: of for name, of in described.items() if YOUNG.get(name, ...) != of}
 
 
 def describe(thing: Any) -> Any:

@@ -10,7 +10,7 @@ from ssdsim.system.atomic_files import PARTIALS
 from ssdsim.system.destination import own_folder, taken, writing
 
 INFO = "run.json"
-TABLES = ("sequences", "rounds", "spans", "speculations", "outcomes")
+TABLES = ("sequences", "rounds", "spans", "speculations", "outcomes", "state")
 PAGE = "page.html"
 DRAWN = ("timeline.json", "timeline.png", PAGE)
 """What follows from the tables."""

@@ -67,6 +67,15 @@ SPANS = pa.schema(
         "used": pa.int64(),
     }
 )
+STATE = pa.schema(
+    {
+        "time": pa.float64(),
+        "replica": pa.int64(),
+        "waiting": pa.int64(),
+        "running": pa.int64(),
+        "blocks": pa.int64(),
+    }
+)
 SPECULATIONS = pa.schema(
     {
         "seq": pa.int64(),

@@ -21,6 +21,7 @@ from ssdsim.run.tables import (
     SEQUENCES,
     SPANS,
     SPECULATIONS,
+    STATE,
     YOUNG,
     Round,
     Sequence,
@@ -51,6 +52,9 @@ SCHEMAS = {
 """What every run has."""
 DETAILS = {"speculations": SPECULATIONS, "outcomes": OUTCOMES}
 """Of a run whose `run.json` says how many rounds it has in detail."""
+
+REPLICAS = "replicas"
+"""Where `run.json` of a run of requests says how many replicas `state` is of."""
 
 VOCABULARY = "vocabulary.json"
 
@@ -127,7 +131,7 @@ class Run:
         work together under that name; the watts are for one of them, or None.
     tables
         `sequences`, `rounds` and `spans` as pyarrow tables; those of a long run may be in a file.
-        Of a run in detail also `speculations` and `outcomes`.
+        Of a run in detail also `speculations` and `outcomes`, of one of requests `state`.
     vocabulary
         The texts of the token ids that the tables name; None where nobody knows them.
 
@@ -167,6 +171,11 @@ class Run:
     def outcomes(self) -> "pd.DataFrame | None":
         """A row a predicted outcome of a round in detail; None without any."""
         return self._detail("outcomes")
+
+    @cached_property
+    def state(self) -> "pd.DataFrame | None":
+        """Who waits and runs at which replica from when on; None where nobody noted it."""
+        return self._detail("state")
 
     def _detail(self, name: str) -> "pd.DataFrame | None":
         return _frame(self.tables[name]) if name in self.tables else None
@@ -259,6 +268,7 @@ def open_run(directory: str | Path) -> Run:
     if info.get("schema") != SCHEMA:
         raise ConfigError(f"{directory}: schema {info.get('schema')}, this version reads {SCHEMA}")
     schemas = {**SCHEMAS, **({} if info.get(DETAILED) is None else DETAILS)}
+    schemas |= {} if info.get(REPLICAS) is None else {"state": STATE}
     tables = {
         name: open_table(directory / f"{name}.parquet", schema, info.get(RUN_ID))
         for name, schema in schemas.items()

@@ -1,10 +1,13 @@
 """The interface of serving: which of the waiting requests are decoded together."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from math import inf
 
 from ssdsim.decoding.session import Admission
+from ssdsim.errors import require
 from ssdsim.latency.machine import Machine
+from ssdsim.run.request_metrics import Limits
+from ssdsim.serving.prefill_instances import Disaggregated
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,45 @@ class Load:
     draft_on: str | None
 
 
-@runtime_checkable
-class Serving(Protocol):
-    """The configuration of serving: a frozen dataclass, one file each in this folder."""
+@dataclass(frozen=True)
+class Serving:
+    """The configuration of serving: a frozen dataclass, one file each in this folder.
+
+    Attributes
+    ----------
+    ttft_limit, tpot_limit, e2e_limit
+        Seconds that a request's time to first token, its time per output token and its whole time
+        may take if it is to count as good; null: any.
+
+    """
+
+    ttft_limit: float | None = None
+    tpot_limit: float | None = None
+    e2e_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ttft_limit", "tpot_limit", "e2e_limit"):
+            value = getattr(self, name)
+            fine = value is None or value > 0
+            require(fine, f"serving.{name}", value, "needs seconds > 0, or null")
+
+    @property
+    def limits(self) -> Limits:
+        """What a good request keeps to."""
+        return Limits(self.ttft_limit, self.tpot_limit, self.e2e_limit)
+
+    @property
+    def stage(self) -> Disaggregated | None:
+        """What computes prompts elsewhere; None where replicas do."""
+        return None
 
     def slots(self, load: Load) -> int:
         """Return the most sequences that are decoded at a time."""
-        ...
+        raise NotImplementedError
+
+    def blocks(self, load: Load) -> float:  # noqa: ARG002 - without a memory rule there is no end
+        """Return the blocks of a replica's KV cache; without end where memory is no matter."""
+        return inf
 
     def check(self, load: Load, prompt: int, longest: int) -> None:
         """Refuse what could never be admitted.
@@ -56,8 +91,7 @@ class Serving(Protocol):
             Naming the option.
 
         """
-        ...
 
     def start(self, load: Load) -> Admission:
         """Return what admits sequences of one replica in one run."""
-        ...
+        raise NotImplementedError

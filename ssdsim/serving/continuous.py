@@ -11,6 +11,7 @@ from ssdsim.errors import require
 from ssdsim.serving.base import Load, Serving
 from ssdsim.serving.kv_blocks import BlockPool
 from ssdsim.serving.memory import DeviceMemory, known_memory
+from ssdsim.serving.prefill_instances import Disaggregated
 from ssdsim.serving.scheduler import StepScheduler
 
 COUNTS = ("max_num_seqs", "max_num_batched_tokens", "block_size")
@@ -62,8 +63,10 @@ class Continuous(Serving):
     state_blocks: int = 0
     overhead: float = 0.0
     prompt_samples: bool = True
+    disaggregated: Disaggregated | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in COUNTS:
             value = getattr(self, name)
             require(value >= 1, f"serving.{name}", value, "needs a number >= 1")
@@ -76,6 +79,11 @@ class Continuous(Serving):
         require(0 < share <= 1, "serving.gpu_memory_utilization", share, right)
         right = "needs a number >= 1, or null"
         require(blocks is None or blocks >= 1, "serving.num_gpu_blocks", blocks, right)
+
+    @property
+    def stage(self) -> Disaggregated | None:
+        """What computes prompts elsewhere; None where replicas do."""
+        return self.disaggregated
 
     def slots(self, load: Load) -> int:
         """Return the most requests that run at a time, for whom the tokens of a step suffice."""

@@ -16,21 +16,18 @@ class BlockPool:
         Tokens of a block.
     states
         Blocks that a sequence takes beside those of its tokens: its recurrent states.
-    free
-        Blocks that nobody holds.
+    used
+        Blocks that somebody holds.
     held
-        Blocks by sequence.
+        Those by sequence.
 
     """
 
     total: float
     size: int
     states: int = 0
-    free: float = field(init=False)
+    used: int = 0
     held: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.free = self.total
 
     @property
     def limited(self) -> bool:
@@ -38,9 +35,9 @@ class BlockPool:
         return self.total < inf
 
     @property
-    def used(self) -> int:
-        """Blocks that somebody holds."""
-        return sum(self.held.values())
+    def free(self) -> float:
+        """Blocks that nobody holds."""
+        return self.total - self.used
 
     def needed(self, tokens: int) -> int:
         """Return the blocks that a sequence of so many tokens takes."""
@@ -53,13 +50,13 @@ class BlockPool:
     def grow(self, seq: int, tokens: int) -> bool:
         """Let a sequence hold what so many tokens take; tell whether there is room for that."""
         more = self.needed(tokens) - self.held.get(seq, 0)
-        if more > self.free:
+        if self.used + more > self.total:
             return False
         if more > 0:
-            self.free -= more
+            self.used += more
             self.held[seq] = self.held.get(seq, 0) + more
         return True
 
     def release(self, seq: int) -> None:
         """Take back all that a sequence holds."""
-        self.free += self.held.pop(seq, 0)
+        self.used -= self.held.pop(seq, 0)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from ssdsim.decoding.abilities import MixingTarget, Prompts, SelfDrafting
+from ssdsim.decoding.abilities import MixingTarget, Prompts
+from ssdsim.decoding.first_token import deliver_first
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.serving.kv_blocks import BlockPool
@@ -67,8 +68,11 @@ class StepScheduler:
         while True:
             yield from self._begin(session)
             prompts = self._schedule(session)
+            yield from self._join(session)  # whose prompts were computed elsewhere
             if prompts is None:
-                if session.rows or not (self.new or session.waiting or session.expecting):
+                if session.rows or not (
+                    self.new or session.queue.waiting or session.queue.expecting
+                ):
                     return
                 yield from self._idle(session)
             elif session.rows and self.chunked:
@@ -81,9 +85,9 @@ class StepScheduler:
         """Return whether prompts wait, or somebody who could be admitted, or a row lacks room."""
         if self.new or self.unread:
             return True
-        if session.waiting and len(self.running) < self.limit:
-            row = session.waiting[0]
-            tokens = min(row.context, self.chunk) if self.chunked else row.context
+        if session.queue.waiting and len(self.running) < self.limit:
+            row = session.queue.waiting[0]
+            tokens = row.context if row.read else self._first_part(row, self.budget)
             if self.kv.fits(tokens + self.width - 1):
                 return True
         return not all(self._holds(row) for row in session.rows)
@@ -91,12 +95,17 @@ class StepScheduler:
     def left(self, rows: Iterable[Row]) -> None:
         """Take back what finished rows held."""
         for row in rows:
-            self.running.remove(row)
+            if row in self.running:  # else its first token, which came with the hand-off, was all
+                self.running.remove(row)
             self.kv.release(row.seq)
 
     def live(self, session: Session) -> Sequence[Row]:  # noqa: ARG002 - it knows them
         """Return the running requests."""
         return self.running
+
+    def blocks(self) -> int:
+        """Return the blocks that they hold."""
+        return self.kv.used
 
     def _left_over(self, session: Session) -> Wait:
         """Compute prompts that no verify took along: a method's round may have none."""
@@ -109,18 +118,24 @@ class StepScheduler:
         if self.stepped and self.overhead:
             yield session.env.timeout(self.overhead)
         self.stepped = True
-        if self.new:
-            joining, self.new = self.new, []
-            if self.chunked:  # else target and drafts have read them side by side
-                yield from session.drafts_read(joining)
-            for row in joining:
-                row.ready = session.env.now
-            session.rows = [row for row in self.running if row.seq not in self.unread]
+        yield from self._join(session)
+
+    def _join(self, session: Session) -> Wait:
+        """Let rows whose prompts are computed be decoded with the others."""
+        if not self.new:
+            return
+        joining, self.new = self.new, []
+        alone = [row for row in joining if self.chunked or row.read]
+        if alone:  # of others target and drafts have read the prompts side by side
+            yield from session.prompts.drafts_read(alone)
+        for row in joining:
+            row.ready = session.env.now
+        session.rows = [row for row in self.running if row.seq not in self.unread]
 
     def _idle(self, session: Session) -> Wait:
         """Wait for somebody to come; a step begins with that."""
         if not self.new:
-            yield from session.someone()
+            yield from session.queue.someone()
             self.stepped = False
 
     def _schedule(self, session: Session) -> Prompts | None:
@@ -131,6 +146,7 @@ class StepScheduler:
         parts = self._go_on(session, budget)
         if len(self.running) == before:
             self._admit(session, budget - sum(parts.values()), parts)
+        session.noted()
         return self._prompts(session, parts) if parts else None
 
     def _go_on(self, session: Session, budget: int) -> dict[int, int]:
@@ -164,22 +180,31 @@ class StepScheduler:
             session.rows = [other for other in session.rows if other is not row]
         row.drop()
         row.record.preempted += 1
-        session.waiting.appendleft(row)
+        session.queue.waiting.appendleft(row)
 
     def _admit(self, session: Session, budget: int, parts: dict[int, int]) -> None:
         """Admit waiting requests in order, up to the first that does not fit."""
-        while session.waiting and len(self.running) < self.limit and budget > 0:
-            row = session.waiting[0]
-            count = min(row.context, self.chunk, budget) if self.chunked else row.context
-            if count > budget or not self.kv.grow(row.seq, count + self.width - 1):
+        while session.queue.waiting and len(self.running) < self.limit and budget > 0:
+            row = session.queue.waiting[0]
+            count = self._first_part(row, budget)
+            tokens = row.context if row.read else count
+            if count > budget or not self.kv.grow(row.seq, tokens + self.width - 1):
                 return
-            session.waiting.popleft()
-            session.take_up([row])
+            session.queue.waiting.popleft()
+            session.prompts.take_up([row])
             self.running.append(row)
             if count:
                 self.unread[row.seq], parts[row.seq], budget = 0, count, budget - count
+            elif row.read:  # elsewhere; a draft has still to read it
+                self.new.append(row)
             else:  # there is nothing to read
                 session.rows = [*session.rows, row]
+
+    def _first_part(self, row: Row, budget: int) -> int:
+        """Return how many tokens of a waiting request's prompt come first: all, or a piece."""
+        if row.read:
+            return 0
+        return min(row.context, self.chunk, budget) if self.chunked else row.context
 
     def _prompts(self, session: Session, parts: dict[int, int]) -> Prompts:
         rows = [row for row in self.running if row.seq in parts]
@@ -192,7 +217,9 @@ class StepScheduler:
         if self.chunked:
             yield cast("MixingTarget", session.target).read(prompts)
         else:
-            yield from session.prefill(prompts.rows)
+            yield from session.prompts.read(prompts.rows)
+            for row in session.rows:
+                row.ready = session.env.now
             prompts.computed()
 
     def _computed(self, session: Session, rows: Sequence[Row], counts: Sequence[int]) -> None:
@@ -206,15 +233,9 @@ class StepScheduler:
     def _complete(self, session: Session, row: Row) -> None:
         """Let a row join the others, if its prompt's own token was not all."""
         if self.samples and not row.round:
-            target = cast("SelfDrafting", session.target)
-            speculation = target.undrafted(row)
-            assert speculation.truth is not None
-            session.end(row, speculation, speculation.truth)
-            target.used(-1)  # of the pass's tokens, the prompt's last was counted already
+            deliver_first(session, row)
         if row.left:
             self.new.append(row)
-        else:
-            session.dismiss([row])
 
     def _holds(self, row: Row) -> bool:
         return self.kv.grow(row.seq, row.context + self.width - 1)

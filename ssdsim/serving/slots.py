@@ -15,9 +15,6 @@ class Slots(Serving):
         """Return the batch."""
         return load.batch
 
-    def check(self, load: Load, prompt: int, longest: int) -> None:
-        """Refuse nothing."""
-
     def start(self, load: Load) -> Admission:
         """Return the slots."""
         return FilledSlots(load.batch)

@@ -47,6 +47,9 @@ LOGGED = (
 )
 DEEP = "[[0],[0,0],[0,0,0],[0,0,0,0],[0,0,0,0,0]]"
 GROWN = (*PAIR, "tree=confident", "lookahead=4")
+CROWDED = (*IID, "serving=continuous", "workload.prompts=6")
+LIMITED = (*CROWDED, "serving.num_gpu_blocks=20")
+MEMORY = "{device_bytes: 1000, weight_bytes: 100, token_bytes: 1.5}"
 ARRIVING = (*IID, "batch=2")
 LENGTHS = (
     "workload.prompt_tokens={_target_: geometric, mean: 9}",
@@ -212,11 +215,30 @@ PLUGINS = {
     "workload=on_off busy": (ARRIVING, 2),
     "workload=on_off quiet": (ARRIVING, 2),
     "workload=on_off quiet_rate": (ARRIVING, 0.5),
+    **{
+        f"serving={name} {limit}_limit": ((*IID, "replicas=2"), 1.5)
+        for name in ("slots", "continuous")
+        for limit in ("ttft", "tpot", "e2e")
+    },
+    "serving=continuous max_num_seqs": (CROWDED, 1),
+    "serving=continuous max_num_batched_tokens": (CROWDED, 40),
+    "serving=continuous enable_chunked_prefill": ((*CROWDED, "latency.target.prefill=1"), False),
+    "serving=continuous long_prefill_token_threshold": (CROWDED, 30),
+    "serving=continuous block_size": (LIMITED, 8),
+    "serving=continuous num_gpu_blocks": (LIMITED, 12),
+    "serving=continuous memory": (CROWDED, MEMORY),
+    "serving=continuous gpu_memory_utilization": ((*CROWDED, f"serving.memory={MEMORY}"), 0.6),
+    "serving=continuous state_blocks": (LIMITED, 1),
+    "serving=continuous overhead": (CROWDED, 0.1),
+    "serving=continuous prompt_samples": (CROWDED, False),
+    "router=prefix_aware slack": ((*CROWDED, "replicas=2"), 0),
     "workload=trace path": (("REQUESTS",), "OTHER_REQUESTS"),
     "workload=trace prompts": (("REQUESTS",), 2),
     "workload=trace rate": (("REQUESTS",), 5),
 }
 REFUSED = {
+    "router=prefix_aware slack": "router.slack: has no effect, no blocks of prompts are known: "
+    "a trace with hash_ids names them",
     **{
         f"policy={name} budget": f"policy='{name}': goes by what the target says in mid-verify: "
         f"needs method=two_phase, method.second={name}"

@@ -20,6 +20,7 @@ MANY = (*LLAMA, "acceptance=language_model", "batch=16", "workload.output_tokens
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
 
 
+SERVED = (*IID, "serving=continuous")
 TABLE = "acceptance.at.greedy"
 PARTS = {
     "HazardTable temperature": (LLAMA, f"{TABLE}.temperature=0.5"),
@@ -66,6 +67,8 @@ PARTS = {
     "Machine target_jitter": (IID, "latency.target_jitter={_target_: lognormal, sigma: 0.2}"),
     "Machine draft_jitter": (IID, "latency.draft_jitter={_target_: lognormal, sigma: 0.2}"),
     "Machine target_power": (IID, "latency.target_power={busy: 2, idle: 1}"),
+    "Machine target_price": (SERVED, "latency.target_price=2.5"),
+    "Machine draft_price": ((*SERVED, "latency.target_price=1"), "latency.draft_price=2.5"),
     "Machine shared": (IID, "latency.shared=true"),
     "Machine draft_power": (IID, "latency.draft_power={busy: 2, idle: 1}"),
     "Lognormal sigma": (
@@ -99,6 +102,10 @@ MAIN = {
     "verify": (MANY, "verify=fitting"),
     "latency": (IID, "latency=roofline"),
     "workload": (IID, "workload=poisson"),
+    "serving": (IID, "serving=continuous"),
+    "replicas": (IID, "replicas=2"),
+    "draft_pool": ((*IID, "replicas=3"), "draft_pool=1"),
+    "router": ((*IID, "replicas=2"), "router=random"),
     "pair": (ROOFLINE, "pair=llama31_8b_1b"),
     "pair.target": (ROOFLINE, "pair.target=qwen3_32b"),
     "pair.draft": (ROOFLINE, "pair.draft=qwen3_0.6b"),

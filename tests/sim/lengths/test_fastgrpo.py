@@ -61,13 +61,15 @@ def test_the_length_grows_as_the_batch_shrinks():
 
 
 def test_output_lengths_are_log_normal_under_the_most():
-    lengths = np.array(Closed(4000, 0, 1000, output_spread=0.5).lengths(3))
+    lengths = np.array(
+        [one.output_tokens for one in Closed(4000, 0, 1000, output_spread=0.5).requests(3)]
+    )
     assert lengths.max() == 1000
     assert (lengths == 1000).mean() == pytest.approx(0.0228, abs=0.008)
     assert np.median(lengths) == pytest.approx(1000 * np.exp(-1.0), rel=0.04)
     under = np.log(lengths[lengths < np.median(lengths)] / np.median(lengths))
     assert np.sqrt((under**2).mean()) == pytest.approx(0.5, rel=0.05)
-    assert Closed(9, 0, 7).lengths(0) == [7] * 9
+    assert [one.output_tokens for one in Closed(9, 0, 7).requests(0)] == [7] * 9
 
 
 def test_output_lengths_have_a_stream_of_their_own():
@@ -75,8 +77,8 @@ def test_output_lengths_have_a_stream_of_their_own():
     for method in (Speculative(), Ssd()):
         for alpha in (0.2, 0.9):
             run = simulate(Setup(method, Iid(alpha=alpha), machine(), workload, seed=4))
-            assert list(run.sequences.tokens) == workload.lengths(4)
-    assert workload.lengths(4) != workload.lengths(5)
+            assert list(run.sequences.tokens) == [one.output_tokens for one in workload.requests(4)]
+    assert workload.requests(4) != workload.requests(5)
 
 
 def test_no_step_begins_before_the_last_one_is_finished():
