@@ -1,6 +1,8 @@
 """Brings the requests of a run to its replicas: in the course of time, or all at the start."""
 
+from collections import deque
 from collections.abc import Sequence
+from math import inf
 
 from simpy import Environment
 
@@ -20,19 +22,29 @@ class Dispatcher:
         The clock, and a session a replica.
     routing
         Which of them a request goes to.
+    most
+        Requests that are there at a time.
     outstanding
         Requests of each that have come and are not finished, shape (replicas,).
     stage
         What computes their prompts elsewhere; None: the replicas do.
     coming
         Whether there are requests that have not come.
+    held
+        Those who come while there are as many as may be: their clients send them later.
 
     """
 
     def __init__(
-        self, env: Environment, sessions: Sequence[Session], routing: Routing, rows: Sequence[Row]
+        self,
+        env: Environment,
+        sessions: Sequence[Session],
+        routing: Routing,
+        rows: Sequence[Row],
+        most: float = inf,
     ) -> None:
         self.env, self.sessions, self.routing, self.rows = env, sessions, routing, rows
+        self.most, self.held = most, deque[Row]()
         self.outstanding = [0] * len(sessions)
         self.stage: PrefillStage | None = None
         self.coming = False
@@ -43,23 +55,34 @@ class Dispatcher:
         later = self.rows[len(at_once) :]
         self.coming = bool(later)
         for row in at_once:
-            self._send(row)
+            self._come(row)
         self.expect()
         if later:
             self.env.process(self._arrivals(later))
 
     def finished(self, record: SequenceRecord) -> None:
-        """Take note that a request is finished."""
+        """Take note that a request is finished: another may come in its place."""
         self.outstanding[record.replica] -= 1
+        if self.held:
+            row = self.held.popleft()
+            row.record.arrival = self.env.now
+            self._send(row)
+            self.expect()
 
     def _arrivals(self, rows: Sequence[Row]) -> Wait:
         for row in rows:
             wait = row.record.arrival - self.env.now
             if wait > 0:
                 yield self.env.timeout(wait)
-            self._send(row)
+            self._come(row)
         self.coming = False
         self.expect()
+
+    def _come(self, row: Row) -> None:
+        if sum(self.outstanding) < self.most:
+            self._send(row)
+        else:
+            self.held.append(row)
 
     def _send(self, row: Row) -> None:
         replica = row.record.replica = self.routing.choose(row.prefix, self.outstanding)
@@ -71,6 +94,7 @@ class Dispatcher:
 
     def expect(self) -> None:
         """Tell the replicas whether anybody is still on the way."""
-        more = self.coming or (self.stage is not None and self.stage.under_way > 0)
+        staged = self.stage is not None and self.stage.under_way > 0
+        more = self.coming or staged or bool(self.held)
         for session in self.sessions:
             session.queue.expect(more)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import chain
+from math import inf
 from typing import Any
 
 import simpy
@@ -81,7 +82,8 @@ class Simulation:
             for replica in self.replicas
         ]
         routing = setup.router.start(setup.replicas, stream(setup.seed, "router"))
-        self.dispatcher = Dispatcher(self.env, self.sessions, routing, rows)
+        most = setup.workload.most_at_once or inf
+        self.dispatcher = Dispatcher(self.env, self.sessions, routing, rows, most)
         self.dispatcher.stage = prefill_stage(
             setup, source, self.env, self.recorder.beside(), self.dispatcher.expect
         )

@@ -23,6 +23,8 @@ YOUNG = {
     "router": {"_target_": "round_robin"},
     "replicas": 1,
     "draft_pool": 0,
+    "concurrency": None,
+    "found": 1.0,
     "target_price": None,
     "draft_price": None,
 }
@@ -109,8 +111,9 @@ def run_id(settings: Settings) -> str:
     Ids are older than some settings, which count where they are not what they always were.
     """
     known = _as_ever(describe(settings))
-    if "machine" in known:
-        known["machine"] = _as_ever(known["machine"])
+    for part in ("acceptance", "machine", "workload"):
+        if part in known:
+            known[part] = _as_ever(known[part])
     text = json.dumps([SCHEMA, known], default=lambda thing: type(thing).__qualname__)
     return sha256(text.encode()).hexdigest()[:32]
 

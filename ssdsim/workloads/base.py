@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ssdsim.errors import require
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -49,6 +51,11 @@ class Workload:
     open: ClassVar[bool] = True
 
     @property
+    def most_at_once(self) -> int | None:
+        """Requests that are there at a time, at most; a further one comes when one is finished."""
+        return None
+
+    @property
     def longest_prompt(self) -> int:
         """Tokens of the longest prompt."""
         raise NotImplementedError
@@ -68,3 +75,9 @@ class Workload:
 
         """
         raise NotImplementedError
+
+
+def check_concurrency(clients: int | None) -> None:
+    """Refuse fewer clients than one."""
+    right = "needs a number of clients >= 1, or null"
+    require(clients is None or clients >= 1, "workload.concurrency", clients, right)

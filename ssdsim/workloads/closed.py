@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ssdsim.errors import require
 from ssdsim.sampling.streams import stream
-from ssdsim.workloads.base import Request, Workload
+from ssdsim.workloads.base import Request, Workload, check_concurrency
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Closed(Workload):
     steps
         Training steps of a rollout workload: prompts come in so many groups of equal size, and
         none is admitted before the group before its own is finished.
+    concurrency
+        Clients (`--max-concurrency` of vLLM's `bench serve`): so many prompts are there, and the
+        next one comes when one is finished; null: all are there from the start.
 
     """
 
@@ -34,6 +37,7 @@ class Closed(Workload):
     output_tokens: int = 256
     output_spread: float = 0.0
     steps: int = 1
+    concurrency: int | None = None
     open: ClassVar[bool] = False
     called: ClassVar[str] = "workload"  # files, and the ids of runs, are older than the others
 
@@ -42,6 +46,7 @@ class Closed(Workload):
         for name, least in (*counts, ("output_spread", 0)):
             value = getattr(self, name)
             require(value >= least, f"workload.{name}", value, f"needs a number >= {least}")
+        check_concurrency(self.concurrency)
         right = f"needs at most as many as there are prompts, {self.prompts}"
         require(self.steps <= self.prompts, "workload.steps", self.steps, right)
 
@@ -54,6 +59,11 @@ class Closed(Workload):
     def longest_output(self) -> int:
         """Most tokens to decode for one prompt."""
         return self.output_tokens
+
+    @property
+    def most_at_once(self) -> int | None:
+        """The clients."""
+        return self.concurrency
 
     def requests(self, seed: int) -> list[Request]:
         """Return all requests; the seed decides their lengths where these differ."""

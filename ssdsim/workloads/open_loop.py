@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ssdsim.errors import require
 from ssdsim.sampling.streams import stream
-from ssdsim.workloads.base import Request, Workload
+from ssdsim.workloads.base import Request, Workload, check_concurrency
 from ssdsim.workloads.lengths import Lengths
 
 
@@ -29,6 +29,9 @@ class RandomArrivals(Workload):
         Tokens to decode for each, likewise.
     correlation
         Rank correlation (Spearman's) between tokens of prompt and output, -1 to 1.
+    concurrency
+        Clients (`--max-concurrency` of vLLM's `bench serve`): who comes while so many requests are
+        there is sent when one is finished, and its times count from then; null: any number.
 
     """
 
@@ -36,6 +39,7 @@ class RandomArrivals(Workload):
     prompt_tokens: int | Lengths = 128
     output_tokens: int | Lengths = 256
     correlation: float = 0.0
+    concurrency: int | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("prompts", 1), ("prompt_tokens", 0), ("output_tokens", 1)):
@@ -46,6 +50,12 @@ class RandomArrivals(Workload):
         require(self.rate > 0, "workload.rate", self.rate, right)
         right = "needs a number from -1 to 1"
         require(abs(self.correlation) <= 1, "workload.correlation", self.correlation, right)
+        check_concurrency(self.concurrency)
+
+    @property
+    def most_at_once(self) -> int | None:
+        """The clients."""
+        return self.concurrency
 
     @property
     def longest_prompt(self) -> int:

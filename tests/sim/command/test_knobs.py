@@ -197,6 +197,7 @@ PLUGINS = {
     "workload=closed output_tokens": (IID, 9),
     "workload=closed output_spread": (IID, 0.5),
     "workload=closed steps": ((*IID, "batch=3"), 3),
+    "workload=closed concurrency": (IID, 2),
     **{
         f"workload={name} {option}": (ARRIVING, value)
         for name in ("poisson", "gamma", "on_off")
@@ -205,6 +206,7 @@ PLUGINS = {
             "rate": 0.5,
             "prompt_tokens": 9,
             "output_tokens": 9,
+            "concurrency": 1,
         }.items()
     },
     **{
