@@ -10,24 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from ssdsim.errors import RunError
-from ssdsim.system.interrupts import held_back
+from ssdsim.command.launching import append_lines, worked_on
+from ssdsim.command.launching import launcher as shared_launcher
 from ssdsim.tune.evaluation import Bench, Figures, Trial
+from ssdsim.tune.options import SECTION
 from ssdsim.tune.search_space import words
 from ssdsim.tune.worlds import World
 
 KEPT = "evaluations.jsonl"
-RESULTS = ".results"
-"""Of a chunk: the end of the file's name."""
 JOBS = 4
 """Jobs of a launch for every core: they do not all take as long."""
 LEAST = 4
@@ -117,18 +112,11 @@ class Evaluations:
 
     def _keep(self, trials: Sequence[Trial], found: Sequence[Figures]) -> None:
         done = {self._key(trial): figures for trial, figures in zip(trials, found, strict=False)}
-        lines = [msgspec.json.encode(Known(*key, figures)) + b"\n" for key, figures in done.items()]
-        with self.file.open("ab") as file:
-            file.write(_unfinished(self.file) + b"".join(lines))
+        lines = [msgspec.json.encode(Known(*key, figures)) for key, figures in done.items()]
+        append_lines(self.file, lines)
         self._kept |= done
         self.fresh += len(done)
         self.advance(len(done))
-
-
-def _unfinished(file: Path) -> bytes:
-    """Return what ends the last line of a file that a process was writing when it was killed."""
-    whole = not file.stat().st_size or file.read_bytes().endswith(b"\n")
-    return b"" if whole else b"\n"
 
 
 def _dealt(trials: Sequence[Trial]) -> list[list[Trial]]:
@@ -140,75 +128,39 @@ def _dealt(trials: Sequence[Trial]) -> list[list[Trial]]:
 def launcher(config: DictConfig, folder: Path) -> Callable[[Sequence[Chunk], Done], None]:
     """Return what evaluates chunks through the launcher that a config chooses.
 
-    Parameters
-    ----------
-    config
-        Composed, with its section `hydra`.
-    folder
-        Where chunks are put for the jobs, and where these write what comes of them.
-
+    `folder` is where they are put for the jobs, and where these write what comes of them.
     """
-    context = HydraContext(GlobalHydra.instance().config_loader(), _no_callbacks())
-    chosen = Plugins.instance().instantiate_launcher(
-        hydra_context=context, task_function=evaluate, config=config
-    )
+    launch = shared_launcher(config, SECTION, folder, evaluate)
 
-    def launch(chunks: Sequence[Chunk], done: Done) -> None:
-        own = TemporaryDirectory(dir=folder, prefix=".chunks.")
-        paths = [Path(own.name, f"{number}.json") for number in range(len(chunks))]
-        try:
-            for path, chunk in zip(paths, chunks, strict=True):
-                path.write_bytes(msgspec.json.encode(chunk))
-            jobs = [[f"tune.chunk='{path.absolute()}'"] for path in paths]
-            for job in chosen.launch(jobs, initial_job_idx=0):
-                _check(job)
-        finally:
-            with held_back():  # an interrupt while files are removed would leave some
-                for number, path in enumerate(paths):
-                    done(number, _finished(path))
-                own.cleanup()
+    def evaluating(chunks: Sequence[Chunk], done: Done) -> None:
+        encoded = [msgspec.json.encode(chunk) for chunk in chunks]
+        launch(encoded, lambda at, lines: done(at, _figures(lines)))
 
-    return launch
+    return evaluating
 
 
-def _check(job: Any) -> None:
-    """Raise `RunError` if a job failed."""
-    try:
-        _ = job.return_value
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RunError(f"an evaluation failed ({reason})") from error
-
-
-def _finished(chunk: Path) -> list[Figures]:
+def _figures(lines: Sequence[bytes]) -> list[Figures]:
     """Return what came of a chunk's trials, as far as they were evaluated."""
     found = []
-    path = chunk.with_suffix(RESULTS)
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+    for line in lines:
         with suppress(msgspec.DecodeError):  # the last one, if it was being written
             found.append(msgspec.json.decode(line, type=Figures))
     return found
 
 
-def _no_callbacks() -> Any:
-    from hydra._internal.callbacks import Callbacks
-
-    return Callbacks()
-
-
 def evaluate(config: DictConfig) -> None:
-    """Evaluate the chunk that a job is given, in whatever process it runs.
-
-    A line is written for each of its trials, in their order, when it is done.
-    """
+    """Evaluate the chunk that a job is given, in whatever process it runs."""
     _ready()
     path = Path(config.tune.chunk)
     chunk = msgspec.json.decode(path.read_bytes(), type=Chunk)
     bench = _bench(chunk.words, chunk.acceptance, chunk.times, chunk.devices)
-    with path.with_suffix(RESULTS).open("wb", buffering=0) as file:
-        for options, world in chunk.trials:
-            trial = Trial(tuple((name, value) for name, value in options), world)
-            file.write(msgspec.json.encode(bench.figures(trial)) + b"\n")
+
+    def work(trial: tuple[list[tuple[str, Any]], World]) -> bytes:
+        options, world = trial
+        own = tuple((name, value) for name, value in options)
+        return msgspec.json.encode(bench.figures(Trial(own, world)))
+
+    worked_on(path, chunk.trials, work)
 
 
 @cache

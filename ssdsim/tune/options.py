@@ -1,12 +1,9 @@
-"""The options of a tuning itself, and the config that its launcher is composed from."""
+"""The options of a tuning itself."""
 
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
 from ssdsim.errors import require
 
@@ -96,16 +93,3 @@ def tune_options(values: dict[str, Any]) -> TuneOptions:
         right = f"no such option; choose among {', '.join(known)}"
         require(name in known, f"{SECTION}.{name}", value, right)
     return TuneOptions(**values)
-
-
-def register_launcher() -> None:
-    """Store the config that launchers are composed from: jobs leave nothing behind."""
-    store = ConfigStore.instance()
-    hydra = {"output_subdir": None, "run": {"dir": "."}, "sweep": {"dir": ".", "subdir": "."}}
-    quiet = ["_self_", *({f"override hydra/{kind}": "none"} for kind in LOGGING)]
-    default = [*quiet, {"override hydra/launcher": "joblib"}]
-    node = {"defaults": default, SECTION: {"chunk": None}, "hydra": hydra}
-    store.store(name=SECTION, node=OmegaConf.create(node))
-
-
-LOGGING = ("job_logging", "hydra_logging")

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ssdsim.command.config import register
 from ssdsim.command.console import console, ending, progress, speak_as
 from ssdsim.command.hydra_errors import explained
+from ssdsim.command.launching import register_launcher
 from ssdsim.command.tuned import OPTION
 from ssdsim.errors import ConfigError
 from ssdsim.system.destination import own_folder, taken
@@ -28,7 +29,7 @@ from ssdsim.tune.evaluation import Bench, Trial
 from ssdsim.tune.findings import TUNED, Findings
 from ssdsim.tune.launching import KEPT, Evaluations, launcher
 from ssdsim.tune.lookahead_table import best_lookaheads
-from ssdsim.tune.options import SECTION, TuneOptions, register_launcher, tune_options
+from ssdsim.tune.options import SECTION, TuneOptions, tune_options
 from ssdsim.tune.report import CHOSEN, tables
 from ssdsim.tune.search import Search
 from ssdsim.tune.search_space import Family, families, is_tuned, parsed
@@ -148,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     speak_as("ssdsim.tune")
     with ending("interrupted; the same command goes on from what is evaluated"):
         register()
-        register_launcher()
+        register_launcher(SECTION)
         try:
             with initialize(version_base="1.3", config_path=None):
                 _run(question(sys.argv[1:] if arguments is None else arguments))

@@ -35,11 +35,8 @@ AT_ONCE = 1e6
 def machine():
     fixed, token, drafting, step, row = step_costs()
     verify = StepCost(fixed=fixed, token=token)
-    draft = {
-        "step": StepCost(fixed=step, row=row),
-        "fill": StepCost(fixed=drafting),
-        "prefill": StepCost(),
-    }
+    none, steps = StepCost(), StepCost(fixed=step, row=row)
+    draft = {"step": steps, "fill": StepCost(fixed=drafting), "prefill": none}
     target = StepCosts({"verify": verify, "prefill": verify})
     return Machine(target=target, draft=StepCosts(draft))
 

@@ -1,0 +1,1 @@
+"""`python -m ssdsim.load`: latency against throughput as the rate of requests grows."""

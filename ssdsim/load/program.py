@@ -1,0 +1,76 @@
+"""Loads configurations more and more, and shows latency against throughput.
+
+`python -m ssdsim.load` takes options as `python -m ssdsim` does, with several values where
+configurations are to be compared. It writes `load.json` and `load.png`.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from hydra import compose, initialize
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ssdsim.command.config import register
+from ssdsim.command.console import console, ending, progress, speak_as
+from ssdsim.command.hydra_errors import explained
+from ssdsim.command.launching import launcher, register_launcher
+from ssdsim.errors import ConfigError
+from ssdsim.load.curves import Load, loaded
+from ssdsim.load.options import SECTION
+from ssdsim.load.picture import load_picture
+from ssdsim.load.points import KEPT, Points, simulate_chunk
+from ssdsim.load.question import Question, question
+from ssdsim.load.report import tables
+from ssdsim.system.atomic_files import replacing
+from ssdsim.system.destination import taken
+
+JSON, PICTURE = "load.json", "load.png"
+
+
+def answer(asked: Question) -> Load:
+    """Simulate what is asked, as far as it is not kept already.
+
+    Raises
+    ------
+    ConfigError
+        An option cannot be, or no configuration.
+
+    """
+    config = compose(SECTION, list(asked.launcher), return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.mode = RunMode.MULTIRUN
+    with progress(shown=True) as bar:
+        task = bar.add_task("simulating", total=None)
+        launch = launcher(config, SECTION, asked.out, simulate_chunk)
+        points = Points(launch, asked.out / KEPT, lambda count: bar.advance(task, count))
+        return loaded(asked, points)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Simulate, print, and write down; bad input ends with one line and exit code 2."""
+    speak_as("ssdsim.load")
+    with ending("interrupted; the same command goes on from what is simulated"):
+        register()
+        register_launcher(SECTION)
+        try:
+            with initialize(version_base="1.3", config_path=None):
+                _run(question(sys.argv[1:] if arguments is None else arguments))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(explained(error)) from error
+
+
+def _run(asked: Question) -> None:
+    with taken("load.folder", asked.out):
+        found, latency = answer(asked), asked.options.latency
+        with replacing(asked.out) as partial:
+            text = json.dumps(found.plain(), indent=1, allow_nan=False) + "\n"
+            partial(JSON).write_text(text, encoding="utf-8")
+            load_picture(found, latency, partial(PICTURE))
+        for table in tables(found, latency):
+            console().print(table)
+            console().print()
+        console().print(f"{asked.out / PICTURE}", soft_wrap=True, highlight=False)
