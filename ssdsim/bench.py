@@ -21,11 +21,13 @@ from ssdsim.engine.simulation import Simulation, evaluate
 from ssdsim.errors import require
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
+from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.trace import Run
+from ssdsim.serving.continuous import Continuous
 from ssdsim.trees.widths import Widths
 from ssdsim.workloads.closed import Closed, closed
 
@@ -54,6 +56,22 @@ def settings() -> Iterator[tuple[str, Setup]]:
         "acceptance=recorded",
         replace(SETUP, acceptance=recorded.acceptance, workload=recorded.workload),
     )
+
+
+def counted_seconds(setup: Setup) -> float:
+    """Return the seconds of a row's round where no rounds are kept, its metrics included."""
+    found: list[Run] = []
+    seconds = _seconds(lambda: found.append(evaluate(setup)))
+    tokens: float = found[0].metrics["tokens"]
+    return seconds * float(found[0].metrics["acceptance_length"]) / tokens
+
+
+def crowds() -> Iterator[tuple[str, Setup]]:
+    """Yield methods under continuous batching of 64 requests, and what they are called."""
+    serving, workload = Continuous(max_num_seqs=64), Closed(prompts=256, output_tokens=1000)
+    plain = replace(SETUP, lookahead=5, serving=serving, workload=workload)
+    yield "SD, K=5, 64 requests, counted", replace(plain, method=Speculative())
+    yield "SSD, K=5, 64 requests, counted", plain
 
 
 def sized(setup: Setup, tokens: int) -> Setup:
@@ -159,6 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         for name, setup in settings():
             print(_line(name, sized(setup, asked.tokens), asked), flush=True)
+        for name, setup in crowds():
+            each = statistics.median(counted_seconds(setup) for _ in range(asked.repeats))
+            print(f"{name:36}{1 / each:>10,.0f}", flush=True)
         for batch in (1, 16):
             exact = statistics.median(expectation_seconds(batch) for _ in range(asked.repeats))
             print(f"{f'exact expectation, batch {batch}':36}{1000 * exact:>10.2f} ms")

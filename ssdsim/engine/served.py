@@ -8,7 +8,6 @@ from ssdsim.decoding.session import Session
 from ssdsim.engine.setup import Setup
 from ssdsim.run.request_metrics import costs, request_confidence, request_metrics
 from ssdsim.run.station import Station, state_table
-from ssdsim.run.token_gaps import TokenGaps
 from ssdsim.run.trace import REPLICAS, Recorder, Run
 
 
@@ -19,21 +18,14 @@ class Served:
     ----------
     stations
         What is noted of each.
-    gaps
-        Seconds between deliveries.
 
     """
 
     def __init__(self, setup: Setup, recorder: Recorder, sessions: Sequence[Session]) -> None:
         self.setup, self.recorder = setup, recorder
         self.stations = [Station(replica) for replica in range(len(sessions))]
-        self.gaps = TokenGaps(recorder)
         for session, station in zip(sessions, self.stations, strict=True):
             session.watch = _watching(station)
-
-    def read(self) -> None:
-        """Read the rounds before anybody puts them away for good."""
-        self.gaps.update()
 
     def table(self) -> pa.Table:
         """Return what was noted."""
@@ -44,9 +36,7 @@ class Served:
         setup, sequences = self.setup, self.recorder.sequences
         blocks, limits = setup.serving.blocks(setup.load), setup.serving.limits
         run.info[REPLICAS] = len(self.stations)
-        run.metrics.update(
-            request_metrics(sequences, self.gaps, self.stations, blocks, limits, now)
-        )
+        run.metrics.update(request_metrics(sequences, self.stations, blocks, limits, now))
         run.metrics.update(costs(run.info["devices"], run.metrics, now))
         run.metrics["ci95"].update(request_confidence(sequences))
 

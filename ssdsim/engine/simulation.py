@@ -28,7 +28,7 @@ from ssdsim.engine.served import Served
 from ssdsim.engine.setup import Setup
 from ssdsim.latency.machine import lanes_of
 from ssdsim.run.results import outcome, run_id
-from ssdsim.run.spool import Spool
+from ssdsim.run.spool import Counted, Spool
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.tables import Span
 from ssdsim.run.trace import Recorder, Run
@@ -42,7 +42,8 @@ class Simulation:
     """A run that can be asked for its results at any time, also when it was interrupted.
 
     Where it is `spooled`, rounds and spans that are final go to disk on the way, so that memory
-    does not grow with them. Where it is `detailed`, the first rounds' speculations and predicted
+    does not grow with them; where it is `counted`, nowhere: only what metrics need of them is kept,
+    and there are no tables. Where it is `detailed`, the first rounds' speculations and predicted
     outcomes are part of the result (`ssdsim.decoding.detail`). Raises `ConfigError` when it is
     made, for settings that do not fit each other.
     """
@@ -53,12 +54,13 @@ class Simulation:
         retired: Retired = lambda _: None,
         spooled: bool = False,
         detailed: bool = False,
+        counted: bool = False,
     ) -> None:
         self.setup = setup
         self.detail = Detail() if detailed else None
         self.complete = False
         self.env = simpy.Environment()
-        self.recorder = self._recorder(spooled)
+        self.recorder = self._recorder(spooled, counted)
         source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
         check_drafter(setup)
         check_source(setup, source)
@@ -110,18 +112,17 @@ class Simulation:
     def outcome(self) -> Run:
         """Return what there is so far, without its tables."""
         now, devices = self.env.now, self._devices()
-        if self.served is not None:
-            self.served.read()
         run = outcome(self.setup, self.recorder, now, devices, "sim", self.complete)
         if self.served is not None:
             self.served.enter(run, now)
         return run
 
-    def _recorder(self, spooled: bool) -> Recorder:
+    def _recorder(self, spooled: bool, counted: bool) -> Recorder:
         known = run_id(self.setup)
-        if not spooled:
+        if not spooled and not counted:
             return Recorder(run_id=known)
-        return Spool(run_id=known, devices=self._devices(), unsettled=self._unsettled)
+        spool = Counted if counted else Spool
+        return spool(run_id=known, devices=self._devices(), unsettled=self._unsettled)
 
     def _noting(self) -> bool:
         return self.detail is not None and not self.detail.full
@@ -209,6 +210,6 @@ def evaluate(setup: Setup) -> Run:
         The settings do not fit each other.
 
     """
-    simulation = Simulation(setup, spooled=True)
+    simulation = Simulation(setup, counted=True)
     simulation.run()
     return simulation.outcome()

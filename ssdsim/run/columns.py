@@ -48,6 +48,7 @@ class Columns:
 class Rounds(Columns):
     """Rounds: `hit` is 1 or 0, or NaN where nothing had been predicted."""
 
+    seq: Floats
     accepted: Floats
     hit: Floats
 

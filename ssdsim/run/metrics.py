@@ -29,11 +29,14 @@ import pyarrow as pa
 
 from ssdsim.run.columns import Floats, Rounds, Spans
 from ssdsim.run.decoding_steps import Busy, Ints, Ratios, Steps, ratios, wasted_seconds
+from ssdsim.run.token_gaps import TokenGaps
 
 SPEEDUPS = ("speedup_over_ar", "speedup_over_sd", "speedup_over_same_devices")
 """Metrics that compare two runs; null until they are compared."""
 
 BLOCKS = 32
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+"""Shares of all latencies that are told of, by what they are called."""
 
 
 def measure(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -113,6 +116,7 @@ class Tally:
         self.sums: dict[str, list[tuple[Floats, Floats]]] = {}
         self.working: set[str] = set()
         self.busy = [0.0] * len(devices)
+        self.gaps = TokenGaps()
         self.tokens, self.wasted, self.decoded, self.ended = 0, 0.0, 0.0, 0.0
 
     def add(self, rounds: Rounds, spans: Spans, horizon: float = np.inf) -> None:
@@ -122,6 +126,7 @@ class Tally:
         it is known what else happens then.
         """
         self._count(rounds, spans)
+        self.gaps.add(rounds)
         rounds = rounds if self.rounds is None else self.rounds.with_later(rounds)
         spans = spans if self.spans is None else self.spans.with_later(spans)
         steps = Steps(rounds, self.until)
@@ -149,6 +154,7 @@ class Tally:
             "tokens_per_s_per_device": None if speed is None else _quotient(speed, count),
             "wasted_draft_seconds": self.wasted,
             "energy_j": self._energy(),
+            **self._gaps(),
         }
 
     def confidence(self) -> dict[str, float]:
@@ -162,6 +168,12 @@ class Tally:
             for name, (above, below) in self._ratios()
             if below.any()
         }
+
+    def _gaps(self) -> dict[str, float | None]:
+        """Return mean and quantiles of the inter-token latency."""
+        found = self.gaps.quantiles([*QUANTILES.values()]) or [None] * len(QUANTILES)
+        mean = _quotient(self.gaps.total, self.gaps.count)
+        return {"itl_mean": mean, **{f"itl_{n}": q for n, q in zip(QUANTILES, found, strict=True)}}
 
     def _count(self, rounds: Rounds, spans: Spans) -> None:
         """Count what needs no steps."""

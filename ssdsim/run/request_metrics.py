@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from ssdsim.run.columns import Floats
-from ssdsim.run.metrics import half_width
+from ssdsim.run.metrics import QUANTILES, half_width
 from ssdsim.run.station import Station
 from ssdsim.run.tables import Sequence as SequenceRecord
-from ssdsim.run.token_gaps import TokenGaps
 
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-LATENCIES = ("ttft", "tpot", "itl", "e2e", "queueing")
-"""Time to first token, per output token, between deliveries, end to end, and before admission."""
+LATENCIES = ("ttft", "tpot", "e2e", "queueing")
+"""Time to first token, per output token, end to end, and before admission."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,6 @@ class Limits:
 
 def request_metrics(
     sequences: Sequence[SequenceRecord],
-    gaps: TokenGaps,
     stations: Sequence[Station],
     blocks: float,
     limits: Limits,
@@ -52,7 +49,7 @@ def request_metrics(
     `blocks` is how many KV blocks a replica has.
     """
     seen = _Seen.of([one for one in sequences if one.finish is not None])
-    metrics = dict(_latencies(seen, gaps))
+    metrics = dict(_latencies(seen))
     metrics |= _rates(seen, limits, now) | _state(stations, blocks, now)
     metrics["preemptions"] = sum(one.preempted for one in sequences)
     return metrics
@@ -64,7 +61,7 @@ def request_confidence(sequences: Sequence[SequenceRecord]) -> dict[str, float]:
     return {
         f"{name}_mean": half_width(values, np.ones(len(values)))
         for name in LATENCIES
-        if name != "itl" and len(values := getattr(seen, name)) >= 4
+        if len(values := getattr(seen, name)) >= 4
     }
 
 
@@ -107,13 +104,10 @@ class _Seen:
         return cls(tokens, first - arrival, tpot, each, finish - arrival, admitted - arrival)
 
 
-def _latencies(seen: _Seen, gaps: TokenGaps) -> Iterator[tuple[str, float | None]]:
+def _latencies(seen: _Seen) -> Iterator[tuple[str, float | None]]:
     for name in LATENCIES:
-        values = gaps.values() if name == "itl" else getattr(seen, name)
-        mean = float(values.mean()) if len(values) else None
-        if name == "itl" and gaps.count:
-            mean = gaps.total / gaps.count
-        yield f"{name}_mean", mean
+        values = getattr(seen, name)
+        yield f"{name}_mean", float(values.mean()) if len(values) else None
         for label, quantile in QUANTILES.items():
             yield f"{name}_{label}", float(np.quantile(values, quantile)) if len(values) else None
 

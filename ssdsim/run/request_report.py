@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ssdsim.run.metrics import QUANTILES
 from ssdsim.run.report import figure
-from ssdsim.run.request_metrics import LATENCIES, QUANTILES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-NAMES = ("time to first token", "time per output token", "inter-token latency", "end to end")
-CALLED = dict(zip(LATENCIES, (*NAMES, "before admission"), strict=True))
+CALLED = {
+    "ttft": "time to first token",
+    "tpot": "time per output token",
+    "itl": "inter-token latency",
+    "e2e": "end to end",
+    "queueing": "before admission",
+}
 
 
 def request_table(metrics: Mapping[str, Any]) -> "Table":

@@ -31,6 +31,8 @@ class Spool(Recorder):
         As `ssdsim.run.trace.Run` describes them.
     unsettled
         Returns the spans that may still change, and since when a round has been in flight.
+    began
+        Whether anything was put away.
 
     """
 
@@ -38,6 +40,7 @@ class Spool(Recorder):
     unsettled: Unsettled = lambda: ((), 0.0)
     tally: Tally = field(init=False)
     stored: dict[str, StoredTable] = field(default_factory=dict, init=False)
+    began: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.devices, SUMS)
@@ -57,7 +60,7 @@ class Spool(Recorder):
     def cut(self, now: float) -> None:
         """Cut short the spans still running; once something was put away, it is the end."""
         super().cut(now)
-        if self.stored and self.tally.until < inf:
+        if self.began and self.tally.until < inf:
             self._put_away(len(self.spans), inf)
             for table in self.stored.values():
                 table.close()
@@ -71,7 +74,7 @@ class Spool(Recorder):
 
     def summed(self, now: float, devices: Sequence[Mapping[str, Any]]) -> Tally:
         """Return the sums that metrics are made of, as they were added up on the way."""
-        if not self.stored:
+        if not self.began:
             return super().summed(now, devices)
         self.cut(now)
         return self.tally
@@ -83,13 +86,23 @@ class Spool(Recorder):
                 reader()
             spans = self.spans[:final]
             self.tally.add(Rounds.of(self.rounds), Spans.of(spans), horizon)
-            tables = {"rounds": table_of(self.rounds, ROUNDS), "spans": table_of(spans, SPANS)}
-            for name, table in tables.items():
-                if name not in self.stored:
-                    self.stored[name] = StoredTable(
-                        table.schema.with_metadata({RUN_ID: self.run_id})
-                    )
-                self.stored[name].append(table)
-            self.gone += len(self.rounds)
+            self._store(spans)
+            self.began, self.gone = True, self.gone + len(self.rounds)
             self.rounds.clear()
             del self.spans[:final]
+
+    def _store(self, spans: Sequence[Span]) -> None:
+        """Write all rounds and these spans down."""
+        tables = {"rounds": table_of(self.rounds, ROUNDS), "spans": table_of(spans, SPANS)}
+        for name, table in tables.items():
+            if name not in self.stored:
+                self.stored[name] = StoredTable(table.schema.with_metadata({RUN_ID: self.run_id}))
+            self.stored[name].append(table)
+
+
+@dataclass
+class Counted(Spool):
+    """A recorder that keeps the sums of what is final, and nothing else: it has no tables then."""
+
+    def _store(self, spans: Sequence[Span]) -> None:
+        """Write nothing down."""

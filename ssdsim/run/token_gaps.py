@@ -1,4 +1,4 @@
-"""Inter-token latency: the seconds between two deliveries of tokens to the same request.
+"""Inter-token latency: the seconds between two deliveries of tokens to the same sequence.
 
 A round delivers its tokens at once, as an engine's step does, so there is one gap a round but the
 first. Of a long run every so manieth gap is kept, in order; the mean is that of all.
@@ -6,68 +6,65 @@ first. Of a long run every so manieth gap is kept, in order; the mean is that of
 
 from array import array
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 import numpy as np
 
-from ssdsim.run.columns import Floats
-from ssdsim.run.trace import Recorder
+from ssdsim.run.columns import Floats, Rounds
 
 MOST = 1 << 20
 """Gaps that are kept: as many again are taken before every second one is let go."""
 
-_ends = attrgetter("seq", "end")
-
 
 @dataclass
 class TokenGaps:
-    """The gaps of a run, read from its rounds before these are put away.
+    """The gaps of a run, a stretch of its rounds after another.
 
     Attributes
     ----------
-    recorder
-        Who has the rounds.
-    read
-        How many of them have been read.
     total, count
         Sum and number of all gaps.
+    kept
+        Every `stride`-th of them.
+    last
+        When each sequence was delivered tokens last; NaN before that.
 
     """
 
-    recorder: Recorder
-    read: int = 0
     total: float = 0.0
     count: int = 0
     stride: int = 1
     kept: "array[float]" = field(default_factory=lambda: array("d"))
-    last: Floats = field(init=False)
+    last: Floats = field(default_factory=lambda: np.empty(0))
 
-    def __post_init__(self) -> None:
-        self.last = np.full(len(self.recorder.sequences), np.nan)
-        self.recorder.readers.append(self.update)
-
-    def update(self) -> None:
-        """Read the rounds that have ended since."""
-        new = self.recorder.rounds[self.read - self.recorder.gone :]
-        self.read += len(new)
-        if new:
-            self._take(*(np.array(column) for column in zip(*map(_ends, new), strict=True)))
-
-    def values(self) -> Floats:
-        """Return the gaps that are kept."""
-        return np.frombuffer(self.kept, np.float64) if self.kept else np.empty(0)
-
-    def _take(self, seq: np.ndarray, end: Floats) -> None:
-        order = np.argsort(seq, kind="stable")
-        seq, end = seq[order], end[order]
-        first = np.r_[True, seq[1:] != seq[:-1]]
-        before = np.where(first, self.last[seq], np.r_[np.nan, end[:-1]])
-        self.last[seq] = end  # the last of equal ones stays
-        gaps = np.empty_like(end)
-        gaps[order] = end - before
-        gaps = gaps[~np.isnan(gaps)]
+    def add(self, rounds: Rounds) -> None:
+        """Take up more rounds, in the order in which they ended."""
+        if not len(rounds):
+            return
+        gaps = self._gaps(rounds.seq.astype(np.int64), rounds.end)
         self.total += float(gaps.sum())
         self.kept.extend(gaps[-self.count % self.stride :: self.stride].tolist())
         self.count += len(gaps)
         while len(self.kept) > 2 * MOST:
             self.kept, self.stride = self.kept[::2], 2 * self.stride
+
+    def quantiles(self, shares: list[float]) -> list[float] | None:
+        """Return the gaps that such shares of all fall short of; None where there are no gaps."""
+        if not self.kept:
+            return None
+        found: list[float] = np.quantile(np.frombuffer(self.kept, np.float64), shares).tolist()
+        return found
+
+    def _gaps(self, seq: np.ndarray, end: Floats) -> Floats:
+        self._make_room(int(seq.max()) + 1)
+        order = np.argsort(seq, kind="stable")
+        seq, end = seq[order], end[order]
+        first = np.r_[True, seq[1:] != seq[:-1]]
+        gaps = np.empty_like(end)
+        gaps[order] = end - np.where(first, self.last[seq], np.r_[np.nan, end[:-1]])
+        self.last[seq] = end  # of equal ones the last stays
+        return gaps[~np.isnan(gaps)]
+
+    def _make_room(self, sequences: int) -> None:
+        if sequences > len(self.last):
+            more = np.full(max(sequences, 2 * len(self.last)) - len(self.last), np.nan)
+            self.last = np.concatenate([self.last, more])

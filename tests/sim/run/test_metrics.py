@@ -52,6 +52,10 @@ def test_worked_example():
         "wasted_draft_seconds": 1 / 3 + 5 / 6 + 1.5 + 1.0,
         "wasted_target_token_fraction": 0.5,
         "energy_j": 5 * (700 * 4.5 + 100 * 3.5),
+        "itl_mean": 2.5,  # 3 to 4, and 4 to 8
+        "itl_p50": 2.5,
+        "itl_p90": 3.7,
+        "itl_p99": 3.97,
     }
     assert measure(worked_example(), DEVICES) == pytest.approx(expected)
 

@@ -10,7 +10,7 @@ import pytest
 from ssdsim.acceptance.iid import Iid
 from ssdsim.backups.marginal import Marginal
 from ssdsim.bench import SETUP
-from ssdsim.engine.simulation import Simulation, simulate
+from ssdsim.engine.simulation import Simulation, evaluate, simulate
 from ssdsim.latency.jitter import Lognormal
 from ssdsim.latency.machine import Power
 from ssdsim.methods.amusd import Amusd
@@ -22,7 +22,9 @@ from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.ssd import Ssd
 from ssdsim.run.stored_table import StoredTable, beginning
 from ssdsim.run.trace import load_run
+from ssdsim.serving.continuous import Continuous
 from ssdsim.workloads.closed import Closed
+from ssdsim.workloads.poisson import Poisson
 
 CHUNK = 64
 NOISY = replace(
@@ -44,6 +46,12 @@ SETUPS = {
     "amusd": replace(SMALL, method=Amusd()),
     "dsi": replace(SMALL, method=Dsi()),
     "jacobi": replace(SMALL, method=Jacobi(), batch=3),
+    "requests": replace(
+        SMALL,
+        workload=Poisson(30, rate=0.5, output_tokens=20),
+        serving=Continuous(max_num_seqs=3, num_gpu_blocks=40),
+        replicas=2,
+    ),
     "ctc": replace(SMALL, method=CtcDraft(), acceptance=Iid(alpha=0.2), batch=3),
 }
 
@@ -51,6 +59,11 @@ SETUPS = {
 @pytest.fixture(autouse=True)
 def _little_room(monkeypatch):
     monkeypatch.setattr("ssdsim.run.spool.CHUNK", CHUNK)
+
+
+@pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
+def test_a_counted_run_has_the_metrics_of_a_spooled_one(setup):
+    assert evaluate(setup).metrics == simulate(setup, spooled=True).metrics
 
 
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
