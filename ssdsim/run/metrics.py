@@ -171,9 +171,9 @@ class Tally:
 
     def _gaps(self) -> dict[str, float | None]:
         """Return mean and quantiles of the inter-token latency."""
-        found = self.gaps.quantiles([*QUANTILES.values()]) or [None] * len(QUANTILES)
+        found = self.gaps.quantiles([*QUANTILES.values()])
         mean = _quotient(self.gaps.total, self.gaps.count)
-        return {"itl_mean": mean, **{f"itl_{n}": q for n, q in zip(QUANTILES, found, strict=True)}}
+        return {"itl_mean": mean, **dict(zip(map("itl_{}".format, QUANTILES), found, strict=True))}
 
     def _count(self, rounds: Rounds, spans: Spans) -> None:
         """Count what needs no steps."""

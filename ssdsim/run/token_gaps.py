@@ -5,6 +5,7 @@ first. Of a long run every so manieth gap is kept, in order; the mean is that of
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,10 +48,10 @@ class TokenGaps:
         while len(self.kept) > 2 * MOST:
             self.kept, self.stride = self.kept[::2], 2 * self.stride
 
-    def quantiles(self, shares: list[float]) -> list[float] | None:
+    def quantiles(self, shares: list[float]) -> Sequence[float | None]:
         """Return the gaps that such shares of all fall short of; None where there are no gaps."""
         if not self.kept:
-            return None
+            return [None] * len(shares)
         found: list[float] = np.quantile(np.frombuffer(self.kept, np.float64), shares).tolist()
         return found
 
