@@ -215,6 +215,7 @@ class _Phases:
         if depth == "exit":
             depth = self._fitting(self.speaks, predictions)
         self.predictions, self.tree = self._prepared(predictions, min(depth, most))
+        self._count()
 
     def listen(self, policy: Predictor) -> Wait:
         """Prepare for what the target takes for likely, unless its verdict is there before that."""
@@ -236,6 +237,9 @@ class _Phases:
         places = {row.seq: place for place, row in enumerate(self.rows)}
         self.tree = SplitTree([self.tree, tree], [self.predictions, more], places)
         self.predictions = list(map(or_, self.predictions, more))
+        self._count()
+
+    def _count(self) -> None:
         for row, prepared in zip(self.rows, self.predictions, strict=True):
             row.predicted = len(prepared)
 
