@@ -79,6 +79,8 @@ class Job:
             lines.append(SCRIPTED)
         if lost := run.info["draft_lost"]:
             lines.append(f"the draft was lost ({lost}): decoded without drafts from there on")
+        if told := run.info.get("exit"):
+            lines.append(_exit_line(**told))
         lines += run.info["cautions"]
         lines += sorted({given["whole"] for given in _given(run) if given["whole"]})
         if self.request.texts:
@@ -98,6 +100,12 @@ class Job:
 
     def surface(self) -> None:
         """Know nothing of other settings: none was measured."""
+
+
+def _exit_line(layer: int, layers: int, share: float | None) -> str:
+    """Say when the target spoke in mid-verify."""
+    when = "" if share is None else f", when {share:.0%} of a verify's time had passed"
+    return f"the target spoke after layer {layer} of {layers}{when}"
 
 
 def _given(run: Run) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
+from statistics import fmean
 from typing import Any, Literal
 
 from simpy import Event
@@ -147,11 +148,22 @@ class Execution:
         kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
         run = outcome(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info |= {"draft_lost": self.lost, "pinned": can_pin(), "cautions": self.cautions}
+        if told := self._told():
+            run.info["exit"] = told
         run.info["prompt_fields"] = sorted({task.field for task in self.tasks if task.field})
         run = Run(run.info, self.recorder.tables(now))
         if self.detail is not None:
             self.detail.enter(run)
         return run
+
+    def _told(self) -> dict[str, Any] | None:
+        """Say after which layer the target spoke in mid-verify, and at which share of the time."""
+        after = self.readied["target"].speaks_after if "target" in self.readied else None
+        if after is None:
+            return None
+        shares = self.lanes[0].shares
+        layer, layers = after
+        return {"layer": layer, "layers": layers, "share": fmean(shares) if shares else None}
 
     def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:
         """Describe the devices in use, and what a GPU gave each lane."""

@@ -120,6 +120,8 @@ def _drafting(setup: Setup, pair: Pair, branches: int) -> Iterator[Shape]:
 
 def _verifying(setup: Setup, pair: Pair) -> Iterator[Shape]:
     decoding, slots, width = setup.decoding, setup.slots, setup.pass_width
+    if setup.exit is not None and setup.exit.tokens:
+        yield "ranked", pair.target, slots, width, decoding
     if decoding.perturbed:
         yield "gumbel", pair.target, slots
     if decoding.needs_probabilities:

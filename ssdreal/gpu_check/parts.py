@@ -28,6 +28,9 @@ SHARDED = {
 UNFUSED = {"TORCH_COMPILE_DISABLE": "1"}
 """Environment of what asks whether passes are right, not how fast: nothing is compiled."""
 
+SPEAKING = "method.exit=0.5", "method.second=exit_target"
+"""A target that speaks in mid-verify, between two captured passes."""
+
 EVERY = "autoregressive", "speculative", "ssd"
 
 
@@ -124,6 +127,8 @@ def _further(wanted: Wanted, pair: Subject, others: Sequence[Subject]) -> Iterat
         yield _decoded(wanted, other.name, other, EVERY, seconds=150)
         yield _profile(wanted, other, None)
     yield _decoded(wanted, wanted.real.name, wanted.real, EVERY, seconds=60)
+    name = f"{wanted.real.name}_two_phase"
+    yield _decoded(wanted, name, wanted.real, ("two_phase",), *SPEAKING, seconds=50)
     peer = (wanted.real.name, wanted.dtype, wanted.device, _file(wanted, "peer"))
     yield Part("peer", _module("transformers_peer", *peer), 60)
 

@@ -73,6 +73,8 @@ class RealTarget(Worker):
         Whether its worker speaks in mid-verify.
     spoken
         What it says in the verify in flight, or the last one.
+    shares
+        Of every verify in which it spoke, the share after which it did.
 
     """
 
@@ -86,6 +88,7 @@ class RealTarget(Worker):
     verified: Span | None = None
     speaks: bool = False
     spoken: Event | None = None
+    shares: list[float] = field(default_factory=list)
 
     def admit(self, row: Row) -> None:
         """Give the row its prompt and a slot."""
@@ -110,7 +113,7 @@ class RealTarget(Worker):
             for s in speculations
         )
         answer = self.remote.ask(Verify, lines_of(rows), blocks=blocks)
-        self.spoken = self.remote.hear() if self.speaks else None
+        self.spoken = self._heard(rows) if self.speaks else None
         span = self.open("verify", rows, self.recorder.verifies)
         span.tokens = len(rows) + sum(len(block.tokens) for block in blocks)
         self.recorder.verifies += 1
@@ -196,6 +199,20 @@ class RealTarget(Worker):
         """Return the tokens of each row that are coming."""
         return list(zip(*(own.tokens for own in self.coming), strict=True)) or [()] * rows
 
+    def _heard(self, rows: Sequence[Row]) -> Event:
+        """Return what the worker says in the verify that it was just asked for."""
+        spoken, number = self.remote.hear(), self.recorder.verifies
+        assert spoken.callbacks is not None, "it cannot have spoken yet"
+        spoken.callbacks.append(lambda event: self._arrived(rows, number, event.value.at))
+        return spoken
+
+    def _arrived(self, rows: Sequence[Row], number: int, at: int) -> None:
+        """Write down when it spoke (ns), and that this has arrived."""
+        span = self.open("transfer", rows, number)
+        span.lane = span.device = "link"
+        span.start = self.env.seconds(at)
+        self.recorder.spans.append(span)
+
     def _told(
         self, rows: Sequence[Row], speculations: Sequence[Speculation], spoken: Event
     ) -> Generator[Event, Any, list[Speculation]]:
@@ -213,6 +230,9 @@ class RealTarget(Worker):
         done = yield answer
         self.close(span, done, span.tokens)
         self.verified = span
+        if self.spoken is not None and self.spoken.triggered:
+            spoken = self.spoken.value.at - done.start
+            self.shares.append(spoken / (done.end - done.start))
         for row, outcome in zip(rows, done.value.outcomes, strict=True):
             row.text.outcome = outcome
             if row.text.fork is not None:

@@ -96,6 +96,12 @@ class Model(KernelPasses):
         ]
         return fewer
 
+    def shallow(self, layers: int) -> Self:
+        """Return the first layers of this model as one of its own, under the same head."""
+        fewer = copy(self)
+        fewer.layers, fewer.depth = self.layers[:layers], layers
+        return fewer
+
     def plain(self) -> Self:
         """Return this model with nothing compiled: for passes whose shapes keep changing."""
         if self.kernels is None:

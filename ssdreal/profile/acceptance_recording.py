@@ -21,6 +21,7 @@ from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import position_row
 from ssdsim.sampling.distributions import View, view
 from ssdsim.sampling.noise import Noise
+from ssdsim.sampling.ranking import ranked
 from ssdsim.sampling.settings import Decoding
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ WIDTH = 4
 are rounded as in decoding. Of 929 rounds replayed greedily 3 differed from the measured ones at
 near ties, of 908 at a width of 8 it were 87."""
 
+CANDIDATES = 32
+"""Tokens of an early view: as many as a target tells in mid-verify."""
 
 Row = dict[str, Any]
 """Of an acceptance trace."""
@@ -68,6 +71,7 @@ def record(
     decoding: Decoding,
     seed: int,
     info: dict[str, Any] | None = None,
+    exit_layers: Sequence[int] = (),
 ) -> None:
     """Write the acceptance trace of these texts.
 
@@ -84,15 +88,18 @@ def record(
         How it did; the draft is taken to sample likewise.
     info
         What else `run.json` shall say.
+    exit_layers
+        After which layers of the target early views are recorded.
 
     """
     write_trace(
         directory,
-        list(trace_rows(target, draft, texts, decoding, seed)),
+        list(trace_rows(target, draft, texts, decoding, seed, exit_layers)),
         grid=(),
         vocabulary=target.vocabulary,
         prompts={text.name: text.prompt for text in texts},
         info=info,
+        exit_layers=exit_layers,
     )
 
 
@@ -102,6 +109,7 @@ def trace_rows(
     texts: Sequence[GeneratedText],
     decoding: Decoding,
     seed: int,
+    exit_layers: Sequence[int] = (),
 ) -> Iterator[Row]:
     """Yield a row for every position of the texts, in order.
 
@@ -113,8 +121,10 @@ def trace_rows(
     """
     longest = max(len(text.prompt) + len(text.output) for text in texts)
     read = _readers(target, draft, longest)
+    exits = [_reader(target.shallow(layers), longest) for layers in exit_layers]
     for text in texts:
-        for position, logits in enumerate(zip(*read(text), strict=True)):
+        views = [_read(reader, text) for reader in exits]
+        for position, logits in enumerate(zip(*read(text), *views, strict=True)):
             yield row_of(text, position, logits, decoding, seed)
 
 
@@ -128,6 +138,8 @@ def row_of(
 ) -> Row:
     """Return the row of a position, given both models' logits there; `grid` as in `position_row`.
 
+    More logits are those of early layers of the target, the shallowest first.
+
     Raises
     ------
     NotFinite
@@ -136,10 +148,18 @@ def row_of(
     """
     at, noise = len(text.prompt) + position, Noise(seed, text.seq)
     gumbel = noise.gumbel(at, len(logits[0])) if decoding.perturbed else None
-    p, q = (_view(of, decoding, gumbel) for of in logits)
+    p, q, *early = (_view(of, decoding, gumbel) for of in logits)
     settings = grid if decoding.needs_probabilities else ()
     row = position_row(p, q, text.output[position], settings)
-    return {**_address(text, position, decoding), **_filled(row, len(grid))}
+    exits = _exits(early) if early else {}
+    return {**_address(text, position, decoding), **_filled(row, len(grid)), **exits}
+
+
+def _exits(early: Sequence[View]) -> Row:
+    """Return the columns of early views: the likeliest tokens of each, one after the other."""
+    ids = [ranked(view.scores, count=CANDIDATES) for view in early]
+    chances = [view.belief[of] for view, of in zip(early, ids, strict=True)]
+    return {"exit_ids": np.concatenate(ids).tolist(), "exit_p": np.concatenate(chances).tolist()}
 
 
 def _filled(row: Row, settings: int) -> Row:

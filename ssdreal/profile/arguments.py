@@ -10,7 +10,9 @@ SIZES = {"repeats": (3, 1), "tokens": (48, 16), "visit_tokens": (32, 16)}
 EXTENDED = {"repeats": (1, 1), "visit_tokens": (32, 16)}
 """The same with --extend."""
 
-KNOWN = ("pair", "acceptance", "dtype", "split", "tokens", "prompts", "overwrite", "quick")
+KNOWN = (
+    *("pair", "acceptance", "dtype", "split", "tokens", "prompts", "exits", "overwrite", "quick"),
+)
 """Options that a profile which is extended has settled."""
 
 RANGES = {"repeats": (1, 1000), "tokens": (1, 1_000_000), "visit_tokens": (1, 1_000_000)}
@@ -31,6 +33,8 @@ def parser() -> Parser:
     add("--tokens", type=int, help="of every text; 48")
     add("--visit-tokens", type=int, help="of a calibration run's texts; 32")
     add("--prompts", help="a file of prompts instead of the project's own")
+    exits = "record early views of the target after these shares of its layers, at most 4"
+    add("--exits", type=float, nargs="+", default=(), help=exits)
     add("--out", default=TRACES, help="where its folder goes: traces/")
     add("--overwrite", action="store_true", help="replace a profile of that name")
     add("--extend", action="store_true", help="measure a profile's times again, in another hour")

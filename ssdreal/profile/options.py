@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ssdreal.channel.message_parts import Exit
 from ssdreal.command.arguments import check_ranges, check_unwritten, sized
 from ssdreal.command.help import PAIRS, SCRIPTED
 from ssdreal.command.journal import NAME, digest
@@ -21,6 +22,7 @@ from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.measured_with import measured_with
 from ssdreal.profile.scripted_pair import ScriptedSource, scripted_source_of
 from ssdreal.profile.split import Fitted, read_split
+from ssdsim.acceptance.trace_checks import MOST_LAYERS
 from ssdsim.acceptance.trace_file import INFO, TABLE
 from ssdsim.calibration.calibration_runs import Visit, plan
 from ssdsim.calibration.profile_file import FILE, TIMINGS
@@ -52,6 +54,8 @@ class ProfileOptions:
         Whether to go on with what an unfinished one has kept.
     hour
         Number of the sitting; above 0 it is added to those that the profile has.
+    exits
+        Shares of the target's layers after which early views are recorded.
 
     """
 
@@ -71,6 +75,15 @@ class ProfileOptions:
     overwrite: bool = False
     resume: bool = False
     hour: int = 0
+    exits: Sequence[float] = ()
+
+    @property
+    def exit_layers(self) -> tuple[int, ...]:
+        """After which layers of the target early views are recorded, the shallowest first."""
+        if not self.exits:
+            return ()
+        layers = describe(self.models.target).layers
+        return tuple(sorted({Exit(share, 0).layer(layers) for share in self.exits}))
 
     @property
     def folder(self) -> Path:
@@ -117,6 +130,7 @@ class ProfileOptions:
             "--prompts": [digest([task.tokens for task in of]) for of in tasks],
             "plan": [fit.temperatures, fit.lookaheads, fit.branches, fit.batch],
             "sitting": self.hour,
+            **({"--exits": self.exit_layers} if self.exits else {}),
         }
 
     def where(self) -> Topology:
@@ -141,7 +155,8 @@ class ProfileOptions:
     def visits(self, calibration: CalibrationRuns) -> list[Visit]:
         """Return the calibration runs of one round through everything."""
         fit = self.split
-        return plan(fit.lookaheads, fit.branches, fit.batch, spread=calibration.spreads)
+        sizes = fit.lookaheads, fit.branches, fit.batch
+        return plan(*sizes, spread=calibration.spreads, exits=self.exits)
 
     def shares_devices(self) -> bool:
         """Whether a draft of its own is on the target's devices."""
@@ -167,8 +182,9 @@ def profile_options(arguments: list[str] | None = None) -> list[ProfileOptions]:
     script = scripted_source_of(title or "", models, given.acceptance)
     right = "the tokens of a pair without weights mean nothing"
     require(script is None or given.prompts is None, "--prompts", given.prompts, right)
+    _check_exits(given.exits, models, alone=script is None)
     fit = read_split().fit
-    names = ("name", "dtype", "topology", *SIZES, "prompts", "out", "overwrite", "resume")
+    names = ("name", "dtype", "topology", *SIZES, "prompts", "out", "overwrite", "resume", "exits")
     plain = {name: getattr(given, name) for name in names}
     split = fit.quick() if given.quick else fit
     asked = ProfileOptions(**plain, models=models, split=split, pair=title, script=script)
@@ -215,6 +231,19 @@ def _extended(given: Namespace) -> ProfileOptions:
     kept = {asked.journal: "an unfinished profile, which --resume goes on with,"}
     check_unwritten(f"--name={given.name}: {asked.folder}", kept, given.resume)
     return asked
+
+
+def _check_exits(exits: Sequence[float], models: Pair, alone: bool) -> None:
+    """Refuse early views that cannot be recorded."""
+    for share in exits:
+        require(0 < share < 1, "--exits", share, "needs shares over 0 and below 1")
+    right = f"needs at most {MOST_LAYERS} of them"
+    require(len(exits) <= MOST_LAYERS, "--exits", list(exits), right)
+    right = "a pair without weights says nothing in mid-verify that could be recorded"
+    require(alone or not exits, "--exits", list(exits), right)
+    fast = not exits or describe(models.target).fast
+    right = f"needs a Llama, Mistral, Qwen2 or Qwen3 model, {models.target} is none"
+    require(fast, "--exits", list(exits), right)
 
 
 def _check_name(name: str) -> None:

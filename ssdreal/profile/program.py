@@ -159,7 +159,8 @@ def _rows(
     if asked.script:
         return []
     names, fit = (asked.models.target, asked.models.draft, asked.dtype), asked.split
-    recording = Recording(names, fit.temperatures, fit.saguaro, asked.tokens, SEED, device)
+    known = names, fit.temperatures, fit.saguaro, asked.tokens, SEED, device
+    recording = Recording(*known, exit_layers=asked.exit_layers)
     return recorded(recording, tasks, kept)
 
 
@@ -221,6 +222,7 @@ def _recorded(
         vocabulary=shared_vocabulary(*asked.models.models),
         prompts={task.name: task.tokens for task in tasks},
         info={**info, "prompt_fields": _fields(tasks)},
+        exit_layers=asked.exit_layers,
     )
     return {
         "acceptance": described(Recorded(".")),

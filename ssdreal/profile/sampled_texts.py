@@ -46,6 +46,8 @@ class Recording:
         Of each text, and of its noise.
     device
         Where both models are.
+    exit_layers
+        After which layers of the target early views are recorded.
 
     """
 
@@ -55,6 +57,7 @@ class Recording:
     tokens: int
     seed: int = 0
     device: str = "cpu"
+    exit_layers: Sequence[int] = ()
 
     def rows(self, tasks: Sequence[Task], first: int = 0) -> list[Row]:
         """Return the rows of these prompts, the first of which has this number among all.
@@ -69,12 +72,16 @@ class Recording:
 
         longest = max(len(task.tokens) for task in tasks) + self.tokens
         models = loaded_pair(self.names, self.device)
-        target, draft = (Reader(one, len(tasks), longest, fixed=False) for one in models)
+        shallow = [models[0].shallow(layers) for layers in self.exit_layers]
+        target, *others = (
+            Reader(one, len(tasks), longest, fixed=False) for one in (*models, *shallow)
+        )
         found: list[Row] = []
         for temperature in self.temperatures:
             decoding = Decoding(temperature=temperature, coupling="gumbel")
             texts, spoken = self._speak(target, tasks, decoding, first)
-            for text, *logits in zip(texts, spoken, _listen(draft, texts), strict=True):
+            heard = [_listen(reader, texts) for reader in others]
+            for text, *logits in zip(texts, spoken, *heard, strict=True):
                 found += self._judged(text, logits, decoding)
         return found
 
@@ -102,8 +109,8 @@ class Recording:
     ) -> Iterator[Row]:
         """Yield a text's rows under every coupling that it serves, one after the other."""
         for way in couplings(decoding):
-            for position, both in enumerate(zip(*logits, strict=True)):
-                yield shortened(row_of(text, position, both, way, self.seed, self.grid))
+            for position, each in enumerate(zip(*logits, strict=True)):
+                yield shortened(row_of(text, position, each, way, self.seed, self.grid))
 
 
 def recorded(recording: Recording, tasks: Sequence[Task], kept: Journal) -> list[Row]:
@@ -146,7 +153,7 @@ def shortened(row: Row) -> Row:
 
     They rank nothing (that is `rank`'s business); what they tell are confidences.
     """
-    short = {name: _short(row[name]) for name in ("top_q", "top_p")}
+    short = {name: _short(row[name]) for name in ("top_q", "top_p", "exit_p") if name in row}
     return {**row, **short}
 
 
@@ -176,7 +183,7 @@ def _parts(task: Task, text: Sequence[int]) -> tuple[tuple[int, ...], tuple[int,
 
 
 def _listen(reader: "Reader", texts: Sequence[GeneratedText]) -> "list[Logits]":
-    """Return a draft's logits before every token of texts, (tokens, target's ids) each."""
+    """Return a reader's logits before every token of texts, (tokens, target's ids) each."""
     _read_prompts(reader, [text.prompt for text in texts])
     wanted = {
         slot: ((*text.prompt, *text.output[:-1]), len(text.prompt) - 1)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from numpy.random import Generator
 
+from ssdsim.calibration.outspoken import Outspoken
 from ssdsim.calibration.timing_probe import Probe
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.base import Method
@@ -57,7 +58,12 @@ class Visit:
 
 
 def plan(
-    lookaheads: Sequence[int], branches: Sequence[int], batch: int, *, spread: bool = False
+    lookaheads: Sequence[int],
+    branches: Sequence[int],
+    batch: int,
+    *,
+    spread: bool = False,
+    exits: Sequence[float] = (),
 ) -> list[Visit]:
     """Return the visits of one round through everything.
 
@@ -71,6 +77,8 @@ def plan(
         Rows of the visits that measure batches.
     spread
         Whether AR and SD are measured on all devices as well.
+    exits
+        Shares of the target's layers after which it is to speak in mid-verify.
 
     """
     middle, most = lookaheads[len(lookaheads) // 2], branches[-2]
@@ -98,6 +106,7 @@ def plan(
         *_batches(lookaheads, branches, batch),
         *drawn,
         *(_spread(lookaheads) if spread else []),
+        *(Visit(Outspoken(exit=share), middle) for share in exits),
     ]
 
 

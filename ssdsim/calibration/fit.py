@@ -292,7 +292,7 @@ def _jitter(pieces: Sequence[Timing]) -> dict[str, Array]:
     ratios: dict[str, list[float]] = {lane: [] for lane in LANES}
     for found in cells(pieces).values():
         alone = [piece.seconds for piece in found if piece.shared <= 1e-9]
-        if found[0].kind != "prefill" and found[0].devices == 1 and len(alone) > 2:
+        if found[0].kind not in {"prefill", "exit"} and found[0].devices == 1 and len(alone) > 2:
             middle = median(alone)
             ratios[found[0].lane] += [seconds / middle for seconds in alone]
     return {lane: _quantiles(of) for lane, of in ratios.items() if of}

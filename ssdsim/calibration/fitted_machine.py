@@ -8,7 +8,7 @@ import numpy as np
 from ssdsim.calibration.fit import Fit
 from ssdsim.calibration.observations import DISPATCH
 from ssdsim.latency.jitter import Jitter, NoJitter, Quantiles
-from ssdsim.latency.machine import Drawing, Drawings, Machine, Slowdown
+from ssdsim.latency.machine import Drawing, Drawings, Machine, Slowdown, Speaking
 from ssdsim.latency.table import Table
 
 MOST_BATCH = 16
@@ -43,6 +43,7 @@ def machine(fit: Fit, state: Mapping[str, float] = STEADY, *, jitter: bool = Tru
         padding=fit.padding,
         shared=fit.shared,
         sampling=Drawings(*(_drawing(fit, name) for name in ("maximal", "gumbel"))),
+        speaking=Speaking(*(_rounded(fit.part("target", part)) for part in ("head", "view"))),
         slowdown=Slowdown(*(_rounded(fit.slowdown[lane]) for lane in ("target", "draft"))),
         target_jitter=_jitter(fit, "target") if jitter else NoJitter(),
         draft_jitter=_jitter(fit, "draft") if jitter else NoJitter(),

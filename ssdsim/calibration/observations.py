@@ -4,7 +4,8 @@ The model. A verify of b rows and n tokens takes v(b, n), and a little more for 
 rows have in their caches. A chain of K tokens takes K steps and a fixed part; a tree of depth D the
 pass that finds candidates, a message (the candidates are the policy's to choose from), and D steps
 over its branches. Where tokens are drawn rather than the best ones taken, every pass takes longer
-by a fixed part and by a part for each distribution. So the median seconds of a cell are a sum of
+by a fixed part and by a part for each distribution. Where the target speaks on the way a verify
+takes its head once more, and what telling takes; it is there after a share of the layers. So the median seconds of a cell are a sum of
 unknowns with known factors.
 """
 
@@ -30,8 +31,8 @@ class Unknown(NamedTuple):
         a coupling, for what drawing takes; or "link".
     what
         A pass, with `rows` and `size` (its tokens or branches); or a part of the model: "fill",
-        "prefill", "prefill_token", "cached", "dispatch", or a field of
-        `ssdsim.latency.machine.Drawing`.
+        "prefill", "prefill_token", "cached", "dispatch", or a field of `Drawing` or `Speaking` in
+        `ssdsim.latency.machine`.
     devices
         That the target is spread over.
 
@@ -151,10 +152,12 @@ def _observation(pieces: Sequence[Timing]) -> Observation:
     return Observation(*where, seconds, factors)
 
 
-def _passes(piece: Timing) -> list[tuple[int, str, int]]:
+def _passes(piece: Timing) -> list[tuple[float, str, int]]:
     """Return the passes in a piece: how many, of which kind, over how many tokens."""
     if piece.kind == "verify":
         return [(1, "verify", piece.tokens)]
+    if piece.kind == "exit":
+        return [(piece.exit, "verify", piece.tokens)]
     if piece.kind == "speculate":
         return [(piece.lookahead, "step", piece.batch)]
     return [(1, "glue", piece.tokens), (piece.lookahead, "tree", piece.branches)]
@@ -164,6 +167,10 @@ def _fixed(piece: Timing) -> Factors:
     """Return what a piece takes besides its passes."""
     if piece.kind == "speculate":
         return {_part(piece, "fill"): 1.0}
+    if piece.exit and piece.lane == "target":
+        # What comes before it is layers alone; its head comes once more at the end.
+        heads = 1.0 - piece.exit if piece.kind == "exit" else 1.0
+        return {_part(piece, "head"): heads, _part(piece, "view"): 1.0}
     return {DISPATCH: 1.0} if piece.kind == "prespeculate" else {}
 
 

@@ -1,8 +1,10 @@
 """Extracts from a run how long each piece of work took, and how long the other model was busy."""
 
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,8 @@ class Timing:
     visit
         Number of the run.
     kind
-        Of its span: "prefill", "verify", "speculate" or "prespeculate".
+        Of its span: "prefill", "verify", "speculate" or "prespeculate"; or "exit", which is a
+        verify up to where the target has spoken.
     lane
         "target" or "draft".
     devices
@@ -57,6 +60,8 @@ class Timing:
         Seconds before it in which nobody worked; NaN where somebody did.
     sitting
         Number of the hour that the run was made in, among those of a profile.
+    exit
+        The share of its layers after which the target speaks in this run's verifies; 0: never.
 
     """
 
@@ -76,6 +81,7 @@ class Timing:
     shared: float
     gap: float
     sitting: int = 0
+    exit: float = 0.0
 
     @property
     def cell(self) -> tuple[Any, ...]:
@@ -91,6 +97,7 @@ class Timing:
             self.branches,
             self.lookahead,
             self.tokens if self.kind != "prefill" else round(self.tokens, -1),
+            self.exit,
         )
 
 
@@ -113,15 +120,16 @@ def timings(
         Number of the hour that it was made in.
 
     """
-    spans = sorted(_spans(run.tables["spans"]), key=lambda span: span["start"])
+    spans = sorted(_spans(run.tables["spans"]), key=itemgetter("start"))
     counted = _counted(spans, skip)
     common = {"visit": visit, "sitting": sitting, **_setting(run)}
     measure = _Measure(run, spans, padding)
-    return [
+    found = [
         Timing(**common, **measure.of(span), shared=shared, gap=gap)
         for span, (shared, gap) in zip(spans, _beside(spans), strict=True)
         if counted(span)
     ]
+    return found + list(_exits(found, run.tables["spans"]))
 
 
 def _setting(run: Run) -> dict[str, Any]:
@@ -135,7 +143,24 @@ def _setting(run: Run) -> dict[str, Any]:
         "devices": next(of["count"] for of in run.info["devices"] if "target" in of["lanes"]),
         "own": ["draft"] in lanes or "prespeculate" in run.tables["spans"]["kind"].to_pylist(),
         "coupling": sampling.coupling if sampling.temperature else "greedy",
+        "exit": share_of(run.info.get("exit")),
     }
+
+
+def share_of(exit_: dict[str, Any] | None) -> float:
+    """Return the share of its layers after which a run's target spoke; 0: never."""
+    return exit_["layer"] / exit_["layers"] if exit_ else 0.0
+
+
+def _exits(pieces: Sequence[Timing], spans: pa.Table) -> Iterator[Timing]:
+    """Yield every verify up to where the target spoke, which is when what it said went off."""
+    said = sorted(span["start"] for span in spans.to_pylist() if span["kind"] == "transfer")
+    for piece in pieces if said else ():
+        if piece.kind == "verify":
+            at = bisect(said, piece.start)
+            seconds = said[at] - piece.start if at < len(said) else np.inf
+            if seconds < piece.seconds:
+                yield replace(piece, kind="exit", seconds=seconds, shared=0.0, gap=np.nan)
 
 
 def _counted(spans: Sequence[Span], skip: int) -> Callable[[Span], bool]:

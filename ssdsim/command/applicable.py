@@ -155,6 +155,8 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
     for option in ("link", "serve", "slowdown", "draft_power", "shared"):
         yield f"latency.{option}", own, "the draft has no devices of its own"
     yield "latency.draft_power", not machine.shared, "latency.shared gives it the target's devices"
+    speaks = setup.method.exit < 1
+    yield "latency.speaking", speaks, "the target does not speak in mid-verify"
     for model in ("target", "draft", "colocated"):
         spread = own and (model != "draft" or machine.colocated is None)
         why = "nothing here is spread over more devices"

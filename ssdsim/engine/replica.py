@@ -106,6 +106,7 @@ class Replica:
                 tree=setup.tree,
                 length=self.length,
                 message=machine.link.latency if setup.draft_on == "own" else 0.0,
+                speaking=machine.speaking if setup.method.exit < 1 else None,
             )
             for name in lanes_of("target", setup.method.servers, self.number)
         ]

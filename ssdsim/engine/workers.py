@@ -13,7 +13,7 @@ from ssdsim.decoding.session import Wait
 from ssdsim.engine.lanes import Lane
 from ssdsim.engine.padding import Shape
 from ssdsim.latency.base import Latency, Pass, reads_context
-from ssdsim.latency.machine import Drawing
+from ssdsim.latency.machine import Drawing, Speaking
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.run.tables import Span
@@ -104,7 +104,8 @@ class SimulatedTarget(Worker):
     """The target: what the source says comes true when the verify ends.
 
     `shape` is that of every verify; None: as its rows are. `tree` is what it will be given, as
-    much of it as `length` leaves. `message` is the seconds to the draft of what it says in between.
+    much of it as `length` leaves. `message` is the seconds to the draft of what it says in between,
+    and `speaking` what that takes here; None: it never speaks.
     """
 
     source: Source
@@ -112,6 +113,7 @@ class SimulatedTarget(Worker):
     tree: TokenTree = field(default_factory=Chain)
     length: Control = field(default_factory=lambda: Control(0))
     message: float = 0.0
+    speaking: Speaking | None = None
     work: float = field(default=0.0, init=False)
     riding: Prompts | None = field(default=None, init=False)
 
@@ -191,12 +193,16 @@ class SimulatedTarget(Worker):
             else speculation
             for row, speculation in zip(rows, speculations, strict=True)
         ]
-        spoken = self.lane.reach(share * self.work, said, self.dispatch)
+        spoken = self.lane.reach(self._after(share, self.work), said, self.dispatch)
         return _after(spoken, self.message) if self.message else spoken
 
     def spoken_seconds(self, rows: Sequence[Row], lookahead: int, share: float) -> float:
         """Return after how many seconds of a verify it is expected to speak."""
-        return share * self.verify_seconds(rows, lookahead)
+        return self._after(share, self.verify_seconds(rows, lookahead))
+
+    def _after(self, share: float, verify: float) -> float:
+        """Return after how many seconds of a verify of so many it speaks."""
+        return share * verify if self.speaking is None else self.speaking.after(share, verify)
 
     def cancel(self) -> None:
         """Give up the verify in flight."""
@@ -242,10 +248,11 @@ class SimulatedTarget(Worker):
         return self.latency.seconds(work, *self.shape) + self.drawn(work, tokens)
 
     def drawn(self, work: Pass, tokens: int) -> float:
-        """Return the seconds of drawing a token after every token verified."""
+        """Return the seconds of drawing a token after every token verified, and of speaking."""
         if work != "verify":
             return 0.0
-        return self.drawing.target + tokens * self.drawing.target_token
+        longer = 0.0 if self.speaking is None else self.speaking.longer
+        return longer + self.drawing.target + tokens * self.drawing.target_token
 
 
 def _ending(event: Event, prompts: Prompts) -> Event:

@@ -98,6 +98,41 @@ class Drawings:
 
 
 @dataclass(frozen=True)
+class Speaking:
+    """Seconds that a verify takes longer where the target speaks on the way.
+
+    Attributes
+    ----------
+    head
+        Of the target's head over what an early layer leaves; it has as much at the end.
+    view
+        Of ranking tokens by that, and telling them.
+
+    """
+
+    head: float = 0.0
+    view: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("head", "view"):
+            value = getattr(self, name)
+            require(value >= 0, f"latency.speaking.{name}", value, "needs seconds >= 0")
+
+    @property
+    def longer(self) -> float:
+        """How many seconds it takes longer."""
+        return self.head + self.view
+
+    def after(self, share: float, verify: float) -> float:
+        """Return when the target has spoken after this share of its layers.
+
+        `verify` is what the whole of it takes with that, in seconds.
+        """
+        layers = max(0.0, verify - self.longer - self.head)
+        return share * layers + self.longer
+
+
+@dataclass(frozen=True)
 class Slowdown:
     """How much slower each model runs while the other is busy too (1: not at all)."""
 
@@ -135,6 +170,8 @@ class Machine:
         Seconds the draft takes to look up the speculation cache and reply.
     sampling
         What passes take longer at a temperature above 0.
+    speaking
+        What verifies take longer where the target speaks on the way.
     slowdown
         Contention between the two while both are busy.
     target_jitter, draft_jitter
@@ -158,6 +195,7 @@ class Machine:
     padding: int = 0
     serve: float = 0.0
     sampling: Drawings = Drawings()
+    speaking: Speaking = Speaking()
     slowdown: Slowdown = Slowdown()
     target_jitter: Jitter = NoJitter()
     draft_jitter: Jitter = NoJitter()

@@ -64,6 +64,8 @@ class InlineChannel:
     ----------
     log
         Commands carried out, with what came of them.
+    told
+        What it has said on the way.
     refused
         Kinds of commands that came too late to be carried out.
 
@@ -76,7 +78,7 @@ class InlineChannel:
         self.commands, self.answers, self.replays, self.stops = deque(), [], deque(), {}
         self.log, self.refused = [], []
         self.count = self.idle = 0
-        self.spoken = []
+        self.spoken, self.told = [], []
         server.stop, server.tell = self._stop, self.spoken.append
 
     @property
@@ -136,6 +138,7 @@ class InlineChannel:
         if self.spoken:  # the rest of a pass takes a while
             patience += TURNS
             self.answers += [(0, decoded(encoded(said))) for said in self.spoken]
+            self.told += self.spoken
             self.spoken.clear()
         self.answers += [(patience, decoded(encoded(done)))] * (2 if again else 1)
 

@@ -26,6 +26,8 @@ BATCH = (*SLOW, "workload.prompts=4", "batch=3", "policy=uniform_fanout", "polic
 ADAPTIVE = (*BATCH, "backup=adaptive", "workload.output_tokens=30", "lookahead=2")
 MISSING = (*SLOW, "policy=uniform_fanout", "policy.fanout=1")
 ECHOING = (*WARM, "method=speculative", "workload.output_tokens=60")
+EARLY = ("method=two_phase", "method.first_depth=2", "method.second_depth=2")
+TWICE = (*SLOW, *EARLY, "method.second=exit_target", "policy.budget=2")
 SPINE = [(0,) * level for level in range(1, 6)]
 FAST = "backup.length_fast=40"
 ENDING = (*WARM, "method=speculative", "lookahead=5", "workload.output_tokens=60")
@@ -40,6 +42,11 @@ PLUGINS = {
     "method=speculative draft_on": (SSD, "own"),
     "method=ssd on_outcome": (WARM, "prune"),
     "method=ssd redraft": (BATCH, "all"),
+    "method=two_phase exit": (TWICE, 0.9),
+    "method=two_phase first_depth": (TWICE, 3),
+    "method=two_phase redraft": ((*TWICE, *BATCH), "all"),
+    "method=two_phase second": (TWICE, "exit_residual"),
+    "method=two_phase second_depth": (TWICE, 1),
     "policy=fixed_fanout budget": (SSD, 3),
     "policy=fixed_fanout fanout": (SSD, "[1,1]"),
     "policy=geometric_fanout budget": (SSD, 3),
@@ -103,8 +110,9 @@ PLUGINS |= {
 REFUSED = {
     "length=confidence estimate": "length.estimate=",
     "length=likeliest_rejection estimate": "length.estimate=",
-    "policy=exit_target budget": "policy",
-    "policy=exit_residual budget": "policy",
+    "policy=exit_target budget": "policy='exit_target': goes by what the target says",
+    "policy=exit_residual budget": "policy='exit_residual': goes by what the target says",
+    "method=two_phase loss": "method='two_phase': is simulated only, real drafts are fed no early",
     "policy=partial_oracle budget": "policy='partial_oracle'",
     "policy=partial_oracle share": "policy='partial_oracle'",
     "policy=likeliest_rejection prior": "False",  # nor does a short run learn beyond it

@@ -26,6 +26,8 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
+from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.sampling.distributions import view
 from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.chain import Chain
@@ -33,7 +35,8 @@ from ssdsim.trees.widths import Widths
 
 K = 3
 GREEDY, GUMBEL, MAXIMAL = Decoding(), Decoding(1.0, "gumbel"), Decoding(1.0)
-METHODS = [Speculative(), Speculative("own"), Ssd(), Ssd("prune", "all"), Pearl()]
+SPEAKING = TwoPhase(0.5, ExitTarget(6))
+METHODS = [Speculative(), Speculative("own"), Ssd(), Ssd("prune", "all"), Pearl(), SPEAKING]
 TIE = {"tiny": 1e-3, "smollm2": 0.3}
 """In logits: what passes of different shapes make of the same text, float32 and bfloat16."""
 

@@ -3,13 +3,35 @@
 from functools import cache
 
 import pytest
-from recorded_pair import MAXIMAL, METHODS, generated_texts, in_turn, models, real, replayed
+from inline_crew import decode
+from recorded_pair import (
+    GREEDY,
+    GUMBEL,
+    MAXIMAL,
+    METHODS,
+    PROMPTS,
+    TOKENS,
+    generated_texts,
+    in_turn,
+    models,
+    real,
+    replayed,
+)
 
+from ssdreal.channel.messages import Verify
+from ssdreal.executor.setup import Setup
+from ssdreal.executor.workload import Workload
 from ssdreal.profile.acceptance_recording import record
 from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
+from ssdsim.policies.exit_target import ExitTarget
+from ssdsim.policies.uniform_fanout import UniformFanout
+
+SPEAKING = TwoPhase(0.5, ExitTarget(6), first_depth=4, second_depth=4)
+WORKLOAD, PAIR = Workload(prompts=3, output_tokens=TOKENS), models("tiny_draft")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +60,46 @@ def test_replay_gives_the_real_runs_rounds(traces, draft, decoding, settings):
         assert known.mean() > 0.3
         assert ours["rank"][known].tolist() == theirs["rank"][known].tolist()
         assert (ours["rank"][~known & (ours["rank"] >= 0)] >= 32).all()
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, GUMBEL], ids=["greedy", "gumbel"])
+def test_early_views_are_recorded_as_the_target_tells_them(decoding, tmp_path):
+    run, crew = decode(Setup(SPEAKING, WORKLOAD, seed=7, decoding=decoding), *PAIR, PROMPTS)
+    layer = run.info["exit"]["layer"]
+    record(tmp_path, *PAIR, generated_texts(run), decoding, seed=7, exit_layers=(layer,))
+    columns, known = read_trace(tmp_path).columns, {}
+    for at, name in enumerate(columns["prompt"]):
+        known.setdefault(name, []).append((columns["exit_ids"][at], columns["exit_p"][at]))
+    compared = 0
+    for verify, spoken, verified in told(crew):
+        for line, view, (accepted, _) in zip(verify.lines, spoken.rows, verified.outcomes):
+            start = len(line.tokens) - len(PROMPTS[line.seq])
+            for node in range(min(accepted + 1, WORKLOAD.output_tokens - start)):
+                ids, chances = known[f"prompt {line.seq}"][start + node]
+                assert view.ids[node] == tuple(ids.tolist())
+                assert view.beliefs[node] == pytest.approx(chances.tolist(), abs=1e-5)
+                compared += 1
+    assert compared >= 3 * WORKLOAD.output_tokens
+
+
+def told(crew):
+    """Yield every verify, what the target said on the way, and how it ended."""
+    channel = crew.channels["target"]
+    said = {spoken.stamp: spoken for spoken in channel.told}
+    for command, answer in channel.log:
+        if isinstance(command, Verify):
+            yield command, said[command.stamp], answer
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, GUMBEL], ids=["greedy", "gumbel"])
+def test_a_replay_predicts_by_them_as_the_run_did(decoding, tmp_path):
+    settings = {"method": SPEAKING, "lookahead": 4, "policy": UniformFanout(fanout=1)}
+    run = real("tiny_draft", decoding=decoding, **settings)
+    layer = run.info["exit"]["layer"]
+    record(tmp_path, *PAIR, generated_texts(run), decoding, seed=7, exit_layers=(layer,))
+    ours = replayed(tmp_path, decoding, **settings)
+    for metric in ("acceptance_length", "hit_rate"):
+        assert ours.metrics[metric] == pytest.approx(run.metrics[metric], rel=0.1), metric
 
 
 def test_replay_of_rejection_sampling_agrees_on_average(traces):

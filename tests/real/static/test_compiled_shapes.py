@@ -8,7 +8,7 @@ from compiled_shapes import Shapes
 from device_models import both
 from inline_crew import decode
 from static_servers import KINDS, NAMES, THREE, turn
-from tiny_runs import POLICIES, SSDS, prompts
+from tiny_runs import POLICIES, SSDS, TWICE, prompts
 
 from ssdreal.channel.pass_shapes import branch_widths, draft_widths
 from ssdreal.executor.workload import Workload
@@ -64,6 +64,12 @@ def checklist():
         for method in methods
     ]
     return [*setups, replace(setups[0], width=setups[2].pass_width)]
+
+
+def test_a_target_that_speaks_compiles_a_ranking_more():
+    setup = replace(checklist()[2], method=TWICE[0])
+    plain, speaking = (shapes_of([one]).counts for one in (checklist()[2], setup))
+    assert speaking == plain | {"ranked": plain["ranked"] + 1}
 
 
 def test_the_first_runs_on_a_gpu_compile_few_shapes():

@@ -10,11 +10,16 @@ from knobs import IID, LLAMA, PAIR, ROOFLINE, SMALL, WARM, effect, main_keys
 
 from ssdsim.acceptance.hazard import HazardTable
 from ssdsim.latency.jitter import Lognormal, Quantiles
-from ssdsim.latency.machine import Drawing, Drawings, Link, Machine, Power, Slowdown
+from ssdsim.latency.machine import Drawing, Drawings, Link, Machine, Power, Slowdown, Speaking
 
 pytestmark = pytest.mark.usefixtures("registered")
 
 MISSING = (*IID, "policy=uniform_fanout", "policy.fanout=1", "acceptance.alpha=0.6")
+TELLING = (
+    *(*SMALL, "latency=constant", "acceptance=iid", "workload.output_tokens=60"),
+    *("method=two_phase", "policy=uniform_fanout", "policy.fanout=1", "latency.draft.step=0.04"),
+    "method.second={_target_: partial_oracle, share: 0.5}",
+)
 BANDWIDTH = "latency.link.bandwidth=1e3"
 MANY = (*LLAMA, "acceptance=language_model", "batch=16", "workload.output_tokens=40")
 SENT = ("temperature=0.7", "acceptance=language_model", "latency.link.vocabulary=9", BANDWIDTH)
@@ -55,6 +60,9 @@ PARTS = {
     "Machine serve": (IID, "latency.serve=0.3"),
     "Machine draft_scale": (IID, "latency.draft_scale=2"),
     "Machine dispatch": (IID, "latency.dispatch=0.3"),
+    "Machine speaking": (TELLING, "latency.speaking.head=0.1"),
+    "Speaking head": (TELLING, "latency.speaking.head=0.1"),
+    "Speaking view": (TELLING, "latency.speaking.view=0.1"),
     "Machine padding": (ROOFLINE, "latency.padding=4096"),
     "Machine sampling": (WARM, "latency.sampling={maximal: {draft: 0.3}}"),
     "Drawings maximal": (WARM, "latency.sampling.maximal={target: 0.3}"),
@@ -85,6 +93,7 @@ PARTS_OF = (
     Link,
     Power,
     Slowdown,
+    Speaking,
     Drawing,
     Drawings,
     Machine,
