@@ -3,7 +3,7 @@
 `python -m ssdreal.profile --name early_exit --exits 0.5 0.8 --repeats 1` measures the machine and
 records the early views that predictions replay. `python analysis/two_phase_real.py measure DIR`
 decodes prompts that no profile is fitted to with every method, each repeat in another order, and
-`table DIR` prints medians beside what the profile says of such runs, and where it puts 90 % of them.
+`table DIR` prints medians beside what the profile says of such runs, and where 90 % should lie.
 """
 
 import sys
@@ -16,6 +16,7 @@ from numpy.random import default_rng
 
 from ssdreal.channel.message_parts import Exit
 from ssdreal.command.journal import RUN, journal
+from ssdreal.executor.execution import Execution
 from ssdreal.executor.pair import read_pair
 from ssdreal.executor.prompt_files import tokenized
 from ssdreal.executor.setup import Setup
@@ -66,7 +67,7 @@ def two_phases(share: float, second: type[ExitTarget]) -> TwoPhase:
 
 
 def setups(prompts: int) -> dict[str, Setup]:
-    """Return what is compared; the first of two phases has as many branches as plain SSD, or half."""
+    """Return what is compared; the first of two phases has half of plain SSD's branches."""
     methods = {"sd": (Speculative(), 12), "ssd 12": (Ssd(), 12), "ssd 6": (Ssd(), 6)}
     for share in EXITS:
         for second in (ExitTarget, ExitResidual):
@@ -98,7 +99,7 @@ def measure(folder: Path) -> None:
                 kept.once(f"{name} {repeat}", RUN, lambda one=running: _decoded(one))
 
 
-def _decoded(running) -> Run:
+def _decoded(running: Execution) -> Run:
     running.run()
     return running.result()
 
@@ -123,7 +124,9 @@ def cells(name: str, runs: list[Run], said: Predicted) -> list[str]:
         values = [run.metrics[metric] for run in runs if run.metrics[metric] is not None]
         row.append(f"{np.median(values):.{digits}f}" if values else "-")
         low, middle, high = np.nanquantile(said.draws[metric], [0.05, 0.5, 0.95])
-        row.append(f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})" if values else "-")
+        row.append(
+            f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})" if values else "-"
+        )
     return row
 
 

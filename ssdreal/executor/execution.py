@@ -161,7 +161,7 @@ class Execution:
         after = self.readied["target"].speaks_after if "target" in self.readied else None
         if after is None:
             return None
-        shares = self.lanes[0].shares
+        shares = self.lanes[0].shares if hasattr(self, "lanes") else []
         layer, layers = after
         return {"layer": layer, "layers": layers, "share": fmean(shares) if shares else None}
 

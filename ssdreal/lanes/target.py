@@ -231,8 +231,8 @@ class RealTarget(Worker):
         self.close(span, done, span.tokens)
         self.verified = span
         if self.spoken is not None and self.spoken.triggered:
-            spoken = self.spoken.value.at - done.start
-            self.shares.append(spoken / (done.end - done.start))
+            spoken: Any = self.spoken.value
+            self.shares.append((spoken.at - done.start) / (done.end - done.start))
         for row, outcome in zip(rows, done.value.outcomes, strict=True):
             row.text.outcome = outcome
             if row.text.fork is not None:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TOGETHER = 12
 """Prompts side by side: several times as fast as one after the other, and a piece that is kept."""
 
+ROUNDED = ("top_q", "top_p", "exit_p")
+"""Columns that tell confidences, and rank nothing."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -153,7 +156,7 @@ def shortened(row: Row) -> Row:
 
     They rank nothing (that is `rank`'s business); what they tell are confidences.
     """
-    short = {name: _short(row[name]) for name in ("top_q", "top_p", "exit_p") if name in row}
+    short: Row = {name: _short(row[name]) for name in ROUNDED if name in row}
     return {**row, **short}
 
 

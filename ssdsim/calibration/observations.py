@@ -5,8 +5,8 @@ rows have in their caches. A chain of K tokens takes K steps and a fixed part; a
 pass that finds candidates, a message (the candidates are the policy's to choose from), and D steps
 over its branches. Where tokens are drawn rather than the best ones taken, every pass takes longer
 by a fixed part and by a part for each distribution. Where the target speaks on the way a verify
-takes its head once more, and what telling takes; it is there after a share of the layers. So the median seconds of a cell are a sum of
-unknowns with known factors.
+takes its head once more, and what telling takes; it is there after a share of the layers. So the
+median seconds of a cell are a sum of unknowns with known factors.
 """
 
 from collections import defaultdict

@@ -72,7 +72,9 @@ def test_early_views_are_recorded_as_the_target_tells_them(decoding, tmp_path):
         known.setdefault(name, []).append((columns["exit_ids"][at], columns["exit_p"][at]))
     compared = 0
     for verify, spoken, verified in told(crew):
-        for line, view, (accepted, _) in zip(verify.lines, spoken.rows, verified.outcomes):
+        for line, view, (accepted, _) in zip(
+            verify.lines, spoken.rows, verified.outcomes, strict=True
+        ):
             start = len(line.tokens) - len(PROMPTS[line.seq])
             for node in range(min(accepted + 1, WORKLOAD.output_tokens - start)):
                 ids, chances = known[f"prompt {line.seq}"][start + node]
@@ -97,9 +99,11 @@ def test_a_replay_predicts_by_them_as_the_run_did(decoding, tmp_path):
     run = real("tiny_draft", decoding=decoding, **settings)
     layer = run.info["exit"]["layer"]
     record(tmp_path, *PAIR, generated_texts(run), decoding, seed=7, exit_layers=(layer,))
-    ours = replayed(tmp_path, decoding, **settings)
-    for metric in ("acceptance_length", "hit_rate"):
-        assert ours.metrics[metric] == pytest.approx(run.metrics[metric], rel=0.1), metric
+    # What the early layer says past an error is not recorded, so that other places stand in for it.
+    ours = [replayed(tmp_path, decoding, seed=seed, **settings) for seed in range(6)]
+    for metric, off in (("acceptance_length", 0.15), ("hit_rate", 0.1)):
+        mean = sum(one.metrics[metric] for one in ours) / len(ours)
+        assert mean == pytest.approx(run.metrics[metric], abs=off), metric
 
 
 def test_replay_of_rejection_sampling_agrees_on_average(traces):
