@@ -24,12 +24,13 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 WRITTEN = ("ssdsim/policies/last_only.py", "ssdsim/methods/hesitant.py")  # CONTRIBUTING's examples
-MADE = {"outputs", "multirun", "traces/this_machine", "docs/_build", "docs/api"}
+MADE = {"outputs", "multirun", "traces/this_machine", "traces/mine", "docs/_build", "docs/api"}
 TUNED = ROOT / "tests" / "support" / "tuned.yaml"
 STAND_INS = {
     "profile=this_machine_split50": "profile=two_cores",
     "profile=this_machine": "profile=two_cores",
     "profile=NAME": "profile=demo",
+    "profile=mine": "profile=demo",
     "tuned=FILE": f"tuned={TUNED}",
     "tuned=outputs/tune/NAME/tuned.yaml": f"tuned={TUNED}",
     "outputs/my_run": str(ROOT / "traces" / "two_cores" / "runs" / "fit" / "ssd_k4_topk"),

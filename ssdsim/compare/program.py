@@ -2,7 +2,8 @@
 
 `python -m ssdsim.compare RUN RUN [...]` reads run directories, simulated or real. Ratios, rounds
 and settings are beside the first run. Where one of two runs was measured and the other predicts it
-from a measured profile, it says what each guess adds to the error.
+from a measured profile, it says what each guess adds to the error. Where files stand in the place
+of the second run, they are the log of an engine, and the run is compared with that.
 """
 
 import json
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ssdsim.command.console import console, ending, speak_as
 from ssdsim.compare.comparison import Comparison, compare
@@ -52,10 +54,11 @@ def question(arguments: Sequence[str]) -> Question:
             raise ConfigError(f"{word}: no such option; choose among {JSON}, {PAGE}, --help")
         else:
             paths.append(Path(word))
-    right = "needs two run directories or more: python -m ssdsim.compare RUN RUN"
+    right = "needs two run directories or more, or one and a log: python -m ssdsim.compare RUN RUN"
     require(len(paths) > 1, "RUN", " ".join(map(str, paths)), right)
     right = "needs two runs, one stands above the other"
-    require(PAGE not in files or len(paths) == 2, PAGE, str(files.get(PAGE)), right)
+    logs = any(map(Path.is_file, paths))
+    require(PAGE not in files or (len(paths) == 2 and not logs), PAGE, str(files.get(PAGE)), right)
     return Question(tuple(paths), files.get(JSON), files.get(PAGE))
 
 
@@ -64,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     speak_as("ssdsim.compare")
     with ending():
         asked = question(sys.argv[1:] if arguments is None else arguments)
+        if any(map(Path.is_file, asked.paths)):
+            _with_log(asked)
+            return
         found = compare([load_run(path) for path in asked.paths], asked.paths)
         for table in tables(found):
             console().print(table)
@@ -72,11 +78,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _write_down(found, asked)
 
 
+def _with_log(asked: Question) -> None:
+    """Compare the one run with the log that all files make up."""
+    from ssdsim.compare.with_log import compare_with_log, sentence, table
+
+    files = [path for path in asked.paths if path.is_file()]
+    runs = [path for path in asked.paths if path not in files]
+    right = "needs one run directory beside the files of a log"
+    require(len(runs) == 1, "RUN", " ".join(map(str, runs)), right)
+    found = compare_with_log(load_run(runs[0]), runs[0], files)
+    console().print(table(found))
+    console().print(sentence(found), soft_wrap=True, highlight=False, markup=False)
+    _write_json(found.plain(), asked.json)
+
+
+def _write_json(content: dict[str, Any], path: Path | None) -> None:
+    if path:
+        with _to(JSON, path):
+            write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
 def _write_down(found: Comparison, asked: Question) -> None:
     content = found.plain()
-    if asked.json:
-        with _to(JSON, asked.json):
-            write_text(asked.json, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    _write_json(content, asked.json)
     if asked.page:
         runs = payload(*map(packed, found.runs))
         with _to(PAGE, asked.page):

@@ -85,10 +85,11 @@ def vllm_server_log(log, folder):
                 "Prefix cache hit rate: 0.0%"
             ),
             (
-                f"(APIServer pid=8) INFO 09-25 22:27:16 [metrics.py:120] SpecDecoding metrics: Mean "
-                f"acceptance length: {1 + sum(accepted) / n:.2f}, Accepted throughput: "
-                f"{sum(accepted) / taken:.2f} tokens/s, Drafted throughput: {n * log.K / taken:.2f} "
-                f"tokens/s, Accepted: {sum(accepted)} tokens, Drafted: {n * log.K} tokens, "
+                f"(APIServer pid=8) INFO 09-25 22:27:16 [metrics.py:120] SpecDecoding metrics: "
+                f"Mean acceptance length: {1 + sum(accepted) / n:.2f}, Accepted throughput: "
+                f"{sum(accepted) / taken:.2f} tokens/s, Drafted throughput: "
+                f"{n * log.K / taken:.2f} tokens/s, Accepted: {sum(accepted)} "
+                f"tokens, Drafted: {n * log.K} tokens, "
                 f"Per-position acceptance rate: {rates}, Avg Draft acceptance rate: "
                 f"{100 * sum(accepted) / n / log.K:.1f}%"
             ),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ssdsim.observe.files import Source
@@ -17,6 +17,8 @@ ACCEPTANCE = re.compile(
     rf"(?:, mean (?:acceptance length|len) = *(?P<tau>{NUMBER}))?"
     r"(?:, acceptance rate per position = \((?P<positions>[^)]*)\))?"
 )
+POSITIONS = re.compile(r"acc per pos = \((?P<positions>[^)]*)\)")
+"""A line of its own in newer releases, behind the one that it belongs to."""
 EVALUATED = re.compile(rf"(prompt )?eval time = *({NUMBER}) ms / *(\d+) (?:tokens|runs)")
 STATISTICS = re.compile(r"statistics +([\w-]+) *: #calls(?:\(b,g,a\))? *= *([\d ]+)")
 DURATION = re.compile(rf"dur\(b,g,a\) = *({NUMBER}), *({NUMBER}), *({NUMBER}) ms")
@@ -106,6 +108,8 @@ class _Log:
             self._evaluated(found)
         elif found := ACCEPTANCE.search(line):
             self._acceptance(found)
+        elif found := POSITIONS.search(line):
+            self._positions(numbers(found["positions"]))
         elif found := STATISTICS.search(line):
             self._statistics(line, found)
         elif any(mark in line for mark in MARKS):
@@ -137,6 +141,11 @@ class _Log:
             rounds = max(1.0, n - request.accepted)
             K = request.drafted / rounds
             self.passes.add(TimedPass(0, 1, K + 1, K, seconds / rounds, None, rounds))
+
+    def _positions(self, rates: tuple[float, ...]) -> None:
+        self.read += 1
+        if self.newer.kept and not self.newer.kept[-1].positions:
+            self.newer.kept[-1] = replace(self.newer.kept[-1], positions=rates)
 
     def _statistics(self, line: str, found: re.Match[str]) -> None:
         self.read += 1

@@ -165,9 +165,9 @@ class _Log:
             return None
         with_root = median([tau / rate for tau, rate in pairs], [1.0] * len(pairs)) or 0.0
         without = median([(tau - 1) / rate for tau, rate in pairs], [1.0] * len(pairs)) or 0.0
-        if abs(with_root - round(with_root)) <= CLOSE * with_root:
-            return float(round(with_root) - 1)
-        return float(round(without)) if without >= 1 - CLOSE else None
+        near = {round(with_root) - 1: _off(with_root), round(without): _off(without)}
+        K = min(near, key=lambda each: near[each])
+        return float(K) if K >= 1 and near[K] <= CLOSE else None
 
     def _passes(self, of: Sequence[_Line], lookahead: float | None) -> list[TimedPass]:
         K = lookahead or 0.0
@@ -188,6 +188,11 @@ def _suspicious(
     if nodes and steps and nodes > steps + 1:
         said.append(f"a tree of {nodes} nodes: taken for a chain of {steps} that accepts as much")
     return tuple(said)
+
+
+def _off(ratio: float) -> float:
+    """Return how far a ratio is from a whole number, as a share of it."""
+    return abs(ratio - round(ratio)) / ratio if ratio else 1.0
 
 
 def _whole(pattern: re.Pattern[str], line: str) -> int | None:

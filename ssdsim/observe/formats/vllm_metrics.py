@@ -1,4 +1,4 @@
-"""vLLM's counters as Prometheus reads them: one scrape, or several of one server."""
+"""Counters of vLLM or llama.cpp as Prometheus reads them: one scrape, or several of a server."""
 
 import math
 import re
@@ -13,12 +13,15 @@ from ssdsim.observe.formats.base import known, missing
 from ssdsim.observe.numbers import NUMBER, number
 from ssdsim.observe.told import TimedPass, Told, conditional_of
 
-SAMPLE = re.compile(rf"^\s*vllm[:_](\w+)(?:\{{(.*?)\}})?\s+({NUMBER}|NaN|[+-]?Inf)(?:\s+\d+)?\s*$")
+SAMPLE = re.compile(
+    rf"^\s*(?:vllm|llamacpp)[:_](\w+)(?:\{{(.*?)\}})?\s+({NUMBER}|NaN|[+-]?Inf)(?:\s+\d+)?\s*$"
+)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 SPECULATION = "spec_decode_num_"
 INTERVALS = ("inter_token_latency_seconds", "time_per_output_token_seconds")
 """The newer name, and the older one of the same histogram."""
 PER_TOKEN = ("request_time_per_output_token_seconds",)
+RUNNING = ("num_requests_running", "requests_processing")
 CACHE = ("kv_cache_usage_perc", "gpu_cache_usage_perc")
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -29,11 +32,11 @@ Scrape = dict[Series, float]
 class VllmMetrics:
     """Differences between scrapes; of a single one all since the server's start."""
 
-    title: ClassVar[str] = "vLLM metrics (Prometheus)"
+    title: ClassVar[str] = "metrics of vLLM or llama.cpp (Prometheus)"
     key: ClassVar[str] = "vllm_metrics"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether there is a sample of vLLM's."""
+        """Return whether there is a sample of either."""
         return any(SAMPLE.match(line) for line in source.head)
 
     def read(self, sources: Sequence[Source]) -> Told:
@@ -46,8 +49,8 @@ class VllmMetrics:
             why = (
                 "no draft between the first scrape and the last: needs both under load"
                 if there
-                else "no vllm:spec_decode_num_drafts: the server does not speculate, "
-                "or is older than 0.9 (its log tells more)"
+                else "no spec_decode_num_drafts: the server does not speculate, "
+                "or is older than vLLM 0.9 (whose log tells more)"
             )
             raise missing(sources, why)
         return _told(counters, drafts)
@@ -148,7 +151,7 @@ class _Counters:
     @property
     def engines(self) -> int:
         """Engines that count."""
-        running = {_engine(s) for s in self.scrapes[-1] if s[0] == "num_requests_running"}
+        running = {_engine(s) for s in self.scrapes[-1] if s[0] in RUNNING}
         return max(1, len(running))
 
     @property
@@ -169,8 +172,8 @@ def _told(counters: _Counters, drafts: float) -> Told:
     accepted = counters.total("spec_decode_num_accepted_tokens")
     positions = _positions(counters, drafts)
     lookahead = drafted / drafts if drafted else float(len(positions)) or None
-    running = counters.gauge("num_requests_running")
-    seconds = counters.ratio(*INTERVALS)
+    running = counters.gauge(*RUNNING)
+    seconds = counters.ratio(*INTERVALS) or _seconds_alone(counters, accepted)
     each = running / counters.engines if running else None
     return Told(
         rounds=drafts,
@@ -190,6 +193,13 @@ def _told(counters: _Counters, drafts: float) -> Told:
         unknown=tuple(_unknown(counters, positions, seconds)),
         read=sum(map(len, counters.scrapes)),
     )
+
+
+def _seconds_alone(counters: _Counters, accepted: float) -> float | None:
+    """Return llama.cpp's seconds a round: it counts those of decoding, and tokens."""
+    seconds = counters.total("tokens_predicted_seconds")
+    rounds = counters.total("tokens_predicted") - accepted
+    return seconds / rounds if seconds and rounds > 0 else None
 
 
 def _positions(counters: _Counters, drafts: float) -> tuple[float, ...]:
@@ -231,5 +241,5 @@ def _unknown(
         yield "acceptance by position: spec_decode_num_accepted_tokens_per_pos is missing"
     if not seconds:
         yield "seconds of a round: no inter-token latency was counted"
-    if counters.gauge("num_requests_running") is None:
+    if counters.gauge(*RUNNING) is None:
         yield "the load: num_requests_running is missing"

@@ -10,16 +10,16 @@ from ssdsim import Setup, expect, simulate
 from ssdsim.acceptance.observed import Observed
 from ssdsim.engine.rank_range import LABELS, enter_range, range_sentence, rank_range
 from ssdsim.engine.simulation import evaluate
-from ssdsim.engine.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
+from ssdsim.workloads.closed import Closed
 
 LOGGED = Observed((0.8, 0.7, 0.6), (1, 8), (0.4, 0.1), (0.8, 0.5), between=0.0)
-WORKLOAD = Workload(prompts=100, prompt_tokens=10, output_tokens=200)
+WORKLOAD = Closed(prompts=100, prompt_tokens=10, output_tokens=200)
 SSD = Setup(Ssd(), LOGGED, machine(), WORKLOAD, policy=UniformFanout(fanout=1), lookahead=2)
 
 

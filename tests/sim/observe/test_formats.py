@@ -174,7 +174,7 @@ def test_a_file_twice_over_tells_the_same_rates(sample, tmp_path):
 def test_what_is_left_of_a_truncated_log_is_right_or_refused(tmp_path):
     whole = said_of(LOGS / "vllm_server.log")
     content = (LOGS / "vllm_server.log").read_bytes()
-    for end in range(len(content)):
+    for end in range(0, len(content), 3):
         (tmp_path / "a.log").write_bytes(content[:end])
         try:
             said = said_of(tmp_path / "a.log")

@@ -56,7 +56,12 @@ def test_a_profile_simulates_rounds_as_long_and_as_fruitful_as_those_observed():
 def test_its_head_says_where_numbers_are_from_and_what_was_assumed(traces):
     setup_of(METRICS)
     head = (traces / "mine" / "profile.yaml").read_text()
-    for said in ("50,000 rounds", "assumed, 10% of a pass", "vllm_metrics_t60.prom", "SSD gives a range"):
+    for said in (
+        "50,000 rounds",
+        "assumed, 10% of a pass",
+        "vllm_metrics_t60.prom",
+        "SSD gives a range",
+    ):
         assert said in head
     assert str(LOGS) not in head
 

@@ -8,16 +8,16 @@ from scripted import machine
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.by_depth import ByDepth
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.speculative import Speculative
 from ssdsim.observe.reading import formats, observe
+from ssdsim.workloads.closed import Closed
 
 SETUP = Setup(Speculative(), ByDepth((0.8, 0.7, 0.6, 0.5)), machine(), lookahead=4)
 
 
 @pytest.fixture(scope="module", params=[1, 4])
 def logged(request):
-    workload = Workload(prompts=8, prompt_tokens=10, output_tokens=200)
+    workload = Closed(prompts=8, prompt_tokens=10, output_tokens=200)
     setup = replace(SETUP, workload=workload, batch=request.param)
     return Logged(simulate(setup), 4, request.param)
 

@@ -1,0 +1,1 @@
+"""`python -m ssdsim.export`: the answer as an engine's own settings."""

@@ -1,0 +1,1 @@
+"""Engines whose settings can be written: one file each."""

@@ -1,0 +1,381 @@
+"""Lines and fields as other releases have them, and servers with faults: right, or refused."""
+
+import json
+
+import pytest
+
+from ssdsim.errors import ConfigError
+from ssdsim.observe.gates import refuse_impossible
+from ssdsim.observe.reading import observe
+from ssdsim.observe.told import RoundCounts, Told, rates_for
+
+
+@pytest.fixture
+def told_of(tmp_path):
+    def told(*texts, name="a.log"):
+        paths = []
+        for number, text in enumerate(texts):
+            path = tmp_path / f"{number}{name}"
+            path.write_text(text if isinstance(text, str) else json.dumps(text))
+            paths.append(str(path))
+        return observe(paths).told
+
+    return told
+
+
+# vLLM: counters.
+
+
+def counters(drafts, accepted=(), prefix="vllm:", end="_total", labels='engine="0"', **others):
+    lines = [
+        f"{prefix}spec_decode_num_drafts{end}{{{labels}}} {drafts}",
+        f"{prefix}spec_decode_num_draft_tokens{end}{{{labels}}} {2 * drafts}",
+        f"{prefix}spec_decode_num_accepted_tokens{end}{{{labels}}} {sum(accepted)}",
+    ]
+    lines += [
+        f'{prefix}spec_decode_num_accepted_tokens_per_pos{end}{{{labels},position="{j}"}} {n}'
+        for j, n in enumerate(accepted)
+    ]
+    lines += [f"{prefix}{name}{{{labels}}} {value}" for name, value in others.items()]
+    return "\n".join(lines) + "\n"
+
+
+def test_a_counter_that_fell_is_a_restart_whose_counts_begin_at_zero(told_of):
+    # One of its counters has come past its old value again: it was restarted all the same.
+    told = told_of(counters(1000, (700, 400)), counters(500, (400, 200)))
+    assert (told.rounds, told.tau) == (500, pytest.approx(1 + 600 / 500))
+    told = told_of(counters(100, (90, 80)), counters(200, (80, 70)))
+    assert told.rounds == 200
+    assert any("restarted" in said for said in told.suspicious)
+
+
+def test_a_restart_of_one_engine_leaves_the_other_alone(told_of):
+    one, other = 'engine="0"', 'engine="1"'
+    first = counters(1000, (800, 600), labels=one) + counters(1000, (800, 600), labels=other)
+    second = counters(100, (80, 60), labels=one) + counters(1300, (1040, 780), labels=other)
+    told = told_of(first, second)
+    assert told.rounds == 100 + 300
+    assert told.positions == pytest.approx((0.8, 0.6))
+
+
+def test_scrapes_behind_each_other_in_one_file_are_told_apart(told_of):
+    scrapes = [counters(n, (n * 0.8, n * 0.5)) for n in (100, 300, 700)]
+    assert told_of("".join(scrapes)).rounds == 600
+
+
+def test_older_names_and_other_prefixes_are_read(told_of):
+    others = {
+        "time_per_output_token_seconds_sum": 10,
+        "time_per_output_token_seconds_count": 500,
+        "gpu_cache_usage_perc": 0.5,
+        "num_requests_running": 10,
+    }
+    text = counters(100, (80, 50), prefix="vllm_", end="", **others)
+    told = told_of(text)
+    assert told.round_seconds == pytest.approx(0.02)
+    assert told.kv_per_request == pytest.approx(0.05)
+    assert told.positions == pytest.approx((0.8, 0.5))
+
+
+def test_values_that_are_no_numbers_and_creation_times_are_left_out(told_of):
+    created = "vllm:spec_decode_num_drafts_created 1.78e+09\nvllm:num_requests_running NaN\n"
+    told = told_of(created + counters(100, (80, 50)))
+    assert told.rounds == 100
+    assert told.requests is None
+
+
+def test_llama_cpps_counters_are_read(told_of):
+    text = (
+        "llamacpp:tokens_predicted_total 250\nllamacpp:tokens_predicted_seconds_total 3\n"
+        "llamacpp:requests_processing 1\nllamacpp:spec_decode_num_draft_tokens_total 300\n"
+        "llamacpp:spec_decode_num_accepted_tokens_total 150\n"
+        "llamacpp:spec_decode_num_drafts_total 100\n"
+        'llamacpp:spec_decode_num_accepted_tokens_per_pos_total{position="0"} 80\n'
+        'llamacpp:spec_decode_num_accepted_tokens_per_pos_total{position="1"} 70\n'
+    )
+    told = told_of(text)
+    assert (told.tau, told.round_seconds) == (pytest.approx(2.5), pytest.approx(0.03))
+
+
+def test_a_server_without_drafts_is_refused_with_what_is_missing(told_of):
+    with pytest.raises(ConfigError, match="does not speculate"):
+        told_of("vllm:num_requests_running 3\n")
+    with pytest.raises(ConfigError, match="needs both under load"):
+        told_of(counters(100, (80, 50)), counters(100, (80, 50)))
+
+
+# vLLM: the log.
+
+LOAD = (
+    "INFO 09-25 22:27:16 [loggers.py:315] Engine 00{}: Avg prompt throughput: 0.0 tokens/s, Avg "
+    "generation throughput: 240.0 tokens/s, Running: {} reqs, Waiting: 0 reqs, GPU KV cache usage: "
+    "10.0%, Prefix cache hit rate: 0.0%\n"
+)
+SPECULATION = (
+    "INFO 09-25 22:27:16 [metrics.py:120] SpecDecoding metrics: Mean acceptance length: 2.40, "
+    "Accepted throughput: 140.00 tokens/s, Drafted throughput: 200.00 tokens/s, Accepted: 1400 "
+    "tokens, Drafted: 2000 tokens, Per-position acceptance rate: {}, Avg Draft "
+    "acceptance rate: 70.0%\n"
+)
+
+
+@pytest.mark.parametrize("rates", ["0.800, 0.600", "[0.80, 0.60]", "[0.8,0.6]", "0,800, 0,600"])
+def test_lists_of_rates_are_read_however_they_are_written(told_of, rates):
+    told = told_of(LOAD.format(0, 4) + SPECULATION.format(rates))
+    assert (told.lookahead, told.tau) == (2, pytest.approx(2.4))
+    assert told.positions == (0.8, 0.6)
+    assert told.round_seconds == pytest.approx(4 * 2 / 200)
+
+
+def test_releases_without_rates_by_position_tell_k_and_tokens_a_round(told_of):
+    old = (
+        "INFO 04-25 10:00:00 [metrics.py:82] SpecDecoding metrics: Draft acceptance rate: 70.0%, "
+        "Mean acceptance length: 2.40, Accepted: 1400 tokens, Drafted: 2000 tokens\n"
+    )
+    told = told_of(LOAD.format(0, 4) + old)
+    assert (told.lookahead, told.tau) == (pytest.approx(2), pytest.approx(2.4))
+    assert told.positions == ()
+    told = told_of(
+        "Initializing a V1 LLM engine with config: speculative_config=SpeculativeConfig("
+        "method='ngram', model=None, num_spec_tokens=2)\n"
+        + old.replace("Mean acceptance length: 2.40, ", "")
+    )
+    assert (told.lookahead, told.tau) == (2, pytest.approx(2.4))
+
+
+def test_idle_intervals_do_not_make_rounds_long(told_of):
+    busy = LOAD.format(0, 4) + SPECULATION.format("0.800, 0.600")
+    idle = (LOAD.format(0, 1) + SPECULATION.format("0.800, 0.600")).replace("200.00", "0.34")
+    told = told_of(5 * busy + idle.replace("1400", "14").replace("2000 tokens", "20 tokens"))
+    assert told.round_seconds == pytest.approx(0.04)
+
+
+def test_engines_of_one_log_are_kept_apart(told_of):
+    log = LOAD.format(0, 2) + LOAD.format(1, 6)
+    log += "".join(
+        SPECULATION.format("0.800, 0.600").replace("[metrics", f"Engine 00{n}: [metrics")
+        for n in (0, 1)
+    )
+    assert told_of(log).requests == pytest.approx((2 + 6) / 2)
+
+
+def test_iterations_of_newer_releases_are_read_and_dummies_left_out(told_of):
+    line = (
+        "(EngineCore_DP0 pid=24) INFO 04-22 12:53:55 [core.py:359] Engine 000: Iteration({}): 0 "
+        "context requests, 0 context tokens, 4 generation requests, {} generation tokens, "
+        "iteration elapsed time: 20.00 ms{}, GPU KV cache usage: 50.0%\n"
+    )
+    capacity = "INFO 09-25 [kv_cache_utils.py:1087] GPU KV cache size: 643,232 tokens\n"
+    told = told_of(
+        capacity + line.format(1, 12, "") + line.format(2, 4, "") + line.format(3, 4, " (dummy)")
+    )
+    first, second = told.passes
+    assert (first.drafted, first.context, first.seconds) == (2, 321_616, 0.02)
+    assert second.drafted == 0
+
+
+def test_v0_counts_emitted_tokens_since_the_server_started(told_of):
+    line = (
+        "INFO 10-16 19:05:47 metrics.py:367] Speculative metrics: Draft acceptance rate: 0.642, "
+        "System efficiency: 0.598, Number of speculative tokens: 3, Number of accepted tokens: "
+        "{}, Number of draft tokens: {}, Number of emitted tokens: {}.\n"
+    )
+    stages = (
+        "INFO 10-16 19:05:47 spec_decode_worker.py:1071] SpecDecodeWorker stage times: "
+        "average_time_per_proposal_tok_ms=2.00 scoring_time_ms=19.00 verification_time_ms=1.00\n"
+    )
+    told = told_of(line.format(100, 300, 200) + line.format(8547, 13311, 10616) + stages)
+    assert told.tau == pytest.approx(4 * 0.598, abs=0.005)  # its own efficiency, times K + 1
+    assert (told.draft_seconds, told.round_seconds) == (pytest.approx(0.006), pytest.approx(0.026))
+    after = told_of(line.format(0, 3000, 2000) + line.format(0, 300, 200))
+    assert after.rounds == pytest.approx(1000 + 100)
+
+
+def test_a_log_with_lines_that_only_look_right_is_refused(told_of):
+    with pytest.raises(ConfigError, match="no interval with drafts"):
+        told_of("SpecDecoding metrics: Mean acceptance length: n/a\n")
+
+
+# SGLang.
+
+DECODE = (
+    "[2026-09-25 22:27:16 {}] Decode batch. #running-req: {}, #token: 9600, token usage: 0.05, "
+    "accept len: {}, {}cuda graph: True, gen throughput (token/s): {}, #queue-req: 0\n"
+)
+ARGUMENTS = "server_args=ServerArgs(speculative_num_steps=3, speculative_num_draft_tokens=4)\n"
+
+
+def test_sglang_without_a_rate_takes_k_from_the_servers_arguments(told_of):
+    told = told_of(ARGUMENTS + DECODE.format("TP0", 16, 2.59, "", 2072.0))
+    assert (told.lookahead, told.round_seconds) == (3, pytest.approx(0.02))
+    told = told_of(DECODE.format("TP0", 16, 2.59, "", 2072.0))
+    assert told.lookahead is None
+    assert any(said.startswith("K:") for said in told.unknown)
+
+
+@pytest.mark.parametrize(("rate", "counted"), [(0.65, "with the root"), (0.53, "drafts alone")])
+def test_sglang_tells_k_by_its_rate_however_it_counts(told_of, rate, counted):
+    assert counted
+    told = told_of(DECODE.format("TP0", 16, 2.59, f"accept rate: {rate}, ", 2072.0))
+    assert told.lookahead == 3
+
+
+def test_other_ranks_of_an_engine_say_the_same_and_other_engines_do_not(told_of):
+    again = "".join(DECODE.format(f"TP{rank}", 16, 2.59, "", 2072.0) for rank in (0, 1))
+    assert told_of(again).read == 1
+    others = "".join(DECODE.format(f"DP{n} TP0", 16, 2.59, "", 2072.0) for n in (0, 1))
+    assert told_of(others).read == 2
+
+
+def test_lines_after_a_prefill_do_not_count_where_others_do_not(told_of):
+    prefill = "[2026-09-25 22:27:10 TP0] Prefill batch, #new-seq: 2, #new-token: 1024\n"
+    slow, fast = (DECODE.format("TP0", 16, 2.59, "", g) for g in (1000.0, 2072.0))
+    assert told_of(prefill + slow + fast).round_seconds == pytest.approx(0.02)
+
+
+def test_sglangs_fields_are_read_by_other_names(told_of):
+    meta = {
+        "completion_tokens": 9,
+        "spec_verify_ct": 3,
+        "spec_num_correct_drafts": 5,
+        "spec_proposed_drafts": 9,
+    }
+    told = told_of({"meta_info": meta}, name="meta.json")
+    assert (told.lookahead, told.tau) == (3, 3)
+    chat = {"choices": [{"message": {}, "meta_info": meta}]}
+    assert told_of(chat, name="chat.json").rounds == 3
+
+
+# The others.
+
+
+def test_ranks_of_tensorrt_llm_that_repeat_the_first_ones_counts_are_left_out(told_of):
+    row = {
+        "iter": 1,
+        "iterLatencyMS": 20.0,
+        "numActiveRequests": 4,
+        "specDecodingStats": {
+            "numDraftTokens": 12,
+            "numAcceptedTokens": 6,
+            "numRequestsWithDraftTokens": 4,
+        },
+    }
+    rows = [row, {**row, "attentionDpRank": 1}, {**row, "iter": 2}]
+    told = told_of(rows, name="metrics.json")
+    assert (told.rounds, told.lookahead, told.tau) == (8, 3, 2.5)
+
+
+def test_llama_cpp_prints_positions_in_a_line_of_their_own_in_newer_releases(told_of):
+    slot = "0.16.519.195 I slot print_timing: id  0 | task 42 | "
+    told = told_of(
+        f"{slot}prompt eval time =      50.00 ms /   100 tokens (    0.50 ms per token)\n"
+        f"{slot}       eval time =     600.00 ms /    60 tokens (   10.00 ms per token)\n"
+        f"{slot}draft acceptance = 0.66667 (   36 accepted /    54 generated), mean len =  2.50\n"
+        f"{slot}     acc per pos = (0.800, 0.400, 0.300)\n"
+    )
+    assert told.positions == pytest.approx((0.8, 0.4, 0.3))
+    assert told.round_seconds == pytest.approx(0.025)
+    assert [p.prompt_tokens for p in told.passes] == [100, 0]
+
+
+def test_llama_cpps_statistics_go_on_from_request_to_request(told_of):
+    line = (
+        "I statistics  draft-mtp: #calls(b,g,a) = 1 {} {}, #gen drafts = 4, #acc drafts = 2, "
+        "#gen tokens = 8, #acc tokens = 3, dur(b,g,a) = 0.006, {}, 0.010 ms\n"
+    )
+    request = "draft acceptance rate = 0.50000 (   10 accepted /   20 generated)\n"
+    text = request + line.format(10, 10, "40.0") + request + line.format(30, 30, "120.0")
+    told = told_of(text + request + line.format(10, 10, "40.0"))  # restarted
+    assert told.draft_seconds == pytest.approx(0.160 / 40)
+
+
+def test_rounds_in_which_a_lookup_found_nothing_are_rounds(told_of):
+    told = told_of(
+        {
+            "timings": {
+                "predicted_n": 100,
+                "predicted_ms": 900.0,
+                "draft_n": 30,
+                "draft_n_accepted": 10,
+            }
+        },
+        name="timings.json",
+    )
+    assert told.rounds == 90
+    assert told.lookahead == pytest.approx(30 / 90)
+    assert told.varies
+
+
+def test_the_ssd_engine_prints_no_miss_where_there_is_none(told_of):
+    text = (
+        "F=3, fan_out_list=[3, 3, 3], fan_out_list_miss=[3, 3, 3], MQ_LEN=9\n"
+        "[metrics] Avg Tokens per step (incl recovery): 2.50\n"
+        "[metrics] Avg Cache Hits: 1.00\n"
+        "[metrics] Avg Tokens per step on Cache Hit: 2.50\n"
+        "[metrics] Empirical frequencies of accepted_suffix_lens_on_hit - 1:\n"
+        "  0: 0.200\n  1: 0.100\n  2: 0.700\n"
+        "[metrics] Avg Tokens per step on Cache Hit: N/A (no cache hits)\n"
+    )
+    hits = told_of(text).hits
+    assert (hits.rate, hits.tau, hits.tau_miss, hits.fanout) == (1, 2.5, None, 3)
+    assert hits.accepted == (0.2, 0.1, 0.7)
+
+
+def test_the_last_of_several_runs_of_the_ssd_engine_counts(told_of):
+    text = "[metrics] Avg Tokens per step (incl recovery): {}\nMode: Speculative(k=4) + JIT\n"
+    told = told_of(text.format(2.0) + text.format(3.0))
+    assert (told.tau, told.lookahead) == (3, 4)
+    assert any("2 runs" in said for said in told.suspicious)
+
+
+def test_eagles_steps_are_counted_from_zero(told_of):
+    choice = {"turns": ["..."], "idxs": [9], "new_tokens": [25], "wall_time": [0.5]}
+    told = told_of({"choices": [choice]}, name="eagle.jsonl")
+    assert (told.rounds, told.tau, told.round_seconds) == (10, 2.5, 0.05)
+    assert any(said.startswith("K") for said in told.unknown)
+
+
+def test_a_length_for_every_position_is_walked_from_round_to_round(told_of):
+    # Of the text's positions rounds begin at 1, 4 and 5.
+    told = told_of({"acc_eagle": [9, 3, 1, 1, 1, 2, 1]}, name="bench.jsonl")
+    assert told.rounds == 3
+    assert told.tau == pytest.approx((3 + 1 + 2) / 3)
+
+
+def test_what_a_callback_of_assisted_generation_counts_is_read(told_of):
+    rows = [{"n_matches": k, "candidate_length": 5} for k in (5, 2, 0)]
+    text = "\n".join(map(json.dumps, rows))
+    told = told_of(text, name="callback.jsonl")
+    assert (told.lookahead, told.tau) == (5, pytest.approx(1 + 7 / 3))
+
+
+def test_a_table_with_semicolons_and_decimal_commas_is_read(told_of):
+    told = told_of(
+        "batch_size;num_draft_tokens;step_seconds\n1;0;0,0072\n1;3;0,0091\n", name="c.csv"
+    )
+    assert [p.seconds for p in told.passes] == [0.0072, 0.0091]
+
+
+def test_drafts_of_several_lengths_count_where_they_were_drafted():
+    counts = RoundCounts()
+    for accepted, drafted in ((1, 1), (1, 1), (2, 2), (0, 2)):
+        counts.add(accepted, drafted)
+    assert counts.positions == pytest.approx((0.75, 0.25))  # of all rounds
+    assert counts.conditional == pytest.approx((0.75, 1.0))  # where the second was drafted
+    assert counts.varies
+
+
+def test_one_chance_for_all_positions_makes_the_logged_length():
+    (a, *_) = rates_for(2.59, 3)
+    assert 1 + a + a**2 + a**3 == pytest.approx(2.59)
+    assert rates_for(1.0, 3) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [Told(tau=5.0, lookahead=3.0), Told(positions=(1.3, 0.2), lookahead=2.0)],
+    ids=["more than was drafted", "no share"],
+)
+def test_numbers_that_cannot_be_are_refused(told):
+    with pytest.raises(ConfigError, match="--from"):
+        refuse_impossible(told)
