@@ -83,6 +83,7 @@ PLUGINS = {
     "backup=ngram longest": ((*MISSING, "workload.output_tokens=60"), 1),
     "drafter=ngram longest": (ECHOING, 1),
     "drafter=ngram shortest": (ECHOING, 2),
+    "drafter=ngram_simple ngram": (ECHOING, 1),
     "length=confidence threshold": (ENDING, 0.1),
     "length=confidence least": (ENDING, 4),
     "length=confidence informed": (ENDING, 0.0),
@@ -123,6 +124,7 @@ REFUSED = {
     "policy=oracle budget": "policy='oracle'",
     "backup=ngram seconds": "backup.seconds=1.0: has no effect",
     "drafter=ngram seconds": "drafter.seconds=1.0: has no effect",
+    "drafter=ngram_simple seconds": "drafter.seconds=1.0: has no effect",
     "backup=random seconds": "backup.seconds=1.0: has no effect",
 }
 MAIN = {
