@@ -1,0 +1,1 @@
+"""llama.cpp beside this project: a draft as GGUF, and driving and measuring its server."""
