@@ -18,6 +18,7 @@ from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Policy
 from ssdsim.sampling.streams import stream
+from ssdsim.serving.slots import Slots
 from ssdsim.trees.base import Levels, TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.widths import Widths
@@ -195,10 +196,17 @@ def check_serving(setup: "Setup", rows: Sequence[Row]) -> None:
     prompt = max(row.context for row in rows)
     longest = max(row.context + row.left for row in rows)
     serving.check(setup.load, prompt, longest)
-    chunked = getattr(serving, "enable_chunked_prefill", False)
-    name = type(setup.method).__name__.lower()
-    right = f"needs false: each of the {servers} targets of method={name} reads every prompt"
-    require(servers == 1 or not chunked, "serving.enable_chunked_prefill", chunked, right)
+    steps = {row.step for row in rows}
+    right = "needs 1: serving=continuous admits whoever comes first"
+    require(isinstance(serving, Slots) or len(steps) == 1, "workload.steps", len(steps), right)
+    name, padding = short_name(type(setup.method)), setup.machine.padding
+    wrong = {
+        f"each of the {servers} targets of method={name} reads every prompt": servers > 1,
+        f"latency.padding={padding} gives every verify the same shape": padding > 0,
+    }
+    for why, holds in wrong.items():
+        fine = not (holds and serving.mixes)
+        require(fine, "serving.enable_chunked_prefill", True, f"needs false: {why}")
 
 
 def check_coverage(setup: "Setup", source: Source) -> None:
@@ -211,9 +219,18 @@ def check_coverage(setup: "Setup", source: Source) -> None:
         for model, work, tokens in _passes(setup, rows):
             for context in (shortest, longest + setup.workload.longest_output):
                 model.seconds(work, rows, tokens, context)
-        for model in _models(setup):
-            for prompt in (shortest, longest):
-                model.seconds("prefill", rows, rows * prompt, 0)
+        for prompt in (shortest, longest):
+            _cover_prompts(setup, rows, prompt)
+
+
+def _cover_prompts(setup: "Setup", rows: int, prompt: int) -> None:
+    """Ask for the seconds of reading so many prompts, alone and in a verify's pass."""
+    budget = setup.serving.budget
+    for model in _models(setup):
+        model.seconds("prefill", rows, int(min(rows * prompt, max(budget, prompt))), 0)
+    if setup.serving.mixes and prompt:
+        tokens = int(min(rows * (setup.load.width + prompt), budget))
+        setup.machine.target.seconds("verify", rows, tokens, prompt)
 
 
 def _models(setup: "Setup") -> list[Latency]:

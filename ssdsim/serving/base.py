@@ -61,6 +61,16 @@ class Serving:
         return Limits(self.ttft_limit, self.tpot_limit, self.e2e_limit)
 
     @property
+    def budget(self) -> float:
+        """The most tokens of a pass; without end where nothing limits them."""
+        return inf
+
+    @property
+    def mixes(self) -> bool:
+        """Whether prompts are computed in the passes that verify."""
+        return False
+
+    @property
     def stage(self) -> Disaggregated | None:
         """What computes prompts elsewhere; None where replicas do."""
         return None

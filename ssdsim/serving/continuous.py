@@ -81,6 +81,16 @@ class Continuous(Serving):
         require(blocks is None or blocks >= 1, "serving.num_gpu_blocks", blocks, right)
 
     @property
+    def budget(self) -> float:
+        """The most tokens of a pass."""
+        return self.max_num_batched_tokens
+
+    @property
+    def mixes(self) -> bool:
+        """Whether prompts are computed in the passes that verify."""
+        return self.enable_chunked_prefill
+
+    @property
     def stage(self) -> Disaggregated | None:
         """What computes prompts elsewhere; None where replicas do."""
         return self.disaggregated

@@ -7,13 +7,16 @@ from scripted import machine
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
+from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.dsi import Dsi
 from ssdsim.methods.speculative import Speculative
 from ssdsim.serving.continuous import Continuous
 from ssdsim.workloads.base import Request, Workload
+from ssdsim.workloads.closed import Closed
 
 PLAIN = Machine(Constant(verify=1.0, step=0.0, prefill=2.0), Constant(verify=0.0, step=0.25))
 
@@ -132,7 +135,7 @@ def test_an_idle_replica_sleeps_until_somebody_comes():
     ],
 )
 def test_what_could_never_be_admitted_is_refused(serving, option):
-    with pytest.raises(Exception, match=option):
+    with pytest.raises(ConfigError, match=option):
         served([0.0], serving, prompt=10, method=Speculative(), lookahead=4)
 
 
@@ -141,3 +144,25 @@ def test_replicas_have_devices_of_their_own():
     assert run.sequences.replica.tolist() == [0, 1, 0, 1]
     assert set(run.spans.lane) == {"target", "target1"}
     assert [device["name"] for device in run.info["devices"]] == ["target", "target1"]
+
+
+def test_times_that_end_before_the_largest_mixed_pass_are_refused_beforehand():
+    short = Table({"verify": {"tokens": [1, 20], "seconds": [1.0, 2.0]}, "prefill": {"seconds": 1}})
+    with pytest.raises(ConfigError, match=r"tokens=24: the table covers 1 to 20 for 'verify'"):
+        served([0.0] * 2, Continuous(), prompt=11, machine=Machine(short, short))
+    served(
+        [0.0] * 2, Continuous(max_num_batched_tokens=20), prompt=11, machine=Machine(short, short)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"method": Dsi(), "lookahead": 2}, "enable_chunked_prefill=True.* 4 targets"),
+        ({"machine": replace(PLAIN, padding=16)}, "enable_chunked_prefill=True.*padding=16"),
+        ({"workload": Closed(4, 2, 3, steps=2)}, "workload.steps=2"),
+    ],
+)
+def test_what_does_not_mix_is_refused(changes, why):
+    with pytest.raises(ConfigError, match=why):
+        served([0.0], Continuous(), **changes)
