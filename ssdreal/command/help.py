@@ -42,7 +42,8 @@ MAIN = (
     ("prompts=FILE", "lines of text or of JSON, .json, .csv or .parquet; the project's own"),
     (
         "workload.prompts=N",
-        "and workload.output_tokens, workload.stop_at_end; for scripts workload.prompt_tokens",
+        "and workload.output_tokens, workload.stop_at_end, workload.rate (prompts a second); for "
+        "scripts workload.prompt_tokens",
     ),
     ("texts=true", "print the generated texts"),
     ("seed=N", "of all noise and every random stream"),

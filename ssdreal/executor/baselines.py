@@ -31,8 +31,12 @@ def compare(
     drafts with sublayers left out. `same_devices` is the better of the two on every device that the
     method uses. Where nothing is left to chance, nor told by a script, the run's tokens are also
     compared with the target's own at the same pass shape: `token_mismatches` counts those that
-    differ.
+    differ. Where prompts come in time, that is all.
     """
+    if setup.workload.rate is not None:
+        if not (setup.decoding.needs_probabilities or setup.acceptance):
+            enter_mismatches(run, setup, sitting, topology.places("target"), tasks)
+        return {}
     alone, runs = topology.places("target"), dict[str, Run]()
     spread = topology.spread() if setup.draft_on == "own" else alone
     autoregressive = replace(setup, method=Autoregressive(), tree=Chain())

@@ -12,6 +12,7 @@ from simpy import Event
 
 from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.probability_pages import Pages
+from ssdreal.executor.arrivals import come_in_time
 from ssdreal.executor.policy_while_drafting import WhileItLasts
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
@@ -30,11 +31,13 @@ from ssdsim.decoding.request_queue import RequestQueue
 from ssdsim.decoding.session import Session
 from ssdsim.decoding.slots import FilledSlots
 from ssdsim.engine.lookup import HOST
+from ssdsim.engine.served import Served
 from ssdsim.run.results import describe, outcome
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder, Run
 from ssdsim.sampling.streams import stream
 from ssdsim.trees.chain import Chain
+
 
 
 class Execution:
@@ -79,7 +82,11 @@ class Execution:
         self.env = WallClock()
         self.recorder = Recorder()
         self.readied: dict[Role, Paces] = {}
-        self.waiting = [self._row(seq, task) for seq, task in enumerate(tasks)]
+        self.served: Served | None = None
+        arrivals = setup.workload.arrivals(setup.seed)
+        self.rows = [
+            self._row(seq, *of) for seq, of in enumerate(zip(tasks, arrivals, strict=False))
+        ]
 
     @property
     def lost(self) -> str | None:
@@ -133,6 +140,9 @@ class Execution:
 
         """
         with self.ready() as session:
+            if self.setup.workload.rate is not None:
+                self.served = Served(self.recorder, [session])
+                come_in_time(self.env, session, self.rows)
             self.env.run(self.env.process(self.setup.method.decode(session)))
             self.ended, self.complete = self.env.now, True
             for lane in self.lanes:
@@ -151,7 +161,11 @@ class Execution:
         if told := self._told():
             run.info["exit"] = told
         run.info["prompt_fields"] = sorted({task.field for task in self.tasks if task.field})
+        if self.served is not None:
+            self.served.enter(run, now)
         run = Run(run.info, self.recorder.tables(now))
+        if self.served is not None:
+            run.tables["state"] = self.served.table()
         if self.detail is not None:
             self.detail.enter(run)
         return run
@@ -235,7 +249,7 @@ class Execution:
             draft_on=setup.draft_on,
             lookahead=setup.lookahead,
             admission=FilledSlots(setup.slots),
-            queue=RequestQueue(self.env, deque(self.waiting)),
+            queue=RequestQueue(self.env, self._waiting()),
             recorder=recorder,
             retired=self.retired,
             length=draft.length,
@@ -280,7 +294,11 @@ class Execution:
             return pages
         return replace(pages, device=self.places.draft.device, apart=not self.places.together)
 
-    def _row(self, seq: int, task: Task) -> Row:
+    def _waiting(self) -> deque[Row]:
+        """Return those who wait from the start: all, or nobody where they come in time."""
+        return deque(self.rows if self.setup.workload.rate is None else ())
+
+    def _row(self, seq: int, task: Task, arrival: float) -> Row:
         record = SequenceRecord(
             seq=seq,
             prompt=task.name,
@@ -288,7 +306,7 @@ class Execution:
             prompt_tokens=len(task.tokens),
             output=None,
             tokens=0,
-            arrival=0.0,
+            arrival=arrival,
         )
         self.recorder.sequences.append(record)
         return Row(record, self.setup.workload.output_tokens, len(task.tokens), ready=0.0)

@@ -4,7 +4,6 @@ from ssdreal.executor.setup import Setup
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.engine.setup import Setup as SimulatedSetup
 from ssdsim.latency.machine import Machine
-from ssdsim.workloads.closed import Closed
 
 
 def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> SimulatedSetup:
@@ -18,12 +17,11 @@ def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> Si
         Where the simulated one has its outcomes and times from.
 
     """
-    workload = setup.workload
     return SimulatedSetup(
         method=setup.method,
         acceptance=acceptance,
         machine=machine,
-        workload=Closed(workload.prompts, workload.prompt_tokens, workload.output_tokens),
+        workload=setup.workload.simulated,
         policy=setup.policy,
         backup=setup.backup,
         lookahead=setup.lookahead,

@@ -1,7 +1,7 @@
 """SimPy's environment on the wall clock: its events are the answers of worker processes."""
 
 from collections.abc import Callable
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 
 import simpy
 from simpy.core import EmptySchedule
@@ -62,6 +62,8 @@ class WallClock(simpy.Environment):
             owed = self.wait(None if left == float("inf") else left)
             if not owed and self.peek() == float("inf"):
                 raise EmptySchedule
+            if not owed:
+                sleep(left)  # nothing but the clock is waited for
         now, due = self._now, self.peek()
         super().step()
         if self._now == due:  # an event that was due earlier does not turn time back

@@ -1,12 +1,18 @@
 """What a run of requests is asked besides: their latencies, and who waited and ran when."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import pyarrow as pa
 
 from ssdsim.decoding.session import Session
-from ssdsim.engine.setup import Setup
-from ssdsim.run.request_metrics import costs, request_confidence, request_metrics
+from ssdsim.run.request_metrics import (
+    NO_LIMITS,
+    Limits,
+    costs,
+    request_confidence,
+    request_metrics,
+)
 from ssdsim.run.station import Station, state_table
 from ssdsim.run.trace import REPLICAS, Recorder, Run
 
@@ -18,11 +24,21 @@ class Served:
     ----------
     stations
         What is noted of each.
+    blocks
+        KV blocks of each; without end where memory is no matter.
+    limits
+        What a good request keeps to.
 
     """
 
-    def __init__(self, setup: Setup, recorder: Recorder, sessions: Sequence[Session]) -> None:
-        self.setup, self.recorder = setup, recorder
+    def __init__(
+        self,
+        recorder: Recorder,
+        sessions: Sequence[Session],
+        blocks: float = inf,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
+        self.recorder, self.blocks, self.limits = recorder, blocks, limits
         self.stations = [Station(replica) for replica in range(len(sessions))]
         for session, station in zip(sessions, self.stations, strict=True):
             session.watch = _watching(station)
@@ -33,10 +49,9 @@ class Served:
 
     def enter(self, run: Run, now: float) -> None:
         """Enter the metrics of requests into a run."""
-        setup, sequences = self.setup, self.recorder.sequences
-        blocks, limits = setup.serving.blocks(setup.load), setup.serving.limits
+        sequences, limits = self.recorder.sequences, self.limits
         run.info[REPLICAS] = len(self.stations)
-        run.metrics.update(request_metrics(sequences, self.stations, blocks, limits, now))
+        run.metrics.update(request_metrics(sequences, self.stations, self.blocks, limits, now))
         run.metrics.update(costs(run.info["devices"], run.metrics, now))
         run.metrics["ci95"].update(request_confidence(sequences))
 

@@ -89,7 +89,9 @@ class Simulation:
         self.dispatcher.stage = prefill_stage(
             setup, source, self.env, self.recorder.beside(), self.dispatcher.expect
         )
-        self.served = Served(setup, self.recorder, self.sessions) if setup.serves else None
+        blocks, limits = setup.serving.blocks(setup.load), setup.serving.limits
+        watched = self.recorder, self.sessions, blocks, limits
+        self.served = Served(*watched) if setup.serves else None
 
     def run(self) -> None:
         """Decode everything."""

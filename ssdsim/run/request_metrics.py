@@ -37,6 +37,9 @@ class Limits:
     e2e: float | None = None
 
 
+NO_LIMITS = Limits()
+
+
 def request_metrics(
     sequences: Sequence[SequenceRecord],
     stations: Sequence[Station],
@@ -119,7 +122,7 @@ def _rates(seen: _Seen, limits: Limits, now: float) -> dict[str, float | None]:
         limit = getattr(limits, name)
         if limit is not None:
             good &= ~(values > limit)
-    limited = limits != Limits()
+    limited = limits != NO_LIMITS
     return {
         "requests_per_s": len(good) / now if now else None,
         "output_tokens_per_s": float(seen.tokens.sum()) / now if now else None,

@@ -139,6 +139,7 @@ MAIN = {
     "workload": None,  # the only one so far: its options are below
     "workload.prompts": (SSD, "workload.prompts=3"),
     "workload.prompt_tokens": None,  # there, too
+    "workload.rate": (SSD, "workload.rate=50"),
     "workload.output_tokens": (SSD, "workload.output_tokens=9"),
     "workload.stop_at_end": ((*WARM, "workload.output_tokens=60"), "workload.stop_at_end=true"),
     "pair": None,  # two names of models
