@@ -61,7 +61,8 @@ class Source:
         wrapped = self._wrapped
         with self.opened() as text:
             for line in text:
-                bare = _COLOURS.sub("", _unwrapped(line) if wrapped else line)
+                bare = _unwrapped(line) if wrapped else line
+                bare = _COLOURS.sub("", bare) if "\x1b" in bare else bare
                 yield bare.rstrip("\n") if line.endswith("\n") else _CUT.sub("", bare)
 
     def records(self) -> Iterator[Record | None]:

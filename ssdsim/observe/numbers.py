@@ -13,6 +13,13 @@ def number(text: str) -> float:
 
     A single comma is taken for a decimal one, as machines of many countries write it.
     """
+    try:
+        return float(text)  # as nearly all are written
+    except ValueError:
+        return _of_another_locale(text)
+
+
+def _of_another_locale(text: str) -> float:
     bare = _GROUPS.sub("", text)
     point, comma = bare.rfind("."), bare.rfind(",")
     if point >= 0 and comma >= 0:

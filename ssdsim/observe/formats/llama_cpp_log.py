@@ -20,8 +20,10 @@ ACCEPTANCE = re.compile(
 POSITIONS = re.compile(r"acc per pos = \((?P<positions>[^)]*)\)")
 """A line of its own in newer releases, behind the one that it belongs to."""
 EVALUATED = re.compile(rf"(prompt )?eval time = *({NUMBER}) ms / *(\d+) (?:tokens|runs)")
+SLOT = re.compile(r"slot +[\w.]*: id +(\d+)")
 STATISTICS = re.compile(r"statistics +([\w-]+) *: #calls(?:\(b,g,a\))? *= *([\d ]+)")
 DURATION = re.compile(rf"dur\(b,g,a\) = *({NUMBER}), *({NUMBER}), *({NUMBER}) ms")
+SHARED = ("several slots answered: a round is longer where others were decoded beside it",)
 MARKS = ("draft acceptance", "statistics ")
 
 
@@ -99,6 +101,7 @@ class _Log:
     tokens: float = 0.0
     waiting: tuple[float, int] | None = None
     passes: Thinned[TimedPass] = field(default_factory=Thinned)
+    slots: set[str] = field(default_factory=set)
     read: int = 0
     unread: int = 0
 
@@ -108,6 +111,7 @@ class _Log:
             self._evaluated(found)
         elif found := ACCEPTANCE.search(line):
             self._acceptance(found)
+            self.slots.update(SLOT.findall(line))
         elif found := POSITIONS.search(line):
             self._positions(numbers(found["positions"]))
         elif found := STATISTICS.search(line):
@@ -176,6 +180,7 @@ class _Log:
             requests=1.0,
             output_tokens=self.tokens / len(of) if self.tokens else None,
             passes=tuple(self.passes.kept),
+            suspicious=SHARED if len(self.slots) > 1 else (),
             unknown=tuple(self._unknown(rounds, positions)),
             read=self.read,
             unread=self.unread,

@@ -66,7 +66,8 @@ class _Log:
             return
         self.read += 1
         spec = either(record, *SPECULATION) or {}
-        n = float(spec.get("numRequestsWithDraftTokens") or 0)
+        batching = record.get("inflightBatchingStats") or {}
+        n = float(spec.get("numRequestsWithDraftTokens") or batching.get("numGenRequests") or 0)
         drafted = float(spec.get("numDraftTokens") or 0)
         if n and drafted:
             self.requests += n

@@ -31,16 +31,16 @@ class VllmBenchServe:
         """Return rounds, times and the load, over all requests of all files."""
         records = [r for source in sources for r in source.records() if r]
         runs = [_Requests(record) for record in records]
-        rounds = [n for run in runs for n in run.rounds]
-        if not sum(rounds):
-            raise missing(sources, "no itls: save it with --save-detailed")
-        tokens = sum(tokens - 1 for run in runs for tokens in run.outputs)
+        rounds = sum(n for run in runs for n in run.rounds)
         positions, K, drafts, lengths = _counted(records)
-        tau = tokens / sum(rounds)
         own = mean([length for length, _ in lengths], [n for _, n in lengths])
-        seconds = mean([each for run in runs for each in run.intervals])
+        if not rounds and own is None:
+            raise missing(sources, "neither itls nor counters: save it with --save-detailed")
+        tokens = sum(tokens - 1 for run in runs for tokens in run.outputs)
+        tau = tokens / rounds if rounds else own or 1.0
+        seconds = mean([each for run in runs for each in run.intervals]) or _stated(records)
         return Told(
-            rounds=float(drafts or sum(rounds)),
+            rounds=float(drafts or rounds or 1),
             lookahead=K,
             tau=tau,
             positions=positions,
@@ -146,6 +146,12 @@ def _counted(
         if either(r, *OWN_LENGTH)
     ]
     return positions, K, total, owned
+
+
+def _stated(records: Sequence[Record]) -> float | None:
+    """Return the mean interval that a file without its intervals states."""
+    stated = [float(record.get("mean_itl_ms") or 0) / 1000 for record in records]
+    return mean([seconds for seconds in stated if seconds])
 
 
 def _share(rate: float) -> float:

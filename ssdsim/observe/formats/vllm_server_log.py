@@ -28,6 +28,8 @@ CAPACITY = re.compile(r"KV cache size: ([\d.,']+) tokens")
 CONFIGURED = re.compile(r"num_spec(?:ulative)?_tokens['\"]?\s*[=:]\s*(\d+)")
 DATA_PARALLEL = re.compile(r"EngineCore_DP(\d+)")
 MARKS = ("SpecDecoding metrics", "Iteration(", "Speculative metrics")
+WORDS = (*MARKS, "Running: ", "stage times", "cache size", "num_spec")
+"""One of them is in every line that is read."""
 QUIET = 0.02
 """Prompt tokens over all tokens of an interval, below which rounds were hardly held up."""
 ALIKE = 0.02
@@ -109,6 +111,8 @@ class _Log:
 
     def take(self, line: str) -> None:
         """Read a line."""
+        if not any(word in line for word in WORDS):
+            return  # as most lines of a busy server: expressions take ten times as long
         if found := ITERATION.search(line):
             self._iteration(found)
         elif found := LOAD.search(line):

@@ -289,6 +289,29 @@ def test_llama_cpps_statistics_go_on_from_request_to_request(told_of):
     assert told.draft_seconds == pytest.approx(0.160 / 40)
 
 
+def test_a_bench_without_its_intervals_tells_what_its_counters_do(told_of):
+    record = {
+        "completed": 9,
+        "mean_ttft_ms": 65.0,
+        "mean_itl_ms": 20.0,
+        "spec_decode_num_drafts": 100,
+        "spec_decode_draft_tokens": 300,
+        "spec_decode_acceptance_length": 2.4,
+        "spec_decode_per_position_acceptance_rates": [80.0, 40.0, 20.0],
+    }
+    told = told_of(record, name="bench.json")
+    assert (told.tau, told.lookahead, told.round_seconds) == (2.4, 3, 0.02)
+    assert told.positions == (0.8, 0.4, 0.2)  # percent, in some releases
+    with pytest.raises(ConfigError, match="--save-detailed"):
+        told_of({"completed": 9, "mean_ttft_ms": 65.0}, name="bench.json")
+
+
+def test_several_slots_are_noted(told_of):
+    line = "slot print_timing: id  {} | draft acceptance = 0.5 ( 3 accepted / 6 generated), "
+    log = "".join(line.format(slot) + "mean len = 2.50\n" for slot in (0, 1))
+    assert any("several slots" in said for said in told_of(log).suspicious)
+
+
 def test_rounds_in_which_a_lookup_found_nothing_are_rounds(told_of):
     told = told_of(
         {
