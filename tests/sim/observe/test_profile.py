@@ -147,7 +147,7 @@ def test_chains_from_rates_by_position_are_as_long_as_those_recorded(row, tmp_pa
     "row", bench_rows(), ids=lambda r: f"{r['dataset']}-{r['method']}-{r['k']}"
 )
 def test_simulated_chains_are_as_long_as_those_recorded(row, tmp_path):
-    words = ("workload.prompts=400", "workload.output_tokens=500")
+    words = ("workload.prompts=200", "workload.output_tokens=400")
     found = evaluate(recorded(row, tmp_path, *words)).metrics["acceptance_length"]
     assert found == pytest.approx(float(row["tau"]), rel=0.01)
 
