@@ -1,13 +1,14 @@
 """Acceptance sources of ssdsim for a llama.cpp server: forced rates, or the texts it decoded."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from ssdsim.acceptance.base import Acceptance
-from ssdsim.acceptance.hazard import Hazard, HazardTable
+from ssdsim.acceptance.observed import Observed
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import write_trace
+from ssdsim.observe.told import conditional_of
+
 
 def forced(rates: Sequence[float]) -> Acceptance:
     """Return acceptances as `Settings.forced` says them.
@@ -18,20 +19,8 @@ def forced(rates: Sequence[float]) -> Acceptance:
         P(the first j + 1 drafted tokens are accepted), j = 0..K-1.
 
     """
-    shares = tuple(more - less for more, less in pairwise((1.0, *rates, 0.0)))
-    # Speculation alone predicts no outcomes: how often one would be hit is of no account.
-    misses = {"miss_on_hit": (0.5, 0.4), "miss_on_miss": (0.5, 0.4)}
-    table = HazardTable(
-        temperature=0.0,
-        accepted_on_hit=shares,
-        accepted_on_miss=shares,
-        length_on_miss=1.0 + sum(rates),
-        hit_rate=0.5,
-        fanout=1,
-        miss_fanouts=(1, 2),
-        **misses,
-    )
-    return Hazard({"forced": table})
+    # Speculation alone predicts no outcomes: the ranks of bonus tokens are of no account.
+    return Observed(conditional_of(rates), (1, 2), (0.5, 0.4), (0.5, 0.4))
 
 
 def write_texts(

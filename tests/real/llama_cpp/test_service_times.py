@@ -12,8 +12,8 @@ from ssdreal.llama_cpp.settings import DraftModel, PromptLookup, Settings
 from ssdsim import Setup, simulate
 from ssdsim.drafters.ngram_simple import NgramSimple
 from ssdsim.engine.simulation import evaluate
-from ssdsim.engine.workload import Workload
 from ssdsim.methods.speculative import Speculative
+from ssdsim.workloads.closed import Closed
 
 TARGET, DRAFT, K = Path("target.gguf"), Path("draft.gguf"), 4
 TOKEN, STEP = 0.006, 0.002
@@ -55,7 +55,7 @@ def test_an_engines_times_are_what_its_runs_took(drafter):
 def test_forced_rates_and_these_times_decide_the_speed(lookahead):
     machine = measure(Settings(TARGET, DraftModel(DRAFT, K)), [[1]], 16).machine()
     rates = [0.8, 0.5, 0.4, 0.1][:lookahead]
-    workload = Workload(100, 0, 400)
+    workload = Closed(100, 0, 400)
     setup = Setup(Speculative(), forced(rates), machine, workload, lookahead=lookahead)
     metrics = evaluate(setup).metrics
     assert metrics["acceptance_length"] == pytest.approx(1 + sum(rates), rel=0.02)
@@ -69,7 +69,7 @@ def test_lookups_follow_from_the_text_alone(tmp_path):
     times = measure(Settings(TARGET, PromptLookup(3, K)), [[1]], 16)
     prompt, output = [9, 1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 8, 9]
     texts = write_texts(tmp_path, {"a": prompt}, {"a": output})
-    workload = Workload(1, 0, len(output))
+    workload = Closed(1, 0, len(output))
     setup = Setup(
         Speculative(), texts, times.machine(), workload, lookahead=K, drafter=NgramSimple(3)
     )
