@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssdreal.places.places import cores, spread_out
 from ssdsim.errors import require
 
 Word = str | int | Path
@@ -71,7 +72,7 @@ class Settings:
         P(the first j + 1 drafted tokens are accepted), j = 0..K-1, whatever the models say; none:
         their own verification.
     threads
-        Of every pass, on the first so many cores.
+        Of every pass, each on a core of its own.
     context
         Tokens a sequence may have.
 
@@ -83,12 +84,17 @@ class Settings:
     threads: int = 1
     context: int = 2048
 
+    def __post_init__(self) -> None:
+        most = len(cores())
+        right = f"must be 1 to {most}, the cores that this process may run on"
+        require(1 <= self.threads <= most, "threads", self.threads, right)
+
     def words(self) -> list[str]:
         """Return the server's options, but for where it listens."""
-        cores = f"0-{self.threads - 1}"
+        mask = sum(1 << core for core in spread_out(cores())[: self.threads])
         words: list[Word] = ["--model", self.model, "--ctx-size", self.context, "--parallel", 1]
         words += ["--threads", self.threads, "--threads-batch", self.threads]
-        words += ["--cpu-range", cores, "--cpu-strict", 1]
+        words += ["--cpu-mask", f"{mask:x}", "--cpu-strict", 1]
         words += ["--cache-ram", 0, "--no-ui", "--offline"]
         if self.drafter is not None:
             words += self.drafter.words(self.threads)

@@ -100,16 +100,23 @@ def test_a_server_ends_with_the_process_that_is_killed():
     assert not running(child)
 
 
-def test_options_are_the_engines_own():
+def test_options_are_the_engines_own(monkeypatch):
+    monkeypatch.setattr("ssdreal.llama_cpp.settings.cores", lambda: (1, 4, 5))
+    monkeypatch.setattr("ssdreal.llama_cpp.settings.spread_out", lambda chosen: chosen)
     words = Settings(TARGET, DraftModel(DRAFT, 3), (0.8, 0.5, 0.25), threads=2).words()
     said = " ".join(words)
     assert "--spec-type draft-simple --spec-draft-model draft.gguf --spec-draft-n-max 3" in said
     assert "--spec-draft-threads 2 --spec-synth-rates 0.8,0.5,0.25" in said
-    assert "--threads 2 --threads-batch 2 --cpu-range 0-1" in said
+    assert "--threads 2 --threads-batch 2 --cpu-mask 12 --cpu-strict 1" in said
     said = " ".join(Settings(TARGET, PromptLookup(3, 5)).words())
     assert "--spec-type ngram-simple --spec-ngram-simple-size-n 3" in said
     assert "--spec-ngram-simple-size-m 5" in said
     assert "--spec" not in " ".join(Settings(TARGET).words())
+
+
+def test_more_threads_than_cores_are_refused():
+    with pytest.raises(ConfigError, match="threads=4096: must be 1 to "):
+        Settings(TARGET, threads=4096)
 
 
 def test_a_lookup_that_could_never_draft_is_refused():
