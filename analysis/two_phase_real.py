@@ -1,6 +1,6 @@
 """Early exit on real models: plain SSD beside two phases at two layers, measured and predicted.
 
-`python -m ssdreal.profile --name early_exit --exits 0.5 0.8 --repeats 1` measures the machine and
+`python -m ssdreal.profile --name early_exit --exits 0.5 0.8 --out DIR` measures the machine and
 records the early views that predictions replay. `python analysis/two_phase_real.py measure DIR`
 decodes prompts that no profile is fitted to with every method, each repeat in another order, and
 `table DIR` prints medians beside what the profile says of such runs, and where 90 % should lie.
@@ -35,7 +35,6 @@ from ssdsim.policies.exit_residual import ExitResidual
 from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.run.trace import Run, load_run
-from ssdsim.system.package_data import TRACES
 
 PAIR = read_pair("smollm2")
 LAYERS = describe(PAIR.target).layers
@@ -111,9 +110,10 @@ def table(folder: Path) -> None:
         runs = [load_run(folder / f"{name} {repeat}") for repeat in range(REPEATS)]
         known = [KnownPrompt(text.kind, len(text.tokens)) for text in texts]
         heard = round(setup.method.exit * LAYERS) if setup.method.exit < 1 else None
-        profile = Heard(TRACES / "early_exit", layer=heard)
+        profile = Heard(folder / "early_exit", layer=heard)
         twin = simulated_twin(setup, profile.acceptance, profile.machine)
-        print(" | ".join(cells(name, runs, profile.predict(twin, name, prompts=known))))
+        row = cells(name, runs, profile.predict(twin, name, prompts=known))
+        sys.stdout.write(" | ".join(row) + "\n")
 
 
 def cells(name: str, runs: list[Run], said: Predicted) -> list[str]:
@@ -122,11 +122,9 @@ def cells(name: str, runs: list[Run], said: Predicted) -> list[str]:
     row = [name, f"{np.median(shares):.2f}" if shares else "-"]
     for metric, digits in METRICS.items():
         values = [run.metrics[metric] for run in runs if run.metrics[metric] is not None]
-        row.append(f"{np.median(values):.{digits}f}" if values else "-")
-        low, middle, high = np.nanquantile(said.draws[metric], [0.05, 0.5, 0.95])
-        row.append(
-            f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})" if values else "-"
-        )
+        low, middle, high = np.quantile(said.draws[metric], [0.05, 0.5, 0.95])
+        guess = f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+        row += [f"{np.median(values):.{digits}f}", guess] if values else ["-", "-"]
     return row
 
 

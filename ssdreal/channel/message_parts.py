@@ -1,8 +1,12 @@
-"""The data types inside messages: sequences, blocks to verify, drafted chains, candidates."""
+"""What messages are, and the data types inside them: sequences, blocks, chains, candidates."""
 
 from msgspec import Struct
 
 from ssdreal.channel.probability_pages import Place
+
+
+class Message(Struct, frozen=True, array_like=True, tag=True):
+    """What tells its kind."""
 
 
 class MessagePart(Struct, frozen=True, array_like=True):

@@ -13,19 +13,15 @@ code it takes: msgspec's is a fifth of pickle's.
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from ssdreal.channel.message_parts import Block, Candidates, Chain, Exit, Line, Stamp
+from ssdreal.channel.afterwards import Clock, Score, Scores, Times
+from ssdreal.channel.message_parts import Block, Candidates, Chain, Exit, Line, Message, Stamp
 from ssdreal.channel.probability_pages import Pages
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.places.places import Given, Partition
 from ssdsim.lengths.base import Stopping
 from ssdsim.sampling.settings import Decoding
-
-
-class Message(Struct, frozen=True, array_like=True, tag=True):
-    """What tells its kind."""
 
 
 class Begin(Message, frozen=True):
@@ -234,41 +230,6 @@ class Stop(Message, frozen=True):
     tree: int
     winners: tuple[tuple[int, int] | None, ...]
     finish: bool
-
-
-class Score(Message, frozen=True):
-    """Compare a text with the target's own choices, one pass of the run's width at a time.
-
-    Answered by `Scores`.
-    """
-
-    stamp: Stamp
-    lines: tuple[Line, ...]
-    start: int
-
-
-class Scores(Message, frozen=True):
-    """For every token of the text from `start` on the target's best, and its lead in score."""
-
-    tokens: tuple[tuple[int, float], ...]
-
-
-class Clock(Message, frozen=True):
-    """Tell when the work of this run's commands began and ended on the device, by its own clock.
-
-    Answered by `Times`.
-    """
-
-    stamp: Stamp
-
-
-class Times(Message, frozen=True):
-    """Of each command its number, begin and end (ns); none where the host does the work itself.
-
-    Where it was told to decode several tokens there is an entry for each of them.
-    """
-
-    commands: tuple[tuple[int, int, int], ...]
 
 
 Command = Begin | Prefill | Verify | Decode | Speculate | Fork | Grow | Score | Clock

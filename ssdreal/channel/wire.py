@@ -8,7 +8,8 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
 
-from ssdreal.channel.messages import Message, decoded, encoded
+from ssdreal.channel.message_parts import Message
+from ssdreal.channel.messages import decoded, encoded
 
 Found = TypeVar("Found")
 

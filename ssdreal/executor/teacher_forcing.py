@@ -11,8 +11,8 @@ from typing import Any
 
 from simpy import Event
 
+from ssdreal.channel.afterwards import Score
 from ssdreal.channel.message_parts import Line
-from ssdreal.channel.messages import Score
 from ssdreal.executor.execution import Execution
 
 

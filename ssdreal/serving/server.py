@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from ssdreal.channel.afterwards import Clock, Times
 from ssdreal.channel.messages import (
     Begin,
-    Clock,
     Command,
     Done,
     Failed,
@@ -17,7 +17,6 @@ from ssdreal.channel.messages import (
     Ready,
     Spoken,
     Stop,
-    Times,
 )
 from ssdreal.channel.probability_pages import OpenPages, Pages
 from ssdreal.models.model import Model

@@ -6,8 +6,9 @@ from time import perf_counter_ns
 
 import numpy as np
 
+from ssdreal.channel.afterwards import Score, Scores
 from ssdreal.channel.message_parts import Block, Line
-from ssdreal.channel.messages import Begin, Kinds, Paces, Score, Scores, Spoken, Verified, Verify
+from ssdreal.channel.messages import Begin, Kinds, Paces, Spoken, Verified, Verify
 from ssdreal.serving.early_view import EarlyView
 from ssdreal.serving.sampling import Ints, Logits
 from ssdreal.serving.server import Server, median_seconds
