@@ -221,7 +221,8 @@ def test_defaults_that_the_help_tells_are_those():
     page, errors = text(), {"acceptance_error": 0.02, "time_error": 0.05}
     for field in fields(TuneOptions):
         if field.name not in {"folder", "devices"}:
-            assert f"tune.{field.name}={errors.get(field.name, field.default)} " in page
+            default = errors.get(field.name, field.default)
+            assert f"tune.{field.name}={default}" in page.split()
 
 
 def command(*arguments):
