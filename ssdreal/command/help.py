@@ -42,8 +42,7 @@ MAIN = (
     ("prompts=FILE", "lines of text or of JSON, .json, .csv or .parquet; the project's own"),
     (
         "workload.prompts=N",
-        "and workload.output_tokens, workload.stop_at_end, workload.rate (prompts a second); for "
-        "scripts workload.prompt_tokens",
+        "and .output_tokens, .stop_at_end, .rate (prompts a second); of scripts .prompt_tokens",
     ),
     ("texts=true", "print the generated texts"),
     ("seed=N", "of all noise and every random stream"),

@@ -39,7 +39,6 @@ from ssdsim.sampling.streams import stream
 from ssdsim.trees.chain import Chain
 
 
-
 class Execution:
     """A run that can be asked for its results at any time, also when it was interrupted.
 

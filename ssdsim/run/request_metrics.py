@@ -79,7 +79,7 @@ def costs(
     energy = metrics["energy_j"]
     speed, count = metrics["output_tokens_per_s"], sum(device["count"] for device in devices)
     return {
-        "output_tokens_per_s_per_device": speed and speed / count,
+        "output_tokens_per_s_per_device": speed / count if speed and count else None,
         "cost_per_million_tokens": paid / million if known else None,
         "energy_j_per_million_tokens": energy / million if million and energy else None,
     }
