@@ -71,7 +71,7 @@ def test_a_profile_bundles_sections_and_the_command_line_wins(profile, tmp_path)
     found = json.loads((tmp_path / "out/run.json").read_text())["config"]
     assert found["acceptance"]["alpha"] == 0.25
     told = {"prompts": 2, "prompt_tokens": 128, "output_tokens": 9}
-    assert found["workload"] == {**told, "output_spread": 0.0, "steps": 1}
+    assert found["workload"] == {**told, "output_spread": 0.0, "steps": 1, "concurrency": None}
     assert found["choices"] | {"profile": "mine", "latency": "constant"} == found["choices"]
 
 
