@@ -29,7 +29,7 @@ WRONG = {
     "unknown profile": (
         ("profile=nosuch",),
         "profile=nosuch",
-        "demo, duet_llama2_70b, eagle_vicuna7b, h100x4_llama70b_1b",
+        "demo, duet_llama2_70b, eagle_vicuna7b, h100_llama31_8b_eagle3, h100x4_llama70b_1b",
     ),
     "unknown launcher": (("hydra/launcher=nosuch",), "nosuch", "basic, joblib"),
     "no value": (("lookahead",), "lookahead", "OPTION=VALUE"),

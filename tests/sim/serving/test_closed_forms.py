@@ -9,6 +9,12 @@ import numpy as np
 import pytest
 from open_loop import SHARES, K, agrees, mean_and_error, served, stepping
 
+from ssdsim import Setup
+from ssdsim.acceptance.iid import Iid
+from ssdsim.engine.simulation import evaluate
+from ssdsim.latency.constant import Constant
+from ssdsim.latency.jitter import Quantiles
+from ssdsim.latency.machine import Machine
 from ssdsim.latency.step_costs import StepCost
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
@@ -19,6 +25,8 @@ from ssdsim.theory.queueing import (
     gamma_arrivals,
     pollaczek_khinchine,
     processor_sharing,
+    shared_draft,
+    shared_draft_exponential,
     unlimited_servers,
 )
 from ssdsim.workloads.closed import Closed
@@ -148,7 +156,7 @@ def test_a_mean_is_that_of_its_closed_form(row):
 @pytest.mark.parametrize("row", ROWS)
 def test_a_mean_of_more_requests_is_that_of_its_closed_form(row):
     run, requests = ROWS[row]
-    fine, numbers = agrees(*run(requests=8 * requests))
+    fine, numbers = agrees(*run(requests=4 * requests))
     assert fine, numbers
 
 
@@ -195,3 +203,32 @@ def test_capacity_with_whole_and_with_chunked_prompts(chunk):
     ends = np.sort(run.finish)
     found = 750 / (ends[850] - ends[100])
     assert found == pytest.approx(expected, rel=0.01)
+
+
+def rounds_per_s(targets, median=1.0, **jitter):
+    """Return the rounds a second of targets that share one draft, a token a round."""
+    tokens = 3000 // targets
+    target, draft = Constant(0.03 * median, 0.0), Constant(0.0, 0.01 * median)
+    machine = Machine(target=target, draft=draft, **jitter)
+    setup = Setup(
+        *(Speculative("own"), Iid(alpha=0.0), machine, Closed(targets, 0, tokens)),
+        lookahead=1,
+        replicas=targets,
+        draft_pool=1,
+    )
+    seconds = evaluate(setup).metrics["seconds"]
+    return targets * tokens / seconds
+
+
+@pytest.mark.parametrize("targets", range(1, 7))
+def test_targets_that_share_a_draft(targets):
+    """A verify of 30 ms and a draft of 10 ms: the fifth target only waits."""
+    assert rounds_per_s(targets) == pytest.approx(shared_draft(targets, 0.03, 0.01), rel=0.01)
+
+
+@pytest.mark.parametrize("targets", [1, 3, 5])
+def test_targets_that_share_a_draft_at_random_times_are_machines_under_repair(targets):
+    quantiles = -np.log1p(-np.arange(0.0005, 1, 0.001)) / np.log(2)  # jitter is beside the median
+    law = Quantiles(tuple(quantiles.tolist()))
+    found = rounds_per_s(targets, np.log(2), target_jitter=law, draft_jitter=law)
+    assert found == pytest.approx(shared_draft_exponential(targets, 0.03, 0.01), rel=0.04)
