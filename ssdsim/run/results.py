@@ -25,6 +25,7 @@ YOUNG = {
     "draft_pool": 0,
     "concurrency": None,
     "found": 1.0,
+    "speaking": {"_target_": "speaking", "head": 0.0, "view": 0.0},
     "target_price": None,
     "draft_price": None,
 }
