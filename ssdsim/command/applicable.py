@@ -24,6 +24,7 @@ from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 from ssdsim.serving.continuous import Continuous
 from ssdsim.trees.chain import Chain
+from ssdsim.workloads.base import Workload
 from ssdsim.workloads.closed import closed
 
 Rule = tuple[str, bool, str]
@@ -254,9 +255,20 @@ def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     said = not isinstance(getattr(setup.workload, "prompt_tokens", 0), int)
     why = "the acceptance source brings prompts of its own"
     yield "workload.prompt_tokens", said or not prompts, why
+    yield from _arrival_rules(setup.workload)
     in_rounds = isinstance(setup.tree, Chain) and not setup.method.drafts_ahead
     yield "acceptance.found", in_rounds, "this is drafted in any case"
     yield from acceptance_rules(setup.acceptance, setup.sampling)
+
+
+def _arrival_rules(workload: Workload) -> Iterator[Rule]:
+    """Tell which options of random arrivals change what comes."""
+    lengths = (getattr(workload, name, 0) for name in ("prompt_tokens", "output_tokens"))
+    drawn = not any(isinstance(each, int) for each in lengths)
+    yield "workload.correlation", drawn, "prompts or outputs are all as long"
+    for option in ("workload.busy", "workload.quiet"):
+        bursts = getattr(workload, "quiet_rate", 0.0) < 1
+        yield option, bursts, "as many come when it is quiet"
 
 
 def acceptance_rules(acceptance: Acceptance, sampling: Sampling) -> Iterator[Rule]:

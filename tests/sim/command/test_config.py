@@ -148,6 +148,17 @@ WRONG = {
         "workload.prompt_tokens: has no effect",
         "prompts of its own",
     ),
+    "correlation of what is always the same": (
+        ("workload=poisson", "workload.correlation=0.4"),
+        "workload.correlation: has no effect",
+        "all as long",
+    ),
+    "bursts like quiet times": (
+        ("workload=on_off", "workload.quiet_rate=1", "workload.busy=3"),
+        "workload.busy: has no effect",
+        "when it is quiet",
+    ),
+    "negative rate": (("workload=poisson", "workload.rate=-1"), "workload.rate=-1", "> 0"),
     "greedy": (("acceptance=language_model", "coupling=gumbel"), "coupling", "greedy"),
     "source without coupling": ((LLAMA, "coupling=gumbel"), "coupling", "hazard does not"),
     "power law beside a table": (
