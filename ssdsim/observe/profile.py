@@ -20,6 +20,7 @@ from ssdsim.system.destination import make
 from ssdsim.system.package_data import TRACES
 
 NAME, FILE = "--name", "profile.yaml"
+REQUESTS = "requests.csv"
 MARK = "# Observed by python -m ssdsim.observe"
 PROMPTS = 64
 LARGEST = {"batch": 1024, "tokens": 1 << 17, "context": 1 << 20, "prefill": 1 << 24}
@@ -78,6 +79,12 @@ def write_profile(
     make(NAME, folder)
     if told.ranks:
         write_scores(folder, told.ranks)
+    if told.arrivals:
+        write_text(folder / REQUESTS, _requests(told))
+        lines = (
+            *lines,
+            f"requests as they came: workload=trace workload.path=traces/{name}/{REQUESTS}",
+        )
     write_text(folder / FILE, _text(lines, sections))
     return Written(folder / FILE, (*notes, *more), _command(name, told))
 
@@ -206,6 +213,13 @@ def _workload(told: Told) -> dict[str, Any]:
         "prompt_tokens": max(0, round(prompt)) if prompt else 128,
         "output_tokens": max(1, round(output)) if output and output >= 1 else 256,
     }
+
+
+def _requests(told: Told) -> str:
+    """Return arrivals, from the first on, and lengths as `workload=trace` reads them."""
+    first = told.arrivals[0][0]
+    rows = [f"{at - first:.6f},{prompt},{output}" for at, prompt, output in told.arrivals]
+    return "\n".join(["arrival,prompt_tokens,output_tokens", *rows]) + "\n"
 
 
 def _origins(observation: Observation) -> Iterator[str]:

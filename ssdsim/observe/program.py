@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from pathlib import Path
 
 from ssdsim.command.console import console, ending, show, speak_as
 from ssdsim.observe.arguments import Question, question
@@ -49,8 +50,14 @@ def _print(observation: Observation, written: Written | None, *, as_json: bool) 
     if written:
         for note in written.notes:
             _line(f"taken: {note}")
-        _line(f"profile: {written.file}")
+        _line(f"profile: {_short(written.file)}")
         _line(f"  {written.command}")
+
+
+def _short(path: Path) -> Path:
+    """Return a path as it is shortest from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _line(text: str) -> None:

@@ -120,6 +120,8 @@ class Told:
         Tokens a second of all sequences, and seconds a token of one, prefill left out.
     passes
         Timed passes.
+    arrivals
+        Of every request when it was sent, in seconds, and the tokens of its prompt and its output.
     hits, ranks
         Of the few sources that know.
     suspicious
@@ -146,6 +148,7 @@ class Told:
     throughput: float | None = None
     tpot_seconds: float | None = None
     passes: tuple[TimedPass, ...] = ()
+    arrivals: tuple[tuple[float, int, int], ...] = ()
     hits: Hits | None = None
     ranks: Ranks | None = None
     suspicious: tuple[str, ...] = ()

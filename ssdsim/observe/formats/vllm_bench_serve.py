@@ -52,6 +52,7 @@ class VllmBenchServe:
             throughput=mean([float(r.get("output_throughput") or 0) for r in records]) or None,
             tpot_seconds=_tpot(runs),
             passes=tuple(p for run in runs for p in run.passes(K)),
+            arrivals=runs[0].arrivals if len(runs) == 1 else (),
             suspicious=tuple(_suspicious(tau, own, records)),
             unknown=() if positions else ("acceptance by position: the file has none",),
             read=len(records),
@@ -107,6 +108,14 @@ class _Requests:
         busy = sum(ttfts) + sum(self.intervals)
         duration = float(self.record.get("duration") or 0)
         return max(1.0, busy / duration) if duration else 1.0
+
+    @property
+    def arrivals(self) -> tuple[tuple[float, int, int], ...]:
+        """When requests were sent, and their tokens; of those that got any."""
+        starts = self.record.get("start_times") or []
+        outputs = either(self.record, *OUTPUTS) or []
+        each = zip(starts, either(self.record, *INPUTS) or [], outputs, strict=False)
+        return tuple(sorted((float(at), int(n), int(m)) for at, n, m in each if int(m) > 0))
 
     def passes(self, lookahead: float | None) -> list[TimedPass]:
         """Return a request as the mean over its rounds."""

@@ -97,6 +97,17 @@ def test_a_profile_of_the_project_or_of_a_measurement_is_not_replaced(name, trac
         place(name)
 
 
+def test_requests_come_as_the_benchmark_sent_them(traces):
+    setup_of([LOGS / "vllm_bench_serve_detailed.json"])
+    path = traces / "mine" / "requests.csv"
+    words = ("acceptance=iid", "latency=constant", "workload=trace", f"workload.path={path}")
+    requests = ssdsim.setup(*words).workload.requests(0)
+    assert [(r.arrival, r.prompt_tokens, r.output_tokens) for r in requests] == [
+        (0.0, 100, 8),
+        (0.25, 200, 6),
+    ]
+
+
 def test_one_that_was_observed_is_observed_anew():
     setup_of(METRICS)
     setup_of([LOGS / "vllm_server.log"])
