@@ -66,7 +66,7 @@ def write_gguf(draft: str, target: Path, out: Path) -> None:
     embedding = _embedding(reader, draft, (config["hidden_size"], config["vocab_size"]))
     with replacing(out.parent) as partial:
         writer = GGUFWriter(partial(out.name), "llama")
-        _copy_fields(reader, writer, config["num_hidden_layers"])
+        copy_fields(reader, writer, **_own(config))
         writer.add_tensor(EMBEDDING, embedding.data, raw_dtype=embedding.tensor_type)
         for name, values in _tensors(draft, config):
             _add(writer, name, values)
@@ -94,18 +94,21 @@ def _embedding(reader: "GGUFReader", draft: str, shape: tuple[int, int]) -> "Rea
     return found
 
 
-def _copy_fields(reader: "GGUFReader", writer: "GGUFWriter", layers: int) -> None:
-    """Copy what the target's file says of shape and tokenizer, but for the number of layers."""
-    from gguf import GGUFValueType, LlamaFileType
+def _own(config: dict[str, Any]) -> dict[str, Any]:
+    from gguf import LlamaFileType
 
-    own: dict[str, Any] = {
-        "llama.block_count": layers,
-        "general.file_type": int(LlamaFileType.MOSTLY_Q8_0),
-    }
+    kind = int(LlamaFileType.MOSTLY_Q8_0)
+    return {"llama.block_count": config["num_hidden_layers"], "general.file_type": kind}
+
+
+def copy_fields(reader: "GGUFReader", writer: "GGUFWriter", **other: Any) -> None:
+    """Copy all that a file says of shape and tokenizer, but for the fields with `other` values."""
+    from gguf import GGUFValueType
+
     for name, field in reader.fields.items():
         if not name.startswith(WRITER_ADDS):
             of = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
-            value = own.get(name, field.contents())
+            value = other.get(name, field.contents())
             writer.add_key_value(name, value, field.types[0], sub_type=of)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 from ssdreal.llama_cpp.completion import DONE, Completion
 from ssdreal.llama_cpp.settings import Settings
@@ -24,6 +24,9 @@ BINARY, VARIABLE = "llama-server", "LLAMA_SERVER"
 INSTALL = "make llama builds one, or name yours in the environment variable LLAMA_SERVER"
 BUILT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssdreal" / "llama_cpp"
 """Where `make llama` puts it."""
+
+DIRECT = build_opener(ProxyHandler({}))
+"""Asks this machine itself, whatever proxies it is told of."""
 
 START, ANSWER, GRACE = 120.0, 600.0, 10.0
 """Seconds for loading the models, for a completion, and for an orderly end."""
@@ -112,7 +115,7 @@ class Server:
         data = json.dumps(asked).encode()
         request = Request(self.url + path, data, {"Content-Type": "application/json"})  # noqa: S310 - http alone
         try:
-            with urlopen(request, timeout=ANSWER) as answer:  # noqa: S310 - likewise
+            with DIRECT.open(request, timeout=ANSWER) as answer:
                 return dict(json.load(answer))
         except HTTPError as error:
             raise RunError(f"llama.cpp's server refuses: {error.read().decode()}") from error
@@ -176,7 +179,7 @@ def _wait(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> None
         if process.poll() is not None:
             raise RunError(f"llama.cpp's server ended: {_last_words(log)}")
         try:
-            with urlopen(f"{server.url}/health", timeout=START):  # noqa: S310 - http alone
+            with DIRECT.open(f"{server.url}/health", timeout=START):
                 return
         except (URLError, OSError, HTTPException):  # not listening yet, or still loading
             time.sleep(0.05)
