@@ -6,7 +6,8 @@ oracle; and between them what other pairs' ranks would make of it (conf/ranks/pu
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import pairwise
 from math import exp, log
 from typing import ClassVar
@@ -24,6 +25,7 @@ from ssdsim.errors import require
 from ssdsim.outcomes import Speculation, Speculator, outlined
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Sampling
+from ssdsim.theory.acceptance_runs import LONGEST, chain_rates
 
 SURE = 1e-12
 """P(bonus outside the draft's candidates) where all are taken to be among them."""
@@ -36,7 +38,9 @@ class Observed:
     Attributes
     ----------
     accept
-        P(token j is accepted | those before it were), j = 0, 1, ...; the last value holds on.
+        P(a position is one that the draft gets right | the last j were, and the one before those
+        was not), j = 0, 1, ...; the last value holds on. Chains of every length follow from it
+        (`ssdsim.theory.acceptance_runs`).
     miss_fanouts, miss_best, miss_worst
         P(bonus token of a rejection outside the draft's top F) at these F, where ranks are at
         their best and at their worst. After a whole accepted draft the bonus token is the draft's
@@ -91,31 +95,83 @@ def _check_curve(name: str, curve: Sequence[float], count: int) -> None:
 
 @dataclass
 class ObservedSource(PositionalSource):
-    """Texts in which a whole accepted draft goes on as the draft would."""
+    """Texts that are rows of runs."""
+
+    places: dict[tuple[int, int], list[float]] = field(default_factory=dict, repr=False)
 
     def text(self, seq: int) -> "ObservedText":
         """Return text `seq`; its draws depend on nothing but the source's key and `seq`."""
         return ObservedText(self, Generator(Philox(key=[self.key, seq])), Noise(self.key, seq))
 
-    def whole(self, length: int, fanout: int) -> float:
-        """Return P(bonus outside the draft's top `fanout` | all of `length` drafts accepted)."""
-        reject = self.easy.reject
-        own = reject[min(length, len(reject) - 1)]
-        return own * self.easy.miss(fanout - 1) if fanout else 1.0
+    def chains(self, lookahead: int) -> "Chains":
+        """Return the long-run rates of chains of `lookahead` tokens."""
+        return _chains(tuple(1 - h for h in self.easy.reject), lookahead, self.easy.miss)
+
+    def along(self, place: int, length: int) -> list[float]:
+        """Return P(at most k accepted), k = 0..length, of a round at a place of a run."""
+        known = self.places.get((place, length))
+        if known is None:
+            below = self.easy.accepted_below(place + length + 1, place)
+            known = self.places[place, length] = below
+        return known
+
+
+@dataclass(frozen=True)
+class Chains:
+    """How chains of one length end in the long run.
+
+    Attributes
+    ----------
+    reject
+        P(rejected at position j | accepted before it).
+    right
+        P(the bonus token is the draft's first choice | all accepted).
+    miss
+        P(bonus token of a rejection outside the draft's top F).
+
+    """
+
+    reject: tuple[float, ...]
+    right: float
+    miss: Curve
+
+    def whole(self, length: int, fanout: int) -> float:  # noqa: ARG002 - of one length
+        """Return P(bonus outside the draft's top `fanout` | all drafts accepted)."""
+        return (1 - self.right) * self.miss(fanout - 1) if fanout else 1.0
+
+
+@lru_cache(maxsize=256)
+def _chains(run: tuple[float, ...], lookahead: int, miss: Curve) -> Chains:
+    rates, right = chain_rates(run, max(lookahead, 1))
+    alive = (1.0, *rates)
+    reject = (1 - after / before if before else 1.0 for before, after in pairwise(alive))
+    return Chains(tuple(reject), right, miss)
 
 
 class ObservedText(PositionalText):
-    """One text; one draw decides where a chain breaks, its end included."""
+    """One text: a row of runs of positions that the draft gets right."""
+
+    place = 0
+    """Of the run that the next round begins in: positions right before it."""
 
     def speculate(self, length: int, speculator: Speculator) -> Speculation:
         """Draw how many of `length` tokens are accepted, and the rank of the bonus token.
 
-        Behind the last one the text goes on with the draft's first choice as often as that would
-        have been accepted; else with a lower one, before which the first choice stands.
+        Behind the last one the text goes on with the draft's first choice as often as that is
+        right; else with a lower one, before which the first choice stands.
         """
+        assert isinstance(self.source, ObservedSource)
         luck, rank = self._round()
-        right = bisect_right(self.source.accepted(self.state, length + 1), luck)
+        right = bisect_right(self.source.along(self.place, length), luck)
         if right < length:
             return outlined(length, speculator, right, rank)
         below = rank + 1 if rank >= 0 else -1
         return outlined(length, speculator, length, 0 if right > length else below)
+
+    def commit(self, speculation: Speculation, delivered: int) -> tuple[int, ...]:
+        """Move on: the run goes on if the bonus token was the draft's first choice."""
+        truth = speculation.truth
+        assert truth is not None
+        goes_on = truth.node == speculation.length and truth.rank == 0
+        self.place = min(self.place + speculation.length + 1, LONGEST) if goes_on else 0
+        return super().commit(speculation, delivered)

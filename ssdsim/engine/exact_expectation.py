@@ -67,7 +67,8 @@ def expect(setup: Setup, context: int | None = None) -> Expectation:
     workload = setup.workload
     half = workload.longest_prompt + workload.longest_output // 2
     passes = PassTimes(setup, (half if context is None else context,), shape)
-    law, K = _law(setup, source), _lookahead(setup)
+    K = _lookahead(setup)
+    law = _law(setup, source, K)
     if isinstance(setup.method, Pearl):
         window = _window(setup.method, passes, K)
         return expect_pearl(law, pearl_times(passes, window), window, setup.batch)
@@ -148,19 +149,23 @@ def _lookahead(setup: Setup) -> int:
     return setup.control.start(setup.lookahead).limit(setup.batch, lambda _: 0.0)
 
 
-def _law(setup: Setup, source: PositionalSource) -> Law:
+def _law(setup: Setup, source: PositionalSource, lookahead: int) -> Law:
     backs_up = "backup" in setup.method.uses
     right = "needs an acceptance source with token ids (recorded)"
     require(setup.lookup is None, "drafter", type(setup.drafter).__name__.lower(), right)
     reads = backs_up and setup.backup.needs_tokens
     require(not reads, "backup", type(setup.backup).__name__.lower(), right)
     easy, hard = source.easy, source.hard
+    ahead = isinstance(setup.method, Pearl)  # goes along a run by itself
+    chains = None
+    if isinstance(source, ObservedSource) and not ahead:
+        chains = source.chains(lookahead)
     return Law(
-        (easy.reject, hard.reject),
+        (chains.reject,) * 2 if chains else (easy.reject, hard.reject),
         (easy.miss, hard.miss),
         source.reference_fanout,
         backup_accepts=not backs_up or isinstance(setup.backup, Jit),
-        whole=source.whole if isinstance(source, ObservedSource) else None,
+        whole=chains.whole if chains else None,
     )
 
 

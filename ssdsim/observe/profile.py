@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ssdsim.options.plugins import profile_files
 from ssdsim.system.atomic_files import write_text
 from ssdsim.system.destination import make
 from ssdsim.system.package_data import TRACES
+from ssdsim.theory.acceptance_runs import run_chances
 
 NAME, FILE = "--name", "profile.yaml"
 REQUESTS = "requests.csv"
@@ -102,7 +104,7 @@ def _acceptance(told: Told, fanout: int) -> tuple[dict[str, Any], tuple[str, ...
     ranks = published_ranks()
     section = {
         "_target_": "observed",
-        "accept": _rounded([*told.conditional, _beyond(told.conditional)]),
+        "accept": _rounded(run_chances([*accumulate(told.conditional, mul)])),
         "miss_fanouts": [*ranks.fanouts],
         "miss_best": [*ranks.best],
         "miss_worst": [*ranks.worst],
@@ -115,20 +117,8 @@ def _said_of_acceptance(told: Told) -> Iterator[str]:
         yield f"acceptance: by position, of {told.rounds:,.0f} rounds"
     else:
         yield "acceptance: one chance for all positions, which makes the logged tokens a round"
-    beyond = f"acceptance beyond position {len(told.conditional)}: not told, taken as that of"
-    yield f"{beyond} the last one, or as the mean of all where that is less"
+    yield f"acceptance at another K than {len(told.conditional)}: by runs that make these rates"
     yield "ranks of bonus tokens: not told, so SSD gives a range (conf/ranks/published.yaml)"
-
-
-def _beyond(conditional: Sequence[float]) -> float:
-    """Return the acceptance at positions that no round drafted.
-
-    The last one, but no more than the mean over what was drafted: few rounds come so far, and one
-    that never failed there would go on for ever.
-    """
-    reached = list(accumulate(conditional, lambda a, b: a * b, initial=1.0))
-    pooled = sum(reached[1:]) / sum(reached[:-1])
-    return min(conditional[-1], pooled)
 
 
 def _of_hits(hits: Hits, tau: float, fanout: int) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
+from ssdsim.theory.acceptance_runs import beyond, chain_rates, run_chances
 from ssdsim.workloads.closed import Closed
 
 LOGGED = Observed((0.8, 0.7, 0.6), (1, 8), (0.4, 0.1), (0.8, 0.5), between=0.0)
@@ -29,18 +30,18 @@ def outcomes(acceptance, length, count=20_000):
     for _ in range(count):
         speculation = text.speculate(length, "primary")
         found.append(speculation.truth)
-        text.commit(speculation, 1)
+        text.commit(speculation, speculation.truth.node + 1)
     return found
 
 
-def test_after_a_whole_draft_the_bonus_is_the_drafts_choice_as_often_as_the_next_is_accepted():
+def test_after_a_whole_draft_the_bonus_is_the_drafts_choice_as_often_as_the_run_goes_on():
     ends = outcomes(LOGGED, 2)
+    chains = LOGGED.open(Sampling(), np.random.default_rng(0)).chains(2)
     whole = [rank for node, rank in ends if node == 2]
-    assert len(whole) / len(ends) == pytest.approx(0.8 * 0.7, abs=0.01)
-    assert sum(rank == 0 for rank in whole) / len(whole) == pytest.approx(0.6, abs=0.015)
+    assert sum(rank == 0 for rank in whole) / len(whole) == pytest.approx(chains.right, abs=0.015)
     # Outside the first two: neither that nor the best of those behind it.
     share = sum(not 0 <= rank < 2 for rank in whole) / len(whole)
-    assert share == pytest.approx(0.4 * 0.4, abs=0.015)
+    assert share == pytest.approx((1 - chains.right) * 0.4, abs=0.015)
 
 
 def test_after_a_rejection_ranks_follow_the_curve():
@@ -63,9 +64,31 @@ def test_the_exact_expectation_knows_what_follows_a_whole_draft(policy):
         assert abs(found[name] - getattr(exact, name)) < 3 * width / 1.96 + 1e-9
 
 
-def test_chains_are_as_by_position():
-    setup = replace(SSD, method=Speculative())
-    assert expect(setup).acceptance_length == pytest.approx(1 + 0.8 + 0.8 * 0.7)
+def test_runs_of_one_chance_make_chains_of_that_chance():
+    alike = replace(SSD, method=Speculative(), acceptance=replace(LOGGED, accept=(0.8,)))
+    assert expect(alike).acceptance_length == pytest.approx(1 + 0.8 + 0.8**2)
+
+
+def test_a_round_begins_in_the_run_that_the_last_one_ended_in():
+    # One draft a round. Fresh: right with .5; in a run: always, for ever, once it was right twice.
+    rates, right = chain_rates((0.5, 0.5, 0.0), 1)
+    # A round at place 0 goes on to place 2 with 1/4, where it fails: 4 of 5 rounds are fresh.
+    assert rates == pytest.approx((0.8 * 0.5,))
+    assert right == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("lookahead", [1, 2, 5])
+def test_simulated_rates_are_those_of_the_runs(lookahead):
+    accepted = np.array([node for node, _ in outcomes(LOGGED, lookahead)])
+    expected, _ = chain_rates(LOGGED.accept, lookahead)
+    found = [(accepted >= j).mean() for j in range(1, lookahead + 1)]
+    assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_runs_are_found_from_the_rates_that_they_make():
+    run = (0.1, 0.7, 0.75, 0.8)
+    rates, _ = chain_rates((*run, beyond(run)), 4)
+    assert run_chances(rates)[:4] == pytest.approx(run, abs=1e-3)
 
 
 def test_the_range_goes_from_nothing_to_all_and_says_so():
