@@ -28,7 +28,6 @@ YOUNG = {
     "speaking": {"_target_": "speaking", "head": 0.0, "view": 0.0},
     "target_price": None,
     "draft_price": None,
-    "speaking": {"_target_": "speaking", "head": 0.0, "view": 0.0},
 }
 """Settings that runs had no choice of at first, and how these were."""
 
