@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 from math import inf
@@ -54,12 +54,15 @@ class DraftPasses(Worker):
         What it drafts, a pass a level: as much of it as `length` leaves.
     block
         Or so many levels of a chain a pass.
+    keeps
+        Whether somebody will ask what became of each branch.
 
     """
 
     length: Control
     asked: TokenTree
     block: int
+    keeps: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -67,7 +67,7 @@ class Replica:
         """Return the session, which notes its rounds in `run`."""
         setup = self.setup
         servers = self._servers()
-        draft, *assistants = self._drafts()
+        draft, *assistants = self._drafts(keeps=detail is not None)
         return Session(
             env=self.env,
             target=servers[0],
@@ -111,7 +111,7 @@ class Replica:
             for name in lanes_of("target", setup.method.servers, self.number)
         ]
 
-    def _drafts(self) -> list[SimulatedDraft]:
+    def _drafts(self, *, keeps: bool) -> list[SimulatedDraft]:
         setup, machine = self.setup, self.setup.machine
         names = lanes_of("draft", setup.method.drafts, self.number)
         if setup.lookup:
@@ -133,6 +133,7 @@ class Replica:
                 setup.block,
                 self.source.vocabulary,
                 exchange_seconds(machine, setup.sent, setup.method.draft_on),
+                keeps=keeps,
             )
             for name in names
         ]

@@ -61,34 +61,16 @@ class Simulation:
         self.complete = False
         self.env = simpy.Environment()
         self.recorder = self._recorder(spooled, counted)
-        source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
-        check_drafter(setup)
-        check_source(setup, source)
-        check_tree(setup, source)
-        check_pool(setup)
-        if isinstance(source, Describing) and not setup.reads_drafts:
-            source = source.outlined(self._noting)
-        if setup.lookup:
-            source = LookedUpSource(source, setup.lookup)
-        check_coverage(setup, source)
+        source = self._source()
         requests = setup.workload.requests(setup.seed)
         rows = [self._row(source, seq, request) for seq, request in enumerate(requests)]
         check_serving(setup, rows)
-        pool = DraftPool(lanes_of("draft", setup.draft_pool)) if setup.draft_pool else None
-        self.replicas = [
-            Replica(setup, source, self.env, self._recorder_of(number), number, pool)
-            for number in range(setup.replicas)
-        ]
+        self.replicas = self._replicas(source)
+        finishing = self._finishing(retired)
         self.sessions = [
-            replica.session(self.recorder, self._finishing(retired), self.detail)
-            for replica in self.replicas
+            replica.session(self.recorder, finishing, self.detail) for replica in self.replicas
         ]
-        routing = setup.router.start(setup.replicas, stream(setup.seed, "router"))
-        most = setup.workload.most_at_once or inf
-        self.dispatcher = Dispatcher(self.env, self.sessions, routing, rows, most)
-        self.dispatcher.stage = prefill_stage(
-            setup, source, self.env, self.recorder.beside(), self.dispatcher.expect
-        )
+        self.dispatcher = self._dispatcher(source, rows)
         blocks, limits = setup.serving.blocks(setup.load), setup.serving.limits
         watched = self.recorder, self.sessions, blocks, limits
         self.served = Served(*watched) if setup.serves else None
@@ -125,6 +107,38 @@ class Simulation:
             return Recorder(run_id=known)
         spool = Counted if counted else Spool
         return spool(run_id=known, devices=self._devices(), unsettled=self._unsettled)
+
+    def _source(self) -> Source:
+        """Return where outcomes come from, once it is known to fit the settings."""
+        setup = self.setup
+        source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
+        check_drafter(setup)
+        check_source(setup, source)
+        check_tree(setup, source)
+        check_pool(setup)
+        if isinstance(source, Describing) and not setup.reads_drafts:
+            source = source.outlined(self._noting)
+        if setup.lookup:
+            source = LookedUpSource(source, setup.lookup)
+        check_coverage(setup, source)
+        return source
+
+    def _replicas(self, source: Source) -> list[Replica]:
+        setup, shared = self.setup, self.setup.draft_pool
+        pool = DraftPool(lanes_of("draft", shared)) if shared else None
+        return [
+            Replica(setup, source, self.env, self._recorder_of(number), number, pool)
+            for number in range(setup.replicas)
+        ]
+
+    def _dispatcher(self, source: Source, rows: list[Row]) -> Dispatcher:
+        setup = self.setup
+        routing = setup.router.start(setup.replicas, stream(setup.seed, "router"))
+        most = setup.workload.most_at_once or inf
+        found = Dispatcher(self.env, self.sessions, routing, rows, most)
+        recorder = self.recorder.beside()
+        found.stage = prefill_stage(setup, source, self.env, recorder, found.expect)
+        return found
 
     def _noting(self) -> bool:
         return self.detail is not None and not self.detail.full

@@ -29,7 +29,8 @@ class SimulatedTree:
     ) -> None:
         self.draft, self.rows = draft, rows
         self.branches = branches = sum(map(len, predictions))
-        self.taken: dict[tuple[int, Outcome | None], Speculation] = {}
+        if draft.keeps:
+            self.taken: dict[tuple[int, Outcome | None], Speculation] = {}
         self.early, self.depth = False, length
         self.steps = self.asked = self.losing = 0
         if not branches:
@@ -86,7 +87,8 @@ class SimulatedTree:
             found = self.won.get(row.seq) or self._drafted(row)
         else:
             found = self.levels.tree.speculate(row.text, self.depth, "primary")
-        self.taken[row.seq, row.outcome] = found
+        if self.draft.keeps:
+            self.taken[row.seq, row.outcome] = found
         return found
 
     def branch(self, seq: int, outcome: Outcome) -> Branch:
