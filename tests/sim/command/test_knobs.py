@@ -226,7 +226,11 @@ PLUGINS = {
     },
     "serving=continuous max_num_seqs": (CROWDED, 1),
     "serving=continuous max_num_batched_tokens": (CROWDED, 40),
-    "serving=continuous enable_chunked_prefill": ((*CROWDED, "latency.target.prefill=1"), False),
+    "serving=continuous enable_chunked_prefill": (
+        (*CROWDED, "serving.max_num_batched_tokens=300"),
+        False,
+    ),
+    "serving=continuous disaggregated": (CROWDED, "{instances: 2, latency: 0.5}"),
     "serving=continuous long_prefill_token_threshold": (CROWDED, 30),
     "serving=continuous block_size": (LIMITED, 8),
     "serving=continuous num_gpu_blocks": (LIMITED, 12),
