@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate
+from operator import mul
 
 from ssdsim.acceptance.by_position import PositionalSource
+from ssdsim.acceptance.observed import ObservedSource
 from ssdsim.backups.jit import Jit
 from ssdsim.command.setting import Setting
 from ssdsim.engine.setup import Setup
@@ -66,6 +69,8 @@ def _context(setup: Setup) -> int:
 def _rates(setup: Setup) -> tuple[float, ...]:
     """Return P(at least j of K drafts accepted): exact where it is by position alone."""
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
+    if isinstance(source, ObservedSource):
+        return tuple(accumulate((1 - h for h in source.chains(setup.lookahead).reject), mul))
     if isinstance(source, PositionalSource) and source.easy == source.hard:
         return tuple(1 - below for below in source.easy.accepted_below(setup.lookahead))
     counts = RoundCounts()

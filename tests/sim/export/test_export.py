@@ -16,6 +16,7 @@ from ssdsim.export.engines.base import Answer, Engine, Forced, engines
 from ssdsim.export.tables import rounds_csv
 from ssdsim.observe.reading import observe
 from ssdsim.observe.step_times import step_times
+from ssdsim.theory.acceptance_runs import run_chances
 
 ANSWER = Answer(((1, 5), (2, 5), (4, 3), (8, 0), (16, 0)), batch=4, lookahead=3, draft="org/draft")
 NEVER = Answer(((1, 0), (2, 0)), batch=1, lookahead=0, draft="org/draft")
@@ -86,6 +87,21 @@ def test_tensorrt_llm_counts_drafts_without_the_bonus():
 
 def test_forced_rates_are_those_of_the_acceptance():
     assert forced(setting(DEPTHS)).rates == pytest.approx((0.8, 0.4, 0.2))
+
+
+def test_forced_rates_of_a_log_are_those_that_it_had():
+    rates = (0.72, 0.51, 0.36)
+    words = (
+        *(
+            "latency=constant",
+            "acceptance=observed",
+            "acceptance.miss_fanouts=[1,8]",
+            "lookahead=3",
+        ),
+        *("acceptance.miss_best=[0.4,0.1]", "acceptance.miss_worst=[0.8,0.5]"),
+        f"acceptance.accept=[{','.join(map(str, run_chances(rates)))}]",
+    )
+    assert forced(setting(words)).rates == pytest.approx(rates, abs=1e-5)
 
 
 def test_forced_rates_of_recorded_texts_are_those_of_their_rounds():
