@@ -35,6 +35,9 @@ SURE = 1e-12
 class Observed:
     """Logged acceptance by position; the ranks of bonus tokens are as other pairs have them.
 
+    Chains begin in the run that the round before ended in. Token trees are taken to begin outside
+    of any, which makes them a little too short.
+
     Attributes
     ----------
     accept
