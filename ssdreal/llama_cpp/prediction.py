@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ssdsim.acceptance.base import Acceptance
-from ssdsim.acceptance.observed import Observed
+from ssdsim.acceptance.by_depth import ByDepth
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.observe.told import conditional_of
@@ -19,8 +19,8 @@ def forced(rates: Sequence[float]) -> Acceptance:
         P(the first j + 1 drafted tokens are accepted), j = 0..K-1.
 
     """
-    # Speculation alone predicts no outcomes: the ranks of bonus tokens are of no account.
-    return Observed(conditional_of(rates), (1, 2), (0.5, 0.4), (0.5, 0.4))
+    # Every round draws anew. Speculation predicts no outcomes: ranks of bonus tokens do not matter.
+    return ByDepth(tuple(conditional_of(rates)))
 
 
 def write_texts(
