@@ -122,8 +122,8 @@ def cells(name: str, runs: list[Run], said: Predicted) -> list[str]:
     row = [name, f"{np.median(shares):.2f}" if shares else "-"]
     for metric, digits in METRICS.items():
         values = [run.metrics[metric] for run in runs if run.metrics[metric] is not None]
-        low, middle, high = np.quantile(said.draws[metric], [0.05, 0.5, 0.95])
-        guess = f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+        of = said.interval(metric)
+        guess = f"{of.middle:.{digits}f} ({of.low:.{digits}f} to {of.high:.{digits}f})"
         row += [f"{np.median(values):.{digits}f}", guess] if values else ["-", "-"]
     return row
 

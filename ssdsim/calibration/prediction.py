@@ -114,9 +114,15 @@ class Predicted:
         return float(np.median(self.draws[metric]))
 
     def interval(self, metric: str = "tokens_per_s") -> Interval:
-        """Return the median, and where 90 % of single measurements should lie."""
+        """Return the median, and where 90 % of single measurements should lie.
+
+        The share of new values below the i-th of n draws is i / (n + 1) in the mean, so the bounds
+        are the draws at tail · (n + 1), as those of a tolerance interval; of few draws the least
+        and the greatest.
+        """
         tail = (1 - COVERED) / 2
-        low, high = np.quantile(self.draws[metric], [tail, 1 - tail])
+        # The usual quantiles lie further in: of 40 draws they hold 86 %.
+        low, high = np.quantile(self.draws[metric], [tail, 1 - tail], method="weibull")
         return Interval(self.middle(metric), float(low), float(high))
 
     def over(self, baseline: "Predicted", metric: str = "tokens_per_s") -> "Predicted":

@@ -12,7 +12,15 @@ from ssdsim import simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.trace_file import INFO, TABLE
 from ssdsim.calibration.machine_state import Anchor
-from ssdsim.calibration.prediction import KnownPrompt, Picked, Predicted, Profile, of_a_new_kind
+from ssdsim.calibration.prediction import (
+    COVERED,
+    REPLICATES,
+    KnownPrompt,
+    Picked,
+    Predicted,
+    Profile,
+    of_a_new_kind,
+)
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import to_table
 from ssdsim.engine.padding import padded
@@ -72,6 +80,13 @@ def test_intervals_hold_as_many_measurements_as_they_say(profile, method):
     inside = np.mean(list(map(interval.holds, found)))
     assert 0.75 <= inside <= 1.0
     assert predicted.middle() == pytest.approx(np.median(found), rel=0.05)
+
+
+def test_few_draws_hold_as_many_new_values_as_many_draws():
+    draws = np.random.default_rng(0).uniform(size=(1000, REPLICATES))
+    found = [Predicted({"x": tuple(row.tolist())}).interval("x") for row in draws]
+    inside = [one.high - one.low for one in found]  # a new value is uniform as well
+    assert np.mean(inside) == pytest.approx(COVERED, abs=4 * np.std(inside) / np.sqrt(1000))
 
 
 @pytest.mark.slow
