@@ -31,4 +31,4 @@ def draw_state(axes: "Axes", run: Run) -> None:
         held.set_ylabel("KV blocks", color=HELD)
         held.set_ylim(bottom=0)
         held.spines["top"].set_visible(False)
-    axes.legend(loc="upper left", frameon=False, ncols=2)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=2)

@@ -99,7 +99,7 @@ class Recorder:
         for span in self.spans:
             if span.end > now:  # noqa: PLR1730 - `min` would write to every one
                 span.end = now
-        self.spans = [span for span in self.spans if span.start <= now]
+        self.spans[:] = [span for span in self.spans if span.start <= now]  # others write there too
 
     def summed(self, now: float, devices: Ordered[Mapping[str, Any]]) -> "Tally":
         """Return the sums that the metrics as of time `now` are made of."""

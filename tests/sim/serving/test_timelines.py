@@ -7,6 +7,7 @@ from scripted import machine
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
+from ssdsim.engine.simulation import Simulation
 from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
@@ -32,11 +33,15 @@ class Told(Workload):
         return list(self.requests_)
 
 
-def served(arrivals, serving, prompt=2, tokens=3, **changes):
+def setting(arrivals, serving, prompt=2, tokens=3, **changes):
     requests = tuple(Request(arrival, prompt, tokens) for arrival in arrivals)
     workload = Told(len(requests), requests)
     setup = Setup(Autoregressive(), Iid(), PLAIN, workload, lookahead=0, serving=serving)
-    return simulate(replace(setup, **changes))
+    return replace(setup, **changes)
+
+
+def served(*requests, **changes):
+    return simulate(setting(*requests, **changes))
 
 
 def moments(run, name):
@@ -144,6 +149,13 @@ def test_replicas_have_devices_of_their_own():
     assert run.sequences.replica.tolist() == [0, 1, 0, 1]
     assert set(run.spans.lane) == {"target", "target1"}
     assert [device["name"] for device in run.info["devices"]] == ["target", "target1"]
+
+
+def test_all_replicas_are_in_tables_whoever_asks_for_them_meanwhile():
+    simulation = Simulation(setting([0.0] * 4, Continuous(), replicas=2))
+    assert not simulation.result().spans.size
+    simulation.run()
+    assert set(simulation.result().spans.lane) == {"target", "target1"}
 
 
 def test_times_that_end_before_the_largest_mixed_pass_are_refused_beforehand():
