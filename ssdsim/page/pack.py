@@ -6,6 +6,7 @@ Nothing in it says where or when the run was written, so the same run makes the 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from math import inf, isfinite
 from numbers import Real
 from pathlib import Path
@@ -20,6 +21,7 @@ from ssdsim.run.anatomy import anatomy
 from ssdsim.run.misses import VERDICTS, verdicts
 from ssdsim.run.no_gain import no_gain
 from ssdsim.run.report import figures, method_of
+from ssdsim.run.request_report import latencies
 from ssdsim.run.stored_table import beginning, whole
 from ssdsim.run.timeline import choices, target_first
 from ssdsim.run.trace import DETAILS, Run
@@ -53,14 +55,15 @@ def packed(run: Run, texts: bool = True) -> dict[str, Any]:
 
     """
     info, tables = run.info, _Tables(run, texts)
+    metrics = info.get("metrics") or {}
     return {
         "name": _name(run),
         **{key: info.get(key) for key in ("source", "method", "policy", "complete", "lossless")},
         "command": info.get("command"),
-        "metrics": info.get("metrics") or {},
+        "metrics": metrics,
         "baselines": info.get("baselines") or {},
         "no_gain": no_gain(run),
-        "rows": [list(row) for row in figures(info.get("metrics") or {})],
+        "rows": [list(row) for row in chain(figures(metrics), latencies(metrics))],
         "devices": [_named(device) for device in info.get("devices") or []],
         "lanes": tables.lanes,
         "kinds": tables.kinds,

@@ -1,6 +1,6 @@
 """The table of what requests saw: a row a latency, a column a quantile."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ssdsim.run.metrics import QUANTILES
@@ -16,6 +16,15 @@ CALLED = {
     "e2e": "end to end",
     "queueing": "before admission",
 }
+
+
+def latencies(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what each latency of a run's requests is called, and its value, as lines of a page."""
+    for latency, called in CALLED.items():
+        if metrics.get(f"{latency}_mean") is not None:
+            yield f"{called}, ms", figure(metrics, f"{latency}_mean", 1000)
+            quantiles = (figure(metrics, f"{latency}_{of}", 1000) for of in QUANTILES)
+            yield f"  {', '.join(QUANTILES)}", ", ".join(quantiles)
 
 
 def request_table(metrics: Mapping[str, Any]) -> "Table":
