@@ -1,7 +1,8 @@
 """Measures a llama.cpp server for analysis/llama_cpp.py: service times, and the runs to predict.
 
 `python analysis/llama_cpp_runs.py` writes analysis/llama_cpp.json in 15 minutes on two cores that
-have nothing else to do. It needs the server (`make llama`).
+have nothing else to do. It needs the server (`make llama`). With a number of threads it measures
+those runs alone, and keeps the others.
 """
 
 import json
@@ -76,8 +77,19 @@ def counted(completions: Sequence[Completion]) -> dict[str, Any]:
     }
 
 
-def main(tokens: int = TOKENS, count: int = PROMPTS) -> None:
-    """Measure everything, on one thread and then on two; service times before what they predict."""
+def kept(threads: Sequence[int]) -> dict[str, Any]:
+    """Return what is known of other numbers of threads."""
+    if not FILE.exists():
+        return {"times": {}, "runs": []}
+    found = json.loads(FILE.read_text(encoding="utf-8"))
+    return {
+        "times": found["times"],
+        "runs": [run for run in found["runs"] if run["threads"] not in threads],
+    }
+
+
+def main(threads: Sequence[int] = (1, 2), tokens: int = TOKENS, count: int = PROMPTS) -> None:
+    """Measure on so many threads, one number after the other; service times before all else."""
     target, tasks = gguf(), tokenized(read_prompts(None, count), "smollm2_135m")
     prompts = [[*map(int, task.tokens)] for task in tasks]
     with TemporaryDirectory() as folder:
@@ -85,10 +97,10 @@ def main(tokens: int = TOKENS, count: int = PROMPTS) -> None:
         write_gguf("smollm2_135m_draft", target, draft)
         texts = decode(Settings(target), prompts, tokens)
         outputs = [text.tokens for text in texts]
-        found: dict[str, Any] = {"prompts": prompts, "outputs": outputs, "times": {}, "runs": []}
-        for threads in (1, 2):
-            found["times"] |= service_times(threads, target, draft, prompts, tokens)
-            for case in (case for case in cases() if case.threads == threads):
+        found = {"prompts": prompts, "outputs": outputs, **kept(threads)}
+        for number in threads:
+            found["times"] |= service_times(number, target, draft, prompts, tokens)
+            for case in (case for case in cases() if case.threads == number):
                 asked = settings(case, target, draft)
                 seed = 1000 * (1 + len(found["runs"]))
                 done = decode(asked, prompts, tokens, seed)
@@ -111,4 +123,4 @@ def service_times(
 
 
 if __name__ == "__main__":
-    main()
+    main([*map(int, sys.argv[1:])] or (1, 2))
