@@ -23,6 +23,9 @@ _CUT = re.compile(r"(?<![\d.,])\d+[.,]?$")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _JSON = re.compile(r"\s*(?:data:\s*)?(?:\{\s*[\"}]|\[\s*[\[{])")
 """How a document, or a line of one, begins: log lines begin with a bracket, too."""
+_CHUNK = re.compile(r"\s*(?:(?:event|id|retry):.*\n|:.*\n|\s*\n)*data:")
+"""How server-sent events begin: comments and other fields may stand before the first."""
+_GZIP = b"\x1f\x8b"
 _WRAPPED = ("log", "message", "msg", "line", "MESSAGE")
 """Where collectors of logs (Docker, journald, Loki) keep a line of text."""
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
@@ -85,6 +88,11 @@ class Source:
                     for name, value in row.items()
                     if isinstance(value, str | None)
                 }
+
+    @cached_property
+    def streamed(self) -> bool:
+        """Whether its records are the chunks of streamed answers, as servers send them."""
+        return bool(_CHUNK.match(self._beginning))
 
     @cached_property
     def head(self) -> list[str]:
@@ -172,7 +180,9 @@ def sources(paths: Sequence[str]) -> list[Source]:
 
 
 def _unpacked(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    with path.open("rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path, "rb") if packed else path.open("rb")
 
 
 def _parsed(text: str) -> Any:

@@ -9,8 +9,8 @@ from ssdsim.observe.told import TimedPass, Told
 V0 = re.compile(
     rf"Speculative metrics: Draft acceptance rate: (?P<rate>{NUMBER}), System efficiency: "
     rf"(?P<efficiency>{NUMBER}), Number of speculative tokens: (?P<K>\d+), Number of accepted "
-    r"tokens: (?P<accepted>[\d.,']*\d), Number of draft tokens: (?P<drafted>[\d.,']*\d), Number of "
-    r"emitted tokens: (?P<emitted>[\d.,']*\d)"
+    r"tokens(?: tokens)?: (?P<accepted>[\d.,']*\d), Number of draft tokens(?: tokens)?: "
+    r"(?P<drafted>[\d.,']*\d), Number of emitted tokens(?: tokens)?: (?P<emitted>[\d.,']*\d)"
 )
 STAGES = re.compile(
     rf"average_time_per_proposal_tok_ms=({NUMBER})\s+scoring_time_ms=({NUMBER})\s+"

@@ -35,8 +35,9 @@ class LlamaCppLog:
     key: ClassVar[str] = "llamacpp"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether there is such a line."""
-        return any(ACCEPTANCE.search(line) or STATISTICS.search(line) for line in source.head)
+        """Return whether there is such a line, or one with the times of a request."""
+        of = (ACCEPTANCE, STATISTICS, EVALUATED)
+        return any(pattern.search(line) for line in source.head for pattern in of)
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all requests."""
@@ -45,7 +46,7 @@ class LlamaCppLog:
             for line in source.lines():
                 log.take(line)
         if not log.requests():
-            raise missing(sources, "no request has a line 'draft acceptance'")
+            raise missing(sources, "no line 'draft acceptance': the server does not speculate")
         return log.told()
 
     def says(self, told: Told) -> dict[str, Any]:
@@ -187,7 +188,8 @@ class _Log:
         )
 
     def _calls(self) -> float:
-        return sum(each.calls for each in self.drafters.values())
+        """Return the rounds: of several drafters each is asked until one has a draft."""
+        return max((each.calls for each in self.drafters.values()), default=0.0)
 
     def _unknown(self, rounds: float, positions: Sequence[float]) -> list[str]:
         said = []

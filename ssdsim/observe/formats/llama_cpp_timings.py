@@ -23,11 +23,13 @@ class LlamaCppTimings:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all answers; those without drafts tell what decoding alone takes."""
         records = [r for source in sources for r in source.records()]
-        timed = [t for record in records if (t := _timings(record or {}))]
+        timed = [t for source in sources for t in _finished(source)]
         if not timed:
             raise missing(sources, "no answer has timings with predicted_n and predicted_ms")
         passes = [p for timing in timed for p in _passes(timing)]
         drafting = [t for t in timed if t.get("draft_n")]
+        for timing in drafting:
+            _refuse_more_than_drafted(sources, timing)
         told = Told(
             prompt_tokens=mean([float(t.get("prompt_n") or 0) for t in timed]),
             output_tokens=mean([float(t["predicted_n"]) for t in timed]),
@@ -46,6 +48,32 @@ class LlamaCppTimings:
             round_s=told.round_seconds,
             K=told.lookahead,
         )
+
+
+def _finished(source: Source) -> Iterator[Record]:
+    """Yield the timings of answers; of a stream, whose tokens go on, an answer's last ones."""
+    last: Record = {}
+    for record in source.records():
+        timing = _timings(record or {})
+        if last and not (source.streamed and _goes_on(last, timing)):
+            yield last
+            last = {}
+        last = timing or last
+    if last:
+        yield last
+
+
+def _goes_on(last: Record, timing: Record) -> bool:
+    """Return whether a chunk is of the same answer; those without timings begin or end one."""
+    same = all(last.get(name) == timing.get(name) for name in ("prompt_n", "prompt_ms"))
+    return not timing or (same and timing["predicted_n"] >= last["predicted_n"])
+
+
+def _refuse_more_than_drafted(sources: Sequence[Source], timing: Record) -> None:
+    drafted, accepted = float(timing["draft_n"]), float(timing.get("draft_n_accepted") or 0)
+    if not 0 <= accepted <= drafted:
+        right = f"needs at most the {drafted:.0f} of draft_n"
+        raise missing(sources, f"draft_n_accepted is {accepted:.0f}: {right}")
 
 
 def _timings(record: Mapping[str, Any]) -> Record:

@@ -16,8 +16,13 @@ ACCEPTED = (
     "spec_accepted_tokens",
     "spec_accept_tokens",
 )
-DRAFTED = ("spec_proposed_drafts", "spec_draft_token_num", "spec_draft_tokens")
-HISTOGRAM = ("spec_accept_histogram", "spec_acceptance_histogram", "spec_correct_drafts_histogram")
+DRAFTED = (
+    "spec_num_proposed_drafts",
+    "spec_proposed_drafts",
+    "spec_draft_token_num",
+    "spec_draft_tokens",
+)
+HISTOGRAM = ("spec_correct_drafts_histogram", "spec_accept_histogram", "spec_acceptance_histogram")
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,12 @@ class SglangMetaInfo:
     key: ClassVar[str] = "sglang"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether the first answer has a count of its verifies."""
-        return any(either(meta, *ROUNDS) is not None for meta in _metas(source.first))
+        """Return whether the first answer has such an entry, or a count of its verifies."""
+        return bool([*_metas(source.first)])
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all answers."""
-        metas = [m for s in sources for record in s.records() for m in _metas(record or {})]
+        metas = [m for source in sources for m in _finished(source)]
         counted = [meta for meta in metas if either(meta, *ROUNDS)]
         rounds = _sum(counted, ROUNDS)
         tokens = sum(float(meta.get("completion_tokens") or 0) for meta in counted)
@@ -64,6 +69,16 @@ class SglangMetaInfo:
             meta_K=told.lookahead,
             meta_p=[*told.positions],
         )
+
+
+def _finished(source: Source) -> Iterator[Record]:
+    """Yield the entries of answers; of a stream, whose counts go on, an answer's last one."""
+    last: dict[str, Record] = {}
+    for at, record in enumerate(source.records()):
+        for meta in _metas(record or {}):
+            streamed = source.streamed and meta.get("id")
+            last[str(streamed or (at, len(last)))] = meta
+    yield from last.values()
 
 
 def _metas(record: Record) -> Iterator[Record]:

@@ -30,7 +30,7 @@ class SpecBench:
             choices = [*_choices(record or {})]
             records, unread = records + bool(choices), unread + (not choices)
             turns += [turn for choice in choices for turn in _turns(choice)]
-            lengths += [int(n) for choice in choices for n in either(choice, *LENGTHS) or []]
+            lengths += [int(n) for choice in choices for n in _flat(either(choice, *LENGTHS) or [])]
         steps = sum(turn.steps for turn in turns)
         if not steps:
             raise missing(sources, "no decoding_steps (or idxs) beside new_tokens")
@@ -77,6 +77,12 @@ def _choices(record: Mapping[str, Any]) -> Iterator[Record]:
     for choice in record.get("choices") or []:
         if isinstance(choice, dict):
             yield choice
+
+
+def _flat(lengths: Sequence[Any]) -> Iterator[Any]:
+    """Yield the lengths of all turns, which some tools keep in a list each."""
+    for each in lengths:
+        yield from each if isinstance(each, list) else [each]
 
 
 def _turns(choice: Record) -> Iterator[_Turn]:

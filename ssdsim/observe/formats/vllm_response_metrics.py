@@ -71,17 +71,19 @@ def _count(found: Record, counts: RoundCounts) -> bool:
     accepted = either(found, *ACCEPTED)
     if accepted:
         drafted = either(found, *DRAFTED) or [_most(found)] * len(accepted)
-        for k, K in zip(accepted, drafted, strict=False):
+        for k, K in zip(accepted, drafted, strict=True):
             if K:
                 counts.add(int(k), int(K))
         return True
     by_length = either(found, *BY_LENGTH)
-    if not by_length and found.get("acceptance_histogram") and _most(found):
-        by_length = {str(_most(found)): found["acceptance_histogram"]}
+    if not by_length and (histogram := found.get("acceptance_histogram")):
+        most = _most(found) or (len(histogram) - 1 if isinstance(histogram, list) else 0)
+        by_length = {str(most): histogram} if most else {}
     for drafted_length, histogram in (by_length or {}).items():
-        for k, n in enumerate(histogram):
+        by_accepted = histogram.items() if isinstance(histogram, dict) else enumerate(histogram)
+        for k, n in by_accepted:
             if n and int(drafted_length):
-                counts.add(k, int(drafted_length), n)
+                counts.add(int(k), int(drafted_length), n)
     return bool(by_length)
 
 

@@ -10,7 +10,7 @@ from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
 from ssdsim.observe.numbers import NUMBER, number, numbers, whole
 from ssdsim.observe.thinned import Thinned
-from ssdsim.observe.told import TimedPass, Told, conditional_of
+from ssdsim.observe.told import TimedPass, Told
 from ssdsim.observe.vllm_v0 import V0, StageTimes, V0Counts
 
 ENGINE = re.compile(r"Engine (\d+):")
@@ -28,6 +28,7 @@ CAPACITY = re.compile(r"KV cache size: ([\d.,']+) tokens")
 CONFIGURED = re.compile(r"num_spec(?:ulative)?_tokens['\"]?\s*[=:]\s*(\d+)")
 DATA_PARALLEL = re.compile(r"EngineCore_DP(\d+)")
 MARKS = ("SpecDecoding metrics", "Iteration(", "Speculative metrics")
+THROUGHPUT = "Avg generation throughput"
 WORDS = (*MARKS, "Running: ", "stage times", "cache size", "num_spec")
 """One of them is in every line that is read."""
 QUIET = 0.02
@@ -43,7 +44,7 @@ class VllmServerLog:
     key: ClassVar[str] = "vllm_server.log"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether the log tells of speculation or iterations."""
+        """Return whether the log tells of speculation, iterations, or its load alone."""
         return any(_is_ours(line) for line in source.head)
 
     def read(self, sources: Sequence[Source]) -> Told:
@@ -55,7 +56,8 @@ class VllmServerLog:
                 log.take(line)
         told = log.told()
         if not told.rounds and not told.passes:
-            raise missing(sources, "no interval with drafts, and no iteration with its time")
+            why = "no interval with drafts, and no iteration with its time: does it speculate?"
+            raise missing(sources, why)
         return told
 
     def says(self, told: Told) -> dict[str, Any]:
@@ -76,9 +78,9 @@ class VllmServerLog:
 
 
 def _is_ours(line: str) -> bool:
-    if not any(mark in line for mark in MARKS):
+    if not any(mark in line for mark in (*MARKS, THROUGHPUT)):
         return False
-    return bool(SPECULATION.search(line) or ITERATION.search(line) or V0.search(line))
+    return any(pattern.search(line) for pattern in (SPECULATION, ITERATION, V0, LOAD))
 
 
 @dataclass
@@ -185,7 +187,7 @@ class _Log:
             varies=bool(positions) and not near,
             tau=self._tau(of, drafts),
             positions=positions,
-            conditional=conditional_of(positions),
+            conditional=_conditional(of),
             round_seconds=seconds,
             requests=running,
             kv_per_request=self._kv(),
@@ -226,8 +228,9 @@ def _positions(text: str, tau: float | None) -> tuple[float, ...]:
     """Return the rates by position; none of a line that was cut in the middle of them."""
     found = re.search(r"[Pp]er-position acceptance rate: (.*?)(?:, Avg|, [A-Z]|$)", text)
     rates = numbers(found[1]) if found else ()
-    whole_line = tau is None or abs(1 + sum(rates) - tau) <= ALIKE * tau
-    return rates if whole_line else ()
+    lengths = 1 + sum(rates), sum(rates)
+    """Up to 0.9.0 the mean length was printed without the bonus token."""
+    return rates if tau is None or any(abs(n - tau) <= ALIKE * tau for n in lengths) else ()
 
 
 def _drafts(
@@ -248,12 +251,25 @@ def _drafts(
 
 
 def _pooled(of: Sequence[_Interval]) -> tuple[float, ...]:
-    most = max((len(one.positions) for one in of), default=0)
-    whole_ones = [one for one in of if len(one.positions) == most]
-    weights = [one.drafts for one in whole_ones]
+    """Return shares of all rounds by position; where less was drafted, nothing was accepted."""
+    told = [one for one in of if one.positions]
+    weights = [one.drafts for one in told]
     return tuple(
-        mean([one.positions[at] for one in whole_ones], weights) or 0.0 for at in range(most)
+        mean([one.positions[at] if at < len(one.positions) else 0.0 for one in told], weights)
+        or 0.0
+        for at in range(max((len(one.positions) for one in told), default=0))
     )
+
+
+def _conditional(of: Sequence[_Interval]) -> tuple[float, ...]:
+    """Return the chance at every position of those drafts that went so far."""
+    found = []
+    for at in range(max((len(one.positions) for one in of), default=0)):
+        long = [one for one in of if len(one.positions) > at]
+        before = sum(one.drafts * (one.positions[at - 1] if at else 1.0) for one in long)
+        here = sum(one.drafts * one.positions[at] for one in long)
+        found.append(min(1.0, here / before) if before else 0.0)
+    return tuple(found)
 
 
 def _is_quiet(one: _Interval) -> bool:
