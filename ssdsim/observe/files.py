@@ -21,7 +21,7 @@ HEAD = 50_000
 _CUT = re.compile(r"(?<![\d.,])\d+[.,]?$")
 """A number without decimals at the very end of a file without a last line end: it may be cut."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_JSON = re.compile(r"\s*(?:data:\s*)?(?:\{\s*[\"}]|\[\s*[\[{])")
+_JSON = re.compile(r"\s*(?:data:\s*)?(?:\{\s*[\"}]|\[\s*(?:[\[{]|\"\{))")
 """How a document, or a line of one, begins: log lines begin with a bracket, too."""
 _CHUNK = re.compile(r"\s*(?:(?:event|id|retry):.*\n|:.*\n|\s*\n)*data:")
 """How server-sent events begin: comments and other fields may stand before the first."""
@@ -193,9 +193,10 @@ def _parsed(text: str) -> Any:
 
 
 def _objects(found: Any) -> Iterator[Record | None]:
-    """Yield a document's objects: itself, or those of a list."""
+    """Yield a document's objects: itself, or those of a list, which may be texts of JSON."""
     for each in found if isinstance(found, list) else [found]:
-        yield each if isinstance(each, dict) else None
+        own = _parsed(each) if isinstance(each, str) else each
+        yield own if isinstance(own, dict) else None
 
 
 def _unwrapped(line: str) -> str:

@@ -100,3 +100,12 @@ def _of_agreement(of: Sequence[tuple[str, Told]]) -> Iterator[Gate]:
             fine = abs(a.tau - b.tau) <= AGREE * max(a.tau, b.tau)
             numbers = f"{a.tau:.3f} and {b.tau:.3f}"
             yield Gate(f"{one} and {other} agree on tokens a round, within 5 %", fine, numbers)
+        if a.lookahead and b.lookahead and not (_supposed(a) or _supposed(b)):
+            fine = abs(a.lookahead - b.lookahead) <= AGREE * max(a.lookahead, b.lookahead)
+            numbers = f"{a.lookahead:.3g} and {b.lookahead:.3g}"
+            yield Gate(f"{one} and {other} agree on K, within 5 %", fine, numbers)
+
+
+def _supposed(told: Told) -> bool:
+    """Return whether K is only the longest that was accepted."""
+    return any(said.startswith("K") for said in told.unknown)

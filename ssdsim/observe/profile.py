@@ -99,8 +99,7 @@ def _acceptance(told: Told, fanout: int) -> tuple[dict[str, Any], tuple[str, ...
     if told.hits and told.hits.accepted:
         return _of_hits(told.hits, told.tau or 1.0, fanout)
     if not told.conditional:
-        right = "no source tells anything of acceptance: needs counters, a log or rounds beside it"
-        raise ConfigError(f"--from: {right}")
+        raise ConfigError(f"--from: {_lacks(told)}: needs counters, a log or rounds beside it")
     ranks = published_ranks()
     section = {
         "_target_": "observed",
@@ -110,6 +109,14 @@ def _acceptance(told: Told, fanout: int) -> tuple[dict[str, Any], tuple[str, ...
         "miss_worst": [*ranks.worst],
     }
     return section, tuple(_said_of_acceptance(told))
+
+
+def _lacks(told: Told) -> str:
+    if not told.tau:
+        return "no source tells anything of acceptance"
+    if told.tau <= 1 and not told.lookahead:
+        return "a token a round and no draft: the server did not speculate"
+    return f"{told.tau:.3g} tokens a round, but no source tells K"
 
 
 def _said_of_acceptance(told: Told) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Recognises files by their content, and reads those of a format together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,11 +35,13 @@ class Observation:
     """All that the files of one server tell."""
 
     found: tuple[Found, ...]
+    mixed: tuple[str, ...] = ()
 
     @cached_property
     def told(self) -> Told:
         """All of them together."""
-        return together([each.told for each in self.found])
+        told = together([each.told for each in self.found])
+        return replace(told, suspicious=(*told.suspicious, *self.mixed))
 
     @cached_property
     def gates(self) -> list[Gate]:
@@ -80,11 +82,14 @@ def observe(paths: Sequence[str]) -> Observation:
 
     """
     by_format: dict[str, list[Source]] = {}
+    mixed: list[str] = []
     known = formats()
     for source in sources(paths):
-        by_format.setdefault(_recognised(source, known), []).append(source)
+        name, *others = _recognised(source, known)
+        by_format.setdefault(name, []).append(source)
+        mixed += [f"{source.path.name} holds {known[o].title}, too: left out" for o in others]
     found = tuple(_read(known[name], of) for name, of in by_format.items())
-    observation = Observation(found)
+    observation = Observation(found, tuple(mixed))
     refuse_impossible(observation.told)
     return observation
 
@@ -114,8 +119,8 @@ def formats() -> dict[str, Format]:
     return {name: kind() for name, kind in plugins_in(FORMATS).items()}
 
 
-def _recognised(source: Source, known: dict[str, Format]) -> str:
-    """Return the name of a file's format.
+def _recognised(source: Source, known: dict[str, Format]) -> list[str]:
+    """Return the name of a file's format; more of them where two servers wrote into one file.
 
     Raises
     ------
@@ -123,9 +128,8 @@ def _recognised(source: Source, known: dict[str, Format]) -> str:
         It has none of those that are known.
 
     """
-    for name, each in known.items():
-        if each.recognises(source):
-            return name
+    if names := [name for name, each in known.items() if each.recognises(source)]:
+        return names
     titles = ", ".join(each.title for each in known.values())
     raise ConfigError(f"{OPTION}={source.path}: of no format that is known; these are: {titles}")
 

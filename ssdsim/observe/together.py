@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from ssdsim.observe.told import Told
+from ssdsim.observe.told import Told, rates_for
 
 ACCEPTANCE = ("rounds", "lookahead", "varies", "tau", "positions", "conditional")
 """What is of one source: rates by position belong to the rounds that they were counted in."""
@@ -38,7 +38,15 @@ def together(told: Sequence[Told]) -> Told:
     acceptance = {name: getattr(best, name) for name in ACCEPTANCE}
     acceptance["lookahead"] = best.lookahead or found["lookahead"]
     merged = Told(**(found | acceptance))
-    return replace(merged, unknown=_left(merged))
+    return replace(merged, conditional=_conditional(merged), unknown=_left(merged))
+
+
+def _conditional(merged: Told) -> tuple[float, ...]:
+    """Return the chances by position; where no source has them, the one that makes the length."""
+    tau, K = merged.tau, merged.lookahead
+    if merged.conditional or not tau or not K or not 1 <= tau <= K + 1:
+        return merged.conditional
+    return rates_for(tau, K)
 
 
 def _left(merged: Told) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Plain lists of accepted lengths: JSON lines or a table, per round or per position."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -64,6 +65,8 @@ class AcceptedLengths:
         for source in sources:
             for row in source.rows() if source.columns else source.records():
                 found = [*_rounds(row or {})]
+                if wrong := next((pair for pair in found if not _can_be(*pair)), None):
+                    raise missing(sources, _what_is_wrong(*wrong))
                 read, unread = read + bool(found), unread + (not found)
                 rows += found
         if not rows:
@@ -74,7 +77,7 @@ class AcceptedLengths:
             raise missing(sources, "no round accepted anything, and none says what was drafted")
         for k, drafted in rows:
             if drafted is None or drafted > 0:
-                counts.add(k, drafted or most)
+                counts.add(int(k), int(drafted or most))
         return replace(
             counts.told(),
             unknown=() if stated else (f"K: the longest round accepted {most}",),
@@ -87,7 +90,17 @@ class AcceptedLengths:
         return known(rounds=int(told.rounds), K=told.lookahead, p=[*told.positions], tau=told.tau)
 
 
-def _rounds(row: Mapping[str, Any]) -> Iterator[tuple[int, int | None]]:
+def _can_be(accepted: float, drafted: float | None) -> bool:
+    return accepted == int(accepted) and (drafted is None or accepted <= drafted)
+
+
+def _what_is_wrong(accepted: float, drafted: float | None) -> str:
+    if accepted != int(accepted):
+        return f"a round accepted {accepted:g}: needs whole numbers, a round each, no means"
+    return f"a round accepted {accepted:g} of {drafted:g}: needs at most what was drafted"
+
+
+def _rounds(row: Mapping[str, Any]) -> Iterator[tuple[float, float | None]]:
     """Yield the rounds of a row: drafts accepted, and drafts sent where that is said."""
     if name := _per_position(row):
         yield from ((length - 1, None) for length in _walked(row[name]))
@@ -100,14 +113,15 @@ def _rounds(row: Mapping[str, Any]) -> Iterator[tuple[int, int | None]]:
             yield k, (sent[at] if len(sent) == len(accepted) else sent[0]) if sent else None
 
 
-def _listed(value: Any) -> list[int]:
-    """Return whole numbers of a cell: one, or a list of them."""
+def _listed(value: Any) -> list[float]:
+    """Return the numbers of a cell: one, or a list of them."""
     if value in {None, ""} if not isinstance(value, list) else not value:
         return []
     try:
-        return [int(number(str(each))) for each in (value if isinstance(value, list) else [value])]
+        found = [number(str(each)) for each in (value if isinstance(value, list) else [value])]
     except ValueError:
         return []
+    return found if all(map(math.isfinite, found)) else []
 
 
 def _per_position(record: Mapping[str, Any]) -> str:

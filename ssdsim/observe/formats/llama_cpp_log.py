@@ -23,6 +23,8 @@ EVALUATED = re.compile(rf"(prompt )?eval time = *({NUMBER}) ms / *(\d+) (?:token
 SLOT = re.compile(r"slot +[\w.]*: id +(\d+)")
 STATISTICS = re.compile(r"statistics +([\w-]+) *: #calls(?:\(b,g,a\))? *= *([\d ]+)")
 DURATION = re.compile(rf"dur\(b,g,a\) = *({NUMBER}), *({NUMBER}), *({NUMBER}) ms")
+ENDS = 2
+"""Tokens of a request that no whole round has made."""
 SHARED = ("several slots answered: a round is longer where others were decoded beside it",)
 MARKS = ("draft acceptance", "statistics ")
 
@@ -72,7 +74,7 @@ class _Request:
     @property
     def rounds(self) -> float | None:
         """Rounds with a draft; None where the line has no mean length above 1."""
-        return self.accepted / (self.tau - 1) if self.tau and self.tau > 1 else None
+        return round(self.accepted / (self.tau - 1)) if self.tau and self.tau > 1 else None
 
 
 @dataclass
@@ -164,8 +166,10 @@ class _Log:
         of = self.requests()
         accepted, drafted = sum(r.accepted for r in of), sum(r.drafted for r in of)
         known_rounds = [r.rounds for r in of]
-        drafts = sum(n or 0.0 for n in known_rounds) if all(known_rounds) else self._calls()
-        rounds = max(drafts, self.tokens - accepted) if self.tokens else drafts
+        bonuses = self.tokens - accepted
+        calls = min(self._calls(), bonuses) if self.tokens else self._calls()
+        drafts = sum(n or 0.0 for n in known_rounds) if all(known_rounds) else calls
+        rounds = _all_rounds(drafts, bonuses, len(of))
         tau, K = (1 + accepted / rounds, drafted / rounds) if rounds else (None, None)
         positions = _pooled(of, drafts / rounds if rounds else 1.0)
         calls, ms = self._calls(), sum(each.ms for each in self.drafters.values())
@@ -200,6 +204,15 @@ class _Log:
         if not self.tokens:
             said.append("seconds of a round: no line 'eval time'")
         return said
+
+
+def _all_rounds(drafts: float, bonuses: float, requests: int) -> float:
+    """Return the rounds: those with a draft, and where a lookup found nothing, those without.
+
+    A request's first token is its prefill's and its last round may be cut: so many more tokens
+    than drafts make no further rounds.
+    """
+    return drafts if drafts and bonuses - drafts <= ENDS * requests else max(drafts, bonuses)
 
 
 def _pooled(of: Sequence[_Request], covered: float) -> tuple[float, ...]:

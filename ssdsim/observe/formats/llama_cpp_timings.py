@@ -34,6 +34,7 @@ class LlamaCppTimings:
             prompt_tokens=mean([float(t.get("prompt_n") or 0) for t in timed]),
             output_tokens=mean([float(t["predicted_n"]) for t in timed]),
             requests=1.0,
+            unknown=("acceptance: no answer has draft_n, none was speculated for",),
             passes=tuple(passes),
             read=len(timed),
             unread=len(records) - len(timed),

@@ -37,6 +37,8 @@ class TraceRounds:
         K = drafted or max(accepted, default=0)
         if not K or not accepted:
             raise missing(sources, "no round, or none that says what was drafted (columns a0, a1)")
+        if min(accepted) < 0:
+            raise missing(sources, f"commits is {min(accepted)} in a row: needs 0 or more")
         for k in accepted:
             counts.add(k, K)
         said = () if drafted else (f"K: the longest round accepted {K}",)

@@ -1,6 +1,6 @@
 """The JSON of `vllm bench serve --save-detailed`, and of SGLang's bench_serving."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -54,7 +54,7 @@ class VllmBenchServe:
             passes=tuple(p for run in runs for p in run.passes(K)),
             arrivals=runs[0].arrivals if len(runs) == 1 else (),
             suspicious=tuple(_suspicious(tau, own, records)),
-            unknown=() if positions else ("acceptance by position: the file has none",),
+            unknown=tuple(_unknown(tau, positions)),
             read=len(records),
         )
 
@@ -176,6 +176,13 @@ def _tpot(runs: Sequence[_Requests]) -> float | None:
         for n, itls in run._served  # noqa: SLF001 - its own
     ]
     return mean(each)
+
+
+def _unknown(tau: float, positions: Sequence[float]) -> Iterator[str]:
+    if not positions:
+        yield "acceptance by position: the file has none"
+        if tau <= 1:
+            yield "acceptance: every interval brought one token: the server did not speculate"
 
 
 def _suspicious(tau: float, own: float | None, records: Sequence[Record]) -> list[str]:

@@ -25,6 +25,8 @@ PER_TOKEN = ("request_time_per_output_token_seconds",)
 RUNNING = ("num_requests_running", "requests_processing")
 CACHE = ("kv_cache_usage_perc", "gpu_cache_usage_perc")
 
+ADDS_UP = 0.02
+
 Series = tuple[str, tuple[tuple[str, str], ...]]
 Scrape = dict[Series, float]
 
@@ -42,7 +44,7 @@ class VllmMetrics:
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates between the first scrape and the last."""
-        scrapes = [scrape for source in sources for scrape in _scrapes(source.lines())]
+        scrapes = _ordered([scrape for source in sources for scrape in _scrapes(source.lines())])
         counters = _Counters(scrapes)
         drafts = counters.total("spec_decode_num_drafts")
         if not drafts:
@@ -85,6 +87,26 @@ def _scrapes(lines: Iterable[str]) -> Iterator[Scrape]:
             scrape[series] = value
     if scrape:
         yield scrape
+
+
+def _ordered(scrapes: list[Scrape]) -> list[Scrape]:
+    """Return scrapes in the order of their counts where all are of one start of the server."""
+    same = len({_start(scrape) for scrape in scrapes}) == 1 and _start(scrapes[0])
+    return sorted(scrapes, key=_drafts) if same else scrapes
+
+
+def _start(scrape: Scrape) -> frozenset[tuple[Series, float]]:
+    """Return when the counters of speculation began; empty where a scrape does not say."""
+    return frozenset(
+        (series, value)
+        for series, value in scrape.items()
+        if series[0].startswith(SPECULATION) and series[0].endswith("_created")
+    )
+
+
+def _drafts(scrape: Scrape) -> float:
+    names = ("spec_decode_num_drafts", "spec_decode_num_drafts_total")
+    return sum(value for series, value in scrape.items() if series[0] in names)
 
 
 def _counts(series: Series) -> bool:
@@ -204,9 +226,12 @@ def _seconds_alone(counters: _Counters, accepted: float) -> float | None:
 
 
 def _positions(counters: _Counters, drafts: float) -> tuple[float, ...]:
+    """Return rates by position; none of counters that are not all there."""
     by = counters.by_label("spec_decode_num_accepted_tokens_per_pos", "position")
     places = sorted((int(at), n) for at, n in by.items() if at.isdigit())
-    return tuple(n / drafts for _, n in places)
+    accepted = counters.total("spec_decode_num_accepted_tokens")
+    fine = not accepted or abs(sum(by.values()) - accepted) <= ADDS_UP * accepted
+    return tuple(n / drafts for _, n in places) if fine else ()
 
 
 def _share(counters: _Counters, running: float | None) -> float | None:
@@ -239,7 +264,7 @@ def _unknown(
     counters: _Counters, positions: Sequence[float], seconds: float | None
 ) -> Iterator[str]:
     if not positions:
-        yield "acceptance by position: spec_decode_num_accepted_tokens_per_pos is missing"
+        yield "acceptance by position: spec_decode_num_accepted_tokens_per_pos is missing, or cut"
     if not seconds:
         yield "seconds of a round: no inter-token latency was counted"
     if counters.gauge(*RUNNING) is None:

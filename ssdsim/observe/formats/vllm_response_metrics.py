@@ -37,7 +37,7 @@ class VllmResponseMetrics:
             passes += _timed(record or {}, found)
             lengths += _tokens(record or {})
         if not counts.counts:
-            raise missing(sources, "no per_step_accepted and no histogram: ask for detailed ones")
+            raise missing(sources, "no per_step_accepted beside per_step_drafted, no histogram")
         return replace(
             counts.told(),
             round_seconds=mean([p.seconds for p in passes], [p.weight for p in passes]),
@@ -71,6 +71,8 @@ def _count(found: Record, counts: RoundCounts) -> bool:
     accepted = either(found, *ACCEPTED)
     if accepted:
         drafted = either(found, *DRAFTED) or [_most(found)] * len(accepted)
+        if len(drafted) != len(accepted):
+            return False  # cut somewhere: which of them belong together is not known
         for k, K in zip(accepted, drafted, strict=True):
             if K:
                 counts.add(int(k), int(K))
