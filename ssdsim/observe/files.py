@@ -79,14 +79,18 @@ class Source:
                     yield from _objects(_parsed(bare))
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Yield the rows of a table with a head, whatever separates its columns."""
+        """Yield the rows of a table with a head in small letters; of a row that was cut, nothing.
+
+        Whatever separates its columns.
+        """
         with self.opened() as text:
-            plain = (line for line in text if line.strip() and not line.startswith("#"))
+            plain = filter(_is_row, text)
             for row in csv.DictReader(plain, delimiter=self._separator):
+                whole = None not in row.values()
                 yield {
-                    (name or "").strip(): (value or "").strip()
+                    (name or "").strip().lower(): value.strip()
                     for name, value in row.items()
-                    if isinstance(value, str | None)
+                    if whole and isinstance(value, str)
                 }
 
     @cached_property
@@ -107,13 +111,13 @@ class Source:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The heads of its columns; empty where it is no table."""
-        start = next((line for line in self.head if line.strip() and line[0] != "#"), "")
+        """The heads of its columns in small letters; empty where it is no table."""
+        start = next(filter(_is_row, self.head), "")
         if self._looks_like_json or not re.fullmatch(
             r"[\w .\"()/%-]+([,;\t][\w .\"()/%-]+)*", start
         ):
             return ()
-        return tuple(name.strip(' "') for name in start.split(self._separator))
+        return tuple(name.strip(' "').lower() for name in start.split(self._separator))
 
     @cached_property
     def _beginning(self) -> str:
@@ -138,7 +142,7 @@ class Source:
 
     @cached_property
     def _separator(self) -> str:
-        line = next((line for line in self._beginning.splitlines() if line and line[0] != "#"), "")
+        line = next(filter(_is_row, self._beginning.splitlines()), "")
         return max(",;\t", key=line.count)
 
     @cached_property
@@ -177,6 +181,11 @@ def sources(paths: Sequence[str]) -> list[Source]:
         require(path.stat().st_size > 0, OPTION, str(path), "is empty")
         found.append(Source(path))
     return found
+
+
+def _is_row(line: str) -> bool:
+    """Return whether a line is of a table: no comment, and not what a spreadsheet writes first."""
+    return bool(line.strip()) and not line.startswith(("#", "sep="))
 
 
 def _unpacked(path: Path) -> Any:

@@ -102,7 +102,7 @@ class _Log:
     drafters: dict[str, _Statistics] = field(default_factory=dict)
     seconds: float = 0.0
     tokens: float = 0.0
-    waiting: tuple[float, int] | None = None
+    waiting: dict[str, tuple[float, int]] = field(default_factory=dict)
     passes: Thinned[TimedPass] = field(default_factory=Thinned)
     slots: set[str] = field(default_factory=set)
     read: int = 0
@@ -111,9 +111,9 @@ class _Log:
     def take(self, line: str) -> None:
         """Read a line."""
         if found := EVALUATED.search(line):
-            self._evaluated(found)
+            self._evaluated(found, _slot(line))
         elif found := ACCEPTANCE.search(line):
-            self._acceptance(found)
+            self._acceptance(found, _slot(line))
             self.slots.update(SLOT.findall(line))
         elif found := POSITIONS.search(line):
             self._positions(numbers(found["positions"]))
@@ -126,23 +126,22 @@ class _Log:
         """Return the requests; a release that prints both lines has each of them twice."""
         return self.newer.kept or self.older.kept
 
-    def _evaluated(self, found: re.Match[str]) -> None:
+    def _evaluated(self, found: re.Match[str], slot: str) -> None:
         self.read += 1
         seconds, n = number(found[2]) / 1000, whole(found[3])
         if found[1]:
             self.passes.add(TimedPass(n, 0, 0, 0, seconds, 0))
         else:
-            self.waiting = seconds, n
+            self.waiting[slot] = seconds, n
 
-    def _acceptance(self, found: re.Match[str]) -> None:
+    def _acceptance(self, found: re.Match[str], slot: str) -> None:
         self.read += 1
         tau = number(found["tau"]) if found["tau"] else None
         positions = numbers(found["positions"] or "")
         request = _Request(whole(found["accepted"]), whole(found["drafted"]), tau, positions)
         (self.older if found["old"] else self.newer).add(request)
-        if self.waiting:
-            seconds, n = self.waiting
-            self.waiting = None
+        if times := self.waiting.pop(slot, None) or self.waiting.pop("", None):
+            seconds, n = times
             self.seconds += seconds
             self.tokens += n
             rounds = max(1.0, n - request.accepted)
@@ -204,6 +203,12 @@ class _Log:
         if not self.tokens:
             said.append("seconds of a round: no line 'eval time'")
         return said
+
+
+def _slot(line: str) -> str:
+    """Return which slot a line is of; empty in older releases, which say it in the line before."""
+    found = SLOT.search(line)
+    return found[1] if found else ""
 
 
 def _all_rounds(drafts: float, bonuses: float, requests: int) -> float:

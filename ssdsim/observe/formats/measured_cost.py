@@ -26,12 +26,16 @@ class MeasuredCost:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return a timed pass a row."""
         passes, unread = [], 0
-        for row in (row for source in sources for row in source.rows()):
+        for cells in (row for source in sources for row in source.rows()):
             try:
-                b, K, seconds = (number(row[name]) for name in COLUMNS)
+                b, K, seconds = (number(cells[name]) for name in COLUMNS)
                 passes.append(TimedPass(0, b, b * (K + 1), K, seconds))
             except (ValueError, KeyError):
                 unread += 1
+                continue
+            if not (b > 0 and K >= 0 and seconds > 0):
+                row = f"batch_size {b:g}, num_draft_tokens {K:g}, step_seconds {seconds:g}"
+                raise missing(sources, f"{row}: needs a batch and seconds above 0")
         if not passes:
             raise missing(sources, "no row with three numbers")
         said = ("acceptance: costs say nothing of it",)

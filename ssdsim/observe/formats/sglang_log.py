@@ -24,6 +24,8 @@ NODES = re.compile(r"speculative_num_draft_tokens['\"]?\s*[=:]\s*(\d+)")
 EVERY = re.compile(r"decode_log_interval['\"]?\s*[=:]\s*(\d+)")
 USUAL_EVERY = 40
 CLOSE = 0.03
+RATE_IS_PRECISE, APART = 0.2, 0.15
+"""Rates have two decimals: below, a line alone does not tell K."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class _Log:
             requests=mean(busy),
             kv_per_request=mean([s for s, _ in shares], [n for _, n in shares]),
             passes=tuple(self._passes(timed, K)),
-            suspicious=_suspicious(timed, away, self.nodes, self.steps),
+            suspicious=(*_suspicious(timed, away, self.nodes, self.steps), *_changing(of, K)),
             unknown=("acceptance by position: the log has its mean alone",)
             + (() if K else ("K: no accept rate, and no line with the server's arguments",)),
             read=self.read,
@@ -188,6 +190,16 @@ def _suspicious(
     if nodes and steps and nodes > steps + 1:
         said.append(f"a tree of {nodes} nodes: taken for a chain of {steps} that accepts as much")
     return tuple(said)
+
+
+def _changing(of: Sequence[_Line], lookahead: float | None) -> list[str]:
+    """Return what to say where lengths and rates of some lines belong to another K."""
+    if not lookahead:
+        return []
+    ratios = [one.tau / one.rate for one in of if one.rate and one.rate >= RATE_IS_PRECISE]
+    usual = median(ratios, [1.0] * len(ratios)) or 1.0
+    others = sum(abs(ratio / usual - 1) > APART for ratio in ratios)
+    return [f"K: {others} lines have another than {lookahead:.0f}"] if others else []
 
 
 def _off(ratio: float) -> float:

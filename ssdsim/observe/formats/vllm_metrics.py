@@ -14,7 +14,7 @@ from ssdsim.observe.numbers import NUMBER, number
 from ssdsim.observe.told import TimedPass, Told, conditional_of
 
 SAMPLE = re.compile(
-    rf"^\s*(?:vllm|llamacpp)[:_](\w+)(?:\{{(.*?)\}})?\s+({NUMBER}|NaN|[+-]?Inf)"
+    rf"^\s*(?:\w+[:_])?(?:vllm|llamacpp)[:_](\w+)(?:\{{(.*?)\}})?\s+({NUMBER}|NaN|[+-]?Inf)"
     r"(?:\s+[\d.]+)?(?:\s+# .*)?\s*$"
 )
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

@@ -37,7 +37,8 @@ class VllmResponseMetrics:
             passes += _timed(record or {}, found)
             lengths += _tokens(record or {})
         if not counts.counts:
-            raise missing(sources, "no per_step_accepted beside per_step_drafted, no histogram")
+            why = "no per_step_accepted with as many per_step_drafted, and no histogram"
+            raise missing(sources, f"{why}: ask for detailed ones")
         return replace(
             counts.told(),
             round_seconds=mean([p.seconds for p in passes], [p.weight for p in passes]),

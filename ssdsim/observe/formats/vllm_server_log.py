@@ -8,9 +8,18 @@ from typing import Any, ClassVar
 
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
-from ssdsim.observe.numbers import NUMBER, number, numbers, whole
+from ssdsim.observe.numbers import NUMBER, number, whole
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told
+from ssdsim.observe.vllm_intervals import (
+    ALIKE,
+    Interval,
+    conditional,
+    drafts_of,
+    fields_of,
+    pooled,
+    positions_in,
+)
 from ssdsim.observe.vllm_v0 import V0, StageTimes, V0Counts
 
 ENGINE = re.compile(r"Engine (\d+):")
@@ -33,7 +42,6 @@ WORDS = (*MARKS, "Running: ", "stage times", "cache size", "num_spec")
 """One of them is in every line that is read."""
 QUIET = 0.02
 """Prompt tokens over all tokens of an interval, below which rounds were hardly held up."""
-ALIKE = 0.02
 
 
 @dataclass(frozen=True)
@@ -84,23 +92,11 @@ def _is_ours(line: str) -> bool:
 
 
 @dataclass
-class _Interval:
-    """What stands in the lines of one interval."""
-
-    drafts: float
-    accepted: float
-    drafted: float
-    positions: tuple[float, ...]
-    round_seconds: float | None
-    load: tuple[float, float, int, float] | None
-
-
-@dataclass
 class _Log:
     """Everything that was read so far."""
 
     engines: dict[str, tuple[float, float, int, float]] = field(default_factory=dict)
-    intervals: Thinned[_Interval] = field(default_factory=Thinned)
+    intervals: Thinned[Interval] = field(default_factory=Thinned)
     iterations: Thinned[TimedPass] = field(default_factory=Thinned)
     shares: Thinned[tuple[float, int]] = field(default_factory=Thinned)
     v0: V0Counts = field(default_factory=V0Counts)
@@ -153,10 +149,10 @@ class _Log:
         )
 
     def _speculation(self, line: str, text: str) -> None:
-        said = _fields(text)
+        said = fields_of(text)
         accepted, drafted = said.get("Accepted"), said.get("Drafted")
-        positions = _positions(text, said.get("Mean acceptance length"))
-        drafts = _drafts(said, positions, self.configured)
+        positions = positions_in(text, said.get("Mean acceptance length"))
+        drafts = drafts_of(said, positions, self.configured)
         if not drafts or accepted is None or drafted is None:
             self.unread["lines"] += 1
             return
@@ -164,7 +160,7 @@ class _Log:
         load = self.engines.get(_engine(line)) or next(iter(self.engines.values()), None)
         rate = said.get("Drafted throughput")
         seconds = load[2] * (drafted / drafts) / rate if load and rate and load[2] else None
-        self.intervals.add(_Interval(drafts, accepted, drafted, positions, seconds, load))
+        self.intervals.add(Interval(drafts, accepted, drafted, positions, seconds, load))
 
     def told(self) -> Told:
         """Return what all lines tell together."""
@@ -172,7 +168,7 @@ class _Log:
             return self.v0.told(self.stages, self.read, self.unread["lines"], self._kv())
         of = self.intervals.kept
         drafts = sum(one.drafts for one in of)
-        positions = _pooled(of)
+        positions = pooled(of)
         K = sum(one.drafted for one in of) / drafts if drafts else None
         near = K is not None and positions and abs(K - len(positions)) <= ALIKE * len(positions)
         quiet = [one for one in of if one.round_seconds and _is_quiet(one)]
@@ -187,7 +183,7 @@ class _Log:
             varies=bool(positions) and not near,
             tau=self._tau(of, drafts),
             positions=positions,
-            conditional=_conditional(of),
+            conditional=conditional(of),
             round_seconds=seconds,
             requests=running,
             kv_per_request=self._kv(),
@@ -204,7 +200,7 @@ class _Log:
         kept = self.shares.kept
         return mean([used / n for used, n in kept], [float(n) for _, n in kept])
 
-    def _tau(self, of: Sequence[_Interval], drafts: float) -> float | None:
+    def _tau(self, of: Sequence[Interval], drafts: float) -> float | None:
         return 1 + sum(one.accepted for one in of) / drafts if drafts else None
 
     def _unknown(self, speculates: bool, seconds: float | None) -> list[str]:
@@ -218,69 +214,15 @@ class _Log:
         return said
 
 
-def _fields(text: str) -> dict[str, float]:
-    """Return the numbers of a line by what stands before them."""
-    pairs = re.findall(rf"([A-Z][\w -]*?): ({NUMBER})", text)
-    return {name.strip(): number(value) for name, value in pairs}
-
-
-def _positions(text: str, tau: float | None) -> tuple[float, ...]:
-    """Return the rates by position; none of a line that was cut in the middle of them."""
-    found = re.search(r"[Pp]er-position acceptance rate: (.*?)(?:, Avg|, [A-Z]|$)", text)
-    rates = numbers(found[1]) if found else ()
-    lengths = 1 + sum(rates), sum(rates)
-    """Up to 0.9.0 the mean length was printed without the bonus token."""
-    return rates if tau is None or any(abs(n - tau) <= ALIKE * tau for n in lengths) else ()
-
-
-def _drafts(
-    said: dict[str, float], positions: tuple[float, ...], configured: int | None
-) -> float | None:
-    """Return how many drafts an interval had, which no line says."""
-    accepted, drafted = said.get("Accepted", 0.0), said.get("Drafted", 0.0)
-    tau = said.get("Mean acceptance length")
-    if positions and drafted and not accepted:
-        return drafted / len(positions)
-    if positions and sum(positions) > 0:
-        near = drafted / len(positions)
-        own = accepted / sum(positions)
-        return near if abs(own - near) <= ALIKE * near else own
-    if tau and tau > 1 and accepted:
-        return accepted / (tau - 1)
-    return drafted / configured if configured and drafted else None
-
-
-def _pooled(of: Sequence[_Interval]) -> tuple[float, ...]:
-    """Return shares of all rounds by position; where less was drafted, nothing was accepted."""
-    told = [one for one in of if one.positions]
-    weights = [one.drafts for one in told]
-    return tuple(
-        mean([one.positions[at] if at < len(one.positions) else 0.0 for one in told], weights)
-        or 0.0
-        for at in range(max((len(one.positions) for one in told), default=0))
-    )
-
-
-def _conditional(of: Sequence[_Interval]) -> tuple[float, ...]:
-    """Return the chance at every position of those drafts that went so far."""
-    found = []
-    for at in range(max((len(one.positions) for one in of), default=0)):
-        long = [one for one in of if len(one.positions) > at]
-        before = sum(one.drafts * (one.positions[at - 1] if at else 1.0) for one in long)
-        here = sum(one.drafts * one.positions[at] for one in long)
-        found.append(min(1.0, here / before) if before else 0.0)
-    return tuple(found)
-
-
-def _is_quiet(one: _Interval) -> bool:
+def _is_quiet(one: Interval) -> bool:
     return not one.load or one.load[0] <= QUIET * (one.load[0] + one.load[1])
 
 
-def _busy(of: Sequence[_Interval]) -> bool:
+def _busy(of: Sequence[Interval]) -> bool:
     return any(one.load and one.load[0] > one.load[1] for one in of)
 
 
-def _means(of: Sequence[_Interval]) -> list[TimedPass]:
+def _means(of: Sequence[Interval]) -> list[TimedPass]:
     """Return an interval as the mean over its rounds."""
     return [
         TimedPass(
