@@ -18,6 +18,8 @@ from ssdsim.errors import ConfigError, require
 OPTION = "--from"
 HEAD = 50_000
 """Lines in which a format has to show itself."""
+RECORDS = 5_000
+"""Records in which it has to."""
 _CUT = re.compile(r"(?<![\d.,])\d+[.,]?$")
 """A number without decimals at the very end of a file without a last line end: it may be cut."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -25,6 +27,10 @@ _JSON = re.compile(r"\s*(?:data:\s*)?(?:\{\s*[\"}]|\[\s*(?:[\[{]|\"\{))")
 """How a document, or a line of one, begins: log lines begin with a bracket, too."""
 _CHUNK = re.compile(r"\s*(?:(?:event|id|retry):.*\n|:.*\n|\s*\n)*data:")
 """How server-sent events begin: comments and other fields may stand before the first."""
+_STREAM = re.compile(r"(?:event|id|retry):|:")
+"""What stands between them."""
+_END = "[DONE]"
+"""How a streamed answer ends."""
 _GZIP = b"\x1f\x8b"
 _WRAPPED = ("log", "message", "msg", "line", "MESSAGE")
 """Where collectors of logs (Docker, journald, Loki) keep a line of text."""
@@ -69,13 +75,19 @@ class Source:
                 yield bare.rstrip("\n") if line.endswith("\n") else _CUT.sub("", bare)
 
     def records(self) -> Iterator[Record | None]:
-        """Yield its JSON objects, one a line or one document; None where one cannot be read."""
+        """Yield its JSON objects, one a line or one document; None where one cannot be read.
+
+        An empty one where a streamed answer has ended.
+        """
         if not self._a_record_a_line:
             yield from self._documents()
             return
         with self.opened() as text:
             for line in text:
-                if bare := line.strip().removeprefix("data:").strip():
+                bare = line.strip().removeprefix("data:").strip()
+                if bare == _END:
+                    yield {}
+                elif bare and not _STREAM.match(bare):
                     yield from _objects(_parsed(bare))
 
     def rows(self) -> Iterator[dict[str, str]]:
@@ -104,10 +116,15 @@ class Source:
         return list(islice(self.lines(), HEAD))
 
     @cached_property
+    def firsts(self) -> list[Record]:
+        """Its first JSON objects: of streamed answers only the last chunks may tell anything."""
+        found = self.records() if self._looks_like_json or self.streamed else iter(())
+        return [record for record in islice(found, RECORDS) if record]
+
+    @cached_property
     def first(self) -> Record:
         """Its first JSON object; empty where it has none."""
-        found = self.records() if self._looks_like_json else iter(())
-        return next((record for record in found if record), {})
+        return next(iter(self.firsts), {})
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -131,7 +148,8 @@ class Source:
     @cached_property
     def _a_record_a_line(self) -> bool:
         with self.opened() as text:
-            line = next((line for line in text if line.strip()), "")
+            lines = (line for line in text if line.strip())
+            line = next((line for line in lines if not _STREAM.match(line)), "")
         return isinstance(_parsed(line.strip().removeprefix("data:").strip()), dict)
 
     @cached_property

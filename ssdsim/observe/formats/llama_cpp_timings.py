@@ -17,8 +17,8 @@ class LlamaCppTimings:
     key: ClassVar[str] = "llamacpp"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether the first answer has such timings."""
-        return bool(_timings(source.first))
+        """Return whether an answer has such timings."""
+        return any(_timings(record) for record in source.firsts)
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all answers; those without drafts tell what decoding alone takes."""
@@ -37,7 +37,7 @@ class LlamaCppTimings:
             unknown=("acceptance: no answer has draft_n, none was speculated for",),
             passes=tuple(passes),
             read=len(timed),
-            unread=len(records) - len(timed),
+            unread=sum(record is None for record in records),
         )
         return _drafting(told, drafting) if drafting else told
 
@@ -56,7 +56,8 @@ def _finished(source: Source) -> Iterator[Record]:
     last: Record = {}
     for record in source.records():
         timing = _timings(record or {})
-        if last and not (source.streamed and _goes_on(last, timing)):
+        ended = record == {} or not source.streamed
+        if last and (ended or not _goes_on(last, timing)):
             yield last
             last = {}
         last = timing or last

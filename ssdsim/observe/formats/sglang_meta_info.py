@@ -33,8 +33,8 @@ class SglangMetaInfo:
     key: ClassVar[str] = "sglang"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether the first answer has such an entry, or a count of its verifies."""
-        return bool([*_metas(source.first)])
+        """Return whether an answer has such an entry, or a count of its verifies."""
+        return any([*_metas(record)] for record in source.firsts)
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all answers."""

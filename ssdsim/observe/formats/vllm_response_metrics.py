@@ -21,8 +21,8 @@ class VllmResponseMetrics:
     key: ClassVar[str] = "vllm_response_metrics.json"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether the response has metrics of its speculation."""
-        return bool(_speculation(source.first))
+        """Return whether a response has metrics of its speculation."""
+        return any(_speculation(record) for record in source.firsts)
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates over all rounds of all requests."""

@@ -6,38 +6,10 @@ import pytest
 
 from ssdsim.errors import ConfigError
 from ssdsim.observe.gates import refuse_impossible
-from ssdsim.observe.reading import observe
 from ssdsim.observe.told import RoundCounts, Told, rates_for
-
-
-@pytest.fixture
-def told_of(tmp_path):
-    def told(*texts, name="a.log"):
-        paths = []
-        for number, text in enumerate(texts):
-            path = tmp_path / f"{number}{name}"
-            path.write_text(text if isinstance(text, str) else json.dumps(text))
-            paths.append(str(path))
-        return observe(paths).told
-
-    return told
-
+from tests.support.engine_lines import LOAD, SPECULATION, counters
 
 # vLLM: counters.
-
-
-def counters(drafts, accepted=(), prefix="vllm:", end="_total", labels='engine="0"', **others):
-    lines = [
-        f"{prefix}spec_decode_num_drafts{end}{{{labels}}} {drafts}",
-        f"{prefix}spec_decode_num_draft_tokens{end}{{{labels}}} {2 * drafts}",
-        f"{prefix}spec_decode_num_accepted_tokens{end}{{{labels}}} {sum(accepted)}",
-    ]
-    lines += [
-        f'{prefix}spec_decode_num_accepted_tokens_per_pos{end}{{{labels},position="{j}"}} {n}'
-        for j, n in enumerate(accepted)
-    ]
-    lines += [f"{prefix}{name}{{{labels}}} {value}" for name, value in others.items()]
-    return "\n".join(lines) + "\n"
 
 
 def test_a_counter_that_fell_is_a_restart_whose_counts_begin_at_zero(told_of):
@@ -105,18 +77,6 @@ def test_a_server_without_drafts_is_refused_with_what_is_missing(told_of):
 
 
 # vLLM: the log.
-
-LOAD = (
-    "INFO 09-25 22:27:16 [loggers.py:315] Engine 00{}: Avg prompt throughput: 0.0 tokens/s, Avg "
-    "generation throughput: 240.0 tokens/s, Running: {} reqs, Waiting: 0 reqs, GPU KV cache usage: "
-    "10.0%, Prefix cache hit rate: 0.0%\n"
-)
-SPECULATION = (
-    "INFO 09-25 22:27:16 [metrics.py:120] SpecDecoding metrics: Mean acceptance length: 2.40, "
-    "Accepted throughput: 140.00 tokens/s, Drafted throughput: 200.00 tokens/s, Accepted: 1400 "
-    "tokens, Drafted: 2000 tokens, Per-position acceptance rate: {}, Avg Draft "
-    "acceptance rate: 70.0%\n"
-)
 
 
 @pytest.mark.parametrize("rates", ["0.800, 0.600", "[0.80, 0.60]", "[0.8,0.6]", "0,800, 0,600"])
