@@ -131,7 +131,7 @@ class Source:
         """The heads of its columns in small letters; empty where it is no table."""
         start = next(filter(_is_row, self.head), "")
         if self._looks_like_json or not re.fullmatch(
-            r"[\w .\"()/%-]+([,;\t][\w .\"()/%-]+)*", start
+            r"[\w .\"()/%-]*([,;\t][\w .\"()/%-]+)*", start
         ):
             return ()
         return tuple(name.strip(' "').lower() for name in start.split(self._separator))

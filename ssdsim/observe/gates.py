@@ -50,6 +50,8 @@ def refuse_impossible(merged: Told) -> None:
     if tau and K and tau > ROUNDING * (K + 1):
         right = f"more than the {K:.4g} drafts and the bonus of a round: is this of two servers?"
         raise ConfigError(f"{OPTION}: {tau:.4g} tokens a round: {right}")
+    if merged.round_seconds is not None and merged.round_seconds <= 0:
+        raise ConfigError(f"{OPTION}: {merged.round_seconds:.4g} seconds a round: needs above 0")
     if merged.hits and not 0 <= merged.hits.rate <= 1:
         raise ConfigError(f"{OPTION}: hits {merged.hits.rate:.4g}: needs a share in [0, 1]")
     if any(not 0 <= p <= ROUNDING for p in (*merged.positions, *merged.conditional)):

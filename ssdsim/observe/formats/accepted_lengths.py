@@ -91,12 +91,14 @@ class AcceptedLengths:
 
 
 def _can_be(accepted: float, drafted: float | None) -> bool:
-    return accepted == int(accepted) and (drafted is None or accepted <= drafted)
+    return 0 <= accepted == int(accepted) and (drafted is None or accepted <= drafted)
 
 
 def _what_is_wrong(accepted: float, drafted: float | None) -> str:
     if accepted != int(accepted):
         return f"a round accepted {accepted:g}: needs whole numbers, a round each, no means"
+    if accepted < 0:
+        return "a length of 0: needs the bonus token counted, or the name accepted where it is not"
     return f"a round accepted {accepted:g} of {drafted:g}: needs at most what was drafted"
 
 
@@ -109,8 +111,7 @@ def _rounds(row: Mapping[str, Any]) -> Iterator[tuple[float, float | None]]:
     accepted = _listed(own) if own is not None else [n - 1 for n in _listed(length)]
     sent = _listed(drafted)
     for at, k in enumerate(accepted):
-        if k >= 0:
-            yield k, (sent[at] if len(sent) == len(accepted) else sent[0]) if sent else None
+        yield k, (sent[at] if len(sent) == len(accepted) else sent[0]) if sent else None
 
 
 def _listed(value: Any) -> list[float]:

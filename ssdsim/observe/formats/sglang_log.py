@@ -122,7 +122,7 @@ class _Log:
             _Line(
                 b,
                 tau,
-                number(rate[1]) if rate else None,
+                _share(number(rate[1])) if rate else None,
                 b * tau / g if g else None,
                 float(context[1]) if context else None,
                 number(usage[1]) if usage else None,
@@ -200,6 +200,10 @@ def _changing(of: Sequence[_Line], lookahead: float | None) -> list[str]:
     usual = median(ratios, [1.0] * len(ratios)) or 1.0
     others = sum(abs(ratio / usual - 1) > APART for ratio in ratios)
     return [f"K: {others} lines have another than {lookahead:.0f}"] if others else []
+
+
+def _share(rate: float) -> float:
+    return rate / 100 if rate > 1 else rate
 
 
 def _off(ratio: float) -> float:

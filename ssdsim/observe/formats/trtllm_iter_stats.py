@@ -21,8 +21,8 @@ class TrtllmIterStats:
     key: ClassVar[str] = "trtllm_iter_stats.jsonl"
 
     def recognises(self, source: Source) -> bool:
-        """Return whether the first object is an iteration with its latency."""
-        return "iter" in source.first and either(source.first, *LATENCY) is not None
+        """Return whether an object is an iteration with its latency."""
+        return any("iter" in r and either(r, *LATENCY) is not None for r in source.firsts)
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all iterations of the first rank."""

@@ -47,7 +47,7 @@ class VllmMetrics:
         scrapes = _ordered([scrape for source in sources for scrape in _scrapes(source.lines())])
         counters = _Counters(scrapes)
         drafts = counters.total("spec_decode_num_drafts")
-        if not drafts:
+        if drafts <= 0:
             there = any(name.startswith("spec_decode") for name, _ in scrapes[-1])
             why = (
                 "no draft between the first scrape and the last: needs both under load"

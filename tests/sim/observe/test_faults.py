@@ -187,3 +187,25 @@ def test_accepted_lengths_of_turns_may_be_a_list_each(told_of):
     choice = {"new_tokens": [8, 4], "decoding_steps": [3, 2], "wall_time": [0.075, 0.05]}
     told = told_of({"choices": [choice | {"accept_lengths": [[3, 3, 2], [2, 2]]}]})
     assert (told.tau, told.round_seconds) == (pytest.approx(2.4), pytest.approx(0.025))
+
+
+def test_a_length_of_nothing_shows_that_the_bonus_token_is_not_counted(told_of):
+    with pytest.raises(ConfigError, match="a length of 0: needs the bonus token counted"):
+        told_of('{"accept_length": 0}\n{"accept_length": 3}\n')
+
+
+def test_a_table_with_an_index_and_rates_in_percent_are_read(told_of):
+    told = told_of(",accepted,drafted\n0,2,3\n1,0,3\n2,3,3\n", name="a.csv")
+    assert (told.lookahead, told.tau) == (3, pytest.approx(1 + 5 / 3))
+    told = told_of(
+        "Decode batch, #running-req: 16, #token: 9600, accept len: 2.59, accept rate: 65.00%, "
+        "gen throughput (token/s): 2072.00, #queue-req: 0\n"
+    )
+    assert told.lookahead == 3
+
+
+def test_counts_and_seconds_below_nothing_are_refused(told_of):
+    with pytest.raises(ConfigError, match="needs both under load"):
+        told_of(counters(-5, (-4, -2)))
+    with pytest.raises(ConfigError, match="seconds a round: needs above 0"):
+        told_of({"timings": TIMINGS | DRAFTS | {"predicted_ms": -5.0}})
