@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ssdsim.observe.numbers import NUMBER, number, numbers
 
 ALIKE = 0.02
+ROUNDED = 0.0005
+"""How far a printed rate is from its value at most."""
 
 
 @dataclass
@@ -42,15 +44,23 @@ def drafts_of(
     """Return how many drafts an interval had, which no line says."""
     accepted, drafted = said.get("Accepted", 0.0), said.get("Drafted", 0.0)
     tau = said.get("Mean acceptance length")
-    if positions and drafted and not accepted:
-        return drafted / len(positions)
-    if positions and sum(positions) > 0:
-        near = drafted / len(positions)
-        own = accepted / sum(positions)
-        return near if abs(own - near) <= ALIKE * near else own
-    if tau and accepted:
+    if positions and drafted:
+        return _drafts_by(positions, accepted, drafted)
+    if tau and accepted and abs(tau - 1) > ALIKE:
         return accepted / _accepted_a_round(tau, drafted / accepted)
     return drafted / configured if configured and drafted else None
+
+
+def _drafts_by(positions: Sequence[float], accepted: float, drafted: float) -> float | None:
+    """Return drafts from rates of three decimals; None where those are of other numbers.
+
+    As many as were drafted at every position, or more of them that are shorter.
+    """
+    fewest, rates = drafted / len(positions), sum(positions)
+    rounding = ROUNDED * len(positions)
+    if abs(accepted / fewest - rates) <= ALIKE * rates + rounding:
+        return fewest
+    return accepted / rates if 0 < rates < accepted / fewest else None
 
 
 def _accepted_a_round(length: float, drafted: float) -> float:

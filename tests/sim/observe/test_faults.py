@@ -209,3 +209,16 @@ def test_counts_and_seconds_below_nothing_are_refused(told_of):
         told_of(counters(-5, (-4, -2)))
     with pytest.raises(ConfigError, match="seconds a round: needs above 0"):
         told_of({"timings": TIMINGS | DRAFTS | {"predicted_ms": -5.0}})
+
+
+@pytest.mark.parametrize("rates", ["0.001, 0.000", "0.000, 0.000"])
+def test_hardly_any_acceptance_is_no_other_k(told_of, rates):
+    text = SPECULATION.replace("2.40", "1.00").replace("1400", "1").replace("70.0", "0.1")
+    told = told_of(text.format(rates))
+    assert (told.lookahead, told.tau) == (2, pytest.approx(1.001))
+
+
+def test_counts_of_other_rates_are_left_out(told_of):
+    # As where marks between thousands were not understood: K cannot be above its positions.
+    with pytest.raises(ConfigError, match="no interval with drafts"):
+        told_of(SPECULATION.replace("1400", "1 400").replace("2000", "2 000").format("0.8, 0.6"))
