@@ -35,6 +35,8 @@ def check(setup: Setup, scripted: bool) -> None:
     source = setup.source()
     require(source is not None, "acceptance", None, right)
     assert source is not None
+    found = getattr(setup.acceptance, "found", 1.0)
+    require(found == 1, "acceptance.found", found, "must be 1: a real draft always has a draft")
     right = "needs weights: they tell which layers to leave out"
     require(setup.skipped is None, "method", "self_speculative", right)
     right = "needs tree=chain: what becomes of a tree's nodes is not scripted"

@@ -32,7 +32,8 @@ class Page:
         return f'<iframe {frame} srcdoc="{escape(self.text)}"></iframe>'
 
     def save(self, path: str | Path) -> None:
-        """Write the page as a file."""
+        """Write the page as a file, in a folder that is made if need be."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_text(Path(path), self.text)
 
 

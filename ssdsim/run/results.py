@@ -113,7 +113,7 @@ def run_id(settings: Settings) -> str:
     """
     known = _as_ever(describe(settings))
     for part in ("acceptance", "machine", "workload"):
-        if part in known:
+        if isinstance(known.get(part), dict):
             known[part] = _as_ever(known[part])
     text = json.dumps([SCHEMA, known], default=lambda thing: type(thing).__qualname__)
     return sha256(text.encode()).hexdigest()[:32]

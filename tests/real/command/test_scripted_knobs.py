@@ -16,10 +16,18 @@ PUBLISHED = ("pair=llama31_70b_1b", *SCRIPT)
 WARM = (*MODEL, "temperature=1")
 MISSES = {"miss_scale": 0.9, "miss_exponent": 0.1, "miss_table": "[0.9,0.9]"}
 UNHEARD = {"exit_distance", "exit_layer"}
+REFUSED = {*UNHEARD, "found"}
+LOGGED = (
+    *(*SCRIPT, "acceptance=observed", "acceptance.accept=[0.8,0.7]"),
+    *("acceptance.miss_fanouts=[2,8]", "acceptance.miss_best=[0.3,0.1]"),
+    *("acceptance.miss_worst=[0.8,0.6]", "policy=uniform_fanout", "policy.fanout=2"),
+)
+RANKS = {"miss_fanouts": "[1,8]", "miss_best": "[0.9,0.9]", "miss_worst": "[0.9,0.9]"}
 # For each source: where it is used, and a change of each of its options.
 SOURCES = {
     "iid": (IID, {"alpha": 0.3, **MISSES}),
     "by_depth": ((*SCRIPT, "acceptance=by_depth"), {"accept": "[0.3]", **MISSES}),
+    "observed": (LOGGED, {"accept": "[0.3]", "between": 1.0, **RANKS}),
     "online": (ONLINE, {"alpha": 0.3, "first": 0.1, "rate": 0.9, "group": 2, **MISSES}),
     "hazard": (PUBLISHED, {"at": "{greedy: {hit_rate: 0.3}}"}),
     "language_model": (
@@ -51,13 +59,18 @@ MAIN = {
 def test_every_source_has_a_case():
     assert SOURCES.keys() == plugins("acceptance").keys()
     for name, plugin in plugins("acceptance").items():
-        assert SOURCES[name][1].keys() == {field.name for field in options(plugin)} - UNHEARD
+        assert SOURCES[name][1].keys() == {field.name for field in options(plugin)} - REFUSED
 
 
 @pytest.mark.parametrize("option", sorted(UNHEARD))
 def test_no_real_target_speaks_in_mid_verify(option, decoded):
     refusal = effect(decoded, MODEL, f"++acceptance.{option}=1")
     assert f"acceptance.{option}" in refusal
+
+
+def test_a_real_draft_never_finds_nothing(decoded):
+    refusal = effect(decoded, SOURCES["by_depth"][0], "acceptance.found=0.9")
+    assert "acceptance.found=0.9: must be 1" in refusal
 
 
 @pytest.mark.parametrize(

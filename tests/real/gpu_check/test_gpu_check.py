@@ -102,7 +102,7 @@ def test_a_whole_check_on_the_host(tmp_path):
     found = {one["run"]: one for one in verdict["runs"]}
     methods = ["autoregressive", "speculative", "ssd"]
     runs = {f"{pair}/{method}" for pair in ("shapes", "tiny") for method in methods}
-    assert {*found} == runs | {"tiny_fused/ssd"}
+    assert {*found} == runs | {"tiny_fused/ssd", "tiny_two_phase/two_phase"}
     for name, one in found.items():
         assert name.endswith(one["method"])
         assert one["tokens_per_s"] > 0

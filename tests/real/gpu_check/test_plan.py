@@ -177,7 +177,7 @@ def test_every_part_asks_for_what_there_is(planned, monkeypatch):
         else:
             inspect.signature(import_module(module).main).bind(*words)
             asked += ASKED.get(module.rpartition(".")[2], lambda *_: [])(*words)
-    assert len(asked) == 15 + 24
+    assert len(asked) == 15 + 25
     one = [found.topology for found in asked if isinstance(found.topology, OneGpu)]
     assert {topology.split for topology in one} == {None, GPU.split}
 

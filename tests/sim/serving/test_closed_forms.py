@@ -156,7 +156,7 @@ def test_a_mean_is_that_of_its_closed_form(row):
 @pytest.mark.parametrize("row", ROWS)
 def test_a_mean_of_more_requests_is_that_of_its_closed_form(row):
     run, requests = ROWS[row]
-    fine, numbers = agrees(*run(requests=4 * requests))
+    fine, numbers = agrees(*run(requests=8 * requests))
     assert fine, numbers
 
 
