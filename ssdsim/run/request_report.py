@@ -19,12 +19,11 @@ CALLED = {
 
 
 def latencies(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what each latency of a run's requests is called, and its value, as lines of a page."""
-    for latency, called in CALLED.items():
-        if metrics.get(f"{latency}_mean") is not None:
-            yield f"{called}, ms", figure(metrics, f"{latency}_mean", 1000)
-            quantiles = (figure(metrics, f"{latency}_{of}", 1000) for of in QUANTILES)
-            yield f"  {', '.join(QUANTILES)}", ", ".join(quantiles)
+    """Yield what each latency of requests is called, and its value; none of a run without any."""
+    for latency, called in CALLED.items() if "ttft_mean" in metrics else ():
+        yield f"{called}, ms", figure(metrics, f"{latency}_mean", 1000)
+        quantiles = (figure(metrics, f"{latency}_{of}", 1000) for of in QUANTILES)
+        yield f"  {', '.join(QUANTILES)}", ", ".join(quantiles)
 
 
 def request_table(metrics: Mapping[str, Any]) -> "Table":
