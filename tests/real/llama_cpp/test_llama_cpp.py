@@ -47,19 +47,10 @@ def predicted(analysis, tmp_path_factory):
 
 def test_configurations_of_another_engine_are_predicted_from_other_runs_of_it(predicted):
     runs, simulated, measured = predicted
-    alone = np.array([run["threads"] == 1 for run in runs])
-    assert alone.sum() >= 20
-    middle, most, order = off(simulated[alone], measured[alone])
+    assert len(runs) >= 20
+    middle, most, order = off(simulated, measured)
     assert middle < 0.05
     assert most < 0.10
-    assert order > 0.9
-
-
-def test_on_two_threads_the_order_is_right(predicted):
-    """Their seconds changed by 15 % between two runs that do the same (docs/llama_cpp.md)."""
-    _, simulated, measured = predicted
-    middle, _, order = off(simulated, measured)
-    assert middle < 0.05
     assert order > 0.9
 
 
