@@ -1,17 +1,24 @@
 """Hands jobs to one of Hydra's launchers: the cores of this machine, or a cluster, as sweeps do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from hydra import initialize
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from ssdsim.errors import RunError
+from ssdsim.command.config import register
+from ssdsim.command.console import ending, speak_as
+from ssdsim.command.hydra_errors import explained
+from ssdsim.errors import ConfigError, RunError
 from ssdsim.system.interrupts import held_back
 
 RESULTS = ".results"
@@ -32,6 +39,31 @@ def register_launcher(section: str) -> None:
     default = [*quiet, {"override hydra/launcher": "joblib"}]
     node = {"defaults": default, section: {"chunk": None}, "hydra": hydra}
     store.store(name=section, node=OmegaConf.create(node))
+
+
+@contextmanager
+def composing(name: str, section: str, kept: str) -> Iterator[None]:
+    """Let a command compose configs and launch jobs; bad input ends it with one line.
+
+    Parameters
+    ----------
+    name
+        As its complaints begin.
+    section
+        Of its config, which says what launchers are composed from.
+    kept
+        What the same command goes on from, where it is interrupted.
+
+    """
+    speak_as(name)
+    with ending(f"interrupted; the same command goes on from what is {kept}"):
+        register()
+        register_launcher(section)
+        try:
+            with initialize(version_base="1.3", config_path=None):
+                yield
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(explained(error)) from error
 
 
 def launcher(

@@ -8,17 +8,12 @@ import json
 import sys
 from collections.abc import Sequence
 
-from hydra import compose, initialize
-from hydra.errors import HydraException
+from hydra import compose
 from hydra.types import RunMode
 from omegaconf import open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from ssdsim.command.config import register
-from ssdsim.command.console import console, ending, progress, speak_as
-from ssdsim.command.hydra_errors import explained
-from ssdsim.command.launching import launcher, register_launcher
-from ssdsim.errors import ConfigError
+from ssdsim.command.console import console, progress
+from ssdsim.command.launching import composing, launcher
 from ssdsim.load.curves import Load, loaded
 from ssdsim.load.options import SECTION
 from ssdsim.load.picture import load_picture
@@ -52,15 +47,8 @@ def answer(asked: Question) -> Load:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, print, and write down; bad input ends with one line and exit code 2."""
-    speak_as("ssdsim.load")
-    with ending("interrupted; the same command goes on from what is simulated"):
-        register()
-        register_launcher(SECTION)
-        try:
-            with initialize(version_base="1.3", config_path=None):
-                _run(question(sys.argv[1:] if arguments is None else arguments))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(explained(error)) from error
+    with composing("ssdsim.load", SECTION, "simulated"):
+        _run(question(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(asked: Question) -> None:

@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize
-from hydra.errors import HydraException
+from hydra import compose
 from hydra.types import RunMode
 from omegaconf import open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from ssdsim.command.config import register
-from ssdsim.command.console import console, ending, progress, speak_as
-from ssdsim.command.hydra_errors import explained
-from ssdsim.command.launching import register_launcher
+from ssdsim.command.console import console, progress
+from ssdsim.command.launching import composing
 from ssdsim.command.tuned import OPTION
 from ssdsim.errors import ConfigError
 from ssdsim.system.destination import own_folder, taken
@@ -146,15 +142,8 @@ def answer(asked: Question) -> Findings:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Search, print, and write down; bad input ends with one line and exit code 2."""
-    speak_as("ssdsim.tune")
-    with ending("interrupted; the same command goes on from what is evaluated"):
-        register()
-        register_launcher(SECTION)
-        try:
-            with initialize(version_base="1.3", config_path=None):
-                _run(question(sys.argv[1:] if arguments is None else arguments))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(explained(error)) from error
+    with composing("ssdsim.tune", SECTION, "evaluated"):
+        _run(question(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(asked: Question) -> None:
