@@ -35,6 +35,7 @@ def check_drafting(tree: TokenTree, lookahead: int, rows: int) -> None:
     require(rows <= most, "batch", rows, right)
 
 
-def check_lanes(option: str, copies: int) -> None:
+def check_lanes(option: str, copies: int, least: int = 1) -> None:
     """Refuse more copies of a model than a run can hold workers for."""
-    require(1 <= copies <= MOST_LANES, option, copies, f"needs a number from 1 to {MOST_LANES}")
+    right = f"needs a number from {least} to {MOST_LANES}"
+    require(least <= copies <= MOST_LANES, option, copies, right)

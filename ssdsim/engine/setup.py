@@ -96,7 +96,7 @@ class Setup(Chosen):
         for name in ("servers", "drafts"):
             check_lanes(f"method.{name}", getattr(self.method, name))
         check_lanes("replicas", self.replicas)
-        require(self.draft_pool >= 0, "draft_pool", self.draft_pool, "needs a number >= 0")
+        check_lanes("draft_pool", self.draft_pool, least=0)
 
     @property
     def reads_drafts(self) -> bool:

@@ -29,8 +29,8 @@ def main_keys(file):
     content = yaml.safe_load((CONF / file).read_text())
     chosen = [name for entry in content["defaults"] if isinstance(entry, dict) for name in entry]
     yield from (name for name in chosen if not name.startswith("override "))
-    for key in set(content) - {"defaults", "hydra"}:
-        inner = content[key]
+    own = {key: inner for key, inner in content.items() if key not in {"defaults", "hydra"}}
+    for key, inner in own.items():
         yield from (f"{key}.{name}" for name in inner) if isinstance(inner, dict) else [key]
 
 

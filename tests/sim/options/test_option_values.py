@@ -106,6 +106,7 @@ def test_names_and_patterns_are_names(override):
         ("method=range(3)", "method=0: needs the name"),
         ("+policy.budget=3", "+policy.budget: is there already"),
         ("lookahead=100000", "lookahead=100000: needs at most 4096"),
+        ("draft_pool=1000000000", "draft_pool=1000000000: needs a number from 0 to "),
         ("workload.prompts=1000000000000", "workload.prompts=1000000000000: needs at most"),
     ],
 )
