@@ -1,7 +1,7 @@
 """The command-line options of `python -m ssdreal.bench`; imports neither torch nor models."""
 
-from ssdreal.command.arguments import Parser
 from ssdreal.command.help import PAIRS
+from ssdsim.system.parser import Parser
 
 SIZES = {
     "prompts": (12, 2),

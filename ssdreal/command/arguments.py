@@ -5,19 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from math import isinf
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from ssdsim.errors import ConfigError, require
 
 Given = TypeVar("Given")
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises `ConfigError` where argparse would print its usage and a line, and end."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong, without argparse's own beginning."""
-        raise ConfigError(message.removeprefix("argument "))
 
 
 def check_ranges(given: Given, ranges: Mapping[str, tuple[float, float]]) -> Given:

@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from ssdreal.command.arguments import Parser
+from ssdsim.system.parser import Parser
 
 RANGES = {
     "layers": (1, 1000),

@@ -2,7 +2,7 @@
 
 import os
 
-from ssdreal.command.arguments import Parser
+from ssdsim.system.parser import Parser
 
 MINUTES = 9.0
 

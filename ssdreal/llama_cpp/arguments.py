@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ssdreal.command.arguments import Parser
+from ssdsim.system.parser import Parser
 
 
 def parser() -> Parser:

@@ -1,8 +1,8 @@
 """The command-line options of `python -m ssdreal.profile`; imports neither torch nor models."""
 
-from ssdreal.command.arguments import Parser
 from ssdreal.command.help import PAIRS, SCRIPTED
 from ssdsim.system.package_data import TRACES
+from ssdsim.system.parser import Parser
 
 SIZES = {"repeats": (3, 1), "tokens": (48, 16), "visit_tokens": (32, 16)}
 """Unless asked for, and with --quick."""

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from ssdreal.command.arguments import Parser
+from ssdsim.system.parser import Parser
 
 RANGES = {
     "most": (2, 1000),

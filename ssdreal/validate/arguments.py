@@ -1,6 +1,6 @@
 """The command-line options of `python -m ssdreal.validate`; imports neither torch nor models."""
 
-from ssdreal.command.arguments import Parser
+from ssdsim.system.parser import Parser
 
 SIZES = {"repeats": (3, 1), "tokens": (40, 12)}
 """Unless asked for, and with --quick."""

@@ -1,17 +1,17 @@
 """Writes the simulator's answer as an engine's own settings."""
 
 import sys
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from ssdsim.command.console import ending, show, speak_as
-from ssdsim.errors import ConfigError, require
+from ssdsim.errors import require
 from ssdsim.export.engines.base import engines
 from ssdsim.system.atomic_files import write_text
 from ssdsim.system.destination import file, make, writing
+from ssdsim.system.parser import Parser
 
 TABLES = "csv"
 """What stands in an engine's place for the neutral tables."""
@@ -46,13 +46,6 @@ class Question:
     words: tuple[str, ...] = ()
 
 
-class _Parser(ArgumentParser):
-    """Raises `ConfigError` where argparse would print its usage and a line, and end."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message.removeprefix("argument "))
-
-
 def question(arguments: Sequence[str]) -> Question:
     """Read the command line.
 
@@ -62,7 +55,7 @@ def question(arguments: Sequence[str]) -> Question:
         An option is unknown, an engine is, or there is nothing to write.
 
     """
-    parser = _Parser(prog="python -m ssdsim.export", argument_default=SUPPRESS, add_help=False)
+    parser = Parser(prog="python -m ssdsim.export", argument_default=SUPPRESS, add_help=False)
     for name in ("engine", "draft", "to"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--forced", action="store_true")

@@ -1,10 +1,9 @@
 """The options of a load itself."""
 
-from dataclasses import dataclass, fields
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ssdsim.command.own_section import default_folder
 from ssdsim.errors import require
 
 SECTION = "load"
@@ -56,20 +55,4 @@ class LoadOptions:
         """Return the folder of a load with these words."""
         if self.folder:
             return Path(self.folder)
-        return Path("outputs/load") / sha256(" ".join(words).encode()).hexdigest()[:12]
-
-
-def load_options(values: dict[str, Any]) -> LoadOptions:
-    """Return the options of the section `load`, by name.
-
-    Raises
-    ------
-    ConfigError
-        There is no such option, or its value is not possible.
-
-    """
-    known = [one.name for one in fields(LoadOptions)]
-    for name, value in values.items():
-        right = f"no such option; choose among {', '.join(known)}"
-        require(name in known, f"{SECTION}.{name}", value, right)
-    return LoadOptions(**values)
+        return default_folder(SECTION, words)

@@ -9,9 +9,10 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 
+from ssdsim.command.own_section import own_options
 from ssdsim.command.setting import names_of
 from ssdsim.errors import ConfigError
-from ssdsim.load.options import SECTION, LoadOptions, load_options
+from ssdsim.load.options import SECTION, LoadOptions
 from ssdsim.options.plugins import plugins
 from ssdsim.system.destination import own_folder
 
@@ -84,7 +85,7 @@ def question(arguments: Sequence[str]) -> Question:
             shared.append(word)
     given = {*names_of(shared), *(names_of(each[:1])[0] for each in several)}
     default = [word for word in DEFAULTS if names_of([word])[0] not in given]
-    options = load_options(own)
+    options = own_options(LoadOptions, SECTION, own)
     out = own_folder("load.folder", options.out(sorted(arguments)))
     words = (*_first(default), *shared, *_last(default))
     candidates = dict.fromkeys(_meant(words, one) for one in product(*several))

@@ -1,12 +1,13 @@
 """The command line of `python -m ssdsim.observe`."""
 
 import re
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from ssdsim.errors import ConfigError, require
+from ssdsim.errors import require
+from ssdsim.system.parser import Parser
 
 SECONDS = 60.0
 FANOUT = 3
@@ -50,13 +51,6 @@ class Question:
     to: str = ""
 
 
-class _Parser(ArgumentParser):
-    """Raises `ConfigError` where argparse would print its usage and a line, and end."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message.removeprefix("argument "))
-
-
 def question(arguments: Sequence[str]) -> Question:
     """Read the command line.
 
@@ -87,8 +81,8 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m ssdsim.observe", argument_default=SUPPRESS, add_help=False)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m ssdsim.observe", argument_default=SUPPRESS, add_help=False)
     add = parser.add_argument
     add("--from", dest="files", nargs="+", metavar="FILE")
     add("--scores", nargs="+", metavar="FILE")

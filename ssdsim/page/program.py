@@ -1,19 +1,9 @@
 """Makes the page of a run directory, or of two runs above each other."""
 
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
-from typing import NoReturn
 
-from ssdsim.errors import ConfigError
-
-
-class Parser(ArgumentParser):
-    """Raises `ConfigError` where argparse would print its usage and a line, and end."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what is wrong, without argparse's own beginning."""
-        raise ConfigError(message.removeprefix("argument "))
+from ssdsim.system.parser import Parser
 
 
 def parser() -> Parser:

@@ -1,10 +1,10 @@
 """The options of a tuning itself."""
 
-from dataclasses import dataclass, fields
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssdsim.command.own_section import default_folder
 from ssdsim.errors import require
 
 SECTION = "tune"
@@ -68,7 +68,7 @@ class TuneOptions:
         """Return the folder of a tuning with these words."""
         if self.folder:
             return Path(self.folder)
-        return Path("outputs/tune") / sha256(" ".join(words).encode()).hexdigest()[:12]
+        return default_folder(SECTION, words)
 
 
 def _is_count(value: object) -> bool:
@@ -77,19 +77,3 @@ def _is_count(value: object) -> bool:
 
 def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
-
-
-def tune_options(values: dict[str, Any]) -> TuneOptions:
-    """Return the options of the section `tune`, by name.
-
-    Raises
-    ------
-    ConfigError
-        There is no such option, or its value is not possible.
-
-    """
-    known = [one.name for one in fields(TuneOptions)]
-    for name, value in values.items():
-        right = f"no such option; choose among {', '.join(known)}"
-        require(name in known, f"{SECTION}.{name}", value, right)
-    return TuneOptions(**values)

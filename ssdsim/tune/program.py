@@ -18,6 +18,7 @@ from omegaconf import open_dict
 
 from ssdsim.command.console import console, progress
 from ssdsim.command.launching import composing
+from ssdsim.command.own_section import own_options
 from ssdsim.command.tuned import OPTION
 from ssdsim.errors import ConfigError
 from ssdsim.system.destination import own_folder, taken
@@ -25,7 +26,7 @@ from ssdsim.tune.evaluation import Bench, Trial
 from ssdsim.tune.findings import TUNED, Findings
 from ssdsim.tune.launching import KEPT, Evaluations, launcher
 from ssdsim.tune.lookahead_table import best_lookaheads
-from ssdsim.tune.options import SECTION, TuneOptions, tune_options
+from ssdsim.tune.options import SECTION, TuneOptions
 from ssdsim.tune.report import CHOSEN, tables
 from ssdsim.tune.search import Search
 from ssdsim.tune.search_space import Family, families, is_tuned, parsed
@@ -89,7 +90,7 @@ def question(arguments: Sequence[str]) -> Question:
             raise ConfigError(f"{word}: has no effect, tune.folder says where a tuning goes")
         else:
             shared.append(word)
-    options = tune_options(own)
+    options = own_options(TuneOptions, SECTION, own)
     out = own_folder("tune.folder", options.out(sorted(arguments)))
     return Question(tuple(shared), asked, families(asked), options, tuple(launched), out)
 
