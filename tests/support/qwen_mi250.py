@@ -53,9 +53,8 @@ def length(K):
 def step_costs():
     """Return what a step takes, fitted to the gaps between tokens where memory is no matter.
 
-    Seconds fixed, for each token of a pass (those of prompts too), of drafting fixed, and of each
-    draft step fixed and for each row: without speculation at every load, with it at 4 and 16
-    clients.
+    Seconds fixed, for each token of a pass (those of prompts too), of drafting fixed and for each
+    request, and of each draft step: without speculation at every load, with it at 4 and 16 clients.
     """
     given = [(0, n) for n in CLIENTS] + [(K, n) for K in (1, 3) for n in (4, 16)]
     rows = [_counts(K, n) for K, n in given]
@@ -65,7 +64,8 @@ def step_costs():
 
 
 def _counts(K, clients):
-    """Return of a step: 1, its tokens, 1 if it drafts, draft steps, and rows in draft steps."""
+    """Return of a step: 1, its tokens, 1 if it drafts, requests that it drafts for, draft steps."""
     running = of(RUNNING, K, clients)
     prompts = PROMPT[clients] * running * length(K) / OUTPUT[clients]
-    return 1.0, (K + 1) * running + prompts, min(K, 1), K, K * running
+    drafts = min(K, 1)
+    return 1.0, (K + 1) * running + prompts, drafts, drafts * running, K

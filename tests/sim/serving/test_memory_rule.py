@@ -33,10 +33,10 @@ AT_ONCE = 1e6
 
 
 def machine():
-    fixed, token, drafting, step, row = step_costs()
+    fixed, token, drafting, row, step = step_costs()
     verify = StepCost(fixed=fixed, token=token)
-    none, steps = StepCost(), StepCost(fixed=step, row=row)
-    draft = {"step": steps, "fill": StepCost(fixed=drafting), "prefill": none}
+    none, fill = StepCost(), StepCost(fixed=drafting, row=row)
+    draft = {"step": StepCost(fixed=step), "fill": fill, "prefill": none}
     target = StepCosts({"verify": verify, "prefill": verify})
     return Machine(target=target, draft=StepCosts(draft))
 
@@ -75,5 +75,4 @@ def test_speculation_gains_without_load_and_loses_with_it(K):
         own, plain = (served(each, clients)["output_tokens_per_s"] for each in (K, 0))
         measured = of(TOKENS_PER_S, K, clients) / of(TOKENS_PER_S, 0, clients)
         assert (own > plain) == (measured > 1), clients
-        # At K = 1 the measured gaps at load are longer than any line through the others says.
-        assert own / plain == pytest.approx(measured, rel=0.3 if K == 1 else 0.2), clients
+        assert own / plain == pytest.approx(measured, rel=0.15), clients
