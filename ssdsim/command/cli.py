@@ -10,6 +10,7 @@ from ssdsim.command import program
 from ssdsim.command.config import register, setup_from
 
 if TYPE_CHECKING:
+    from ssdsim.engine.best_lookahead import BetterLookahead
     from ssdsim.engine.setup import Setup
     from ssdsim.engine.simulation import Simulation
     from ssdsim.run.tables import Sequence as SequenceRecord
@@ -58,16 +59,31 @@ class Job:
 
         return range_sentence(run)
 
-    def advice(self, run: "Run") -> str:  # noqa: ARG002 - the settings tell
+    def advice(self, run: "Run") -> str:
         """Say which other K would do much better, if any."""
         from ssdsim.engine.best_lookahead import better_lookahead
 
-        found, K = better_lookahead(self.setup), self.setup.lookahead
+        if self.setup.workload.open:
+            return self._at_load(run)
+        found = better_lookahead(self.setup)
+        evenly = ", budget spread evenly" if found and found.evenly else ""
+        return self._told(found, f"exact expectation{evenly}")
+
+    def _at_load(self, run: "Run") -> str:
+        """Say which other K would do much better at this load, or why nothing is compared."""
+        from ssdsim.engine.baselines import MOST_TOKENS, prompts_of, too_long
+        from ssdsim.engine.lookahead_at_load import better_at_load
+
+        if too_long(self.setup):
+            most = prompts_of(self.setup, MOST_TOKENS)
+            return f"no AR and SD beside so many requests: workload.prompts={most} has them"
+        return self._told(better_at_load(self.setup, run), "simulated at this load")
+
+    def _told(self, found: "BetterLookahead | None", how: str) -> str:
         if found is None:
             return ""
-        where = "exact expectation" + (", budget spread evenly" if found.evenly else "")
         better = f"K={found.lookahead} would make {found.over_ar:.2f} × AR"
-        return f"{better}, K={K} makes {found.own_over_ar:.2f} ({where})"
+        return f"{better}, K={self.setup.lookahead} makes {found.own_over_ar:.2f} ({how})"
 
     def ranges(self, run: "Run", baselines: "dict[str, Run]") -> "dict[str, Run]":
         """Simulate the bounds of what a log leaves open."""

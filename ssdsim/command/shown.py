@@ -18,10 +18,11 @@ def show(job: Job, run: Run, runs: dict[str, Run], out: Path) -> None:
     from ssdsim.run.report import comparison
     from ssdsim.run.request_report import request_table
 
-    title = job.title(run.info["config"])
-    console().print(comparison(_columns(run, runs), title=title))
+    title, columns = job.title(run.info["config"]), _columns(run, runs)
+    by = next((of["by"] for of in run.info["baselines"].values()), "tokens_per_s")
+    console().print(comparison(columns, title=title, by=by))
     if run.metrics.get("ttft_mean") is not None:
-        console().print(request_table(run.metrics))
+        console().print(request_table(columns))
     page = f"page: {short(out / PAGE)}" if (out / PAGE).is_file() else ""
     told = (no_gain(run), job.advice(run), job.epilogue(run), page)
     for part in (*told, f"run directory: {short(out)}"):

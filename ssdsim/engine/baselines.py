@@ -6,11 +6,13 @@ those once, for a sweep or a search through thousands of settings.
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from ssdsim.acceptance.base import Filed
 from ssdsim.backups.jit import Jit
 from ssdsim.cuts.all import All
+from ssdsim.engine.pace import By, compared_by, faster, pace
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import evaluate
 from ssdsim.errors import ConfigError
@@ -19,15 +21,23 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.base import Method
 from ssdsim.methods.speculative import Speculative
 from ssdsim.policies.uniform_fanout import UniformFanout
-from ssdsim.run.metrics import speedup
 from ssdsim.run.results import run_id
 from ssdsim.run.trace import Run
 from ssdsim.trees.chain import Chain
 
 MOST_LOOKAHEAD = 32
 SEARCH_TOKENS = 4096
+SEARCH_TOKENS_AT_LOAD = 1 << 15
+"""A queue needs more of them until it is as long as it will be."""
+
 OF_A_ROUND = ("acceptance_length", "step_seconds", "target_busy")
 """Metrics that say what a baseline's round is."""
+
+OF_REQUESTS = ("ttft_mean", "tpot_mean", "itl_mean", "e2e_mean", "goodput_requests_per_s")
+"""Metrics that say what requests saw of a baseline, in runs of requests."""
+
+MOST_TOKENS = 1 << 20
+"""Tokens of requests that arrive in time, beyond which there are no baselines: ten seconds."""
 
 KEPT = 64
 """AR's and SD's runs that a process remembers: without tables, but with their settings, which may
@@ -40,29 +50,44 @@ def compare(run: Run, setup: Setup) -> dict[str, Run]:
     AR and SD run on the target's devices; `same_devices` is the better of the two when the
     target is spread over every device that the method uses, where the machine can tell. A
     baseline that the machine's times do not cover is left out. The baselines' runs have no tables.
-    Where requests arrive in time there are none: whoever keeps up makes as many tokens a second.
+    Where requests arrive in time all have the same ones, and are compared by what these take from
+    end to end; of more than `MOST_TOKENS` there are no baselines.
     """
-    runs = {} if setup.workload.open else _baselines(setup)
-    enter(run, runs)
+    runs = {} if too_long(setup) else _baselines(setup)
+    enter(run, runs, compared_by(setup.workload))
     return runs
 
 
-def enter(run: Run, runs: dict[str, Run]) -> None:
+def too_long(setup: Setup) -> bool:
+    """Tell whether requests arrive in time, and are more than baselines are simulated for."""
+    return setup.workload.open and prompts_of(setup, MOST_TOKENS) < setup.workload.prompts
+
+
+def prompts_of(setup: Setup, tokens: int) -> int:
+    """Return how many of the first requests have at most so many tokens to decode together."""
+    lengths = (request.output_tokens for request in setup.workload.requests(setup.seed))
+    return sum(total <= tokens for total in accumulate(lengths))
+
+
+def enter(run: Run, runs: dict[str, Run], by: By = "tokens_per_s") -> None:
     """Enter baselines and the speedups over them into `run`; `runs` are named as in `compare`."""
     for name in ("ar", "sd", "same_devices"):
-        _enter(run, name, runs.get(name))
+        _enter(run, name, runs.get(name), by)
     for name, other in runs.items():
-        _enter(other, "ar", runs.get("ar"))
+        _enter(other, "ar", runs.get("ar"), by)
+        requests = {key: other.metrics[key] for key in OF_REQUESTS if key in other.metrics}
         run.info["baselines"][name] = {
             "method": other.info["method"],
             "lookahead": other.info["config"]["lookahead"] if name != "ar" else None,
             "devices": other.info["devices"],
+            "by": by,
             "tokens_per_s": other.metrics["tokens_per_s"],
             "ci95": other.metrics["ci95"].get("tokens_per_s"),
             **{name: other.metrics.get(name) for name in OF_A_ROUND},
+            **requests,
         }
     if "ar" in runs:
-        _enter(runs["ar"], "sd", runs.get("sd"))
+        _enter(runs["ar"], "sd", runs.get("sd"), by)
 
 
 def _baselines(setup: Setup) -> dict[str, Run]:
@@ -70,7 +95,8 @@ def _baselines(setup: Setup) -> dict[str, Run]:
     spread = _spread(setup)
     if spread is not None:
         both = [other for other in (_autoregressive(spread), _best_speculative(spread)) if other]
-        found["same_devices"] = max(both, key=_speed, default=None)
+        by = compared_by(setup.workload)
+        found["same_devices"] = max(both, key=lambda run: pace(run, by), default=None)
     return {name: run for name, run in found.items() if run is not None}
 
 
@@ -84,25 +110,40 @@ def _best_speculative(setup: Setup) -> Run | None:
 
 @lru_cache(maxsize=KEPT)
 def _known_autoregressive(settings: "_Settings") -> Run | None:
-    return _covered(settings.setup)
+    return covered(settings.setup)
 
 
 @lru_cache(maxsize=KEPT)
 def _known_speculative(settings: "_Settings") -> Run | None:
     """Return ordinary speculation at its best lookahead, looked for on part of the workload."""
     setup = settings.setup
-    prompts = max(setup.batch, SEARCH_TOKENS // setup.workload.longest_output, 1)
-    part = replace(setup.workload, prompts=min(prompts, setup.workload.prompts))
-    best, best_speed = 1, 0.0
+    return covered(replace(setup, lookahead=fastest_lookahead(setup)))
+
+
+def fastest_lookahead(setup: Setup) -> int:
+    """Return the K with which a part of the workload is decoded the fastest, by simulating it."""
+    part, by = _part(setup), compared_by(setup.workload)
+    best, best_pace = 1, 0.0
     for lookahead in range(1, MOST_LOOKAHEAD + 1):
-        trial = _covered(replace(setup, lookahead=lookahead, workload=part))
+        trial = covered(replace(part, lookahead=lookahead))
         if trial is None:
             break
-        if _speed(trial) > best_speed:
-            best, best_speed = lookahead, _speed(trial)
+        if pace(trial, by) > best_pace:
+            best, best_pace = lookahead, pace(trial, by)
         elif lookahead > best + 2:
-            break  # tokens/s has one peak in K; three steps past it are enough against noise
-    return _covered(replace(setup, lookahead=best))
+            break  # speed has one peak in K; three steps past it are enough against noise
+    return best
+
+
+def _part(setup: Setup) -> Setup:
+    """Return the setup with part of its workload."""
+    workload = setup.workload
+    if workload.open:
+        prompts = prompts_of(setup, SEARCH_TOKENS_AT_LOAD)
+    else:
+        prompts = max(setup.batch, SEARCH_TOKENS // workload.longest_output)
+    part = replace(workload, prompts=min(max(prompts, 1), workload.prompts))
+    return replace(setup, workload=part)
 
 
 @dataclass(frozen=True)
@@ -125,10 +166,11 @@ class _Settings:
 def _plain(setup: Setup, method: Method) -> Setup:
     """Return the setup for chains of a fixed length, and a method without policy and backup."""
     setup = replace(setup, method=method, length=Fixed(), tree=Chain(), verify=All())
-    return replace(setup, policy=UniformFanout(), backup=Jit(), lookahead=1)
+    return replace(setup, policy=UniformFanout(), backup=Jit(), lookahead=1, draft_pool=0)
 
 
-def _covered(setup: Setup) -> Run | None:
+def covered(setup: Setup) -> Run | None:
+    """Simulate a setup; None where the machine's times do not cover it."""
     try:
         return evaluate(setup)
     except ConfigError:
@@ -143,13 +185,11 @@ def _copy(run: Run | None) -> Run | None:
     return Run({**run.info, "metrics": metrics}, {})
 
 
-def _speed(run: Run) -> float:
-    return run.metrics["tokens_per_s"] or 0.0
-
-
 def _spread(setup: Setup) -> Setup | None:
     if setup.draft_on != "own":
         return setup
+    if setup.draft_pool:
+        return None  # a replica has no whole number of devices
     method, machine = setup.method, setup.machine
     own = 0 if machine.shared else method.drafts * machine.draft.devices
     devices = method.servers * machine.target.devices + own
@@ -157,12 +197,10 @@ def _spread(setup: Setup) -> Setup | None:
     return replace(setup, machine=spread) if spread else None
 
 
-def _enter(run: Run, name: str, other: Run | None) -> None:
+def _enter(run: Run, name: str, other: Run | None, by: By) -> None:
     metrics: dict[str, Any] = run.metrics
     key = f"speedup_over_{name}"
-    mine, theirs = metrics["tokens_per_s"], other and other.metrics["tokens_per_s"]
-    if other is None or not mine or not theirs:
+    if other is None or not pace(run, by) or not pace(other, by):
         metrics[key] = None
         return
-    widths = [r.metrics["ci95"].get("tokens_per_s", 0.0) for r in (run, other)]
-    metrics[key], metrics["ci95"][key] = speedup(mine, widths[0], theirs, widths[1])
+    metrics[key], metrics["ci95"][key] = faster(run, other, by)

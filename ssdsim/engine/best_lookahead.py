@@ -18,15 +18,15 @@ WORTHWHILE = 1.03
 
 @dataclass(frozen=True)
 class BetterLookahead:
-    """A K that is much better than a setup's own, by the exact expectation.
+    """A K that is much better than a setup's own.
 
     Attributes
     ----------
     lookahead
         That K.
     over_ar, own_over_ar
-        Tokens/s with it, and with the setup's own K, over those of autoregressive decoding on the
-        target's devices.
+        How many times faster it is than autoregressive decoding on the target's devices, and how
+        many the setup's own K is.
     evenly
         Whether both are for a budget that is spread evenly, since what the setup's policy learns
         is not known in advance.
@@ -36,7 +36,7 @@ class BetterLookahead:
     lookahead: int
     over_ar: float
     own_over_ar: float
-    evenly: bool
+    evenly: bool = False
 
 
 def better_lookahead(setup: Setup) -> BetterLookahead | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ssdsim.acceptance.observed import SURE, Observed
 from ssdsim.engine.baselines import enter
+from ssdsim.engine.pace import By
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import evaluate
 from ssdsim.errors import ConfigError
@@ -40,8 +41,9 @@ def rank_range(setup: Setup) -> dict[str, Run]:
 
 def enter_range(run: Run, ends: dict[str, Run], baselines: dict[str, Run]) -> None:
     """Enter the range into a run's information, with the speedups over its baselines."""
+    by: By = next((of["by"] for of in run.info["baselines"].values()), "tokens_per_s")
     for end in ends.values():
-        enter(end, baselines)
+        enter(end, baselines, by)
     if ends:
         run.info["rank_range"] = {
             name: {figure: end.metrics[figure] for figure in FIGURES} for name, end in ends.items()

@@ -53,6 +53,8 @@ def no_gain(run: Run) -> str:
     over = metrics.get("speedup_over_sd")
     if not over or over > 1 or metrics.get("hit_rate") is None or not sd.get("step_seconds"):
         return ""
+    if sd.get("by", "tokens_per_s") != "tokens_per_s":
+        return ""  # of a load a queue decides, which rounds do not tell of
     binding = max(_causes(_Seen(run, sd)), default=Cause(1.0, ""))
     if binding.without < WORTHWHILE:
         return f"no gain over SD ({over:.2f} ×), and no single cause of it"

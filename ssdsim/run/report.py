@@ -57,7 +57,9 @@ RANKED = (
 )
 
 
-def comparison(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str = "") -> "Table":
+def comparison(
+    rows: Sequence[tuple[str, Mapping[str, Any]]], title: str = "", by: str = "tokens_per_s"
+) -> "Table":
     """Return a table with a column a method and a row a figure.
 
     Parameters
@@ -66,6 +68,8 @@ def comparison(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str = "") -
         For each method its label and its metrics with `ci95`, 95 % half-widths by metric name.
     title
         What the methods ran on.
+    by
+        The metric that they were compared by.
 
     """
     from rich.box import SIMPLE_HEAD
@@ -73,6 +77,8 @@ def comparison(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str = "") -
 
     shown = [figure for figure in FIGURES if any(m.get(figure[0]) is not None for _, m in rows)]
     caption = "± 95 % confidence"
+    if by == "e2e_mean":
+        caption += "; ×: how much sooner requests are done, mean time end to end"
     if any(name == "speedup_over_same_devices" for name, _, _ in shown):
         caption += f"; {SAME_DEVICES}"
     table = Table(title=title or None, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -1,6 +1,6 @@
-"""The table of what requests saw: a row a latency, a column a quantile."""
+"""The table of what requests saw: means and quantiles of latencies, a column a method."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ssdsim.run.metrics import QUANTILES
@@ -26,16 +26,21 @@ def latencies(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"  {', '.join(QUANTILES)}", ", ".join(quantiles)
 
 
-def request_table(metrics: Mapping[str, Any]) -> "Table":
-    """Return the latencies of a run's requests in milliseconds; of means the 95 % half-widths."""
+def request_table(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> "Table":
+    """Return latencies of requests in milliseconds: means with 95 % half-widths, and quantiles.
+
+    `rows` are as in `ssdsim.run.report.comparison`.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("of a request, ms")
-    for name in ("mean", *QUANTILES):
-        table.add_column(name, justify="right")
+    for label, _ in rows:
+        table.add_column(label, justify="right")
     for latency, called in CALLED.items():
-        cells = (figure(metrics, f"{latency}_{of}", 1000) for of in ("mean", *QUANTILES))
-        table.add_row(called, *cells)
+        for of in ("mean", *QUANTILES):
+            cells = [figure(metrics, f"{latency}_{of}", 1000) for _, metrics in rows]
+            name = called if of == "mean" else f"  {of}"
+            table.add_row(name, *cells, end_section=of == [*QUANTILES][-1])
     return table
