@@ -1,12 +1,12 @@
 """Markov chains: stationary distribution of states, and counts over independent rows."""
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln, xlogy
 
 Array = NDArray[np.float64]
 State = TypeVar("State", bound=Hashable)
@@ -42,12 +42,24 @@ def count(groups: Sequence[tuple[int, Array]]) -> Array:
     every row is part of what is asked.
     """
     terms = np.ones(1)
-    for rows, (no, yes) in groups:
-        k = np.arange(rows + 1)
-        terms = np.convolve(terms, _choose(rows) * no ** (rows - k) * yes**k)
+    for rows, pair in groups:
+        terms = np.convolve(terms, _power(rows, pair))
+    return terms
+
+
+def _power(rows: int, pair: Array) -> Array:
+    """Return the coefficients of (no + yes·x)^rows.
+
+    From logarithms: the binomial coefficients of some thousand rows are no floats any more.
+    """
+    k = np.arange(rows + 1)
+    terms: Array = np.exp(_ways(rows) + xlogy(rows - k, pair[0]) + xlogy(k, pair[1]))
     return terms
 
 
 @lru_cache(maxsize=256)
-def _choose(rows: int) -> Array:
-    return np.array([math.comb(rows, k) for k in range(rows + 1)], dtype=float)
+def _ways(rows: int) -> Array:
+    """Return the logarithms of the binomial coefficients."""
+    k = np.arange(rows + 1)
+    logs: Array = gammaln(rows + 1) - gammaln(k + 1) - gammaln(rows - k + 1)
+    return logs

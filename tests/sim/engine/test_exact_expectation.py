@@ -85,6 +85,12 @@ def test_count_by_enumeration(pairs):
     assert found == pytest.approx(expected)
 
 
+def test_thousands_of_rows_are_counted():
+    shares = count([(4096, np.array([0.5, 0.5]))])
+    assert shares.sum() == pytest.approx(1)
+    assert shares @ np.arange(4097) == pytest.approx(2048)
+
+
 @pytest.mark.parametrize("batch", [1, 4])
 def test_autoregressive_and_speculative(batch):
     alone = expect_autoregressive(lambda rows, tokens: 0.1 * rows + tokens, batch)
