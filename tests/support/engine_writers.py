@@ -172,6 +172,23 @@ def _meta(accepted, lookahead):
     }
 
 
+def sglang_metrics(log, folder):
+    tokens, requests = sum(log.accepted) + len(log.accepted), len(log.requests)
+    values = {
+        "num_running_reqs": log.batch,
+        "spec_accept_length": log.tau,
+        "spec_accept_rate": (log.tau - 1) / log.K,
+        "generation_tokens_total": tokens + requests,
+        "num_requests_total": requests,
+        "spec_verify_calls_total": len(log.accepted),
+        "inter_token_latency_seconds_sum": sum(log.seconds),
+        "inter_token_latency_seconds_count": tokens,
+    }
+    lines = [f'sglang:{name}{{model_name="m"}} {value}' for name, value in values.items()]
+    (folder / "sglang.prom").write_text("\n".join(lines) + "\n")
+    return [folder / "sglang.prom"]
+
+
 def trtllm_iter_stats(log, folder):
     return _json(
         folder / "iterations.jsonl",
@@ -287,6 +304,7 @@ WRITERS = {
         vllm_response_metrics,
         sglang_log,
         sglang_meta_info,
+        sglang_metrics,
         trtllm_iter_stats,
         llama_cpp_timings,
         llama_cpp_log,

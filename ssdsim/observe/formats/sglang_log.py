@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
 from ssdsim.observe.numbers import NUMBER, number
+from ssdsim.observe.sglang_rates import lookahead_of
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, rates_for
 
@@ -23,7 +24,6 @@ STEPS = re.compile(r"speculative_num_steps['\"]?\s*[=:]\s*(\d+)")
 NODES = re.compile(r"speculative_num_draft_tokens['\"]?\s*[=:]\s*(\d+)")
 EVERY = re.compile(r"decode_log_interval['\"]?\s*[=:]\s*(\d+)")
 USUAL_EVERY = 40
-CLOSE = 0.03
 RATE_IS_PRECISE, APART = 0.2, 0.15
 """Rates have two decimals: below, a line alone does not tell K."""
 
@@ -157,19 +157,7 @@ class _Log:
         )
 
     def _lookahead(self, of: Sequence[_Line]) -> float | None:
-        """Return K from length and rate, whichever way this release counts.
-
-        Once they were tokens a round over tokens in a verify, root and bonus counted; or drafts
-        accepted over drafts sent. The one that gives a whole number is meant.
-        """
-        pairs = [(one.tau, one.rate) for one in of if one.rate]
-        if not pairs:
-            return None
-        with_root = median([tau / rate for tau, rate in pairs], [1.0] * len(pairs)) or 0.0
-        without = median([(tau - 1) / rate for tau, rate in pairs], [1.0] * len(pairs)) or 0.0
-        near = {round(with_root) - 1: _off(with_root), round(without): _off(without)}
-        K = min(near, key=lambda each: near[each])
-        return float(K) if K >= 1 and near[K] <= CLOSE else None
+        return lookahead_of([(one.tau, one.rate) for one in of if one.rate])
 
     def _passes(self, of: Sequence[_Line], lookahead: float | None) -> list[TimedPass]:
         K = lookahead or 0.0
@@ -204,11 +192,6 @@ def _changing(of: Sequence[_Line], lookahead: float | None) -> list[str]:
 
 def _share(rate: float) -> float:
     return rate / 100 if rate > 1 else rate
-
-
-def _off(ratio: float) -> float:
-    """Return how far a ratio is from a whole number, as a share of it."""
-    return abs(ratio - round(ratio)) / ratio if ratio else 1.0
 
 
 def _whole(pattern: re.Pattern[str], line: str) -> int | None:

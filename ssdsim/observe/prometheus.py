@@ -1,0 +1,154 @@
+"""Pages of counters as Prometheus reads them: scrapes, and by how much counters rose in between."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ssdsim.observe.files import Source
+from ssdsim.observe.numbers import NUMBER, number
+
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+BEGUN = "_created"
+"""How a counter's twin is called that says since when it counts."""
+COUNTING = ("_total", "_count", "_sum", "_bucket")
+ENGINE = ("engine", "engine_idx", "dp_rank")
+"""Which of several engines of a server a series is of."""
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+Scrape = dict[Series, float]
+
+
+def sample_of(*servers: str) -> re.Pattern[str]:
+    """Return the expression of a line with a value: its name, its labels, and the value.
+
+    Parameters
+    ----------
+    servers
+        What names begin with, before a colon or an underscore.
+
+    """
+    return re.compile(
+        rf"^\s*(?:\w+[:_])?(?:{'|'.join(servers)})[:_](\w+)(?:\{{(.*?)\}})?\s+"
+        rf"({NUMBER}|NaN|[+-]?Inf)(?:\s+[\d.]+)?(?:\s+# .*)?\s*$"
+    )
+
+
+def scrapes_in(
+    sources: Sequence[Source], sample: re.Pattern[str], drafts: Callable[[Scrape], float]
+) -> list[Scrape]:
+    """Return the scrapes of files in the order in which they were taken.
+
+    Where all counters began at one time, that is the order of how much was drafted.
+    """
+    found = [scrape for source in sources for scrape in _scrapes(source.lines(), sample)]
+    same = len({_beginnings(scrape) for scrape in found}) == 1 and _beginnings(found[0])
+    return sorted(found, key=drafts) if same else found
+
+
+def _scrapes(lines: Iterable[str], sample: re.Pattern[str]) -> Iterator[Scrape]:
+    """Yield the scrapes of a file: a new one begins where a series comes again."""
+    scrape: Scrape = {}
+    for line in lines:
+        found = sample.match(line)
+        if not found:
+            continue
+        labels = tuple(sorted(LABEL.findall(found[2] or "")))
+        series = found[1], labels
+        if series in scrape:
+            yield scrape
+            scrape = {}
+        value = float(found[3]) if found[3][-1].isalpha() else number(found[3])
+        if math.isfinite(value):
+            scrape[series] = value
+    if scrape:
+        yield scrape
+
+
+def _beginnings(scrape: Scrape) -> frozenset[tuple[Series, float]]:
+    """Return when the counters of speculation began; empty where a scrape does not say."""
+    return frozenset(
+        (series, value)
+        for series, value in scrape.items()
+        if series[0].startswith("spec_") and series[0].endswith(BEGUN)
+    )
+
+
+def engine_of(series: Series) -> str:
+    """Return which engine of the server a series is of; empty of the only one."""
+    labels = dict(series[1])
+    return next((labels[name] for name in ENGINE if name in labels), "")
+
+
+def _restarted(before: Scrape, after: Scrape) -> set[str]:
+    """Return the engines of which any counter fell: all of theirs have begun at 0 again."""
+    fallen = (
+        series
+        for series, value in after.items()
+        if series[0].endswith(COUNTING) and value < before.get(series, 0.0)
+    )
+    return {engine_of(series) for series in fallen}
+
+
+@dataclass(frozen=True)
+class Counters:
+    """By how much counters rose over some scrapes; after a restart they begin at 0 again."""
+
+    scrapes: list[Scrape]
+
+    def total(self, name: str) -> float:
+        """Return a counter's rise, summed over all engines."""
+        return sum(self.by_label(name, "").values())
+
+    def by_label(self, name: str, label: str) -> dict[str, float]:
+        """Return its rise by the value of a label."""
+        found: dict[str, float] = defaultdict(float)
+        names = {name, f"{name}_total"}
+        for before, after in self._pairs():
+            anew = _restarted(before, after)
+            for series, value in after.items():
+                if series[0] in names:
+                    past = 0.0 if engine_of(series) in anew else before.get(series, 0.0)
+                    found[dict(series[1]).get(label, "")] += value - past
+        return dict(found)
+
+    @property
+    def restarts(self) -> int:
+        """How often an engine was restarted meanwhile."""
+        return sum(len(_restarted(*pair)) for pair in self._pairs())
+
+    def gauge(self, *names: str) -> float | None:
+        """Return a gauge's mean over scrapes, summed over engines; the first name that is there."""
+        for name in names:
+            sums = [
+                sum(v for series, v in s.items() if series[0] == name)
+                for s in self.scrapes
+                if any(series[0] == name for series in s)
+            ]
+            if sums:
+                return sum(sums) / len(sums)
+        return None
+
+    def ratio(self, *names: str) -> float | None:
+        """Return a histogram's mean; of the first name that has counted anything."""
+        for name in names:
+            count = self.total(f"{name}_count")
+            if count:
+                return self.total(f"{name}_sum") / count
+        return None
+
+    def engines(self, names: Sequence[str]) -> int:
+        """Return how many engines have a series of one of these names."""
+        return max(1, len({engine_of(s) for s in self.scrapes[-1] if s[0] in names}))
+
+    def suspicious(self) -> Iterator[str]:
+        """Yield what cannot be quite right about the scrapes."""
+        if self.restarts:
+            yield "counters fell: the server was restarted, or the scrapes are not in their order"
+        if len(self.scrapes) == 1:
+            yield "a single scrape: all since the server's start, its warm-up too"
+
+    def _pairs(self) -> Iterator[tuple[Scrape, Scrape]]:
+        return pairwise(self.scrapes if len(self.scrapes) > 1 else [{}, *self.scrapes])
