@@ -1,7 +1,7 @@
 """What a run of requests is asked besides: their latencies, and who waited and ran when."""
 
 from collections.abc import Callable, Sequence
-from math import inf
+from math import inf, isfinite
 
 import pyarrow as pa
 
@@ -14,7 +14,7 @@ from ssdsim.run.request_metrics import (
     request_metrics,
 )
 from ssdsim.run.station import Station, state_table
-from ssdsim.run.trace import REPLICAS, Recorder, Run
+from ssdsim.run.trace import BLOCKS, REPLICAS, Recorder, Run
 
 
 class Served:
@@ -51,6 +51,7 @@ class Served:
         """Enter the metrics of requests into a run."""
         sequences, limits = self.recorder.sequences, self.limits
         run.info[REPLICAS] = len(self.stations)
+        run.info[BLOCKS] = self.blocks if isfinite(self.blocks) else None
         run.metrics.update(request_metrics(sequences, self.stations, self.blocks, limits, now))
         run.metrics.update(costs(run.info["devices"], run.metrics, now))
         run.metrics["ci95"].update(request_confidence(sequences))

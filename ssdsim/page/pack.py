@@ -14,9 +14,11 @@ from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ssdsim.outcomes import Speculator
 from ssdsim.page.columns import Array, Column, Columns, ticks
+from ssdsim.page.requests import cut, requests, state
 from ssdsim.run.anatomy import anatomy
 from ssdsim.run.misses import VERDICTS, verdicts
 from ssdsim.run.no_gain import no_gain
@@ -24,7 +26,7 @@ from ssdsim.run.report import figures, method_of
 from ssdsim.run.request_report import latencies
 from ssdsim.run.stored_table import beginning, whole
 from ssdsim.run.timeline import choices, target_first
-from ssdsim.run.trace import DETAILS, Run
+from ssdsim.run.trace import BLOCKS, DETAILS, REPLICAS, Run
 
 VERSION = 1
 MOST = 100_000
@@ -36,6 +38,9 @@ RUNS_OWN = ("out", "overwrite", "keep", "page", "choices")
 
 IDS = ("token", "tokens", "continuation")
 """Columns that tell texts."""
+
+NAMED = ("seq", "prompt", "kind", "tokens", "output")
+"""Of a sequence, what a page says of it outside of tables."""
 
 
 def payload(*runs: dict[str, Any], surface: Any = None, live: Any = None) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def packed(run: Run, texts: bool = True) -> dict[str, Any]:
 
     """
     info, tables = run.info, _Tables(run, texts)
-    metrics = info.get("metrics") or {}
+    metrics, shown = info.get("metrics") or {}, tables.packed()
     return {
         "name": _name(run),
         **{key: info.get(key) for key in ("source", "method", "policy", "complete", "lossless")},
@@ -70,9 +75,11 @@ def packed(run: Run, texts: bool = True) -> dict[str, Any]:
         "speculators": [*SPECULATORS],
         "verdicts": [*VERDICTS],
         "sequences": list(tables.sequences),
-        **tables.packed(),
+        **shown,
+        "replicas": info.get(REPLICAS, 1),
+        "kv_blocks": info.get(BLOCKS),
         "texts": tables.vocabulary,
-        "left_out": list(tables.left_out()),
+        "left_out": [*tables.left_out(), *cut(shown)],
         "config": dict(_flat(info.get("config") or {})),
     }
 
@@ -95,7 +102,8 @@ class _Tables:
         parts = anatomy(self.spans, self.rounds, ticks)
         rounds["anatomy"] = {name: columns.durations(part) for name, part in parts.items()}
         recorded = {name: self._recorded(name, columns) for name in DETAILS}
-        return {"spans": spans, "rounds": rounds, **recorded, "data": columns.data()}
+        served = self._served(columns)
+        return {"spans": spans, "rounds": rounds, **recorded, **served, "data": columns.data()}
 
     def left_out(self) -> Iterator[str]:
         """Say what is not shown."""
@@ -129,10 +137,10 @@ class _Tables:
     @property
     def sequences(self) -> Iterator[dict[str, Any]]:
         """The sequences that were begun until then."""
-        for row in whole(self.run.tables["sequences"]).to_pylist():
-            shown = row if self.texts else row | {"output": None}
-            if (row["admitted"] or 0.0) <= self.horizon:
-                yield shown
+        table = whole(self.run.tables["sequences"])
+        begun = pc.fill_null(table["admitted"], 0.0).to_numpy() <= self.horizon
+        for row in table.filter(begun).select(NAMED).to_pylist():
+            yield row if self.texts else row | {"output": None}
 
     @property
     def vocabulary(self) -> dict[str, str] | None:
@@ -172,6 +180,17 @@ class _Tables:
             return None
         shown = self._without_ids(beginning(table, MOST)[:MOST])
         return columns.table(shown, self.names, len(table))
+
+    def _served(self, columns: Columns) -> dict[str, Any]:
+        """Return who was served when, and who waited and ran; None of a run without arrivals."""
+        table = self.run.tables.get("state")
+        if table is None:
+            return {"requests": None, "state": None}
+        all_, changes = whole(self.run.tables["sequences"]), whole(table)
+        return {
+            "requests": requests(all_, MOST, columns),
+            "state": state(changes, columns),
+        }
 
     def _without_ids(self, table: pa.Table) -> pa.Table:
         """Return the table with nulls in place of ids, unless texts are shown."""

@@ -5,7 +5,7 @@ library that the garbage collector does not look through: nothing in them leads 
 """
 
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -32,9 +32,11 @@ SEQUENCES = pa.schema(
         "reason": pa.string(),
         "preempted": pa.int64(),
         "replica": pa.int64(),
+        "preempted_at": pa.list_(pa.float64()),
+        "resumed_at": pa.list_(pa.float64()),
     }
 )
-YOUNG = frozenset({"preempted", "replica"})
+YOUNG = frozenset({"preempted", "replica", "preempted_at", "resumed_at"})
 """Columns of sequences that older runs do not have."""
 ROUNDS = pa.schema(
     {
@@ -163,6 +165,8 @@ class Sequence:
     reason: str | None = None
     preempted: int = 0
     replica: int = 0
+    preempted_at: list[float] = field(default_factory=list)
+    resumed_at: list[float] = field(default_factory=list)
 
 
 class Verified(NamedTuple):

@@ -56,6 +56,9 @@ DETAILS = {"speculations": SPECULATIONS, "outcomes": OUTCOMES}
 REPLICAS = "replicas"
 """Where `run.json` of a run of requests says how many replicas `state` is of."""
 
+BLOCKS = "kv_blocks"
+"""Where it says how many blocks the KV cache of each has; None: there is no end to them."""
+
 VOCABULARY = "vocabulary.json"
 
 

@@ -180,6 +180,7 @@ class StepScheduler:
             session.rows = [other for other in session.rows if other is not row]
         row.drop()
         row.record.preempted += 1
+        row.record.preempted_at.append(session.env.now)
         session.queue.waiting.appendleft(row)
 
     def _admit(self, session: Session, budget: int, parts: dict[int, int]) -> None:

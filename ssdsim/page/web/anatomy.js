@@ -1,11 +1,16 @@
 // Where the time of a round goes: a stack of its parts, and each in numbers.
 
 import { make } from "dom";
+import { requestOf, serves } from "served";
+import { selectRequest } from "steps";
 import { selected } from "store";
-import { duration, percent } from "words";
+import { counted, duration, percent } from "words";
 
 /** @typedef {import("columns").Run} Run */
 /** @typedef {import("store").Store} Store */
+
+/** Requests that are named one by one. */
+const NAMED = 40;
 
 /** What goes on, in the words of `ssdsim/page/anatomy.py`. */
 export const PARTS = /** @type {Record<string, string>} */ ({
@@ -59,7 +64,21 @@ export function mount(element, store) {
       if (!run?.rounds.rows) return element.replaceChildren();
       const { seq, round } = run.rounds.columns;
       const title = row < 0 ? "Mean round" : `Round ${round[row]} of sequence ${seq[row]}`;
-      element.replaceChildren(stack(title, anatomyOf(run, row)));
+      element.replaceChildren(stack(title, anatomyOf(run, row)), ...(row < 0 ? [] : beside(run, row, store)));
     },
   };
+}
+
+/** Names the requests that a round's verify decoded together, each to be selected.
+ * @param {Run} run @param {number} row of its rounds @param {Store} store */
+function beside(run, row, store) {
+  if (!serves(run)) return [];
+  const { kind } = run.spans.columns;
+  const verifies = run.spansOf(row).filter((span) => run.kinds[kind[span]] === "verify");
+  const mates = [...new Set(verifies.flatMap((span) => run.seqsOf(span)))];
+  if (!mates.length) return [];
+  const named = mates.slice(0, NAMED).map((seq) => make("button",
+    { class: "link", click: () => selectRequest(store, requestOf(run, seq)) }, `#${seq}`));
+  const more = mates.length > NAMED ? ` and ${counted(mates.length - NAMED, "other")}` : "";
+  return [make("p", { class: "with-requests" }, `Its verify decoded ${counted(mates.length, "request")}: `, ...named, more)];
 }

@@ -4,17 +4,20 @@ import { decodeRun } from "columns";
 import { lacking, make } from "dom";
 import { keyboard } from "keys";
 import { keepLink } from "link";
+import { requestOf, requestSentence, serves } from "served";
 import { makeStore, NOTHING, selected } from "store";
 import { roundSentence, settingSentence, spanSentence } from "words";
 
 /** @typedef {import("store").Store} Store */
 /** @typedef {import("store").State} State */
+/** @typedef {import("columns").Run} Run */
 /** @typedef {{draw: () => void}} Panel */
 
 /** Tabs, and the modules whose panels they show. */
 const TABS = /** @type {Record<string, string[]>} */ ({
   overview: ["overview"],
   timeline: ["lanes", "anatomy", "table"],
+  requests: ["requests", "latencies", "requesttable"],
   round: ["tree", "why", "anatomy"],
   text: ["text"],
   compare: ["compare"],
@@ -64,12 +67,18 @@ async function toured(store) {
 
 /** @param {Store} store @param {KeyboardEvent} event */
 function turn(store, event) {
-  const names = Object.keys(TABS), step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  const names = tabsOf(store.get()), step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
   const at = (names.indexOf(store.get().tab) + step + names.length) % names.length;
   store.set({ tab: names[at] });
   document.getElementById(`tab-${names[at]}`)?.focus();
+}
+
+/** The tabs that there are: requests only where some came.
+ * @param {State} state */
+function tabsOf({ runs, selection }) {
+  return Object.keys(TABS).filter((name) => name !== "requests" || serves(runs[selection.run]));
 }
 
 /** Mounts the controls of a page that a server answers.
@@ -127,13 +136,16 @@ function panelsOf(tab, element, store) {
 /** Shows the tab that the state names.
  * @param {Store} store */
 async function show(store) {
-  const state = store.get(), tab = Object.hasOwn(TABS, state.tab) ? state.tab : "overview";
+  const state = store.get(), tabs = tabsOf(state), tab = tabs.includes(state.tab) ? state.tab : "overview";
   tell(state, tab);
   for (const name of Object.keys(TABS)) {
     const button = document.getElementById(`tab-${name}`);
     panelOf(name).hidden = name !== tab;
     button?.setAttribute("aria-selected", `${name === tab}`);
-    if (button) button.tabIndex = name === tab ? 0 : -1;
+    if (button) {
+      button.tabIndex = name === tab ? 0 : -1;
+      button.hidden = !tabs.includes(name);
+    }
   }
   const panels = await panelsOf(tab, panelOf(tab), store);
   if (store.get() !== state) return; // who changed it has it drawn
@@ -163,8 +175,17 @@ function tell(state, tab) {
   chooser.hidden = labels.length < 2;
   document.getElementById("tour")?.toggleAttribute("hidden", !run?.policy || !run.rounds.rows);
   chooser.value = `${state.selection.run}`;
-  const span = state.selection.span ?? -1, known = run && span >= 0 && span < run.spans.rows;
-  said.textContent = !run ? "" : row >= 0 ? roundSentence(run, row) + (known ? ` ${spanSentence(run, span)}.` : "")
-    : known ? spanSentence(run, span)
-    : `Nothing selected in ${tab}; ] selects the first round, ? lists the keys.`;
+  said.textContent = run ? sentence(run, row, state.selection, tab) : "";
+}
+
+/** What is selected, in words.
+ * @param {Run} run @param {number} row of its rounds @param {import("store").Selection} selection @param {string} tab */
+function sentence(run, row, { seq, span }, tab) {
+  const known = span !== null && span >= 0 && span < run.spans.rows;
+  if (row >= 0) return roundSentence(run, row) + (known ? ` ${spanSentence(run, span)}.` : "");
+  if (known) return spanSentence(run, span);
+  const request = requestOf(run, seq);
+  if (request >= 0) return requestSentence(run, request);
+  const first = tab === "requests" ? "j selects the first request" : "] selects the first round";
+  return `Nothing selected in ${tab}; ${first}, ? lists the keys.`;
 }

@@ -27,6 +27,10 @@
  * @property {Table & {anatomy: Record<string, Float64Array>}} rounds
  * @property {Table|null} speculations
  * @property {Table|null} outcomes
+ * @property {Table|null} requests in order of arrival, of the whole run; null of a run without arrivals
+ * @property {(Table & {stretch: number|null})|null} state who waits and runs where, from when on
+ * @property {number} replicas
+ * @property {number|null} kv_blocks of each replica; null: nobody knows, or there is no end to them
  * @property {Record<string, string>|null} texts
  * @property {string[]} left_out
  * @property {Record<string, any>} config
@@ -166,9 +170,9 @@ function leadsFrom(spans) {
 /** Reads a run.
  * @param {any} packed @returns {Promise<Run>} */
 export async function decodeRun(packed) {
-  const names = ["spans", "rounds", "speculations", "outcomes"];
+  const names = ["spans", "rounds", "speculations", "outcomes", "requests", "state"];
   const data = await inflated(packed.data);
-  const [spans, rounds, speculations, outcomes] = names.map((name) => decodeTable(packed[name], data));
+  const [spans, rounds, speculations, outcomes, requests, state] = names.map((name) => decodeTable(packed[name], data));
   spans.leadsFrom = leadsFrom(spans);
   const sequences = once(() => bySequence(rounds));
   const found = once(() => byRound(rounds));
@@ -179,7 +183,7 @@ export async function decodeRun(packed) {
   /** @param {number} span */
   const seqsOf = (span) => (seq[span] >= 0 ? [seq[span]] : [...listAt(seqs, span)]);
   return {
-    ...packed, spans, rounds, speculations, outcomes, seqsOf,
+    ...packed, spans, rounds, speculations, outcomes, requests, state, seqsOf,
     roundsOf: (of) => sequences().get(of) ?? [],
     find: (of, round) => found().get(`${of} ${round}`)?.[0] ?? -1,
     spansOf: (row) => spansWithin(rounds.columns.start[row], rounds.columns.end[row],

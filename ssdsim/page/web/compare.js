@@ -1,11 +1,14 @@
 // Two runs above each other, aligned by time, round or token; where they part, and why.
 
 import { align, saidAt } from "aligned";
+import { onceAFrame } from "axis";
 import { lacking, make, tableOf } from "dom";
 import { bounds, viewOf } from "look";
-import { GUTTER, layout, paintTimeline, RULER } from "paint";
-import { canvasPen } from "pen";
-import { rowsOf, stretchAt } from "rows";
+import { GUTTER, layout, paintTimeline } from "paint";
+import { canvasPen, sized } from "pen";
+import { charts } from "latencies";
+import { stretchAt } from "rows";
+import { serves } from "served";
 import { selectRound } from "store";
 import { colours, onTheme } from "theme";
 import { scale, showing } from "view";
@@ -27,20 +30,16 @@ const SHOWN = ["hit", "speculator", "drafted", "accepted", "token", "rank", "pre
 export function mount(element, store) {
   const canvas = make("canvas", { class: "timeline", role: "img" });
   const said = make("p", { role: "status" }), goes = make("button", { type: "button" }, "go there");
-  const by = choice(soon), below = make("div", { class: "wide" });
+  const by = choice(() => soon()), below = make("div", { class: "wide" });
   const inside = make("div", {}, by.element, said, goes, canvas, below), none = lacking(MISSING);
   element.append(none, inside);
   goes.addEventListener("click", () => go(store));
-  let asked = 0;
-  function soon() {
-    asked ||= requestAnimationFrame(() => {
-      asked = 0;
-      const [one, other] = store.get().runs;
-      none.hidden = !!other;
-      inside.hidden = !other;
-      if (other) show(store, [one, other], { canvas, said, goes, below }, by.value());
-    });
-  }
+  const soon = onceAFrame(() => {
+    const [one, other] = store.get().runs;
+    none.hidden = !!other;
+    inside.hidden = !other;
+    if (other) show(store, [one, other], { canvas, said, goes, below }, by.value());
+  });
   onTheme(soon);
   new ResizeObserver(soon).observe(canvas);
   canvas.addEventListener("click", (event) => pick(canvas, store, event));
@@ -73,7 +72,7 @@ function show(store, runs, { canvas, said, goes, below }, by) {
   const selected = store.get().selection.round !== null;
   const caption = selected ? "The selected round, in both" : "The first round that differs, in both";
   below.replaceChildren(...[chosen && roundTable(caption, runs, chosen), metricTable(runs),
-    causes && waterfall(causes)].filter((part) => part instanceof Node));
+    causes && waterfall(causes), distributions(runs)].filter((part) => part instanceof Node));
 }
 
 /** Where two runs part, and how far they agree.
@@ -109,7 +108,7 @@ function pairOf(store, runs, found, by) {
 /** Paints both runs, the lower one shifted so that what is aligned begins together.
  * @param {HTMLCanvasElement} canvas @param {Store} store @param {[Run, Run]} runs @param {Shown} shown */
 function paint(canvas, store, runs, { found, chosen, by }) {
-  const width = canvas.clientWidth, heights = runs.map((run) => layout(rowsOf(run), RULER).bottom);
+  const width = canvas.clientWidth, heights = runs.map((run) => layout(run).bottom);
   if (!width) return;
   const context = sized(canvas, width, heights[0] + heights[1] + 2 * TITLE + 8);
   const shift = by === "time" || !chosen ? 0
@@ -132,17 +131,6 @@ function paint(canvas, store, runs, { found, chosen, by }) {
 function upper(store, runs) {
   const view = viewOf(store), last = Math.max(...runs.map((run) => run.rounds.columns.end.at(-1) ?? 0));
   return view.from > last ? bounds(store) : view;
-}
-
-/** @param {HTMLCanvasElement} canvas @param {number} width @param {number} height */
-function sized(canvas, width, height) {
-  const ratio = devicePixelRatio || 1;
-  canvas.style.height = `${height}px`;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  return context;
 }
 
 /** @param {Run} run @param {number} at */
@@ -178,7 +166,7 @@ function go(store) {
  * @param {HTMLCanvasElement} canvas @param {Store} store @param {MouseEvent} event */
 function pick(canvas, store, event) {
   const [run] = store.get().runs, y = event.offsetY - TITLE;
-  const place = layout(rowsOf(run), RULER).placed.find((each) => y >= each.y && y <= each.y + each.height);
+  const place = layout(run).placed.find((each) => y >= each.y && y <= each.y + each.height);
   if (place?.row.of !== "rounds") return;
   const { time } = scale(viewOf(store), GUTTER, canvas.clientWidth - GUTTER - 8);
   const at = stretchAt(place.row, time(event.offsetX));
@@ -197,6 +185,14 @@ function roundTable(caption, runs, pair) {
     run.rounds.columns.end[rows[at]] - run.rounds.columns.start[rows[at]]);
   const seconds = ["lasts", ...lasts.map(duration), `${figure(lasts[1] / lasts[0], 3)} ×`];
   return tableOf(caption, ["", "above", "below", ""], [...cells, seconds]);
+}
+
+/** How long the requests of both took, where both have any.
+ * @param {[Run, Run]} runs */
+function distributions(runs) {
+  if (!runs.every(serves)) return null;
+  return make("section", {}, make("h3", {}, "How long requests took: above a line, below dashes"),
+    make("div", { class: "distributions" }, ...charts(runs)));
 }
 
 /** @param {[Run, Run]} runs */

@@ -2,9 +2,8 @@
 
 import { make, svg } from "dom";
 import { spansIn, viewOf } from "look";
-import { layout, paintTimeline, RULER } from "paint";
+import { layout, paintTimeline } from "paint";
 import { canvasPen, svgPen } from "pen";
-import { rowsOf } from "rows";
 import { selected } from "store";
 import { colours } from "theme";
 
@@ -26,8 +25,8 @@ export function exportButtons(store) {
  * @param {Store} store */
 function subject(store) {
   const [run, round] = selected(store.get());
-  const chosen = { round, span: store.get().selection.span };
-  return run && { run, chosen, view: viewOf(store), height: layout(rowsOf(run), RULER).bottom };
+  const { span, seq } = store.get().selection, chosen = { round, span, seq };
+  return run && { run, chosen, view: viewOf(store), height: layout(run).bottom };
 }
 
 /** @param {Store} store */

@@ -2,7 +2,7 @@
 
 import { make } from "dom";
 import { pan, zoom } from "look";
-import { HIT, MISS, step, stepSpan, stepTo } from "steps";
+import { HIT, MISS, step, stepRequest, stepSpan, stepTo } from "steps";
 
 /** @typedef {import("store").Store} Store */
 
@@ -18,6 +18,8 @@ const KEYS = [
   [["."], "next pass", (store) => stepSpan(store, 1)],
   [["n"], "next miss", (store) => stepTo(store, MISS)],
   [["m"], "next hit", (store) => stepTo(store, HIT)],
+  [["j"], "next request, in order of arrival", (store) => stepRequest(store, 1)],
+  [["k"], "request before", (store) => stepRequest(store, -1)],
   [["c"], "compare", (store) => store.set({ tab: "compare" })],
 ];
 const SPELLED = /** @type {Record<string, string>} */ ({ ArrowLeft: "←", ArrowRight: "→", "=": "", "−": "" });

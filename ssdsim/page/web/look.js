@@ -1,6 +1,7 @@
 // Which stretch of time the timeline shows.
 
 import { rowsOf } from "rows";
+import { requestOf, serves } from "served";
 import { selected } from "store";
 import { panned, showing, whole, zoomed } from "view";
 
@@ -8,7 +9,7 @@ import { panned, showing, whole, zoomed } from "view";
 /** @typedef {import("store").Store} Store */
 /** @typedef {import("store").View} View */
 
-const FIRST = 10;
+const FIRST = 10, FIRST_REQUESTS = 24;
 
 /** What a run is first seen of: its first rounds.
  * @param {Run} run @returns {View} */
@@ -20,12 +21,20 @@ function firstView(run) {
   return { from: start[0], to: Math.max(...last, start[0] + 1e-12) };
 }
 
-/** What is looked at; a run that nobody has looked at yet shows its first rounds.
+/** What requests are first seen of: the time until so many have come.
+ * @param {Run} run @returns {View} */
+function firstRequests(run) {
+  const { rows, columns } = /** @type {import("columns").Table} */ (run.requests), all = whole([run]);
+  return rows > FIRST_REQUESTS ? { from: 0, to: Math.min(all.to, columns.arrival[FIRST_REQUESTS] || all.to) } : all;
+}
+
+/** What is looked at; a run that nobody has looked at yet shows its first rounds, or requests.
  * @param {Store} store @returns {View} */
 export function viewOf(store) {
-  const { view, runs, selection } = store.get();
+  const { view, runs, selection, tab } = store.get();
   const run = runs[selection.run];
-  return view ? panned(view, 0, whole([run])) : firstView(run);
+  if (view) return panned(view, 0, whole([run]));
+  return tab === "requests" && serves(run) ? firstRequests(run) : firstView(run);
 }
 
 /** Rows of the spans that are seen.
@@ -69,4 +78,15 @@ export function follow(store) {
   const { start, end } = run.rounds.columns, seen = viewOf(store);
   const view = showing(seen, start[row], end[row], bounds(store));
   if (view !== seen) store.set({ view });
+}
+
+/** Brings the selected request into view.
+ * @param {Store} store */
+export function followRequest(store) {
+  const { runs, selection } = store.get(), run = runs[selection.run], at = requestOf(run, selection.seq);
+  if (at < 0) return;
+  const { arrival, finish } = /** @type {import("columns").Table} */ (run.requests).columns, seen = viewOf(store);
+  const there = finish[at] > seen.from && arrival[at] < seen.to;
+  const until = Number.isNaN(finish[at]) ? arrival[at] : finish[at];
+  if (!there) store.set({ view: showing(seen, arrival[at], until, bounds(store)) });
 }

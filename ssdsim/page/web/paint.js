@@ -1,6 +1,8 @@
 // Paints a timeline with a pen: sequences, lanes, arrows, the selection and a ruler.
 
+import { paintRequest } from "highlight";
 import { DRAFTING, firstAfter, rowsOf } from "rows";
+import { paintStrips, placeStrips } from "strip";
 import { colours as themed } from "theme";
 import { marks, scale as scaled } from "view";
 import { MARKS } from "words";
@@ -11,6 +13,7 @@ import { MARKS } from "words";
 /** @typedef {import("theme").Colours} Colours */
 /** @typedef {import("view").Scale} Scale */
 /** @typedef {import("store").View} View */
+/** @typedef {import("strip").Strip} Strip */
 /** @typedef {{row: Row, y: number, height: number}} Placed */
 /** @typedef {{pen: Pen, colours: Colours, scale: Scale, run: Run}} Work */
 
@@ -22,26 +25,46 @@ const SHARE = 2;
 /** Of a sequence's row: rounds that hit fill it, others are lower, so that no colour is needed. */
 const TALL = [1, 0.62, 0.3];
 
+/** What a painter works with.
+ * @param {Pen} pen @param {Run} run @param {View} view @param {number} width @returns {Work} */
+export function workOf(pen, run, view, width) {
+  return { pen, run, colours: themed(), scale: scaled(view, GUTTER, width - GUTTER - 8) };
+}
+
 /** Paints a whole timeline.
  * @param {Pen} pen @param {Run} run @param {View} view @param {number} width
- * @param {{round: number, span: number|null}} chosen @returns {number} its height */
+ * @param {{round: number, span: number|null, seq?: number|null}} chosen @returns {number} its height */
 export function paintTimeline(pen, run, view, width, chosen) {
-  const { placed, bottom } = layout(rowsOf(run), RULER);
-  const work = { pen, run, colours: themed(), scale: scaled(view, GUTTER, width - GUTTER - 8) };
+  const { strips, placed, bottom } = layout(run);
+  const work = workOf(pen, run, view, width);
   paintRuler(work, 0, bottom);
+  paintStrips(work, strips);
   paintRows(work, placed);
   paintArrows(work, placed);
   paintNames(work, placed);
+  if (run.requests) paintRequest(work, placed, chosen.seq ?? null);
   paintSelection(work, placed, chosen.round, chosen.span);
   return bottom;
 }
 
-/** Where each row is.
- * @param {Row[]} rows @param {number} top @returns {{placed: Placed[], bottom: number}} */
-export function layout(rows, top) {
-  const height = Math.max(7, Math.min(30, Math.round(420 / rows.length) - GAP));
-  const placed = rows.map((row, at) => ({ row, y: top + at * (height + GAP), height }));
-  return { placed, bottom: top + rows.length * (height + GAP) };
+/** Where everything of a timeline is: the strips of its replicas, sequences, lanes.
+ * @param {Run} run @returns {{strips: Strip[], placed: Placed[], bottom: number}} */
+export function layout(run) {
+  const { strips, bottom } = placeStrips(run, RULER), rows = rowsOf(run);
+  if (!strips.length) return { strips, ...placeRows(rows, RULER) };
+  const sequences = placeRows(rows.filter(({ of }) => of === "rounds"), bottom, { least: 3, room: 240 });
+  const lanes = placeRows(rows.filter(({ of }) => of === "spans"), sequences.bottom + GAP, { least: 12, room: 260 });
+  return { strips, placed: [...sequences.placed, ...lanes.placed], bottom: lanes.bottom };
+}
+
+/** Where each row is; they are thinner the more there are.
+ * @param {Row[]} rows @param {number} top @param {{least: number, room: number}} [size]
+ * @returns {{placed: Placed[], bottom: number}} */
+export function placeRows(rows, top, { least, room } = { least: 7, room: 420 }) {
+  const height = Math.max(least, Math.min(30, Math.round(room / rows.length) - GAP));
+  const gap = height < 7 ? 1 : GAP;
+  const placed = rows.map((row, at) => ({ row, y: top + at * (height + gap), height }));
+  return { placed, bottom: top + rows.length * (height + gap) };
 }
 
 /** @param {Work} work @param {Placed[]} placed */
@@ -77,7 +100,7 @@ function paintRound({ pen, colours, run }, row, at, { x, y, width, height }) {
   const outcome = row.group[at], tall = height * TALL[outcome];
   const inset = width > 4 ? 0.5 : 0;
   pen.rect(x + inset, y + height - tall, width - 2 * inset, tall, { fill: colours[row.colours[outcome]] });
-  if (width < ROOM || height < 12) return;
+  if (width < ROOM || height < 12 || (outcome === 1 && tall < 9)) return;
   const { accepted, round, seq } = run.rounds.columns, item = row.items[at];
   const first = round[item] === 0 && width > 2 * ROOM ? `#${seq[item]}  ` : "";
   const text = `${first}${MARKS[outcome]} ${accepted[item] + 1}`;

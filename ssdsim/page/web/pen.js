@@ -10,6 +10,19 @@ import { svg } from "dom";
 
 const FONT = "system-ui, sans-serif";
 
+/** Gives a canvas its size in CSS pixels, and returns what draws on it, empty.
+ * @param {HTMLCanvasElement} canvas @param {number} width @param {number} height */
+export function sized(canvas, width, height) {
+  const ratio = devicePixelRatio || 1, size = [width, height].map((length) => Math.round(length * ratio));
+  canvas.style.height = `${height}px`;
+  if (canvas.width !== size[0]) canvas.width = size[0];
+  if (canvas.height !== size[1]) canvas.height = size[1];
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
 /** @param {CanvasRenderingContext2D} context @returns {Pen} */
 export function canvasPen(context) {
   return {

@@ -1,5 +1,6 @@
 // The rows of a timeline: a sequence's rounds or a lane's work, as stretches of time.
 
+import { requestOf } from "served";
 import { outcomeOf } from "words";
 
 /** @typedef {import("columns").Run} Run */
@@ -28,20 +29,35 @@ export function rowsOf(run) {
 /** Rounds, each sequence in the first row that is free.
  * @param {Run} run @returns {Row[]} */
 function sequenceRows(run) {
-  /** @type {{until: number, items: number[]}[]} */
-  const slots = [];
-  const { start, end } = run.rounds.columns;
+  const { start } = run.rounds.columns, replicas = Math.max(1, run.replicas ?? 1);
   const listed = [...new Set(run.rounds.columns.seq)].map(run.roundsOf);
+  const filled = Array.from({ length: replicas }, () => /** @type {Slot[]} */ ([]));
   for (const rows of listed.sort((a, b) => start[a[0]] - start[b[0]])) {
-    let slot = slots.find(({ until }) => until <= start[rows[0]]);
-    if (!slot) slots.push(slot = { until: 0, items: [] });
-    for (const row of rows) slot.items.push(row);
-    slot.until = end[rows[rows.length - 1]];
+    fill(filled[replicaOf(run, run.rounds.columns.seq[rows[0]])], rows, run);
   }
-  const label = (/** @type {number} */ at) => (slots.length > 1 ? `slot ${at}` : "sequence");
-  return slots.map(({ items }, at) => stretches({ label: label(at), of: "rounds", items,
+  const labels = filled.flatMap((slots, replica) => slots.map((_, at) =>
+    (replicas > 1 ? `${replica}: slot ${at}` : `slot ${at}`)));
+  return filled.flat().map(({ items }, at) => stretches({
+    label: labels.length > 1 ? labels[at] : "sequence", of: "rounds", items,
     columns: run.rounds.columns, groupOf: (row) => outcomeOf(run, row), usedOf: () => 1,
     colours: OUTCOME_COLOURS }));
+}
+
+/** @typedef {{until: number, items: number[]}} Slot */
+
+/** Puts a sequence's rounds into the first slot that is free.
+ * @param {Slot[]} slots @param {number[]} rows @param {Run} run */
+function fill(slots, rows, run) {
+  const { start, end } = run.rounds.columns;
+  let slot = slots.find(({ until }) => until <= start[rows[0]]);
+  if (!slot) slots.push(slot = { until: 0, items: [] });
+  for (const row of rows) slot.items.push(row);
+  slot.until = end[rows[rows.length - 1]];
+}
+
+/** @param {Run} run @param {number} seq */
+function replicaOf(run, seq) {
+  return run.requests?.columns.replica?.[requestOf(run, seq)] ?? 0;
 }
 
 /** @param {Run} run @returns {Row[]} */

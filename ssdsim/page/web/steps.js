@@ -2,7 +2,8 @@
 
 import { lowerBound, neighbour } from "columns";
 import { make } from "dom";
-import { follow } from "look";
+import { follow, followRequest } from "look";
+import { requestOf, serves } from "served";
 import { NOTHING, selected, selectRound } from "store";
 import { outcomeOf } from "words";
 
@@ -18,12 +19,38 @@ export const HIT = 0, MISS = 1;
 export function step(store, direction, wanted = () => true) {
   const [run, row] = selected(store.get());
   if (!run) return false;
-  const from = row < 0 ? (direction > 0 ? -1 : run.rounds.rows) : row;
+  const from = row < 0 ? beside(run, store.get().selection.seq, direction) : row;
   const found = neighbour(run, from, direction, (each) => wanted(run, each));
   if (found < 0) return false;
   selectRound(store, found);
   follow(store);
   return true;
+}
+
+/** The row from which the first step leads to a request's first round, or to the first of all.
+ * @param {Run} run @param {number|null} seq @param {number} direction */
+function beside(run, seq, direction) {
+  const rounds = seq === null ? [] : run.roundsOf(seq);
+  if (rounds.length) return direction > 0 ? rounds[0] - 1 : rounds[0];
+  return direction > 0 ? -1 : run.rounds.rows;
+}
+
+/** Selects a request by its place among all.
+ * @param {Store} store @param {number} at */
+export function selectRequest(store, at) {
+  const { runs, selection } = store.get(), { requests } = runs[selection.run];
+  if (!requests || at < 0 || at >= requests.rows) return;
+  store.set({ selection: { ...NOTHING, run: selection.run, seq: requests.columns.seq[at] } });
+}
+
+/** Selects the request that came next, or before.
+ * @param {Store} store @param {number} direction 1 or -1 */
+export function stepRequest(store, direction) {
+  const { runs, selection } = store.get(), run = runs[selection.run];
+  if (!serves(run)) return;
+  const now = requestOf(run, selection.seq);
+  selectRequest(store, now < 0 ? 0 : now + direction);
+  followRequest(store);
 }
 
 /** Selects the next round with this outcome.

@@ -26,8 +26,9 @@ export function mount(element, store) {
       const [run, row] = selected(store.get());
       if (!run) return output.replaceChildren(lacking("There is no run yet."));
       if (run !== listed) list(chooser, listed = run);
-      const seq = row < 0 ? run.sequences[0]?.seq : run.rounds.columns.seq[row];
-      if (seq === undefined) return output.replaceChildren(lacking("The run has no sequences."));
+      const { seq: asked } = store.get().selection, named = run.sequences.some(({ seq }) => seq === asked);
+      const seq = row >= 0 ? run.rounds.columns.seq[row] : named ? asked : run.sequences[0]?.seq;
+      if (seq === undefined || seq === null) return output.replaceChildren(lacking("The run has no sequences."));
       chooser.value = `${seq}`;
       output.replaceChildren(...written(run, seq, store));
     },

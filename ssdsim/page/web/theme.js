@@ -3,7 +3,7 @@
 /** @typedef {Record<string, string>} Colours */
 
 const NAMES = ["ink", "soft", "line", "paper", "raised", "accent", "hit", "miss", "nothing", "verify",
-  "speculate", "prespeculate", "prefill", "transfer", "search", "wait", "on-dark", "on-light",
+  "speculate", "prespeculate", "prefill", "transfer", "search", "wait", "waiting", "on-dark", "on-light",
   "both", "tail", "backup", "draft", "link", "dispatch", "nobody"];
 const dark = matchMedia("(prefers-color-scheme: dark)");
 

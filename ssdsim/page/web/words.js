@@ -35,7 +35,7 @@ const SOURCES = /** @type {Record<string, string>} */ ({ sim: "simulated", real:
 
 /** Where a run's numbers come from, and its main settings. @param {Run} run */
 export function settingSentence({ source, config, complete }) {
-  const served = config["choices.serving"] === "continuous";  // where `batch` means nothing
+  const served = config["serving._target_"] === "continuous";  // where `batch` means nothing
   const told = [...(served ? ["replicas"] : ["batch"]), "temperature"].filter((name) => config[name] !== undefined);
   return [SOURCES[source], ...told.map((name) => `${name} ${config[name]}`), complete ? "" : "cut short"]
     .filter(Boolean).join(", ");

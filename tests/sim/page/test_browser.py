@@ -143,11 +143,10 @@ def test_hostile_texts_are_shown_as_they_are(browser, tmp_path):
 
 
 PROBE = """async ([lane, time]) => {
-  const [paint, rows, look, view, theme] = await Promise.all(
-    ["paint", "rows", "look", "view", "theme"].map(name => import(name)));
+  const [paint, look, view, theme] = await Promise.all(
+    ["paint", "look", "view", "theme"].map(name => import(name)));
   const run = store.get().runs[0], canvas = document.querySelector("canvas.timeline");
-  const place = paint.layout(rows.rowsOf(run), paint.RULER).placed
-    .find(({row}) => row.label === lane);
+  const place = paint.layout(run).placed.find(({row}) => row.label === lane);
   const scale = view.scale(look.viewOf(store), paint.GUTTER, canvas.clientWidth - paint.GUTTER - 8);
   const ratio = devicePixelRatio, y = place.y + 3; // arrows leave further down
   const pixel = canvas.getContext("2d").getImageData(scale.x(time) * ratio, y * ratio, 1, 1).data;

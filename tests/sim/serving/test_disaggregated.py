@@ -52,6 +52,8 @@ def test_one_token_is_all_that_the_hand_off_brings():
 def test_who_is_preempted_is_computed_anew_where_it_is_decoded():
     run = served([0.0, 0.0], replace(AWAY, block_size=1, num_gpu_blocks=6), tokens=4)
     assert run.sequences.preempted.tolist() == [0, 1]
+    assert run.sequences.preempted_at.map(len).tolist() == [0, 1]
+    assert run.sequences.resumed_at.map(len).tolist() == [0, 1]  # the hand-off resumes nobody
     assert run.spans[run.spans.kind == "prefill"].lane.tolist() == ["prefill", "target"]
 
 

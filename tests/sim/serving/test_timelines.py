@@ -80,6 +80,9 @@ def test_who_finds_no_block_is_preempted_and_reads_everything_again():
     serving = Continuous(block_size=1, num_gpu_blocks=6)
     run = served([0.0, 0.0], serving)
     assert run.sequences.preempted.tolist() == [0, 1]
+    assert [[*times] for times in run.sequences.preempted_at] == [[], [3.0]]
+    assert [[*times] for times in run.sequences.resumed_at] == [[], [4.0]]
+    assert run.info["kv_blocks"] == 6
     assert moments(run, "finish") == [4.0, 7.0]
     prefills = run.spans[run.spans.kind == "prefill"]
     assert prefills.tokens.tolist() == [2 + 2, 4]
