@@ -32,6 +32,9 @@ VERSION = 1
 MOST = 100_000
 """Rows of a table in a page: a browser draws so many in two frames."""
 
+MOST_REQUESTS = 40_000
+"""Of these, rows that are requests; they take room from passes and rounds."""
+
 SPECULATORS = get_args(Speculator)
 RUNS_OWN = ("out", "overwrite", "keep", "page", "choices")
 """What a configuration says of where a run goes."""
@@ -107,38 +110,49 @@ class _Tables:
 
     def left_out(self) -> Iterator[str]:
         """Say what is not shown."""
-        total = len(self.run.tables["spans"])
-        if total > MOST:
-            yield f"Shown are the first {MOST:,} of {total:,} passes, and the rounds until then."
+        total, rounds = (len(self.run.tables[name]) for name in ("spans", "rounds"))
+        if rounds > len(self.rounds) == self.most:
+            first = f" passes and the first {self.most:,} of {rounds:,} rounds"
+            yield f"Shown are the first {min(total, self.most):,} of {total:,}{first}."
+        elif total > self.most:
+            until = "passes, and the rounds until then"
+            yield f"Shown are the first {self.most:,} of {total:,} {until}."
         predicted = len(self.run.tables.get("outcomes", ()))
         if predicted > MOST:
             yield f"Shown are the first {MOST:,} of {predicted:,} predicted outcomes."
         if not self.texts:
             yield "Texts were left out (page.texts=false)."
 
+    @property
+    def most(self) -> int:
+        """The most passes, and rounds."""
+        there = len(self.run.tables["sequences"]) if "state" in self.run.tables else 0
+        return MOST - min(there, MOST_REQUESTS)
+
     @cached_property
     def spans(self) -> pa.Table:
         """The first spans, in the order in which they begin."""
-        table = beginning(self.run.tables["spans"], MOST)
-        return table.take(np.argsort(table["start"].to_numpy(), kind="stable")[:MOST])
+        table = beginning(self.run.tables["spans"], self.most)
+        return table.take(np.argsort(table["start"].to_numpy(), kind="stable")[: self.most])
 
     @property
     def horizon(self) -> float:
         """When what is shown ends: without end if all is shown."""
-        return self.spans["start"][-1].as_py() if len(self.run.tables["spans"]) > MOST else inf
+        return self.spans["start"][-1].as_py() if len(self.run.tables["spans"]) > self.most else inf
 
     @cached_property
     def rounds(self) -> pa.Table:
         """The rounds that end before the last of these spans begins."""
-        table = beginning(self.run.tables["rounds"], MOST)
-        table = table.filter(table["end"].to_numpy() <= self.horizon)[:MOST]
+        table = beginning(self.run.tables["rounds"], self.most)
+        table = table.filter(table["end"].to_numpy() <= self.horizon)[: self.most]
         return self._without_ids(table)
 
     @property
     def sequences(self) -> Iterator[dict[str, Any]]:
-        """The sequences that were begun until then."""
-        table = whole(self.run.tables["sequences"])
-        begun = pc.fill_null(table["admitted"], 0.0).to_numpy() <= self.horizon
+        """The sequences that were begun before the last of these rounds ends."""
+        table, cut = whole(self.run.tables["sequences"]), len(self.rounds) == self.most
+        until = self.rounds["end"][-1].as_py() if cut else self.horizon
+        begun = pc.fill_null(table["admitted"], 0.0).to_numpy() <= until
         for row in table.filter(begun).select(NAMED).to_pylist():
             yield row if self.texts else row | {"output": None}
 
@@ -188,7 +202,7 @@ class _Tables:
             return {"requests": None, "state": None}
         all_, changes = whole(self.run.tables["sequences"]), whole(table)
         return {
-            "requests": requests(all_, MOST, columns),
+            "requests": requests(all_, MOST_REQUESTS, columns),
             "state": state(changes, columns),
         }
 

@@ -2,6 +2,7 @@
 
 import { paintRequest } from "highlight";
 import { DRAFTING, firstAfter, rowsOf } from "rows";
+import { deliveredBy } from "served";
 import { paintStrips, placeStrips } from "strip";
 import { colours as themed } from "theme";
 import { marks, scale as scaled } from "view";
@@ -42,6 +43,7 @@ export function paintTimeline(pen, run, view, width, chosen) {
   paintRows(work, placed);
   paintArrows(work, placed);
   paintNames(work, placed);
+  paintCuts(work, placed);
   if (run.requests) paintRequest(work, placed, chosen.seq ?? null);
   paintSelection(work, placed, chosen.round, chosen.span);
   return bottom;
@@ -114,14 +116,15 @@ function paintRound({ pen, colours, run }, row, at, { x, y, width, height }) {
 function paintSpan({ pen, colours, run }, row, at, { x, y, width, height }) {
   const span = row.items[at], kind = row.colours[row.group[at]];
   const { tokens, used } = run.spans.columns;
-  const drafting = DRAFTING.has(kind), fill = colours[kind] ?? colours.nothing;
+  const drafting = DRAFTING.has(kind), fill = colours[kind] ?? colours.nothing, roomy = width > ROOM && height >= 12;
   const solid = height * row.used[at];
   const inset = width > 4 ? 0.5 : 0;
   if (drafting) pen.rect(x + inset, y, width - 2 * inset, height, { fill, opacity: PALE });
   pen.rect(x + inset, y + height - solid, width - 2 * inset, solid, { fill });
   if (drafting && width > 4) pen.rect(x + 1, y + 0.5, width - 2, height - 1, { stroke: fill });
-  const text = drafting ? `${used[span]}/${tokens[span]}` : kind === "verify" ? `+${used[span]}` : "";
-  if (!text || width < ROOM + 3 * text.length || height < 12) return;
+  const delivered = roomy && kind === "verify" ? deliveredBy(run, span) : 0;
+  const text = drafting ? `${used[span]}/${tokens[span]}` : delivered ? `+${delivered}` : "";
+  if (!text || !roomy || width < ROOM + 3 * text.length) return;
   const dark = kind === "verify";
   pen.text(x + width / 2, y + height / 2, text, {
     fill: dark ? colours["on-dark"] : colours.ink, align: "middle" });
@@ -188,6 +191,17 @@ export function paintNames({ pen, colours }, placed) {
   for (const { row, y, height } of placed) {
     if (height < 10) continue;
     pen.text(GUTTER - 8, y + height / 2, row.label, { fill: colours.ink, align: "end" });
+  }
+}
+
+/** Says from when on passes and rounds are not in the page, where the view goes on behind them.
+ * @param {Work} work @param {Placed[]} placed */
+export function paintCuts({ pen, colours, scale, run }, placed) {
+  for (const [of, named] of /** @type {["rounds"|"spans", string][]} */ ([["rounds", "rounds"], ["spans", "passes"]])) {
+    const { rows, total, columns } = run[of], place = placed.find(({ row }) => row.of === of);
+    const from = Math.max(scale.left, scale.x(columns.end[rows - 1])), right = scale.left + scale.width;
+    if (!place || rows >= total || right - from < 160) continue;
+    pen.text(from + 8, place.y + place.height / 2, `→ ${named} from here on are not in the page`, { fill: colours.soft });
   }
 }
 

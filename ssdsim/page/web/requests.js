@@ -5,7 +5,7 @@ import { barAt, bottomOf, INKS, paintBars, placeBars } from "bars";
 import { make } from "dom";
 import { paintRequest } from "highlight";
 import { pan, viewOf } from "look";
-import { GUTTER, paintNames, paintRows, paintRuler, paintSelection, placeRows, RULER, workOf } from "paint";
+import { GUTTER, paintCuts, paintNames, paintRows, paintRuler, paintSelection, placeRows, RULER, workOf } from "paint";
 import { canvasPen, sized } from "pen";
 import { rowsOf, stretchAt } from "rows";
 import { PHASES, requestOf, requestSentence, serves } from "served";
@@ -83,6 +83,7 @@ function paint(canvas, store, run) {
   paintBars(work, bars, requestOf(run, selection.seq));
   paintRows(work, lanes.placed);
   paintNames(work, lanes.placed);
+  paintCuts(work, lanes.placed);
   paintRequest(work, lanes.placed, selection.seq);
   paintSelection(work, lanes.placed, round, selection.span);
   canvas.setAttribute("aria-label", `Requests of ${run.name}; the table below has the same.`);

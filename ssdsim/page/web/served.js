@@ -13,6 +13,9 @@ export const PHASES = ["waiting", "reading", "decoding"];
 export const LATENCIES = /** @type {Record<string, string>} */ ({ ttft: "time to first token",
   tpot: "time per output token", itl: "inter-token latency", e2e: "end to end" });
 
+/** Seconds within which two times are the same. */
+const MOMENT = 1e-9;
+
 /** @type {WeakMap<Run, Map<number, number>>} */
 const places = new WeakMap();
 
@@ -84,6 +87,18 @@ function decodingFrom(run, at, admitted, over) {
   const round = run.roundsOf(seq[at]).find((row) => start[row] >= admitted);
   const begun = round === undefined ? Math.max(first[at], admitted) : start[round];
   return Math.min(begun, over);
+}
+
+/** Tokens that a verify delivered: of those that it computed and the output used, not the prompts'.
+ * @param {Run} run @param {number} span */
+export function deliveredBy(run, span) {
+  if (!run.requests) return run.spans.columns.used[span];
+  const { end, accepted } = run.rounds.columns, over = run.spans.columns.end[span];
+  const delivered = run.seqsOf(span).map((seq) => {
+    const ended = run.roundsOf(seq).find((row) => Math.abs(end[row] - over) < MOMENT);
+    return ended === undefined ? 0 : accepted[ended] + 1;
+  });
+  return delivered.reduce((sum, tokens) => sum + tokens, 0);
 }
 
 /** Seconds of each latency of a request; NaN where there is none.

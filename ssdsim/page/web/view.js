@@ -15,8 +15,9 @@ const ends = new WeakMap();
 function endOf(run) {
   let last = ends.get(run) ?? 0;
   if (last) return last;
-  for (const { rows, columns } of [run.spans, run.rounds]) {
-    for (let row = 0; row < rows; row++) last = Math.max(last, columns.end[row]);
+  const { finish = [] } = run.requests?.columns ?? {};
+  for (const times of [run.spans.columns.end, run.rounds.columns.end, finish]) {
+    for (const time of times) if (time > last) last = time;
   }
   ends.set(run, last);
   return last;

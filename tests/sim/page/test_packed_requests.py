@@ -1,5 +1,7 @@
 """What a page holds of requests is what the run's tables have."""
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,6 +17,7 @@ from ssdsim.page.pack import packed
 from ssdsim.run.tables import STATE
 from ssdsim.run.trace import Run
 
+SAID = "Queues and KV blocks changed {} times: of every {} s the largest counts are shown."
 MOMENTS = ("arrival", "admitted", "first_token", "finish")
 
 
@@ -69,16 +72,15 @@ def test_older_runs_do_not_say_when_somebody_was_preempted():
 
 
 def test_a_page_says_which_requests_and_changes_it_does_not_show(monkeypatch):
-    monkeypatch.setattr(pack, "MOST", 20)
+    monkeypatch.setattr(pack, "MOST_REQUESTS", 20)
     monkeypatch.setattr(requests, "MOST_CHANGES", 40)
     run = crowded()
     held = packed(run)
     assert (held["requests"]["rows"], held["state"]["rows"]) == (20, 40)
     changes, stretch = len(run.state), run.state.time.max() / 20
-    assert held["left_out"][1:] == [
+    assert held["left_out"] == [
         "Shown are the first 20 of 30 requests.",
-        f"Queues and KV blocks changed {changes} times: "
-        f"of every {stretch:.3g} s the largest counts are shown.",
+        SAID.format(changes, f"{stretch:.3g}"),
     ]
 
 
@@ -105,8 +107,7 @@ def test_a_stretch_has_the_largest_counts_within_it(rows, stretches):
         for name in ("waiting", "running", "blocks"):
             counts = found[name][found["replica"] == replica]
             wanted = [
-                max(_counts(told["time"][own], told[name][own], *pair))
-                for pair in zip(edges[:-1], edges[1:], strict=True)
+                max(_counts(told["time"][own], told[name][own], *pair)) for pair in pairwise(edges)
             ]
             assert counts.tolist() == wanted
 
