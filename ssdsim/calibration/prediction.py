@@ -142,6 +142,8 @@ class Profile:
     ----------
     folder
         Where `python -m ssdreal.profile` wrote it.
+    exit_layer
+        Which recorded layer's early view the target sends in mid-verify; None: the deepest.
 
     Raises
     ------
@@ -151,6 +153,7 @@ class Profile:
     """
 
     folder: Path
+    exit_layer: int | None = None
     known: dict[int, Fit] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -182,7 +185,7 @@ class Profile:
     @property
     def acceptance(self) -> Recorded:
         """Its acceptance trace."""
-        return Recorded(str(self.folder))
+        return Recorded(str(self.folder), exit_layer=self.exit_layer)
 
     @cached_property
     def machine(self) -> Machine:

@@ -28,6 +28,8 @@ from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
+from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.results import describe
 from ssdsim.sampling.settings import Sampling
@@ -199,3 +201,25 @@ def two_kinds(folder, profile):
     for name in (TIMINGS, INFO):
         (folder / name).write_bytes((profile.folder / name).read_bytes())
     return Profile(folder)
+
+
+def test_a_prediction_goes_by_the_early_view_of_the_layer_asked_for(profile, tmp_path):
+    record(PAIR, tmp_path, [WARM], sequences=8, tokens=TOKENS, exit_layers=(7, 9))
+    table = pq.read_table(tmp_path / TABLE).to_pandas()
+    V = PAIR.vocabulary  # the deeper layer is made to hold the likeliest token for the least likely
+    table["exit_p"] = [[*p[:V], *(1 - np.array(p[V:]))] for p in table.exit_p]
+    table.to_parquet(tmp_path / TABLE)
+    (tmp_path / TIMINGS).write_bytes((profile.folder / TIMINGS).read_bytes())
+    info = json.loads((tmp_path / INFO).read_text())
+    (tmp_path / INFO).write_text(json.dumps({**info, "padding": 0}))
+    found = Profile(tmp_path)
+    method = TwoPhase(0.3, ExitTarget(4), first_depth=0, second_depth=3)
+    asked = setup(found, method=method, policy=UniformFanout(fanout=0), workload=Closed(4, 0, 30))
+    hits = [
+        replace(found, exit_layer=layer).predict(asked, "x", replicates=3).middle("hit_rate")
+        for layer in (7, 9, None)
+    ]
+    assert hits[0] > 1.5 * hits[1]
+    assert hits[1] == hits[2], "the deepest"
+    with pytest.raises(ConfigError, match=r"acceptance\.exit_layer=8: .* has \[7, 9\]"):
+        replace(found, exit_layer=8).predict(asked, "x", replicates=1)
