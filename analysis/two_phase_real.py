@@ -1,32 +1,35 @@
 """Early exit on real models: plain SSD beside two phases at two layers, measured and predicted.
 
-`python -m ssdreal.profile --name early_exit --exits 0.5 0.8 --out DIR` measures the machine and
-records the early views that predictions replay. `python analysis/two_phase_real.py measure DIR`
-decodes prompts that no profile is fitted to with every method, each repeat in another order, and
-`table DIR` prints medians beside what the profile says of such runs, and where 90 % should lie.
+`python analysis/two_phase_real.py draw DIR` deals the prompts of every kind out by chance: half of
+them for a profile, half for runs. `python -m ssdreal.profile --name early_exit --exits 0.5 0.8
+--prompts DIR/profile.jsonl --out DIR` measures the machine and records the early views that
+predictions replay. `measure DIR` decodes the other half with every method, block by block, each
+time in another order, and `table DIR` prints what came out of all blocks together beside what the
+profile says of such runs, and where 90 % should lie.
 """
 
+import json
 import sys
+from collections import defaultdict
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.random import default_rng
 
 from ssdreal.channel.message_parts import Exit
 from ssdreal.command.journal import RUN, journal
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.pair import read_pair
-from ssdreal.executor.prompt_files import tokenized
+from ssdreal.executor.prompt_files import DEFAULT, read_prompts, tokenized
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task, Workload
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import topology
-from ssdreal.profile.split import read_split
-from ssdsim.acceptance.recorded import Recorded
 from ssdsim.calibration.prediction import KnownPrompt, Predicted, Profile
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -39,20 +42,21 @@ from ssdsim.run.trace import Run, load_run
 PAIR = read_pair("smollm2")
 LAYERS = describe(PAIR.target).layers
 EXITS = (0.5, 0.8)
-K, TOKENS, REPEATS = 2, 48, 4
+K, TOKENS, BLOCKS, REPLICATES = 2, 48, 5, 100
+PROFILE, RUNS = "profile.jsonl", "runs.jsonl"
 METRICS = {"hit_rate": 3, "acceptance_length": 3, "tokens_per_s": 1}
 
 
-@dataclass(frozen=True)
-class Heard(Profile):
-    """A profile whose target's early views are those after one of the recorded layers."""
-
-    layer: int | None = None
-
-    @property
-    def acceptance(self) -> Recorded:
-        """Its acceptance trace."""
-        return Recorded(str(self.folder), exit_layer=self.layer)
+def draw(folder: Path) -> None:
+    """Deal the project's prompts out, kind by kind; the runs' are in an order drawn as well."""
+    rng, kinds = default_rng(0), defaultdict(list)
+    for line in DEFAULT.read_text(encoding="utf-8").splitlines():
+        kinds[json.loads(line)["kind"]].append(line)
+    drawn = [rng.permutation(lines) for lines in kinds.values()]
+    halves = [[line for lines in drawn for line in lines[half::2]] for half in (0, 1)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in zip((PROFILE, RUNS), halves, strict=True):
+        (folder / name).write_text("\n".join(rng.permutation(lines)) + "\n", encoding="utf-8")
 
 
 def layer(share: float) -> int:
@@ -79,23 +83,23 @@ def setups(prompts: int) -> dict[str, Setup]:
     }
 
 
-def tasks() -> list[Task]:
+def tasks(folder: Path) -> list[Task]:
     """Return the prompts that predictions are tested on."""
-    return tokenized(read_split().parts["test"].read(), PAIR.target)
+    return tokenized(read_prompts(str(folder / RUNS)), PAIR.target)
 
 
 def measure(folder: Path) -> None:
-    """Decode with every method, each repeat in another order; what is kept is not made again."""
-    rng, where, texts = default_rng(0), topology("auto", None), tasks()
-    asked = setups(len(texts))
-    kept = journal(folder / "measured.json", {"methods": [*asked]}, resume=True)
+    """Decode every block with every method; what is kept is not made again."""
+    rng, where, texts = default_rng(0), topology("auto", None), tasks(folder)
+    kept = journal(folder / "measured.json", {"methods": [*setups(len(texts))]}, resume=True)
     with closing(Sitting(PAIR, "bfloat16")) as sitting:
-        for repeat in range(REPEATS):
+        for block in range(BLOCKS):
+            own = texts[block::BLOCKS]
+            asked = [*setups(len(own)).items()]
             for at in rng.permutation(len(asked)):
-                name, setup = [*asked.items()][at]
-                places = where.places(setup.draft_on)
-                running = sitting.execution(replace(setup, seed=repeat), places, texts)
-                kept.once(f"{name} {repeat}", RUN, lambda one=running: _decoded(one))
+                name, setup = asked[at]
+                running = sitting.execution(setup, where.places(setup.draft_on), own)
+                kept.once(f"{name} {block}", RUN, lambda one=running: _decoded(one))
 
 
 def _decoded(running: Execution) -> Run:
@@ -105,28 +109,42 @@ def _decoded(running: Execution) -> Run:
 
 def table(folder: Path) -> None:
     """Print what was measured beside what the profile says."""
-    texts = tasks()
+    texts, profile = tasks(folder), Profile(folder / "early_exit")
+    known = [KnownPrompt(text.kind, len(text.tokens)) for text in texts]
     for name, setup in setups(len(texts)).items():
-        runs = [load_run(folder / f"{name} {repeat}") for repeat in range(REPEATS)]
-        known = [KnownPrompt(text.kind, len(text.tokens)) for text in texts]
+        runs = [load_run(folder / f"{name} {block}") for block in range(BLOCKS)]
         heard = round(setup.method.exit * LAYERS) if setup.method.exit < 1 else None
-        profile = Heard(folder / "early_exit", layer=heard)
-        twin = simulated_twin(setup, profile.acceptance, profile.machine)
-        row = cells(name, runs, profile.predict(twin, name, prompts=known))
+        of = replace(profile, exit_layer=heard)
+        twin = simulated_twin(setup, of.acceptance, of.machine)
+        row = cells(name, runs, of.predict(twin, name, REPLICATES, prompts=known))
         sys.stdout.write(" | ".join(row) + "\n")
+
+
+def together(runs: list[Run]) -> dict[str, float]:
+    """Return the metrics of all blocks as if they were one run."""
+    tables = [run.rounds for run in runs]
+    hits = pd.concat([table["hit"].dropna() for table in tables])
+    tokens = [run.metrics["tokens"] for run in runs]
+    seconds = [run.metrics["tokens"] / run.metrics["tokens_per_s"] for run in runs]
+    lengths = [run.metrics["acceptance_length"] for run in runs]
+    return {
+        "hit_rate": hits.astype(float).mean(),
+        "acceptance_length": np.average(lengths, weights=[*map(len, tables)]),
+        "tokens_per_s": sum(tokens) / sum(seconds),
+    }
 
 
 def cells(name: str, runs: list[Run], said: Predicted) -> list[str]:
     """Return a row: the share at which the target spoke, then metrics, measured and predicted."""
     shares = [run.info["exit"]["share"] for run in runs if "exit" in run.info]
-    row = [name, f"{np.median(shares):.2f}" if shares else "-"]
+    found = together(runs)
+    row = [name, f"{sum(shares) / len(shares):.2f}" if shares else "-"]
     for metric, digits in METRICS.items():
-        values = [run.metrics[metric] for run in runs if run.metrics[metric] is not None]
-        of = said.interval(metric)
+        of, value = said.interval(metric), found[metric]
         guess = f"{of.middle:.{digits}f} ({of.low:.{digits}f} to {of.high:.{digits}f})"
-        row += [f"{np.median(values):.{digits}f}", guess] if values else ["-", "-"]
+        row += ["-", "-"] if np.isnan(value) else [f"{value:.{digits}f}", guess]
     return row
 
 
 if __name__ == "__main__":
-    {"measure": measure, "table": table}[sys.argv[1]](Path(sys.argv[2]))
+    {"draw": draw, "measure": measure, "table": table}[sys.argv[1]](Path(sys.argv[2]))
