@@ -195,10 +195,20 @@ function distributions(runs) {
     make("div", { class: "distributions" }, ...charts(runs)));
 }
 
+/** Rows by their label; one that is set in belongs to the row over it.
+ * @param {[string, string][]} rows @returns {[string, [string, string]][]} */
+function named(rows) {
+  let over = "";
+  return rows.map((row) => {
+    if (!row[0].startsWith(" ")) over = row[0];
+    return [row[0] === over ? over : `${over} ${row[0]}`, row];
+  });
+}
+
 /** @param {[Run, Run]} runs */
 function metricTable([one, other]) {
-  const theirs = new Map(other.rows);
-  const rows = one.rows.map(([label, text]) => [label, text, theirs.get(label) ?? "–"]);
+  const theirs = new Map(named(other.rows).map(([name, [, text]]) => [name, text]));
+  const rows = named(one.rows).map(([name, [label, text]]) => [label, text, theirs.get(name) ?? "–"]);
   const ratio = other.metrics.tokens_per_s / one.metrics.tokens_per_s;
   const caption = `All of both; tokens/s below are ${figure(ratio, 3)} × those above`;
   return tableOf(caption, ["", "above", "below"], rows);

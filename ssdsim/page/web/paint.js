@@ -238,9 +238,10 @@ function paintArrow({ pen, run, scale }, placed, verify, chosen, y, stroke) {
 /** The branches that were being prepared while an outcome was found: the last begun before it.
  * @param {Run} run @param {number} verify @param {number} chosen */
 function branchesOf(run, verify, chosen) {
-  const { kind, start, end } = run.spans.columns;
+  const { kind, start, end } = run.spans.columns, rows = new Set(run.seqsOf(verify));
   for (let span = chosen - 1; span >= 0 && span > verify - 8; span--) {
-    if (run.kinds[kind[span]] === "prespeculate" && start[span] < end[verify]) return span;
+    const before = run.kinds[kind[span]] === "prespeculate" && start[span] < end[verify];
+    if (before && run.seqsOf(span).some((seq) => rows.has(seq))) return span;
   }
   return -1;
 }

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from enumerable import random_pair
 from inline_crew import decode, outputs
+from pages import columns_of
 from served import little_holds
 from tiny_runs import prompts
 
@@ -19,6 +20,8 @@ from ssdsim.latency.machine import Machine
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.page.columns import TICK
+from ssdsim.page.pack import packed
 from ssdsim.run.trace import load_run
 from ssdsim.sampling.settings import Decoding
 
@@ -48,6 +51,11 @@ def test_arrivals_by_the_wall_clock(method, tmp_path):
     assert run.metrics["ttft_mean"] == pytest.approx((found.first_token - found.arrival).mean())
     run.save(tmp_path)
     assert load_run(tmp_path).state.running.max() <= 2
+    page = packed(load_run(tmp_path))
+    assert (page["replicas"], page["kv_blocks"]) == (1, None)
+    moments = columns_of(page, "requests")
+    for name in ("arrival", "admitted", "first_token", "finish"):
+        assert moments[name] == pytest.approx(found[name].to_numpy(), abs=TICK)
 
 
 def test_the_simulated_twin_has_the_same_arrivals():

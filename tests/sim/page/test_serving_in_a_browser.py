@@ -10,6 +10,7 @@ from served_pages import WORDS, crowded
 
 import ssdsim
 from ssdsim.page import pack
+from ssdsim.page.pack import packed
 
 pytestmark = pytest.mark.slow
 
@@ -232,6 +233,8 @@ def test_a_run_without_arrivals_looks_as_before(browser, tmp_path):
 
 def test_two_runs_of_requests_are_compared(run, browser, tmp_path):
     other = crowded("serving.num_gpu_blocks=90")
+    rows = [packed(each)["rows"] for each in (run, other)]
+    both = [(label, text, below) for (label, text), (_, below) in zip(*rows, strict=True)]
     with opened(browser, page_of(run, other), tmp_path) as shown:
         shown.tab("compare")
         told = shown.page.locator("#panel-compare figcaption").all_inner_texts()
@@ -240,6 +243,9 @@ def test_two_runs_of_requests_are_compared(run, browser, tmp_path):
         found = [float(number) for number in re.findall(r"p50 ([0-9.]+) ms", told[0])]
         assert found == pytest.approx(middle, rel=6e-4)
         assert shown.page.locator("#panel-compare polyline.below").count() == 4
+        lines = shown.page.locator("#panel-compare tbody tr").all_inner_texts()
+        shown_rows = [tuple(line.split("\t")) for line in lines][-len(both) :]
+        assert shown_rows == both
         assert not shown.wrong
 
 
