@@ -137,6 +137,10 @@ class CuttableDraft(Draft, Protocol):
         """Return the first levels of what it drafted or adopted."""
         ...
 
+    def tree_seconds(self, rows: Sequence[Row], branches: int, lookahead: int) -> float:
+        """Return the expected seconds of drafting so many branches of all rows, whole."""
+        ...
+
 
 class SearchingDraft(Draft, Protocol):
     """A draft whose layers are chosen while it serves, as simulated ones' are."""

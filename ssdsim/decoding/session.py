@@ -9,8 +9,9 @@ from typing import Any, Protocol, cast
 
 from simpy import Environment, Event
 
-from ssdsim.cuts.base import Cost, Cutter
+from ssdsim.cuts.base import Cutter
 from ssdsim.decoding.abilities import CuttableDraft
+from ssdsim.decoding.cutting import cost_of_a_round
 from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.prompts import PromptReader
 from ssdsim.decoding.protocol import Draft, Row, Target
@@ -190,9 +191,10 @@ class Session:
         if self.cutter is None or not self.lookahead:
             return list(speculations)
         draft, target = cast("CuttableDraft", self.draft), self.target
-        drafting = draft.speculate_seconds(rows, self.lookahead)
-        verify = partial(target.verify_seconds_of, rows)
-        cost = Cost(draft.nodes, verify, partial(self.round_seconds, drafting))
+        pairs = zip(rows, speculations, strict=True)
+        missed = [row for row, speculation in pairs if speculation.speculator == "backup"]
+        waited = self.backup.speculate_seconds(self, missed) if missed else 0.0
+        cost = cost_of_a_round(draft, target, rows, self.lookahead, waited, self.round_seconds)
         kept = self.cutter.depths(speculations, cost)
         for row, speculation, levels in zip(rows, speculations, kept, strict=True):
             row.cached = draft.beginning(row, speculation, levels)

@@ -158,6 +158,10 @@ class DraftPasses(Worker):
             return 0.0
         return self.drawing.draft + tokens * self.drawing.draft_token
 
+    def tree_seconds(self, rows: Sequence[Row], branches: int, lookahead: int) -> float:
+        """Return the expected seconds of so many branches of all rows, with their glue pass."""
+        return self.glue_seconds(rows) + self._known_seconds(rows, branches, lookahead)
+
     def branches_within(self, seconds: float, rows: Sequence[Row], lookahead: int) -> int:
         """Return the most branches a row (at most 1024) whose tree takes no more than `seconds`."""
         left = seconds - self.glue_seconds(rows) - self.dispatch

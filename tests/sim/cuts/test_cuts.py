@@ -128,6 +128,19 @@ def test_outcomes_are_predicted_of_what_is_verified():
     )
 
 
+def test_a_verify_behind_slower_branches_or_a_backup_costs_nothing_to_be_longer():
+    # Levels after the first add .2 to a verify. A backup's .4 come before it in any case, so that
+    # 1.75/1.6 beat 1.5/1.4; branches of 4 x .5, known from the second round on, hide it whole.
+    slow = replace(bent(2, 0.2), draft=machine(step=0.1, tree=0.5).draft)
+    half, policy = Goodput(alpha=0.5, prior=SURE), UniformFanout(fanout=1, budget=99)
+    settings = {"tokens": 15, "lookahead": 4, "machine": slow, "policy": policy}
+    run = decode(Ssd(), EVER, verify=half, **settings)
+    assert rounds(run, "drafted", "hit") == [(2, None), (4, True), (4, True), (4, True)]
+    quick = replace(slow, draft=machine(step=0.1).draft)
+    missed = decode(Ssd(), ((9, 5),), verify=half, **settings | {"machine": quick})
+    assert set(rounds(missed, "speculator", "drafted")) == {("backup", 2)}
+
+
 def test_proposals_are_cut_as_drafts_are():
     # After a bonus token that is no best candidate four random tokens are proposed, two are sent.
     policy = UniformFanout(fanout=1, budget=99)
