@@ -54,10 +54,12 @@ class Job:
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
     def epilogue(self, run: "Run") -> str:
-        """Say what a log leaves open, where acceptance comes from one."""
+        """Say what a log leaves open, and for whose tokens a draft's acceptance is taken."""
         from ssdsim.engine.rank_range import range_sentence
 
-        return range_sentence(run)
+        whose = self.setup.method.stands_for(self.setup.acceptance)
+        taken = whose and f"assumed: {whose} are accepted as often as the draft's"
+        return "\n".join(filter(None, (range_sentence(run), taken)))
 
     def advice(self, run: "Run") -> str:
         """Say which other K would do much better, if any."""

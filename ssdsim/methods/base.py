@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Protocol, runtime_checkable
 
-from ssdsim.acceptance.base import Source
+from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.drafters.model import Model
@@ -102,6 +102,10 @@ class Method(Protocol):
     @property
     def simulated_only(self) -> str:
         """Why no real models can run it here; empty where they can."""
+        return ""
+
+    def stands_for(self, acceptance: Acceptance) -> str:  # noqa: ARG002 - most have a draft model
+        """Return which tokens a draft's acceptance is taken for here; empty for the draft's own."""
         return ""
 
     def draft_latency(self, machine: Machine) -> Latency:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
-from ssdsim.acceptance.base import Source
+from ssdsim.acceptance.base import Acceptance, Source
 from ssdsim.decoding.abilities import SelfDrafting
 from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
@@ -60,6 +60,10 @@ class CtcDraft(Method):
         for name in ("confident", "relaxed"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"method.{name}", value, "needs a share in [0, 1]")
+
+    def stands_for(self, acceptance: Acceptance) -> str:  # noqa: ARG002 - whatever it is
+        """Return which tokens a draft's acceptance is taken for here."""
+        return "the encoder's tokens"
 
     def draft_latency(self, machine: Machine) -> Latency:  # noqa: ARG002 - it is no draft model
         """Return the encoder's service times: one pass, whatever the hypothesis."""

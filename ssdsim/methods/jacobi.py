@@ -9,7 +9,8 @@ behind it that had been guessed right after a partly wrong prefix: those are a m
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, cast
 
-from ssdsim.acceptance.base import Source
+from ssdsim.acceptance.base import Acceptance, Source
+from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.acceptance.trace_row import is_deterministic
 from ssdsim.decoding.abilities import SelfDrafting
 from ssdsim.decoding.protocol import Row
@@ -41,6 +42,11 @@ class Jacobi(Method):
     block: Literal["converges", "moves"] = "converges"
     uses: ClassVar[frozenset[str]] = frozenset({"lookahead"})
     simulated_only: ClassVar[str] = "real targets do not say what they make of a wrong prefix"
+
+    def stands_for(self, acceptance: Acceptance) -> str:
+        """Return which tokens a draft's acceptance is taken for here."""
+        reread = isinstance(acceptance, LanguageModel)
+        return "" if reread else "the target's guesses behind a wrong token"
 
     def pass_width(self, lookahead: int, output_tokens: int) -> int:  # noqa: ARG002 - of any text
         """Return the most tokens of a row in a pass: a block's."""

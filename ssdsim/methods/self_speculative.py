@@ -8,6 +8,7 @@ method. A simulation is told how long such a draft takes, real models which subl
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from ssdsim.acceptance.base import Acceptance
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
 from ssdsim.latency.machine import Machine
@@ -42,6 +43,10 @@ class SelfSpeculative(Speculative):
             layers = getattr(self, name) or ()
             once = len({*layers}) == len(layers) and all(layer >= 0 for layer in layers)
             require(once, f"method.{name}", list(layers), "needs numbers of layers, each once")
+
+    def stands_for(self, acceptance: Acceptance) -> str:  # noqa: ARG002 - whatever it is
+        """Return which tokens a draft's acceptance is taken for here."""
+        return "the tokens of the target with layers left out"
 
     def draft_latency(self, machine: Machine) -> Latency:
         """Return the target's own times, as far as layers are kept."""

@@ -7,6 +7,7 @@ there when a pass ends. Drafting takes no time, but each pass is larger.
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
+from ssdsim.acceptance.base import Acceptance
 from ssdsim.decoding.abilities import SelfDrafting
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.errors import require
@@ -34,6 +35,10 @@ class Streaming(Method):
 
     def __post_init__(self) -> None:
         require(self.streams >= 0, "method.streams", self.streams, "needs tokens >= 0")
+
+    def stands_for(self, acceptance: Acceptance) -> str:  # noqa: ARG002 - whatever it is
+        """Return which tokens a draft's acceptance is taken for here."""
+        return "the tokens of streams"
 
     def pass_width(self, lookahead: int, output_tokens: int) -> int:
         """Return the tokens of a row in every pass."""

@@ -178,3 +178,21 @@ def test_a_baseline_that_the_times_do_not_cover_is_null(tmp_path):
     assert metrics["speedup_over_ar"] == 1
     assert metrics["speedup_over_sd"] is None
     assert run(profile, steps, *TINY, f"out={tmp_path / 'refused'}") == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "whose"),
+    [
+        ("jacobi", "the target's guesses behind a wrong token"),
+        ("self_speculative", "the tokens of the target with layers left out"),
+        ("streaming", "the tokens of streams"),
+        ("ctc_draft", "the encoder's tokens"),
+        ("ssd", ""),
+    ],
+)
+def test_a_method_without_a_draft_model_says_what_is_assumed_of_its_acceptance(
+    method, whose, tmp_path, capsys
+):
+    assert run(f"method={method}", *TINY, f"out={tmp_path / 'run'}") == 0
+    line = f"assumed: {whose} are accepted as often as the draft's"
+    assert (line in capsys.readouterr().out) == bool(whose)
