@@ -17,8 +17,7 @@ from ssdsim.explore.asking import Asked, Questions
 from ssdsim.explore.controls import controls
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
-from ssdsim.page.pack import packed, payload
-from ssdsim.run.report import figures
+from ssdsim.page.pack import packed, payload, rows
 
 Want = Literal["expect", "run", "detail", "baselines", "surface"]
 Answer = dict[str, Any]
@@ -152,8 +151,8 @@ def _compared(asked: Asked) -> Answer:
     """Return a run's metrics beside AR and SD, which are simulated once a machine."""
     run = simulate(asked.setup)
     compare(run, asked.setup)
-    rows = [list(row) for row in figures(run.metrics)]
-    return {"metrics": run.metrics, "baselines": run.info["baselines"], "rows": rows}
+    told = rows(run.metrics)
+    return {"metrics": run.metrics, "baselines": run.info["baselines"], "rows": told}
 
 
 def _surface(asked: Asked) -> Answer:

@@ -13,11 +13,16 @@ from ssdsim.engine.setup import Setup
 from ssdsim.errors import require
 from ssdsim.options.plugins import GROUPS, options, plugins
 from ssdsim.policies.oracle import Oracle
+from ssdsim.serving.continuous import Continuous
 
 MOST_TOKENS = 65_536
 """Of an answer: a second or two."""
 SMALL = {"workload.prompts": 8, "workload.output_tokens": 256}
 """What an answer decodes unless the command line says otherwise, as far as there is so much."""
+OPEN = {"workload.prompts": 48}
+"""The same of requests that come in time: a queue has to build up."""
+OWN = ("acceptance", "workload")
+"""Groups in which all may begin with a choice that is no plug-in's name."""
 DRAFTING = {"lookahead", "policy", "backup", "length", "verify", "tree"}
 """Options that not every method has."""
 
@@ -103,7 +108,8 @@ def _small(words: tuple[str, ...]) -> tuple[tuple[str, ...], Setting]:
     whole = setting(words)
     given, workload = names_of(words), whole.setup.workload
     own = {"workload.prompts": workload.prompts, "workload.output_tokens": workload.longest_output}
-    left = {n: most for n, most in SMALL.items() if n not in given and own[n] > most}
+    sizes = OPEN if workload.open else SMALL
+    left = {n: most for n, most in sizes.items() if n not in given and own[n] > most}
     if not left:
         return words, whole
     small = (*words, *(f"{name}={most}" for name, most in left.items()))
@@ -115,11 +121,16 @@ def _fitting(changes: Mapping[str, Any], start: Setting) -> Iterator[tuple[str, 
     kinds = {group: _kind(changes, start, group) for group in GROUPS}
     uses, honoured = (_uses(kinds[group]) for group in ("method", "acceptance"))
     warm = changes.get("temperature", start.setup.sampling.temperature) > 0
+    bursts = changes.get("workload.quiet_rate", 0) < 1
     for name in sorted(changes, key=lambda each: each not in GROUPS):
         group, _, option = name.partition(".")
         fits = {
             "profile": False,
-            "acceptance": bool(option) or changes[name] != start.choices["acceptance"],
+            **{each: bool(option) or changes[name] != start.choices[each] for each in OWN},
+            "batch": kinds["serving"] is not Continuous,
+            "workload.busy": bursts,
+            "workload.quiet": bursts,
+            "router": changes.get("replicas", start.setup.replicas) > 1,
             "temperature": "temperature" in honoured,
             "coupling": "coupling" in honoured and warm,
             "policy.budget": "policy" in uses and kinds["policy"] is not Oracle,
@@ -152,11 +163,21 @@ def _stands(word: str, chosen: Options, setup: Setup) -> bool:
     group = name.partition(".")[0]
     replaced = any(name == other or name.startswith(f"{other}.") for other, _ in chosen)
     idle = group in DRAFTING - setup.method.uses
-    return not (replaced or idle)
+    scheduled = name == "batch" and isinstance(setup.serving, Continuous)
+    alone = group == "router" and setup.replicas == 1
+    return not (replaced or idle or scheduled or alone)
 
 
 def _check_size(setup: Setup) -> None:
     """Refuse what would not be answered while one looks on."""
-    tokens = setup.workload.prompts * setup.workload.longest_output
-    right = f"times workload.prompts is more than {MOST_TOKENS:,}, the most that is explored"
-    require(tokens <= MOST_TOKENS, "workload.output_tokens", setup.workload.longest_output, right)
+    workload, explored = setup.workload, f"more than {MOST_TOKENS:,}, the most that is explored"
+    if workload.open:
+        few = workload.prompts <= MOST_TOKENS
+        asked = workload.requests(setup.seed) if few else ()
+        tokens = sum(request.output_tokens for request in asked)
+        right = f"needs fewer, their tokens are {explored}"
+        require(few and tokens <= MOST_TOKENS, "workload.prompts", workload.prompts, right)
+        return
+    tokens = workload.prompts * workload.longest_output
+    right = f"times workload.prompts is {explored}"
+    require(tokens <= MOST_TOKENS, "workload.output_tokens", workload.longest_output, right)

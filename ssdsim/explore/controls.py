@@ -1,47 +1,18 @@
 """What can be changed in the explorer: controls that fit the method, the policy and so on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ssdsim.acceptance.iid import Iid
 from ssdsim.command.setting import Setting
 from ssdsim.engine.setup import Setup
-from ssdsim.kinds import short_name
-from ssdsim.options.plugins import plugins, profile_files
+from ssdsim.explore.control import Control, chosen, slider
+from ssdsim.explore.serving_controls import serving_controls
+from ssdsim.options.plugins import profile_files
 from ssdsim.policies.oracle import Oracle
+from ssdsim.serving.continuous import Continuous
 
-Value = str | float | None
 BUDGETS = ("policy.budget", "outcomes of a row that are prepared for")
-
-
-@dataclass(frozen=True)
-class Control:
-    """An option that can be changed.
-
-    Attributes
-    ----------
-    name, label
-        As the command line calls it, and what it means.
-    kind
-        "range": a slider; "choice": one of several names; "number": any number, or a choice.
-    value
-        What it is now.
-    min, max, step
-        Of a slider or a number.
-    choices
-        Names.
-
-    """
-
-    name: str
-    label: str
-    kind: Literal["range", "choice", "number"]
-    value: Value
-    min: float | None = None
-    max: float | None = None
-    step: float | None = None
-    choices: tuple[str, ...] = ()
 
 
 def controls(setting: Setting, setup: Setup) -> list[Control]:
@@ -55,30 +26,31 @@ def controls(setting: Setting, setup: Setup) -> list[Control]:
         With all changes.
 
     """
-    return [*_decoding(setup), *_preparing(setup), *_world(setting, setup)]
+    served = setting.setup.serves or setup.serves
+    asked = serving_controls(setting, setup) if served else ()
+    return [*asked, *_decoding(setup), *_preparing(setup), *_world(setting, setup)]
 
 
 def _decoding(setup: Setup) -> Iterator[Control]:
     uses = setup.method.uses
-    yield _chosen("method", "how to decode", setup.method)
+    yield chosen("method", "how to decode", setup.method)
     if "lookahead" in uses:
-        label, most = "K, tokens drafted a round", max(24, setup.lookahead)
-        yield Control("lookahead", label, "range", setup.lookahead, 1, most, 1)
-    yield Control("batch", "sequences at a time", "range", setup.batch, 1, max(64, setup.batch), 1)
+        yield slider("lookahead", "K, tokens drafted a round", setup.lookahead, 1, 24, 1)
+    if not isinstance(setup.serving, Continuous):
+        yield slider("batch", "sequences at a time", setup.batch, 1, 64, 1)
     yield from _literal(setup.method, "method", "on_outcome", "when the outcome is there")
     if "backup" in uses:
-        yield _chosen("backup", "who drafts after a miss", setup.backup)
+        yield chosen("backup", "who drafts after a miss", setup.backup)
 
 
 def _preparing(setup: Setup) -> Iterator[Control]:
     policy: Any = setup.policy
     if "policy" not in setup.method.uses:
         return
-    yield _chosen("policy", "which outcomes to prepare for", policy)
+    yield chosen("policy", "which outcomes to prepare for", policy)
     fanout = getattr(policy, "fanout", None)
     if isinstance(fanout, int):
-        label = "F, candidates at each place"
-        yield Control("policy.fanout", label, "range", fanout, 0, max(32, fanout), 1)
+        yield slider("policy.fanout", "F, candidates at each place", fanout, 0, 32, 1)
     elif not isinstance(policy, Oracle):  # which predicts one outcome
         yield Control(*BUDGETS, "number", policy.budget, 1, 1024, 1, ("verify",))
 
@@ -95,9 +67,8 @@ def _world(setting: Setting, setup: Setup) -> Iterator[Control]:
         label = "α, chance that a token is accepted"
         yield Control("acceptance.alpha", label, "range", setup.acceptance.alpha, 0, 1, 0.01)
     if setup.draft_on is not None and not setup.lookup:
-        scale = setup.machine.draft_scale
-        label = "draft's seconds, times"
-        yield Control("latency.draft_scale", label, "range", scale, 0.05, max(4.0, scale), 0.05)
+        scale, label = setup.machine.draft_scale, "draft's seconds, times"
+        yield slider("latency.draft_scale", label, scale, 0.05, 4.0, 0.05)
     yield from _sampling(setup)
     yield Control("seed", "of all randomness", "number", setup.seed, 0, 2**31, 1)
 
@@ -105,8 +76,7 @@ def _world(setting: Setting, setup: Setup) -> Iterator[Control]:
 def _sampling(setup: Setup) -> Iterator[Control]:
     sampling, honoured = setup.sampling, setup.acceptance.uses
     if "temperature" in honoured:
-        T = sampling.temperature
-        yield Control("temperature", "0 is greedy", "range", T, 0, max(2.0, T), 0.05)
+        yield slider("temperature", "0 is greedy", sampling.temperature, 0, 2.0, 0.05)
     if "coupling" in honoured and sampling.temperature > 0:
         names = ("maximal", "gumbel")
         yield Control("coupling", "shared randomness", "choice", sampling.coupling, choices=names)
@@ -114,12 +84,6 @@ def _sampling(setup: Setup) -> Iterator[Control]:
 
 def _profile(setting: Setting) -> str:
     return str(setting.choices["profile"])
-
-
-def _chosen(group: str, label: str, plugin: object) -> Control:
-    """Return the choice among the plug-ins of a group."""
-    now = short_name(type(plugin))
-    return Control(group, label, "choice", now, choices=tuple(plugins(group)))
 
 
 def _literal(plugin: object, group: str, field: str, label: str) -> Iterator[Control]:

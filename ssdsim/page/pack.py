@@ -71,7 +71,7 @@ def packed(run: Run, texts: bool = True) -> dict[str, Any]:
         "metrics": metrics,
         "baselines": info.get("baselines") or {},
         "no_gain": no_gain(run),
-        "rows": [list(row) for row in chain(figures(metrics), latencies(metrics))],
+        "rows": rows(metrics),
         "devices": [_named(device) for device in info.get("devices") or []],
         "lanes": tables.lanes,
         "kinds": tables.kinds,
@@ -85,6 +85,11 @@ def packed(run: Run, texts: bool = True) -> dict[str, Any]:
         "left_out": [*tables.left_out(), *cut(shown)],
         "config": dict(_flat(info.get("config") or {})),
     }
+
+
+def rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Return the figures of a run, and the latencies of its requests, as a page tells them."""
+    return [list(row) for row in chain(figures(metrics), latencies(metrics))]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import { asker } from "asking";
 import { decodeRun } from "columns";
 import { make } from "dom";
+import { LATENCIES, serves } from "served";
 import { NOTHING } from "store";
-import { figure, percent } from "words";
+import { duration, figure, percent } from "words";
 
 /** @typedef {import("store").Store} Store */
 /** @typedef {import("asking").Changes} Changes */
@@ -138,7 +139,7 @@ function draw(store, { form, number, over, command }) {
   command.textContent = live?.command ?? "";
   const said = new Map(run?.rows);
   number.textContent = `${said.get("tokens/s") ?? "no"} tokens/s`;
-  over.textContent = BASELINES.flatMap((label) =>
+  over.textContent = run && serves(run) ? latencies(run) : BASELINES.flatMap((label) =>
     (said.has(label) ? [`${said.get(label)} ${label}`] : [])).join(", ");
   const controls = controlsOf(store);
   const shape = JSON.stringify(controls.map(({ value, ...fixed }) => fixed));
@@ -151,6 +152,15 @@ function draw(store, { form, number, over, command }) {
       show(input, control.value);
     }
   }
+}
+
+/** How long requests took, and how many of them were within the limits.
+ * @param {import("columns").Run} run */
+function latencies({ metrics }) {
+  const told = Object.entries(LATENCIES).filter(([name]) => metrics[`${name}_p50`] != null).map(([name, called]) =>
+    `${called} ${duration(metrics[`${name}_p50`])} (p99 ${duration(metrics[`${name}_p99`])})`);
+  const good = metrics.good_fraction == null ? "" : `; ${percent(metrics.good_fraction)} within the limits`;
+  return `Of a request, in the median: ${told.join(", ")}${good}.`;
 }
 
 /** Makes the controls anew; who was typing goes on.

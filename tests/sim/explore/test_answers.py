@@ -33,9 +33,38 @@ CHANGES = {
 }
 
 
+SERVED = (
+    "profile=demo",
+    "workload=poisson",
+    "workload.rate=4",
+    "workload.prompts=6",
+    "workload.output_tokens=24",
+    "serving=continuous",
+    "serving.num_gpu_blocks=40",
+)
+SERVING = {
+    "rate": {"workload.rate": 40.0},
+    "requests": {"workload.prompts": 9},
+    "burstiness": {"workload": "gamma", "workload.burstiness": 0.2},
+    "quiet": {"workload": "on_off", "workload.quiet_rate": 0.3, "workload.busy": 2.0},
+    "no quiet": {"workload": "on_off", "workload.quiet_rate": 1.0},
+    "closed": {"workload": "closed"},
+    "slots": {"serving": "slots", "workload.rate": 40.0, "batch": 2},
+    "at a time": {"serving.max_num_seqs": 1, "workload.rate": 40.0},
+    "blocks": {"serving.num_gpu_blocks": 12, "workload.rate": 40.0},
+    "replicas": {"replicas": 2, "router": "least_outstanding"},
+    "K": {"lookahead": 2},
+}
+
+
 @pytest.fixture(scope="module")
 def explorer():
     return Explorer(Questions(SMALL))
+
+
+@pytest.fixture(scope="module")
+def serving():
+    return Explorer(Questions(SERVED))
 
 
 def words(answer):
@@ -58,6 +87,50 @@ def test_each_control_changes_the_answer_to_that_of_its_command(explorer, name):
     for option, value in CHANGES[name].items():
         (control,) = [each for each in answer["controls"] if each["name"] == option]
         assert control["value"] == value
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_each_control_of_requests_changes_the_answer_to_that_of_its_command(serving, name):
+    answer = serving.answer(SERVING[name], "run")
+    assert answer["ok"], answer
+    command = ssdsim.simulate(ssdsim.setup(*words(answer))).metrics
+    assert metrics(answer) == command
+    assert metrics(answer) != metrics(serving.answer({}, "run"))
+    for option, value in SERVING[name].items():
+        (control,) = [each for each in answer["controls"] if each["name"] == option]
+        assert control["value"] == value
+
+
+def test_latencies_stay_beside_baselines_that_requests_have_none_of(serving):
+    run = serving.answer({}, "run")["payload"]["runs"][0]
+    compared = serving.answer({}, "baselines")
+    assert compared["rows"] == run["rows"]
+    assert "time to first token, ms" in dict(run["rows"])
+    assert compared["baselines"] == {}
+
+
+def test_requests_go_on_where_changes_leave_no_room_for_options():
+    first = (*SERVED, "replicas=2", "router=random")
+    answer = Explorer(Questions(first)).answer({"replicas": 1}, "run")
+    assert words(answer) == [*SERVED, "replicas=1"]
+    slots = [word for word in SERVED if not word.startswith("serving")]
+    changes = {"serving": "continuous", "batch": 3}
+    answer = Explorer(Questions((*slots, "batch=2"))).answer(changes, "run")
+    assert words(answer) == [*slots, "serving=continuous"]
+
+
+def test_requests_are_fewer_where_the_command_line_does_not_say_how_many():
+    explorer = Explorer(Questions(("profile=demo", "workload=azure_conv")))
+    answer = explorer.answer({"workload": "azure_conv"}, "expect")
+    assert words(answer) == ["profile=demo", "workload=azure_conv", "workload.prompts=48"]
+    choices = {each["name"]: each for each in answer["controls"]}["workload"]
+    assert choices["value"] == "azure_conv"
+    assert set(choices["choices"]) == {"azure_conv", "closed", "gamma", "poisson"}
+
+
+def test_prompts_that_are_all_there_have_the_controls_of_before(explorer):
+    named = {each["name"] for each in explorer.answer({}, "run")["controls"]}
+    assert not {"workload", "replicas", "serving"} & named
 
 
 def test_the_beginning_is_the_command_line_itself(explorer):
@@ -109,6 +182,8 @@ def test_a_surface_has_the_chosen_point(explorer):
         ({"nothing": 1}, "nothing=1: no such option; choose among"),
         ({"temperature": 0.3}, "temperature=0.3: these logs were taken at"),
         ({"workload.prompts": 10_000}, "workload.output_tokens=32: times workload.prompts"),
+        ({"workload": "poisson", "workload.prompts": 300}, "workload.prompts=300: needs fewer"),
+        ({"workload": "gamma", "workload.prompts": 10**9}, "workload.prompts=1000000000: "),
         ({"profile": "nowhere"}, "profile=nowhere: no such option"),
         ({"seed": "x"}, "seed='x': "),
     ],

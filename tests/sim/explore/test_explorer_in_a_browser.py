@@ -222,3 +222,29 @@ def test_two_runs_that_are_the_same_do_not_part(browser, tmp_path):
         assert cells[0] == "scheduling: how pieces are put together\t11.00\t+10.0 %"
         assert cells[-1] == "all of them\t12.00\t+20.0 %"
         assert not shown.wrong
+
+
+def test_requests_have_sliders_and_their_latencies_beside_the_speed(browser):
+    words = ("profile=demo", "workload=poisson", "workload.rate=4", "workload.prompts=12")
+    words += ("workload.output_tokens=32", "serving=continuous", "serving.ttft_limit=0.05")
+    with exploring(browser, *words) as shown:
+        before = shown.text(".number + .hint")
+        set_to(shown, "workload.rate", 16)
+        wait_for(shown, "workload.rate=16")
+        shown.page.wait_for_function(
+            "(before) => document.querySelector('.number + .hint').textContent !== before",
+            arg=before,
+        )
+        run = simulated(shown)
+        told = shown.text(".number + .hint")
+        assert f"time to first token {1000 * run.metrics['ttft_p50']:.2f} ms" in told
+        assert f"(p99 {1000 * run.metrics['ttft_p99']:.2f} ms)" in told
+        assert f"{100 * run.metrics['good_fraction']:.3g}" in told
+        assert shown.text(".number") == f"{speed(run)} tokens/s"
+        shown.tab("requests")
+        rows = shown.page.evaluate("() => store.get().runs[0].requests.rows")
+        assert rows == 12
+        set_to(shown, "replicas", 2)
+        wait_for(shown, "replicas=2")
+        shown.page.wait_for_selector("[name=router]")
+        shown.page.wait_for_function("() => store.get().runs[0].replicas === 2")
