@@ -22,13 +22,13 @@ from ssdreal.executor.pair import read_pair
 from ssdreal.executor.prompt_files import read_prompts, tokenized
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Workload
 from ssdreal.llama_cpp.gguf_draft import copy_fields, write_gguf
 from ssdreal.llama_cpp.service_times import decode
 from ssdreal.llama_cpp.settings import DraftModel, Settings
 from ssdreal.models.gguf_weights import gguf
 from ssdreal.places.topology import topology
 from ssdsim.methods.speculative import Speculative
+from ssdsim.workloads.closed import Closed
 
 PROMPTS, TOKENS, K = 8, 96, 4
 
@@ -85,7 +85,7 @@ def ours(dtype: str) -> list[Text]:
     """Decode by ssdreal."""
     pair = read_pair("smollm2")
     tasks = tokenized(read_prompts(None, PROMPTS), pair.target)
-    setup = Setup(Speculative(), Workload(PROMPTS, TOKENS), lookahead=K)
+    setup = Setup(Speculative(), Closed(PROMPTS, output_tokens=TOKENS), lookahead=K)
     with closing(Sitting(pair, dtype)) as sitting:
         run = sitting.measure(setup, topology("auto").places("target"), tasks)
     rounds = {seq: of[["drafted", "accepted"]].to_numpy() for seq, of in run.rounds.groupby("seq")}

@@ -27,7 +27,7 @@ from ssdreal.executor.prompt_files import DEFAULT, read_prompts, tokenized
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import topology
 from ssdsim.calibration.prediction import KnownPrompt, Predicted, Profile
@@ -38,6 +38,7 @@ from ssdsim.policies.exit_residual import ExitResidual
 from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.run.trace import Run, load_run
+from ssdsim.workloads.closed import Closed
 
 PAIR = read_pair("smollm2")
 LAYERS = describe(PAIR.target).layers
@@ -76,7 +77,7 @@ def setups(prompts: int) -> dict[str, Setup]:
         for second in (ExitTarget, ExitResidual):
             name = f"{second.__name__} after layer {layer(share)}"
             methods[name] = two_phases(share, second), 6
-    workload = Workload(prompts, output_tokens=TOKENS)
+    workload = Closed(prompts, output_tokens=TOKENS)
     return {
         name: Setup(method, workload, TopkOutcomes(budget), lookahead=K)
         for name, (method, budget) in methods.items()

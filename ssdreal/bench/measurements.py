@@ -19,6 +19,7 @@ from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdsim.calibration.calibration_runs import Visit
 from ssdsim.calibration.timings import Timing
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.workloads.closed import Closed
 
 ASSISTED = (1, 2, 3, 4, 5, 6)
 QUICK = (2, 3)
@@ -170,7 +171,7 @@ class BenchRuns:
 
     def _search(self, name: str, places: Any, look: Callable[[Search], Setup]) -> None:
         self.say(f"looking for the best settings of {name}")
-        workload = replace(self.base.workload, output_tokens=self.few_tokens)
+        workload = Closed(self.base.workload.prompts, output_tokens=self.few_tokens)
         base, once = replace(self.base, workload=workload), partial(self._once, plain(float))
         search = Search(self.few, base, places, self.quick, once)
         setup = replace(look(search), workload=self.base.workload)
@@ -188,7 +189,7 @@ class BenchRuns:
         if name in self.peers:
             entry = self.peers[name]
             prompts = [task.tokens for task in self.contest.tasks]
-            tokens = self.base.workload.output_tokens
+            tokens = self.base.workload.longest_output
             entry.runs.append(self._generated(entry.peer, prompts, tokens))
             return
         contender = self.entries[name].contender

@@ -31,7 +31,7 @@ from ssdreal.executor.pair import Pair, read_pair
 from ssdreal.executor.prompt_files import read_prompts, tokenized
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.places import cautions
 from ssdreal.places.topology import Cpu
@@ -41,6 +41,7 @@ from ssdsim.errors import ConfigError, require
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.system.atomic_files import write_text
 from ssdsim.system.destination import file, taken
+from ssdsim.workloads.closed import Closed
 
 CALIBRATION_PROMPTS = 3
 DRAFTS = 16
@@ -172,7 +173,7 @@ def _course(
         few=contest.first(asked.few),
         base=Setup(
             Autoregressive(),
-            workload=Workload(output_tokens=asked.tokens),
+            workload=Closed(asked.prompts, output_tokens=asked.tokens),
             decoding=DECODINGS[name],
             seed=SEED,
         ),

@@ -115,7 +115,7 @@ def unfinished(bench_runs: BenchRuns, decoding: str) -> dict[str, Any]:
     return {
         "decoding": decoding,
         "prompts": len(bench_runs.contest.tasks),
-        "tokens": bench_runs.base.workload.output_tokens,
+        "tokens": bench_runs.base.workload.longest_output,
         "machine": provenance(),
         "rows": rows,
         "searched": bench_runs.searched,
@@ -134,7 +134,7 @@ def collect(
     return Results(
         decoding=decoding,
         prompts=len(bench_runs.contest.tasks),
-        tokens=bench_runs.base.workload.output_tokens,
+        tokens=bench_runs.base.workload.longest_output,
         machine=provenance(),
         ceiling=found,
         weight_bytes=size,

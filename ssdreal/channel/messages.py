@@ -102,10 +102,15 @@ class Paces(Message, frozen=True):
 
 
 class Prefill(Message, frozen=True):
-    """Compute the prompts, all but the last token of each. The answer says nothing more."""
+    """Compute texts, all but the last token of each. The answer says nothing more.
+
+    A text is a prompt, of so many tokens as `prompts` says, and what was decoded behind it before
+    its sequence had to make room for others.
+    """
 
     stamp: Stamp
     lines: tuple[Line, ...]
+    prompts: tuple[int, ...]
 
 
 class Verify(Message, frozen=True):

@@ -67,6 +67,8 @@ class Job:
         if self.request.setup.acceptance:
             settings["acceptance"] = chosen["acceptance"]
         settings |= {name: config[name] for name in ("dtype", "batch", "temperature")}
+        if self.request.setup.serves:
+            settings |= {name: chosen[name] for name in ("workload", "serving")}
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
     def epilogue(self, run: Run) -> str:

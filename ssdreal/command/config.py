@@ -16,12 +16,13 @@ from ssdreal.executor.request import Request
 from ssdreal.executor.scripted import check, is_scripted, rules
 from ssdreal.executor.self_drafting import chosen_for
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
+from ssdreal.executor.supported_serving import DEFAULTS
+from ssdreal.executor.workload import SIZES
 from ssdreal.models.catalog import shards
 from ssdreal.places.topology import Cpu, Sharding, Topology, topology
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.trace_row import holds_back
-from ssdsim.command.applicable import Rule, method_rules, refuse
+from ssdsim.command.applicable import Rule, method_rules, refuse, serving_rules, workload_rules
 from ssdsim.command.config import (
     RUNS,
     emptied,
@@ -33,14 +34,16 @@ from ssdsim.command.config import (
 from ssdsim.errors import ConfigError, require
 from ssdsim.kinds import short_name
 from ssdsim.options.building import build, check_keys, completed, make
-from ssdsim.options.plugins import profile_files
+from ssdsim.options.plugins import options, plugins, profile_files
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.partial_oracle import PartialOracle
 from ssdsim.sampling.settings import Decoding
+from ssdsim.serving.continuous import Continuous
 from ssdsim.system.package_data import CONF
 from ssdsim.trees.chain import Chain
+from ssdsim.workloads.base import Workload
 
-GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
+GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance", "serving")
 PLAIN = ("lookahead", "batch", "seed")
 SAMPLED = ("temperature", "coupling", "top_k", "top_p")
 OWN = ("dtype", "topology", "split", "passes", "prompts", "texts", *RUNS)
@@ -58,8 +61,10 @@ def register() -> None:
     """Fill Hydra's groups."""
     store = emptied(("workload", "pair", "acceptance"))
     register_plugins(GROUPS)
-    workload = completed(Workload, {"_target_": short_name(Workload)})
-    store.store(group="workload", name="real", node=workload)
+    continuous = {"_target_": short_name(Continuous), **DEFAULTS}
+    store.store(group="serving", name="continuous", node=completed(Continuous, continuous))
+    for name, node in _workloads():
+        store.store(group="workload", name=name, node={**node, "stop_at_end": Setup.stop_at_end})
     for path in (CONF / "pair").glob("*.yaml"):
         overrides = [{"override /acceptance": profile} for profile in _published(path.stem)]
         node = {"defaults": overrides, "pair": {"tp": Pair.tp, **pair_content(path)}}
@@ -67,6 +72,17 @@ def register() -> None:
     for name, path in profile_files().items():
         _register_acceptance(name, path)
     store.store(name="real", node=OmegaConf.load(CONF / "real.yaml"))
+
+
+def _workloads() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the simulator's workloads, with the sizes of a real run unless told otherwise."""
+    for name, plugin in plugins("workload").items():
+        own = {field.name for field in options(plugin)}
+        sizes = SIZES if own.issuperset(SIZES) else {}  # a trace has its own
+        yield name, completed(plugin, {"_target_": short_name(plugin), **sizes})
+    for path in (CONF / "workload").glob("*.yaml"):
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        yield path.stem, completed(Workload, content)
 
 
 def _published(pair: str) -> list[str]:
@@ -122,8 +138,8 @@ def request_from(config: DictConfig, overridden: list[str]) -> Request:
 
 def _setup(plain: dict[str, Any]) -> Setup:
     hints = get_type_hints(Setup)
-    chosen = [name for name in (*GROUPS, "workload") if name in hints]
-    values = {name: build(hints[name], plain[name], name) for name in chosen}
+    values = {name: build(hints[name], plain[name], name) for name in GROUPS if name in hints}
+    values |= _workload(plain["workload"])
     values["method"] = chosen_for(values["method"], str(plain["pair"]["target"]))
     values["decoding"] = sampling_from(plain, Decoding, SAMPLED)
     values |= {name: plain[name] for name in PLAIN}
@@ -146,6 +162,14 @@ def _setup(plain: dict[str, Any]) -> Setup:
     return setup
 
 
+def _workload(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return the workload, and whether end tokens end a text, which no simulation knows of."""
+    end, rest = "stop_at_end", dict(plain)
+    ends = build(bool, rest.pop(end, Setup.stop_at_end), f"workload.{end}")
+    hint = get_type_hints(Setup)["workload"]
+    return {"workload": build(hint, rest, "workload"), end: ends}
+
+
 def _check_seconds(plugin: Any, path: str) -> None:
     """Refuse seconds of a backup or drafter, or of one inside it."""
     for each in fields(plugin):
@@ -159,6 +183,8 @@ def _check_seconds(plugin: Any, path: str) -> None:
 
 def _rules(setup: Setup, where: Topology) -> Iterator[Rule]:
     yield from method_rules(setup)
+    yield from serving_rules(setup.serving, setup.load)
+    yield from workload_rules(setup.workload, setup.slots)
     yield "passes", not isinstance(where, Cpu), "both models run on the host, which has no graphs"
     yield from rules(setup)
     for group in ("backup", "drafter"):

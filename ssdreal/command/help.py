@@ -1,6 +1,7 @@
 """What `--help` prints: every option, and every plug-in with its fields."""
 
 from ssdsim.command.help import page
+from ssdsim.system.package_data import CONF
 
 INTRO = """\
 Decode with real models: draft and target at work in processes of their own, lossless and traced.
@@ -18,7 +19,7 @@ MAIN = (
     ("drafter=NAME", "who drafts: the draft model, or ngram (prompt lookup), which needs none"),
     ("lookahead=K", "tokens drafted a round; fewer, if length= says so"),
     ("policy.budget=N", "outcomes to prepare a row, whichever the policy: 12 unless told"),
-    ("batch=B", "sequences decoded at a time"),
+    ("batch=B", "sequences decoded at a time, with serving=slots"),
     ("temperature=T", "0 is greedy"),
     ("coupling=NAME", "maximal or gumbel: how draft and target share randomness"),
     ("saguaro.constant=C", "Saguaro sampling: the draft's top tokens are scaled by C; 1 is off"),
@@ -40,10 +41,11 @@ MAIN = (
     ("split=S", "share of one_gpu's multiprocessors for the target, the draft has the others"),
     ("passes=NAME", "graph or eager: how a GPU is told to compute them"),
     ("prompts=FILE", "lines of text or of JSON, .json, .csv or .parquet; the project's own"),
-    (
-        "workload.prompts=N",
-        "and .output_tokens, .stop_at_end, .rate (prompts a second); of scripts .prompt_tokens",
-    ),
+    ("workload=NAME", "when prompts come, by the wall clock: listed below, or {workloads}"),
+    ("workload.prompts=N", "the first ones of the file: 8 unless told"),
+    ("workload.output_tokens=N", "of each: 64 unless told; a trace has its own"),
+    ("workload.stop_at_end", "whether a token that ends the text ends the sequence: false"),
+    ("serving=NAME", "which of them are decoded together, listed below"),
     ("texts=true", "print the generated texts"),
     ("seed=N", "of all noise and every random stream"),
     ("out=DIR", "the run directory; a fresh one under outputs/ by default"),
@@ -54,7 +56,8 @@ MAIN = (
     ),
     ("page.texts=false", "leave token ids and their texts out of a run's page.html"),
 )
-GROUPS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
+PLUGINS = ("method", "drafter", "policy", "backup", "length", "tree", "acceptance")
+GROUPS = (*PLUGINS, "workload", "serving")
 PAIRS = ("smollm2", "tiny")  # those in conf/pair that have weights
 SCRIPTED = {
     "llama31_70b_1b": "h100x4_llama70b_1b",
@@ -67,6 +70,7 @@ SCRIPTED = {
 def text() -> str:
     """Return the whole page."""
     names = {"pairs": ", ".join(PAIRS), "scripted": ", ".join(SCRIPTED)}
+    names["workloads"] = ", ".join(sorted(path.stem for path in (CONF / "workload").glob("*.yaml")))
     names["profiles"] = ", ".join(sorted({*SCRIPTED.values()}))
     main = [(option, meaning.format(**names)) for option, meaning in MAIN]
     return "\n".join(page(INTRO, main, GROUPS, "the scripted pair's own"))

@@ -16,7 +16,9 @@ from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.run.trace import Run
+from ssdsim.serving.slots import Slots
 from ssdsim.trees.chain import Chain
+from ssdsim.workloads.closed import Closed
 
 MOST_LOOKAHEAD = 12
 SEARCH_PROMPTS = 4
@@ -33,7 +35,7 @@ def compare(
     compared with the target's own at the same pass shape: `token_mismatches` counts those that
     differ. Where prompts come in time, that is all.
     """
-    if setup.workload.rate is not None:
+    if setup.workload.open:
         if not (setup.decoding.needs_probabilities or setup.acceptance):
             enter_mismatches(run, setup, sitting, topology.places("target"), tasks)
         return {}
@@ -61,7 +63,7 @@ def compare(
 def _best_speculative(setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]) -> Run:
     """Return ordinary speculation at its best lookahead, looked for on the first prompts."""
     few = tasks[: max(SEARCH_PROMPTS, setup.batch)]
-    part = replace(setup, workload=replace(setup.workload, prompts=len(few)))
+    part = replace(setup, workload=Closed(len(few), output_tokens=setup.workload.longest_output))
     best, best_speed = 1, 0.0
     for lookahead in range(1, _most_lookahead(setup, sitting, tasks) + 1):
         speed = _speed(sitting.measure(_speculative(part, lookahead), places, few))
@@ -74,7 +76,7 @@ def _best_speculative(setup: Setup, sitting: Sitting, places: Places, tasks: Seq
 
 def _most_lookahead(setup: Setup, sitting: Sitting, tasks: Sequence[Task]) -> int:
     """Return the most tokens drafted a round for which the models' context has room."""
-    longest = max(len(task.tokens) for task in tasks) + setup.workload.output_tokens
+    longest = max(len(task.tokens) for task in tasks) + setup.workload.longest_output
     lookaheads = range(1, MOST_LOOKAHEAD + 1)
     if sitting.context is None:
         return max(lookaheads)
@@ -92,6 +94,7 @@ def enter_mismatches(
     """Count the tokens that differ from the target's own, decoded at the run's pass shape."""
     width = setup.pass_width
     oracle = replace(setup, method=Autoregressive(), width=width, tree=Chain())
+    oracle = replace(oracle, serving=Slots(), batch=setup.slots)  # nobody has to make room
     own = sitting.measure(oracle, places, tasks).tables["sequences"]["output"].to_pylist()
     outputs = run.tables["sequences"]["output"].to_pylist()
     run.metrics["token_mismatches"] = sum(

@@ -1,6 +1,5 @@
 """One run on real models: from plain settings to a `Run`."""
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -12,7 +11,8 @@ from simpy import Event
 
 from ssdreal.channel.messages import Begin, Paces
 from ssdreal.channel.probability_pages import Pages
-from ssdreal.executor.arrivals import come_in_time
+from ssdreal.executor.arrivals import arriving, rows_of
+from ssdreal.executor.devices_in_use import devices_in_use
 from ssdreal.executor.policy_while_drafting import WhileItLasts
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
@@ -26,11 +26,10 @@ from ssdreal.places.places import Places, Role, can_pin, cautions, kept_on
 from ssdreal.workers.crew import Crew
 from ssdreal.workers.remote import Remote
 from ssdsim.decoding.detail import Detail
-from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.request_queue import RequestQueue
 from ssdsim.decoding.session import Session
-from ssdsim.decoding.slots import FilledSlots
 from ssdsim.engine.lookup import HOST
+from ssdsim.engine.preflight import check_admission
 from ssdsim.engine.served import Served
 from ssdsim.run.results import describe, outcome
 from ssdsim.run.tables import Sequence as SequenceRecord
@@ -82,10 +81,10 @@ class Execution:
         self.recorder = Recorder()
         self.readied: dict[Role, Paces] = {}
         self.served: Served | None = None
-        arrivals = setup.workload.arrivals(setup.seed)
-        self.rows = [
-            self._row(seq, *of) for seq, of in enumerate(zip(tasks, arrivals, strict=False))
-        ]
+        requests = setup.workload.requests(setup.seed)
+        check_admission(setup.serving, setup.load, [len(task.tokens) for task in tasks], requests)
+        self.rows = rows_of(tasks, requests)
+        self.recorder.sequences += [row.record for row in self.rows]
 
     @property
     def lost(self) -> str | None:
@@ -127,6 +126,7 @@ class Execution:
         with kept_on(self.places.run), pages.made() if pages else nullcontext() as self.pages:
             session: Any = self.env.run(self.env.process(self._prepared()))
             self.env.restart()
+            self._open(session)
             yield session
 
     def run(self) -> None:
@@ -139,9 +139,6 @@ class Execution:
 
         """
         with self.ready() as session:
-            if self.setup.workload.rate is not None:
-                self.served = Served(self.recorder, [session])
-                come_in_time(self.env, session, self.rows)
             self.env.run(self.env.process(self.setup.method.decode(session)))
             self.ended, self.complete = self.env.now, True
             for lane in self.lanes:
@@ -153,7 +150,7 @@ class Execution:
         if self.ended is None:
             self.env.tick()
         now = self.env.now if self.ended is None else self.ended
-        devices = self._devices(self.setup.draft_on)
+        devices = devices_in_use(self.places, self.setup.draft_on, self.readied)
         kind: Literal["real", "scripted"] = "scripted" if self.setup.acceptance else "real"
         run = outcome(self.setup, self.recorder, now, devices, kind, self.complete)
         run.info |= {"draft_lost": self.lost, "pinned": can_pin(), "cautions": self.cautions}
@@ -178,17 +175,19 @@ class Execution:
         layer, layers = after
         return {"layer": layer, "layers": layers, "share": fmean(shares) if shares else None}
 
-    def _devices(self, draft_on: str | None) -> list[dict[str, Any]]:
-        """Describe the devices in use, and what a GPU gave each lane."""
-        return [
-            {**device, "given": given} if given else device
-            for device in self.places.devices(draft_on)
-            for given in [self._given(device["lanes"])]
-        ]
+    def _open(self, session: Session) -> None:
+        """Let the prompts come: now, or when it is time."""
+        if self.setup.serves:
+            serving, load = self.setup.serving, self.setup.load
+            blocks, limits = serving.blocks(load), serving.limits
+            self.served = Served(self.recorder, [session], blocks, limits)
+        most = self.setup.workload.most_at_once
+        self.dispatcher = arriving(self.env, session, self.rows, most)
+        self.dispatcher.start()
 
-    def _given(self, lanes: Sequence[Role]) -> dict[str, Any]:
-        given = {lane: self.readied[lane].given for lane in lanes if lane in self.readied}
-        return {lane: of._asdict() for lane, of in given.items() if of is not None}
+    def _finished(self, record: SequenceRecord) -> None:
+        self.dispatcher.finished(record)
+        self.retired(record)
 
     def _prepared(self) -> Generator[Event, Any, Session]:
         """Let the workers get ready; return the session."""
@@ -229,7 +228,7 @@ class Execution:
         target = as_target(self.env, crew.target, recorder, "target", name[0], paces[0])
         target.prompts, target.ends = [task.tokens for task in self.tasks], self.ends
         target.free = list(range(setup.slots))
-        if setup.method.draft_on is None:
+        if setup.method.draft_on is None and not setup.serves:  # who comes must not have to wait
             target.together = self.readied["target"].together
         target.speaks = self.readied["target"].speaks_after is not None
         draft = as_draft(self.env, self.drafter, recorder, "draft", name[1], paces[1])
@@ -247,10 +246,10 @@ class Execution:
             backup=setup.backup.start(stream(setup.seed, "backup")),
             draft_on=setup.draft_on,
             lookahead=setup.lookahead,
-            admission=FilledSlots(setup.slots),
-            queue=RequestQueue(self.env, self._waiting()),
+            admission=setup.serving.start(setup.load),
+            queue=RequestQueue(self.env),
             recorder=recorder,
-            retired=self.retired,
+            retired=self._finished,
             length=draft.length,
             round_seconds=setup.method.round_seconds,
             detail=self.detail,
@@ -292,20 +291,3 @@ class Execution:
         if pages is None or not self.places.device_pages:
             return pages
         return replace(pages, device=self.places.draft.device, apart=not self.places.together)
-
-    def _waiting(self) -> deque[Row]:
-        """Return those who wait from the start: all, or nobody where they come in time."""
-        return deque(self.rows if self.setup.workload.rate is None else ())
-
-    def _row(self, seq: int, task: Task, arrival: float) -> Row:
-        record = SequenceRecord(
-            seq=seq,
-            prompt=task.name,
-            kind=task.kind,
-            prompt_tokens=len(task.tokens),
-            output=None,
-            tokens=0,
-            arrival=arrival,
-        )
-        self.recorder.sequences.append(record)
-        return Row(record, self.setup.workload.output_tokens, len(task.tokens), ready=0.0)

@@ -16,6 +16,7 @@ from ssdreal.models.random_weights import shape_file
 from ssdreal.models.shared_tokens import check_tokens
 from ssdreal.models.tensors import check_weights
 from ssdreal.places.places import Role
+from ssdsim.engine.preflight import check_admission
 from ssdsim.errors import ConfigError, require
 from ssdsim.trees.chain import Chain
 
@@ -92,6 +93,9 @@ def check_room(
     right = f"needs at most the {rows} tokens that the draft knows"
     require(widest <= rows, "tree: children of a node", widest, right)
     setup.branches()  # the policy may not fit the lookahead
+    prompts = [len(task.tokens) for task in tasks] or [1]
+    requests = setup.workload.requests(setup.seed)
+    check_admission(setup.serving, setup.load, prompts, requests)
     if request.topology.places(None).target.device == "cpu":
         _check_memory(request, models, tasks, loaded)
 
@@ -113,7 +117,7 @@ def reach(lookahead: int) -> int:
 def _check_context(setup: Setup, models: Models, tasks: Sequence[Task]) -> None:
     positions = context(models)
     behind, nodes = reach(setup.lookahead), setup.tree.nodes(setup.drafted)
-    asked = setup.workload.output_tokens
+    asked = setup.workload.longest_output
     right = f"needs 2 K + 2 <= the models' context of {positions}"
     require(behind + 2 <= positions, "lookahead", setup.lookahead, right)
     right = f"has {nodes} nodes, the models' context of {positions} has room for {positions - 2}"
@@ -164,7 +168,12 @@ def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loade
     for role, n, model in parts:
         entry = n * 2 * model.layers * model.kv_heads * model.head_dim * BYTES[request.dtype]
         needed += setup.slots * setup.capacity(role, longest) * entry
-    require(needed <= free, "batch", setup.batch, _memory(needed, free))
+    require(needed <= free, *_asked_at_once(setup), _memory(needed, free))
+
+
+def _asked_at_once(setup: Setup) -> tuple[str, int]:
+    """Return the option that says how many sequences are decoded at a time, and its value."""
+    return setup.serving.limited_by, setup.serving.slots(setup.load)
 
 
 def _memory(needed: int, free: int) -> str:

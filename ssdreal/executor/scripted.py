@@ -6,6 +6,7 @@ from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
 from ssdreal.models.random_weights import shape_file
 from ssdsim.command.applicable import Rule, acceptance_rules
+from ssdsim.engine.padding import prompt_lengths
 from ssdsim.engine.preflight import check_lengths
 from ssdsim.errors import require
 from ssdsim.sampling.streams import stream
@@ -50,7 +51,7 @@ def check(setup: Setup, scripted: bool) -> None:
     reads = "backup" in setup.method.uses and setup.backup.needs_tokens
     require(not reads, "backup", type(setup.backup).__name__.lower(), right)
     setup.method.check(setup.decoding, source)
-    check_lengths(setup.workload.prompts, setup.workload.output_tokens, source)
+    check_lengths(setup.workload.prompts, setup.workload.longest_output, source)
 
 
 def rules(setup: Setup) -> Iterator[Rule]:
@@ -58,7 +59,8 @@ def rules(setup: Setup) -> Iterator[Rule]:
     source = setup.source()
     if source is None or setup.acceptance is None:
         why = "prompts are as long as their file has them"
-        yield "workload.prompt_tokens", False, why
+        for option in ("workload.prompt_tokens", "workload.correlation"):
+            yield option, False, why
         return
     for option in ("prompts", "texts", "workload.stop_at_end"):
         yield option, False, "the tokens of a pair without weights mean nothing"
@@ -83,8 +85,9 @@ def prompts(setup: Setup, vocabulary: int) -> list[Task]:
     right = f"needs token ids below the pair's {vocabulary}, has {source.vocabulary}"
     fits = (source.vocabulary or 0) <= vocabulary
     require(fits, "acceptance", type(setup.acceptance).__name__.lower(), right)
-    lengths = map(source.prompt_tokens, range(setup.workload.prompts))
+    sizes = prompt_lengths(setup.workload, setup.seed, source)
+    require(min(sizes) > 0, "workload.prompt_tokens", min(sizes), "needs a number >= 1")
     return [
         Task(f"random ids {seq}", "random ids", rng.integers(vocabulary, size=size).tolist())
-        for seq, size in enumerate(length or setup.workload.prompt_tokens for length in lengths)
+        for seq, size in enumerate(sizes)
     ]

@@ -7,7 +7,8 @@ from ssdreal.channel.message_parts import Exit
 from ssdreal.channel.probability_pages import Pages
 from ssdreal.executor.self_drafting import left_out
 from ssdreal.executor.supported_methods import check_method
-from ssdreal.executor.workload import Workload
+from ssdreal.executor.supported_serving import check_serving
+from ssdreal.executor.workload import FEW
 from ssdreal.models.sublayers import Sublayers
 from ssdreal.places.places import Role
 from ssdsim.acceptance.base import Acceptance, Source
@@ -26,8 +27,12 @@ from ssdsim.policies.base import Policy, StaticPolicy
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.streams import stream
+from ssdsim.serving.base import Load, Serving
+from ssdsim.serving.slots import Slots
 from ssdsim.trees.base import TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
+from ssdsim.workloads.base import Workload
+from ssdsim.workloads.closed import Closed
 
 CHUNK = 64
 """Capacities are multiples of it, so that kernels meet even shapes."""
@@ -46,11 +51,11 @@ class Setup(Chosen):
     method, policy, backup
         How to decode.
     workload
-        What there is to decode.
+        What there is to decode, and when it comes: the same object as a simulation's.
     lookahead
         K, tokens drafted a round.
     batch
-        Sequences decoded at a time.
+        Sequences decoded at a time, where `serving` says no other number.
     decoding
         How tokens are sampled.
     seed
@@ -65,11 +70,15 @@ class Setup(Chosen):
         Where the outcomes of a scripted run come from; None: from the models.
     drafter
         Who drafts: the draft model, or a lookup in the text.
+    stop_at_end
+        Whether a token that ends the text ends the sequence.
+    serving
+        Which of the waiting prompts are decoded together: the same object as a simulation's.
 
     """
 
     method: Method
-    workload: Workload = Workload()
+    workload: Closed | Workload = FEW  # closed, where a file does not say which
     policy: Policy = field(default_factory=UniformFanout)
     backup: Backup = field(default_factory=Jit)
     lookahead: int = 4
@@ -81,18 +90,21 @@ class Setup(Chosen):
     tree: TokenTree = field(default_factory=Chain)
     acceptance: Acceptance | None = field(default=None, hash=False)  # it may hold tables
     drafter: Drafter = field(default_factory=Model)
+    stop_at_end: bool = False
+    serving: Serving = field(default_factory=Slots)
 
     def __post_init__(self) -> None:
         require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
         workload = self.workload
-        check_workload(workload.prompts, workload.prompt_tokens, workload.output_tokens)
+        check_workload(workload.prompts, workload.longest_prompt, workload.longest_output)
         check_drafting(self.tree, self.lookahead, self.slots)
         check_method(self.method, self.decoding)
         check_drafter(self)
         check_hearing(self.method, self.policy)
         check_shape(self)
+        check_serving(self.serving)
 
     @property
     def drafted(self) -> int:
@@ -116,9 +128,19 @@ class Setup(Chosen):
         return sum(self.tree.passes(self.drafted)) if needed else 0
 
     @property
+    def serves(self) -> bool:
+        """Whether it is about requests that queue, not about prompts that are all there."""
+        return self.workload.open or self.serving != Slots()
+
+    @property
+    def load(self) -> Load:
+        """What the models are asked for, as far as serving depends on it."""
+        return Load(self.batch, self.pass_width, None, self.draft_on)
+
+    @property
     def slots(self) -> int:
         """Sequences decoded at a time."""
-        return min(self.batch, self.workload.prompts)
+        return min(self.serving.slots(self.load), self.workload.prompts)
 
     @property
     def exit(self) -> Exit | None:
@@ -141,7 +163,7 @@ class Setup(Chosen):
 
     def capacity(self, role: Role, longest: int) -> int:
         """Return the cache entries that a row needs; `longest` is the longest prompt, in tokens."""
-        text = longest + self.workload.output_tokens + self.pass_width
+        text = longest + self.workload.longest_output + self.pass_width
         continued = sum(self.tree.passes(self.drafted))
         tree = self.branches()[0] * continued + 1 if role == "draft" else 0
         return CHUNK * ceil((text + tree) / CHUNK)

@@ -21,7 +21,7 @@ def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> Si
         method=setup.method,
         acceptance=acceptance,
         machine=machine,
-        workload=setup.workload.simulated,
+        workload=setup.workload,
         policy=setup.policy,
         backup=setup.backup,
         lookahead=setup.lookahead,
@@ -31,4 +31,5 @@ def simulated_twin(setup: Setup, acceptance: Acceptance, machine: Machine) -> Si
         tree=setup.tree,
         seed=setup.seed,
         drafter=setup.drafter,
+        serving=setup.serving,
     )

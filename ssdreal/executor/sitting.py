@@ -72,7 +72,7 @@ class Sitting:
         detail: Detail | None = None,
     ) -> Execution:
         """Return a run that is not begun yet."""
-        ends = self.ends if setup.workload.stop_at_end else frozenset()
+        ends = self.ends if setup.stop_at_end else frozenset()
         return Execution(setup, lambda: self._crew(places), places, tasks, ends, retired, detail)
 
     def measure(self, setup: Setup, places: Places, tasks: Sequence[Task]) -> Run:

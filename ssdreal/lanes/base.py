@@ -50,10 +50,12 @@ class Worker:
     closed: list[tuple[Span, Part, Part]] = field(default_factory=list, init=False)
 
     def prefill(self, rows: Sequence[Row]) -> Event:
-        """Compute the prompts, all but the last token of each."""
+        """Compute the prompts, and what was decoded behind them: all but the last token of each."""
+        prompts = tuple(row.record.prompt_tokens for row in rows)
+        answer = self.remote.ask(Prefill, lines_of(rows), prompts=prompts)
         span = self.open("prefill", rows, self.recorder.verifies)
-        span.tokens = sum(row.record.prompt_tokens for row in rows)
-        return self.env.process(self._prefilled(span, self.remote.ask(Prefill, lines_of(rows))))
+        span.tokens = sum(row.context for row in rows)
+        return self.env.process(self._prefilled(span, answer))
 
     def open(self, kind: str, rows: Sequence[Row], number: int, branches: int = 0) -> Span:
         """Begin a span; `number` is the lock-step round for a batch, else the row's own."""

@@ -64,9 +64,10 @@ class ScriptedTarget(RealTarget):
     vocabulary: int
 
     def admit(self, row: Row) -> None:
-        """Give the row its prompt, a slot, and the source's text."""
+        """Give the row a slot, and if it is new its prompt and the source's text."""
+        script = self.source.text(row.seq) if row.text is None else row.text.script
         super().admit(row)
-        row.text = ScriptedText(row.text.slot, script=self.source.text(row.seq))
+        row.text = ScriptedText(row.text.slot, script=script)
 
     def undrafted(self, row: Row) -> Speculation:
         """Return an empty speculation."""

@@ -91,12 +91,17 @@ class RealTarget(Worker):
     shares: list[float] = field(default_factory=list)
 
     def admit(self, row: Row) -> None:
-        """Give the row its prompt and a slot."""
+        """Give the row a slot, and if it is new its prompt."""
         self.free.sort()
         row.text = Text(self.free.pop(0))
-        row.tokens = list(self.prompts[row.seq])
-        row.context = row.record.prompt_tokens = len(row.tokens)
-        row.ends = self.ends
+        if not row.tokens:
+            row.tokens = list(self.prompts[row.seq])
+            row.context = row.record.prompt_tokens = len(row.tokens)
+            row.ends = self.ends
+
+    def preempt(self, row: Row) -> None:
+        """Let others have the row's slot."""
+        self.free.append(row.text.slot)
 
     def undrafted(self, row: Row) -> Speculation:
         """Return an empty speculation."""

@@ -6,7 +6,7 @@ from itertools import chain
 
 from ssdreal.executor.setup import CHUNK, Setup
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.places.places import Places
 from ssdreal.places.topology import Topology
 from ssdreal.profile.scripted_pair import ScriptedSource
@@ -14,6 +14,7 @@ from ssdsim.calibration.calibration_runs import Visit, anchor
 from ssdsim.calibration.timings import Timing, timings
 from ssdsim.errors import RunError
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 DECODINGS = {
     "greedy": Decoding(),
@@ -91,7 +92,7 @@ class CalibrationRuns:
         decoding = DECODINGS[visit.coupling]
         return Setup(
             visit.method,
-            Workload(prompts=PROMPTS * visit.batch, output_tokens=self.tokens),
+            Closed(prompts=PROMPTS * visit.batch, output_tokens=self.tokens),
             policy=visit.policy,
             lookahead=visit.lookahead,
             batch=visit.batch,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -14,6 +14,7 @@ from ssdreal.channel.messages import (
     Done,
     Failed,
     Paces,
+    Prefill,
     Ready,
     Spoken,
     Stop,
@@ -117,8 +118,8 @@ class Server:
         """Mark a command's work in the device's queue, where there is one."""
         return nullcontext()
 
-    def prefill(self, command: Any) -> None:
-        """Read the prompts, all but the last token of each."""
+    def prefill(self, command: Prefill) -> None:
+        """Read the texts, all but the last token of each."""
         for line in command.lines:
             self.reader.prefill(line.slot, line.tokens[:-1])
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdreal.channel.afterwards import Score, Scores
 from ssdreal.channel.message_parts import Block, Line
-from ssdreal.channel.messages import Begin, Kinds, Paces, Spoken, Verified, Verify
+from ssdreal.channel.messages import Begin, Kinds, Paces, Prefill, Spoken, Verified, Verify
 from ssdreal.serving.early_view import EarlyView
 from ssdreal.serving.sampling import Ints, Logits
 from ssdreal.serving.server import Server, median_seconds
@@ -29,6 +29,19 @@ class TargetServer(Server):
         self.draft_ids: Ints | None = None if ids is None else np.array(ids)
         depth, exit_ = self.model.depth, command.exit
         self.early = None if exit_ is None else EarlyView(self.verifier, exit_, depth)
+
+    def prefill(self, command: Prefill) -> None:
+        """Read prompts alone, and what was decoded behind them in passes of a verify's shape.
+
+        So a sequence that made room for others goes on from the very numbers that it had.
+        """
+        behind = {}
+        for line, prompt in zip(command.lines, command.prompts, strict=True):
+            self.reader.prefill(line.slot, line.tokens[: prompt - 1])
+            if len(line.tokens) > prompt:
+                behind[line.slot] = line.tokens[:-1], len(line.tokens) - 1
+        if behind:
+            self.reader.read(behind, self.shape.width)
 
     def verify(self, command: Verify) -> Verified:
         """Return how many tokens of every row are accepted, and the one that follows.

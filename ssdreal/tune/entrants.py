@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.places.topology import Topology
 from ssdreal.tune.candidates import Candidate, Tuning
 from ssdreal.validate.configurations import Configuration, check_fits, composing, read_setup
 from ssdsim.errors import ConfigError
 from ssdsim.kinds import short_name
+from ssdsim.workloads.closed import Closed
 
 PART = "tuned"
 """What stands for the side of a split: all decode the same prompts."""
@@ -80,7 +81,7 @@ def entrants(
         How many at most, of all and of one method.
 
     """
-    found, workload = Entrants(), Workload(prompts=len(tasks), output_tokens=tokens)
+    found, workload = Entrants(), Closed(prompts=len(tasks), output_tokens=tokens)
     models, methods = check_pair(machine.pair, machine.dtype), Counter[str]()
     with composing():
         for candidate in tuning.candidates:
@@ -100,7 +101,7 @@ def entrants(
     return found
 
 
-def _entrant(candidate: Candidate, overrides: str, workload: Workload) -> Entrant:
+def _entrant(candidate: Candidate, overrides: str, workload: Closed) -> Entrant:
     setup = replace(read_setup(f"{PART}/{candidate.name}", overrides), workload=workload)
     return Entrant(candidate, Configuration(PART, candidate.name, overrides, setup, baseline=False))
 

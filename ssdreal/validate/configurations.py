@@ -16,7 +16,7 @@ from ssdreal.executor.preflight import Models, check_room
 from ssdreal.executor.request import Request
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.places.topology import Topology
 from ssdreal.profile.split import Part
 from ssdsim.backups.random import Random
@@ -28,6 +28,7 @@ from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.base import StaticPolicy
+from ssdsim.workloads.closed import Closed
 
 MEASURED_WITH = "the profile says what it was measured with"
 FIXED = {
@@ -133,7 +134,7 @@ def configurations(
     found = []
     with composing():
         for part, of in parts.items():
-            workload = Workload(prompts=len(tasks[part]), output_tokens=tokens)
+            workload = Closed(prompts=len(tasks[part]), output_tokens=tokens)
             for name, overrides in of.configurations.items():
                 setup = replace(read_setup(f"{part}/{name}", overrides), workload=workload)
                 found.append(Configuration(part, name, overrides, setup, name in baselines))

@@ -22,6 +22,7 @@ from ssdsim.policies.oracle import Oracle
 from ssdsim.routers.prefix_aware import PrefixAware
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
+from ssdsim.serving.base import Load, Serving
 from ssdsim.serving.continuous import Continuous
 from ssdsim.trees.chain import Chain
 from ssdsim.workloads.base import Workload
@@ -94,7 +95,8 @@ def _choice_rules(setup: Setup) -> Iterator[Rule]:
 
 def _rules(setup: Setup) -> Iterator[Rule]:
     yield from _choice_rules(setup)
-    yield from _serving_rules(setup)
+    yield from _router_rules(setup)
+    yield from serving_rules(setup.serving, setup.load)
     yield from _machine_rules(setup)
     yield from _pass_rules(setup)
     yield from _acceptance_rules(setup)
@@ -182,13 +184,16 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
     yield "latency.link.vocabulary", limited, "latency.link.bandwidth is unlimited"
 
 
-def _serving_rules(setup: Setup) -> Iterator[Rule]:
-    serving = setup.serving
+def _router_rules(setup: Setup) -> Iterator[Rule]:
     yield "router", setup.replicas > 1, "replicas=1 leaves no choice"
     if isinstance(setup.router, PrefixAware):
         known = any(request.prefix for request in setup.workload.requests(setup.seed))
         why = "no blocks of prompts are known: a trace with hash_ids names them"
         yield "router.slack", known, why
+
+
+def serving_rules(serving: Serving, load: Load) -> Iterator[Rule]:
+    """Tell which options of serving, and of what it replaces, have an effect."""
     if not isinstance(serving, Continuous):
         return
     yield "batch", False, "serving.max_num_seqs says how many run at a time"
@@ -197,7 +202,7 @@ def _serving_rules(setup: Setup) -> Iterator[Rule]:
     yield "serving.long_prefill_token_threshold", chunked, why
     given = serving.num_gpu_blocks is not None
     yield "serving.memory", not given, "serving.num_gpu_blocks says how many blocks there are"
-    ends = serving.blocks(setup.load) < inf
+    ends = serving.blocks(load) < inf
     unlimited = "neither serving.num_gpu_blocks nor serving.memory nor shapes limit the memory"
     for option in ("block_size", "state_blocks", "gpu_memory_utilization"):
         yield f"serving.{option}", ends, unlimited
@@ -250,19 +255,19 @@ def _sampling_rules(setup: Setup) -> Iterator[Rule]:
 def _acceptance_rules(setup: Setup) -> Iterator[Rule]:
     source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
     prompts = source.vocabulary is not None
-    several = setup.slots > 1 or closed(setup.workload).steps == 1
-    yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     said = not isinstance(getattr(setup.workload, "prompt_tokens", 0), int)
     why = "the acceptance source brings prompts of its own"
     yield "workload.prompt_tokens", said or not prompts, why
-    yield from _arrival_rules(setup.workload)
+    yield from workload_rules(setup.workload, setup.slots)
     in_rounds = isinstance(setup.tree, Chain) and not setup.method.drafts_ahead
     yield "acceptance.found", in_rounds, "this is drafted in any case"
     yield from acceptance_rules(setup.acceptance, setup.sampling)
 
 
-def _arrival_rules(workload: Workload) -> Iterator[Rule]:
-    """Tell which options of random arrivals change what comes."""
+def workload_rules(workload: Workload, slots: int) -> Iterator[Rule]:
+    """Tell which options of a workload change what comes, with so many decoded at a time."""
+    several = slots > 1 or closed(workload).steps == 1
+    yield "workload.steps", several, "one sequence at a time waits for the one before in any case"
     lengths = (getattr(workload, name, 0) for name in ("prompt_tokens", "output_tokens"))
     drawn = not any(isinstance(each, int) for each in lengths)
     yield "workload.correlation", drawn, "prompts or outputs are all as long"

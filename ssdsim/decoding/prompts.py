@@ -37,9 +37,9 @@ class PromptReader:
             row.ready = self.env.now
             if row.record.admitted is None:
                 row.record.admitted = row.ready
-                self.servers[0].admit(row)
             elif len(row.record.resumed_at) < row.record.preempted:  # else it was read elsewhere
                 row.record.resumed_at.append(row.ready)
+            self.servers[0].admit(row)
 
     def read(self, rows: Sequence[Row]) -> Wait:
         """Let all models compute the prompts, side by side where each has devices of its own."""

@@ -144,7 +144,11 @@ class Target(Protocol):
     """The target model on its devices."""
 
     def admit(self, row: Row) -> None:
-        """Take up a new sequence: fill in its prompt, before its prefill."""
+        """Take up a sequence before its prefill: fill in its prompt, where it is a new one."""
+        ...
+
+    def preempt(self, row: Row) -> None:
+        """Have nothing of a sequence in the cache any more; it is admitted again later."""
         ...
 
     def prefill(self, rows: Sequence[Row]) -> Event:

@@ -4,7 +4,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from ssdsim.acceptance.base import Source
-from ssdsim.workloads.base import Request
+from ssdsim.workloads.base import Request, Workload
 
 if TYPE_CHECKING:
     from ssdsim.engine.setup import Setup
@@ -13,17 +13,17 @@ Shape = tuple[int, int, int]
 """Rows, tokens of all rows together, and tokens in a row's cache."""
 
 
-def prompt_length(setup: "Setup", source: Source, seq: int, request: Request) -> int:
+def prompt_length(workload: Workload, source: Source, seq: int, request: Request) -> int:
     """Return the tokens of a prompt: the request's own, else the source's, else the workload's."""
     said = (request.prompt_tokens, source.prompt_tokens(seq))
     known = (tokens for tokens in said if tokens is not None)
-    return next(known, setup.workload.longest_prompt)
+    return next(known, workload.longest_prompt)
 
 
-def prompt_lengths(setup: "Setup", source: Source) -> list[int]:
+def prompt_lengths(workload: Workload, seed: int, source: Source) -> list[int]:
     """Return the tokens of every prompt."""
-    requests = enumerate(setup.workload.requests(setup.seed))
-    return [prompt_length(setup, source, seq, request) for seq, request in requests]
+    requests = enumerate(workload.requests(seed))
+    return [prompt_length(workload, source, seq, request) for seq, request in requests]
 
 
 def padded(setup: "Setup", source: Source) -> Shape | None:
@@ -34,5 +34,7 @@ def padded(setup: "Setup", source: Source) -> Shape | None:
     nodes = setup.tree.nodes(setup.lookahead)
     width = setup.method.pass_width(nodes, workload.longest_output)
     slots = min(setup.slots, workload.prompts)
-    longest = max(prompt_lengths(setup, source)) + workload.longest_output + width
+    longest = (
+        max(prompt_lengths(setup.workload, setup.seed, source)) + workload.longest_output + width
+    )
     return slots, slots * width, padding * ceil(longest / padding)

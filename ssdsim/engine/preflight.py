@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from ssdsim.acceptance.base import Source
 from ssdsim.cuts.all import All
-from ssdsim.decoding.protocol import Row
 from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.padding import padded, prompt_lengths
 from ssdsim.errors import require
@@ -18,10 +17,12 @@ from ssdsim.methods.base import Method
 from ssdsim.outcomes import Outcome, Speculation
 from ssdsim.policies.base import Policy
 from ssdsim.sampling.streams import stream
+from ssdsim.serving.base import Load, Serving
 from ssdsim.serving.slots import Slots
 from ssdsim.trees.base import Levels, TokenTree, halving, parents_of
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.base import Request
 
 if TYPE_CHECKING:
     from ssdsim.engine.setup import Setup
@@ -190,15 +191,27 @@ def check_pool(setup: "Setup") -> None:
         require(not holds, "draft_pool", pool, right + why)
 
 
-def check_serving(setup: "Setup", rows: Sequence[Row]) -> None:
-    """Refuse requests that could never be admitted, and what a method cannot do beside others."""
-    serving, servers = setup.serving, setup.method.servers
-    prompt = max(row.context for row in rows)
-    longest = max(row.context + row.left for row in rows)
-    serving.check(setup.load, prompt, longest)
-    steps = {row.step for row in rows}
+def check_admission(
+    serving: Serving, load: Load, prompts: Sequence[int], requests: Sequence[Request]
+) -> None:
+    """Refuse requests that could never be admitted, or not in the order that the workload says.
+
+    `prompts` are the tokens of their prompts.
+    """
+    outputs = [request.output_tokens for request in requests]
+    serving.check(load, max(prompts), max(map(sum, zip(prompts, outputs, strict=False))))
+    steps = {request.step for request in requests}
     right = "needs 1: serving=continuous admits whoever comes first"
     require(isinstance(serving, Slots) or len(steps) == 1, "workload.steps", len(steps), right)
+
+
+def check_serving(setup: "Setup", prompts: Sequence[int], requests: Sequence[Request]) -> None:
+    """Refuse requests that could never be admitted, and what a method cannot do beside others.
+
+    `prompts` are the tokens of their prompts.
+    """
+    serving, servers = setup.serving, setup.method.servers
+    check_admission(serving, setup.load, prompts, requests)
     name, padding = short_name(type(setup.method)), setup.machine.padding
     wrong = {
         f"each of the {servers} targets of method={name} reads every prompt": servers > 1,
@@ -211,7 +224,7 @@ def check_serving(setup: "Setup", rows: Sequence[Row]) -> None:
 
 def check_coverage(setup: "Setup", source: Source) -> None:
     """Ask for the seconds of the smallest and the largest passes that may come."""
-    prompts, shape = prompt_lengths(setup, source), padded(setup, source)
+    prompts, shape = prompt_lengths(setup.workload, setup.seed, source), padded(setup, source)
     shortest, longest = min(prompts), max(prompts)
     if shape is not None:
         setup.machine.target.seconds("verify", *shape)

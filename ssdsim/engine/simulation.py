@@ -64,7 +64,7 @@ class Simulation:
         source = self._source()
         requests = setup.workload.requests(setup.seed)
         rows = [self._row(source, seq, request) for seq, request in enumerate(requests)]
-        check_serving(setup, rows)
+        check_serving(setup, [row.context for row in rows], requests)
         self.replicas = self._replicas(source)
         finishing = self._finishing(retired)
         self.sessions = [
@@ -178,7 +178,7 @@ class Simulation:
 
     def _row(self, source: Source, seq: int, request: Request) -> Row:
         prompt, kind = source.prompt(seq)
-        length = prompt_length(self.setup, source, seq, request)
+        length = prompt_length(self.setup.workload, source, seq, request)
         record = SequenceRecord(
             seq=seq,
             prompt=prompt,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import ceil
 
 from simpy import Event, Process
 
@@ -89,10 +90,13 @@ class Worker:
         self.recorder.spans.append(span)
         return span
 
+    def prefill_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the expected seconds of a pass over these texts."""
+        return self.seconds("prefill", len(rows), sum(row.context for row in rows), 0)
+
     def prefill(self, rows: Sequence[Row]) -> Event:
-        """Compute the prompts in one pass."""
-        tokens = sum(row.context for row in rows)
-        seconds = self.seconds("prefill", len(rows), tokens, 0)
+        """Compute the texts in one pass: prompts, and what was decoded before a preemption."""
+        tokens, seconds = sum(row.context for row in rows), self.prefill_seconds(rows)
         if not seconds:
             return self.lane.env.timeout(0.0)
         span = self.span("prefill", rows, self.recorder.verifies, 0, tokens)
@@ -118,11 +122,26 @@ class SimulatedTarget(Worker):
     riding: Prompts | None = field(default=None, init=False)
 
     def admit(self, row: Row) -> None:
-        """Give the row its text and its prompt."""
+        """Give the row its text and its prompt, if it is new."""
+        if row.text is not None:
+            return
         row.text = self.source.text(row.seq)
         row.tokens = list(row.text.history)
         if row.tokens:
             row.context = row.record.prompt_tokens = len(row.tokens)
+
+    def prefill_seconds(self, rows: Sequence[Row]) -> float:
+        """Return the expected seconds: what was decoded is read in verifies' one shape, if any."""
+        if self.shape is None:
+            return super().prefill_seconds(rows)
+        slots, tokens, _ = self.shape
+        passes = ceil(max(row.record.tokens for row in rows) / (tokens // slots))
+        prompts = sum(row.context - row.record.tokens for row in rows)
+        again = passes * self.latency.seconds("verify", *self.shape)
+        return self.seconds("prefill", len(rows), prompts, 0) + again
+
+    def preempt(self, row: Row) -> None:
+        """Do nothing: what is in the cache is only counted."""
 
     def undrafted(self, row: Row) -> Speculation:
         """Return an empty speculation."""

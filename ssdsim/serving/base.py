@@ -21,7 +21,7 @@ class Load:
     width
         The most tokens of a row that a pass of the target computes: 1 + K for a chain.
     machine
-        Where the models run.
+        Where the models run; None: on real devices, whose memory nobody has told.
     draft_on
         Where the draft runs: on its "own" devices, the "target"'s, or None without a draft.
 
@@ -29,7 +29,7 @@ class Load:
 
     batch: int
     width: int
-    machine: Machine
+    machine: Machine | None
     draft_on: str | None
 
 
@@ -74,6 +74,11 @@ class Serving:
     def stage(self) -> Disaggregated | None:
         """What computes prompts elsewhere; None where replicas do."""
         return None
+
+    @property
+    def limited_by(self) -> str:
+        """The option that says how many sequences are decoded at a time."""
+        return "batch"
 
     def slots(self, load: Load) -> int:
         """Return the most sequences that are decoded at a time."""

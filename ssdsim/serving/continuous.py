@@ -95,6 +95,11 @@ class Continuous(Serving):
         """What computes prompts elsewhere; None where replicas do."""
         return self.disaggregated
 
+    @property
+    def limited_by(self) -> str:
+        """The option that says how many requests run at a time."""
+        return "serving.max_num_seqs"
+
     def slots(self, load: Load) -> int:
         """Return the most requests that run at a time, for whom the tokens of a step suffice."""
         return min(self.max_num_seqs, self.max_num_batched_tokens // load.width)

@@ -42,10 +42,10 @@ class DeviceMemory:
         return max(0, int(left // (size * self.token_bytes)))
 
 
-def known_memory(machine: Machine, draft_on: str | None) -> DeviceMemory | None:
+def known_memory(machine: Machine | None, draft_on: str | None) -> DeviceMemory | None:
     """Return the memory that follows from shapes and devices; None where these are not known."""
-    target = machine.target
-    if not isinstance(target, Roofline):
+    target = None if machine is None else machine.target
+    if machine is None or not isinstance(target, Roofline):
         return None
     beside = _beside(machine, draft_on)
     models = [target, *([beside] if isinstance(beside, Roofline) else [])]

@@ -178,6 +178,7 @@ class StepScheduler:
         self.kv.release(row.seq)
         if self.unread.pop(row.seq, None) is None:
             session.rows = [other for other in session.rows if other is not row]
+        session.target.preempt(row)
         row.drop()
         row.record.preempted += 1
         row.record.preempted_at.append(session.env.now)

@@ -10,7 +10,6 @@ from scipy.stats import chi2
 
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.drafters.ngram import Ngram as NgramDrafts
@@ -23,6 +22,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.distributions import certain, residual
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 FINE = 1e-3
 CAUGHT = 1e-6
@@ -157,7 +157,7 @@ class Seen:
 def p_values(tried):
     """Run a case, and return the p-value of each of its laws."""
     pair, count = tried.pair, tried.sequences
-    setup = replace(tried.setup, workload=Workload(count, tried.tokens))
+    setup = replace(tried.setup, workload=Closed(count, output_tokens=tried.tokens))
     faults = {
         "target_faults": Faults(slow=2),
         "draft_faults": Faults(stop_after=lambda tree: tree % 3),

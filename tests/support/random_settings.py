@@ -9,8 +9,8 @@ from inline_crew import Faults
 from tiny_runs import BACKUPS, METHODS, POLICIES
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 
 @st.composite
@@ -19,7 +19,7 @@ def cases(draw, decodings, methods=METHODS, backups=BACKUPS):
     budget = draw(st.sampled_from([1, 3, 12, "verify"]))
     setup = Setup(
         draw(st.sampled_from(methods)),
-        Workload(draw(st.integers(1, 4)), draw(st.integers(1, 16))),
+        Closed(draw(st.integers(1, 4)), output_tokens=draw(st.integers(1, 16))),
         replace(POLICIES[policy], budget=budget),
         draw(st.sampled_from(backups)),
         lookahead=draw(st.integers(4 if policy == "fixed_fanout" else 0, 6)),

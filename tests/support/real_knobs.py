@@ -17,13 +17,20 @@ def begun(arguments):
     return job, running.result()
 
 
+TIMES = ("start", "end", "arrival", "admitted", "first_token", "finish", "time")
+
+
 def outputs(job, run):
+    """Return what does not vary; where prompts come in time, that is when, and how many tokens."""
     tables = {name: table.to_pydict() for name, table in run.tables.items()}
+    if job.request.setup.workload.open:
+        return [tables["sequences"][name] for name in ("arrival", "tokens")]
     for table in tables.values():
-        for time in ("start", "end", "arrival", "admitted", "first_token", "finish"):
+        for time in TIMES:
             table.pop(time, None)
     spans = sorted(zip(*tables.pop("spans").values(), strict=True), key=repr)
-    return tables, spans, run.info["devices"], job.tasks
+    good = run.metrics.get("good_fraction")
+    return tables, spans, run.info["devices"], job.tasks, good
 
 
 def effect(decoded, before, change):

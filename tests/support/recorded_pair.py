@@ -6,7 +6,6 @@ import pytest
 from inline_crew import decode, outputs
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.profile.acceptance_recording import GeneratedText
 from ssdreal.workers.loading import load
 from ssdsim import simulate
@@ -22,7 +21,7 @@ from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.listed import Listed
 from ssdsim.trees.widths import Widths
-from ssdsim.workloads.closed import Closed as SimulatedWorkload
+from ssdsim.workloads.closed import Closed
 
 PROMPTS = [tuple(range(3, 20)), (5, 5, 8, 1), (40, 41, 2, 17, 30, 9)]
 TOKENS = 48
@@ -63,7 +62,7 @@ def models(draft):
 
 
 def real(draft, **settings):
-    settings = {"seed": 7, "workload": Workload(prompts=3, output_tokens=TOKENS), **settings}
+    settings = {"seed": 7, "workload": Closed(prompts=3, output_tokens=TOKENS), **settings}
     return decode(Setup(**settings), *models(draft), PROMPTS)[0]
 
 
@@ -78,7 +77,7 @@ def replayed(directory, decoding, **settings):
         SimulatedSetup(
             acceptance=Recorded(str(directory)),
             machine=MACHINE,
-            workload=SimulatedWorkload(prompts=3, output_tokens=TOKENS),
+            workload=Closed(prompts=3, output_tokens=TOKENS),
             sampling=decoding,
             **settings,
         )

@@ -5,11 +5,11 @@ from functools import partial
 from tiny_runs import GREEDY, GUMBEL, MODELS, POLICIES, K
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
 from ssdreal.static.target_server import StaticSelfServer
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 MAXIMAL = [
     Decoding(1.0),
@@ -28,4 +28,6 @@ def pair(draft="tiny_draft", dtype="float32"):
 def turn(method, decoding, at):
     policy = list(POLICIES.values())[at % len(POLICIES)]
     batch = (1, 3)[at // 2 % 2]
-    return Setup(method, Workload(3, 20), policy, lookahead=K, batch=batch, decoding=decoding)
+    return Setup(
+        method, Closed(3, output_tokens=20), policy, lookahead=K, batch=batch, decoding=decoding
+    )

@@ -7,7 +7,6 @@ import numpy as np
 from inline_crew import decode, outputs
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.places.places import Place
 from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.loading import load
@@ -27,6 +26,7 @@ from ssdsim.options.plugins import plugins
 from ssdsim.policies.exit_residual import ExitResidual
 from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 K = 4
 GREEDY = Decoding(0.0)
@@ -68,7 +68,12 @@ def prompts(count=3, vocabulary=64, seed=0):
 def alone(dtype, batch, decoding):
     """Return what the target writes alone, in passes as wide as a run's with lookahead K."""
     setup = Setup(
-        Autoregressive(), Workload(3, 20), batch=batch, decoding=decoding, seed=3, width=K + 1
+        Autoregressive(),
+        Closed(3, output_tokens=20),
+        batch=batch,
+        decoding=decoding,
+        seed=3,
+        width=K + 1,
     )
     target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
     return outputs(decode(setup, target, draft, prompts())[0])

@@ -24,7 +24,6 @@ from ssdreal.bench.settings_search import (
     search_ssd,
 )
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.places.places import Place, Places
 from ssdreal.places.topology import Cpu
 from ssdreal.workers.loading import load
@@ -44,6 +43,7 @@ from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.trace import Recorder, Run
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 SECONDS = {"prefill": 0.0, "step": 1.0, "fill": 0.5, "glue": 1.5, "tree": 2.0}
 SPREAD = {"verify": {"seconds": 6.0}, "prefill": {"seconds": 0.0}}
@@ -76,7 +76,7 @@ def pieces(*rows, share=1.0):
 def predicted(method, known=MACHINE, places=ALONE, **settings):
     """Return the simulated run of a contender, its acceptance replaced by an even one."""
     settings = {"lookahead": 4, "policy": UniformFanout(fanout=2), **settings}
-    workload = Workload(prompts=1, output_tokens=100)
+    workload = Closed(prompts=1, output_tokens=100)
     contender = Contender("", Setup(method, workload, **settings), places)
     setup = simulated(contender, known, "unused", 1)
     return simulate(replace(setup, acceptance=Iid(alpha=1.0)))
@@ -213,7 +213,7 @@ def test_a_search_finds_the_best_of_every_knob(quick):
 
 def test_a_probe_decodes_the_targets_own_text():
     models = load("tiny_target", "float32"), load("tiny_draft", "float32")
-    setup = Setup(Autoregressive(), Workload(prompts=2, output_tokens=20), lookahead=3)
+    setup = Setup(Autoregressive(), Closed(prompts=2, output_tokens=20), lookahead=3)
     probe = replace(setup, method=Probe(), policy=TopkOutcomes(budget=5))
     runs = [decode(each, *models, [(1, 2, 3), (9, 8)])[0] for each in (setup, probe)]
     assert outputs(runs[0]) == outputs(runs[1])

@@ -16,7 +16,6 @@ from ssdreal.channel.messages import Fork, Grow, Stop
 from ssdreal.channel.wire import Wire
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.workers.process import Mailbox
 from ssdreal.workers.remote import WorkerLost
 from ssdsim import load_run
@@ -28,6 +27,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 PAIR = random_pair(4)
 TEXTS = prompts(5, PAIR.vocabulary)
@@ -37,7 +37,7 @@ DEATHS = ["sending", "working", "failing"]
 
 
 def setup_for(method, decoding, policy=TWO, backup=Jit()):
-    return Setup(method, Workload(5, 14), policy, backup, 3, 2, decoding, seed=2)
+    return Setup(method, Closed(5, output_tokens=14), policy, backup, 3, 2, decoding, seed=2)
 
 
 def decoded(setup, **faults):
@@ -194,7 +194,9 @@ def test_ordinary_speculation_survives_its_draft_too(dies):
 @pytest.mark.parametrize("decoding", [DECODINGS[0], GUMBEL[2]], ids=["greedy", "gumbel"])
 def test_at_the_same_shape_of_pass_it_gives_the_same_tokens(decoding):
     pair, texts = [MODELS(name, "bfloat16") for name in ("tiny_target", "tiny_draft")], prompts()
-    setup = Setup(Ssd("prune"), Workload(3, 20), TWO, lookahead=3, batch=2, decoding=decoding)
+    setup = Setup(
+        Ssd("prune"), Closed(3, output_tokens=20), TWO, lookahead=3, batch=2, decoding=decoding
+    )
     alone, _ = decode(replace(setup, method=Autoregressive(), width=4), *pair, texts)
     for after in range(0, 41, 8):
         faults = Faults(dies_after=after, dies=DEATHS[after // 8 % 3])

@@ -20,7 +20,6 @@ from ssdreal.bench.settings_search import search_speculative, search_ssd
 from ssdreal.command.journal import journal
 from ssdreal.distill import program as distill
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.gpu_check import program as gpu_check
 from ssdreal.profile import program as profile
 from ssdreal.validate import program as validate
@@ -31,6 +30,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.run.trace import Recorder, Run, load_run
 from ssdsim.system.destination import taken
 from ssdsim.system.interrupts import INTERRUPTS, held_back, interruptible
+from ssdsim.workloads.closed import Closed
 
 TOOLS = {
     "profile": profile.main,
@@ -200,7 +200,7 @@ class Sitting:
 
 
 def bench_runs(last, kept, keep=lambda _: None):
-    base = Setup(Autoregressive(), Workload(prompts=1, output_tokens=4))
+    base = Setup(Autoregressive(), Closed(prompts=1, output_tokens=4))
     contest = Contest(Sitting(last), [])
     made = BenchRuns(contest, None, contest, base, 4, None, lambda _: None, kept, "x", keep=keep)
     for name in ("ar", "sd"):

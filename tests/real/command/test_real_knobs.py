@@ -13,11 +13,11 @@ from real_knobs import begun, effect, outputs
 from variants import other_values
 
 from ssdreal.command.config import GROUPS
-from ssdreal.executor.workload import Workload
 from ssdsim.options.plugins import options, plugins
 
 pytestmark = pytest.mark.slow  # a real run, or two, for every option
 
+ELSEWHERE = {"acceptance", "serving"}  # test_scripted_knobs.py, test_real_serving_knobs.py
 WARM = (*SSD, "temperature=1")
 SLOW = (*WARM, "pair.draft=tiny_trimmed_draft")  # with more misses
 LITTLE = (*SLOW, "policy.budget=6", "workload.output_tokens=60")
@@ -136,11 +136,8 @@ MAIN = {
     "acceptance": None,  # of pairs without weights: test_scripted_knobs.py
     "tree": (SSD, "tree=widths"),
     "length": (ENDING, "length=confidence"),
-    "workload": None,  # the only one so far: its options are below
-    "workload.prompts": (SSD, "workload.prompts=3"),
-    "workload.prompt_tokens": None,  # there, too
-    "workload.rate": (SSD, "workload.rate=50"),
-    "workload.output_tokens": (SSD, "workload.output_tokens=9"),
+    "workload": None,  # of requests: test_real_serving_knobs.py
+    "serving": None,  # likewise
     "workload.stop_at_end": ((*WARM, "workload.output_tokens=60"), "workload.stop_at_end=true"),
     "pair": None,  # two names of models
     "pair.target": (SSD, "pair.target=tiny_draft"),
@@ -170,12 +167,11 @@ MAIN = {
 
 def own_keys():
     yield from main_keys("real.yaml")
-    yield from (f"workload.{field.name}" for field in options(Workload))
-    yield from ("pair.target", "pair.draft", "pair.tp")
+    yield from ("workload.stop_at_end", "pair.target", "pair.draft", "pair.tp")
 
 
 def knobs():
-    for group in GROUPS[:-1]:  # acceptance: test_scripted_knobs.py
+    for group in set(GROUPS) - ELSEWHERE:
         for name, plugin in plugins(group).items():
             if group != "method" or not plugin().simulated_only:
                 yield from (f"{group}={name} {field.name}" for field in options(plugin))

@@ -10,6 +10,10 @@ pytestmark = pytest.mark.slow  # a real run, or two, for every option
 
 SCRIPT = (*PAIR, "lookahead=4", "workload.prompts=2", "workload.output_tokens=40")
 IID = (*SCRIPT, "acceptance=iid")
+DRAWN = (
+    *("workload=poisson", *PAIR, "lookahead=4", "acceptance=iid", "workload.rate=200"),
+    *(f"workload.{name}_tokens={{_target_: geometric, mean: 3}}" for name in ("prompt", "output")),
+)
 ONLINE = (*SCRIPT, "acceptance=online", "acceptance.group=1")
 MODEL = (*SCRIPT, "acceptance=language_model")
 PUBLISHED = ("pair=llama31_70b_1b", *SCRIPT)
@@ -46,6 +50,7 @@ SOURCES = {
 MAIN = {
     "acceptance": (MODEL[:-1], ("acceptance=iid", "acceptance=by_depth")),
     "workload.prompt_tokens": (IID, ("workload.prompt_tokens=9",)),
+    "workload.correlation": (DRAWN, ("workload.correlation=0.9",)),
     "lookahead": (IID, ("lookahead=2",)),
     "temperature": (MODEL, ("temperature=1",)),
     "coupling": (WARM, ("coupling=gumbel",)),

@@ -15,7 +15,6 @@ from tiny_runs import MODELS, POLICIES, prompts
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.prompt_files import read_prompts
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.models.tokenizers import tokenizer
 from ssdreal.serving.reader import Reader
 from ssdsim.backups.random import Random
@@ -24,6 +23,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.distributions import certain, process, residual, saguaro
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 # How far a uniform number may be off, as chances differ between passes of different shapes.
 ROUNDING = {"float32": 1e-5, "bfloat16": 0.02}
@@ -125,7 +125,7 @@ def test_decisions_follow_from_logits_and_noise(method, draft, decoding, dtype, 
     pair = [in_one_layout(MODELS(name, dtype)) for name in ("tiny_target", draft)]
     setup = Setup(
         method,
-        Workload(3, 40),
+        Closed(3, output_tokens=40),
         POLICIES["topk_outcomes"],
         Random(),
         batch=2,
@@ -152,7 +152,11 @@ def test_so_do_those_of_the_real_pair(record_property):
     encode = tokenizer("smollm2_135m").encode
     texts = [encode(prompt.text)[:60] for prompt in read_prompts(None, 2)]
     setup = Setup(
-        Ssd(), Workload(2, 24), POLICIES["uniform_fanout"], decoding=Decoding(1.0), seed=1
+        Ssd(),
+        Closed(2, output_tokens=24),
+        POLICIES["uniform_fanout"],
+        decoding=Decoding(1.0),
+        seed=1,
     )
     _, crew = decode(setup, *pair, texts)
     counts = decided_again(crew, setup, *pair)

@@ -32,13 +32,13 @@ from tiny_runs import (
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.teacher_forcing import Flips, flips
-from ssdreal.executor.workload import Workload
 from ssdsim.backups.jit import Jit
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 PLAIN = [Speculative("target"), Speculative("own")]
 # What passes of different shapes make of the same logits.
@@ -55,7 +55,7 @@ def test_the_text_is_the_targets_own(dtype, decodings, policy):
     for at in (turn, turn + 1):
         setup = Setup(
             SSDS[at % 6],
-            Workload(3, 20),
+            Closed(3, output_tokens=20),
             POLICIES[policy],
             BACKUPS[at % 5],
             lookahead=K,
@@ -78,7 +78,7 @@ def turns(later):
 @pytest.mark.parametrize("method", [*PLAIN, Minedraft()], ids=str)
 def test_so_it_is_with_ordinary_speculation(dtype, method):
     for batch, decoding in turns(dtype == "bfloat16"):
-        setup = Setup(method, Workload(3, 20), batch=batch, decoding=decoding, seed=3)
+        setup = Setup(method, Closed(3, output_tokens=20), batch=batch, decoding=decoding, seed=3)
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)
@@ -89,7 +89,9 @@ def test_so_it_is_with_ordinary_speculation(dtype, method):
 @pytest.mark.parametrize("method", TWICE, ids=str)
 def test_so_it_is_where_the_target_speaks_in_mid_verify(dtype, method):
     for batch, decoding in turns(dtype == "bfloat16"):
-        setup = Setup(method, Workload(3, 20), batch=batch, decoding=decoding, seed=3, lookahead=K)
+        setup = Setup(
+            method, Closed(3, output_tokens=20), batch=batch, decoding=decoding, seed=3, lookahead=K
+        )
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)
@@ -100,7 +102,7 @@ def test_so_it_is_where_the_target_speaks_in_mid_verify(dtype, method):
 @pytest.mark.parametrize("method", AHEAD, ids=str)
 def test_so_it_is_where_the_draft_goes_on_ahead(dtype, method):
     for batch, decoding in turns(dtype == "bfloat16"):
-        setup = Setup(method, Workload(3, 20), batch=batch, decoding=decoding, seed=3)
+        setup = Setup(method, Closed(3, output_tokens=20), batch=batch, decoding=decoding, seed=3)
         target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         run, _ = decode(setup, target, draft, prompts())
         assert outputs(run) == alone(dtype, batch, decoding)
@@ -111,7 +113,7 @@ def test_so_it_is_where_the_draft_goes_on_ahead(dtype, method):
 @pytest.mark.parametrize("decoding", [GREEDY, GUMBEL[0]], ids=["greedy", "gumbel"])
 def test_one_token_wide_decoding_differs_at_near_ties_only(dtype, decoding, record_property):
     target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
-    narrow = Setup(Autoregressive(), Workload(3, 60), decoding=decoding, seed=3)
+    narrow = Setup(Autoregressive(), Closed(3, output_tokens=60), decoding=decoding, seed=3)
     wide = replace(narrow, width=K + 1)
 
     def against_wide_passes(texts):
@@ -191,7 +193,7 @@ SAMPLED = [
 @pytest.mark.parametrize("decoding", SAMPLED, ids=["plain", "C < 1", "top-p"])
 def test_so_it_does_on_real_models(draft, decoding):
     pair = [MODELS(name, "float32") for name in ("tiny_target", draft)]
-    plain = Setup(Speculative(), Workload(3, 24), decoding=decoding, seed=5)
+    plain = Setup(Speculative(), Closed(3, output_tokens=24), decoding=decoding, seed=5)
     expected = outputs(decode(plain, *pair, prompts())[0])
     third = DRAFTS.index(draft) + SAMPLED.index(decoding)
     for at, (name, policy) in list(enumerate(POLICIES.items()))[third % 3 :: 3]:
@@ -214,7 +216,7 @@ def test_sampled_runs_obey_the_invariants_too(case):
 def test_a_token_that_ends_the_text_is_the_last():
     pair = random_pair(2)
     texts = prompts(4, pair.vocabulary)
-    setup = Setup(Ssd(), Workload(4, 40), batch=3)
+    setup = Setup(Ssd(), Closed(4, output_tokens=40), batch=3)
     whole = outputs(decode(setup, pair.target, pair.draft, texts)[0])
     end = whole[0][5]
     execution = Execution(
@@ -232,5 +234,7 @@ def test_a_draft_that_a_method_does_not_use_is_not_got_ready():
     commands = crew.channels["draft"].log
     for method, drafts in ((Autoregressive(), False), (Speculative(), True)) * 2:
         before = len(commands)
-        Execution(Setup(method, Workload(2, 6)), lambda: crew, HERE, tasks(prompts(2))).run()
+        Execution(
+            Setup(method, Closed(2, output_tokens=6)), lambda: crew, HERE, tasks(prompts(2))
+        ).run()
         assert (len(commands) > before) is drafts

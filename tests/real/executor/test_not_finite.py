@@ -12,7 +12,6 @@ from inline_crew import decode, outputs
 from real_commands import SSD, TINY, Threads, loaded, refused, run
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.serving.drafter import Drafter
 from ssdreal.serving.sampling import NotFinite, finite
 from ssdreal.serving.verifier import Drafts, Verifier
@@ -25,6 +24,7 @@ from ssdsim import load_run
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 torch.set_num_threads(1)
 DECODINGS = {"greedy": (), "gumbel": GUMBEL, "maximal": MAXIMAL}
@@ -208,7 +208,7 @@ STATIC = (
 )
 @pytest.mark.parametrize("role", ["target", "draft"])
 def test_static_servers_say_so_as_well(role, decoding):
-    setup = Setup(Ssd(), lookahead=3, workload=Workload(1, 8), decoding=decoding)
+    setup = Setup(Ssd(), lookahead=3, workload=Closed(1, output_tokens=8), decoding=decoding)
     models = {name: loaded(f"tiny_{name}", "float32") for name in ("target", "draft")}
     models[role] = broken(models[role])
     with pytest.MonkeyPatch.context() as patch:

@@ -17,7 +17,7 @@ from ssdreal.executor.pair import read_pair
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.teacher_forcing import flips
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import _gpus, topology
 from ssdreal.serving.reader import Reader
@@ -32,6 +32,7 @@ from ssdsim.sampling.distributions import view
 from ssdsim.sampling.settings import Decoding
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 K = 3
 GREEDY, GUMBEL, MAXIMAL = Decoding(), Decoding(1.0, "gumbel"), Decoding(1.0)
@@ -117,7 +118,13 @@ def texts(run):
 
 def asked(method, decoding=GREEDY, batch=1, count=4, tokens=24, **more):
     return Setup(
-        method, Workload(count, tokens), lookahead=K, batch=batch, decoding=decoding, seed=3, **more
+        method,
+        Closed(count, output_tokens=tokens),
+        lookahead=K,
+        batch=batch,
+        decoding=decoding,
+        seed=3,
+        **more,
     )
 
 

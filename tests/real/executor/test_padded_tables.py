@@ -14,13 +14,13 @@ from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Workload
 from ssdreal.models.tiny import VOCABULARY
 from ssdreal.profile.read_texts import SampledTexts, generated_texts, rows_of
 from ssdreal.workers.loading import load
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.workloads.closed import Closed
 
 TINY = Pair("tiny_target", "tiny_draft")
 WAYS = {"greedy": GREEDY, "gumbel": GUMBEL[2], "maximal": MAXIMAL[2]}
@@ -40,7 +40,15 @@ def padded(folder, *lengths):
 
 
 def setup(method, way, **more):
-    return Setup(method, Workload(3, 14), lookahead=K, batch=2, decoding=WAYS[way], seed=3, **more)
+    return Setup(
+        method,
+        Closed(3, output_tokens=14),
+        lookahead=K,
+        batch=2,
+        decoding=WAYS[way],
+        seed=3,
+        **more,
+    )
 
 
 @cache

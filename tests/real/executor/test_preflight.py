@@ -12,7 +12,7 @@ from ssdreal.executor.preflight import check_pair, check_room, context, reach
 from ssdreal.executor.request import Request
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.sitting import Sitting
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import Description
 from ssdreal.places.topology import Cpu
 from ssdreal.workers.hiring import Hiring
@@ -24,6 +24,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 PAIR = Pair("tiny_target", "tiny_draft")
 MODELS = check_pair(PAIR, "bfloat16")
@@ -34,7 +35,7 @@ def task(length, name="prompt"):
 
 
 def request(**changes):
-    setup = Setup(Ssd(), Workload(prompts=2, output_tokens=6), lookahead=3, batch=2)
+    setup = Setup(Ssd(), Closed(prompts=2, output_tokens=6), lookahead=3, batch=2)
     return Request(replace(setup, **changes), PAIR, Cpu())
 
 
@@ -50,7 +51,7 @@ def longest(asked):
 @pytest.mark.parametrize(("lookahead", "output"), [(0, 6), (1, 1), (3, 6), (7, 1)])
 def test_the_last_token_that_fits_can_be_decoded(method, lookahead, output):
     """So nothing looks beyond the context: trees, junk in a row, and baselines included."""
-    workload = Workload(prompts=2, output_tokens=output)
+    workload = Closed(prompts=2, output_tokens=output)
     asked = request(method=method, lookahead=lookahead, workload=workload)
     tasks = [task(longest(asked)), task(9, "short")]
     check_room(asked, MODELS, tasks)
@@ -94,9 +95,9 @@ def test_a_prompt_has_no_ids_that_the_target_lacks():
 
 def test_what_fits_with_no_prompt_needs_no_prompt_to_be_refused():
     most = context(MODELS) - reach(3) - 1
-    check_room(request(workload=Workload(output_tokens=most)), MODELS)
+    check_room(request(workload=Closed(output_tokens=most)), MODELS)
     with pytest.raises(ConfigError, match=f"has room for {most}"):
-        check_room(request(workload=Workload(output_tokens=most + 1)), MODELS)
+        check_room(request(workload=Closed(output_tokens=most + 1)), MODELS)
     with pytest.raises(ConfigError, match="lookahead=99999: "):
         check_room(request(lookahead=99999), MODELS)
 
@@ -130,7 +131,7 @@ def needed(monkeypatch, asked, loaded=False):
 
 
 def test_memory_is_weights_and_caches_and_pages(monkeypatch):
-    setup = Setup(Speculative(), Workload(prompts=8, output_tokens=20), lookahead=3, batch=1)
+    setup = Setup(Speculative(), Closed(prompts=8, output_tokens=20), lookahead=3, batch=1)
     one = needed(monkeypatch, Request(setup, PAIR, Cpu()))
     four = needed(monkeypatch, Request(replace(setup, batch=4), PAIR, Cpu()))
     assert four - one == 3 * ENTRY * (128 + 128)  # 100 + 20 + 4 entries of either model
@@ -147,7 +148,7 @@ def test_the_line_names_what_is_too_large(monkeypatch):
     with pytest.raises(ConfigError, match=r"pair='tiny_target, tiny_draft': needs about .* MB"):
         check_room(request(), MODELS)
     with pytest.raises(ConfigError, match=r"batch=9: needs about .* MB of memory, 0 MB are free"):
-        check_room(request(batch=9, workload=Workload(9, 300)), MODELS, loaded=True)
+        check_room(request(batch=9, workload=Closed(9, output_tokens=300)), MODELS, loaded=True)
 
 
 def test_a_container_may_have_less_memory_than_its_machine(tmp_path):
@@ -200,7 +201,7 @@ def measure(sitting, setup, tasks):
 
 
 def test_what_was_measured_is_not_measured_again(sitting):
-    setup = Setup(Autoregressive(), Workload(2, 4))
+    setup = Setup(Autoregressive(), Closed(2, output_tokens=4))
     tasks = [task(9), task(12)]
     first = measure(sitting, setup, tasks)
     assert measure(sitting, setup, tasks) is first
@@ -213,7 +214,7 @@ def test_what_was_measured_is_not_measured_again(sitting):
 
 @pytest.mark.parametrize("role", ["target", "draft"])
 def test_a_lost_worker_is_replaced(role, sitting):
-    setup, tasks = Setup(Speculative(), Workload(1, 4)), [task(9)]
+    setup, tasks = Setup(Speculative(), Closed(1, output_tokens=4)), [task(9)]
     measure(sitting, setup, tasks)
     assert sitting.at_work
     remote: Remote = getattr(sitting.crew, role)
@@ -224,7 +225,9 @@ def test_a_lost_worker_is_replaced(role, sitting):
 
 
 def test_workers_are_hired_when_a_run_begins(sitting):
-    running = sitting.execution(Setup(Ssd(), Workload(1, 4)), Cpu().places("own"), [task(9)])
+    running = sitting.execution(
+        Setup(Ssd(), Closed(1, output_tokens=4)), Cpu().places("own"), [task(9)]
+    )
     empty = running.result()
     assert not Counted.crews
     assert not empty.info["complete"]

@@ -11,10 +11,8 @@ from tiny_runs import prompts
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
-from ssdreal.executor.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.errors import ConfigError
 from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.methods.autoregressive import Autoregressive
@@ -24,10 +22,16 @@ from ssdsim.page.columns import TICK
 from ssdsim.page.pack import packed
 from ssdsim.run.trace import load_run
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
+from ssdsim.workloads.gamma import Gamma
+from ssdsim.workloads.on_off import OnOff
+from ssdsim.workloads.poisson import Poisson
+from ssdsim.workloads.trace import Trace
 
 PAIR = random_pair(4)
 TEXTS = prompts(5, PAIR.vocabulary)
 SAMPLED = Decoding(temperature=1.0, coupling="gumbel")
+ALL_THERE = Closed(5, output_tokens=8)
 
 
 def decoded(method, workload, batch=2, decoding=SAMPLED):
@@ -35,20 +39,22 @@ def decoded(method, workload, batch=2, decoding=SAMPLED):
     return setup, decode(setup, PAIR.target, PAIR.draft, TEXTS)[0]
 
 
+def arrivals(workload, seed):
+    return [request.arrival for request in workload.requests(seed)]
+
+
 @pytest.mark.parametrize("method", [Autoregressive(), Speculative(), Ssd()], ids=str)
 def test_arrivals_by_the_wall_clock(method, tmp_path):
-    closed = Workload(prompts=5, output_tokens=8)
-    setup, run = decoded(method, replace(closed, rate=60.0))
-    expected = setup.workload.arrivals(setup.seed)
+    setup, run = decoded(method, Poisson(5, 60.0, output_tokens=8))
+    expected = arrivals(setup.workload, setup.seed)
     found = run.sequences
     assert found.arrival.tolist() == expected
     assert 0 < expected[0] < expected[-1]
     assert (found.admitted >= found.arrival).all()
     assert (found.finish >= found.first_token).all()
     assert run.spans.start.min() >= expected[0]  # nobody is there before
-    assert outputs(run) == outputs(decoded(method, closed)[1])
+    assert outputs(run) == outputs(decoded(method, ALL_THERE)[1])
     little_holds(run)
-    assert run.metrics["ttft_mean"] == pytest.approx((found.first_token - found.arrival).mean())
     run.save(tmp_path)
     assert load_run(tmp_path).state.running.max() <= 2
     page = packed(load_run(tmp_path))
@@ -58,14 +64,48 @@ def test_arrivals_by_the_wall_clock(method, tmp_path):
         assert moments[name] == pytest.approx(found[name].to_numpy(), abs=TICK)
 
 
-def test_the_simulated_twin_has_the_same_arrivals():
-    setup = Setup(Speculative(), Workload(prompts=4, output_tokens=8, rate=3.0), seed=5)
+@pytest.mark.parametrize("kind", [Poisson, Gamma, OnOff])
+def test_the_simulated_twin_has_the_same_arrivals(kind):
+    setup = Setup(Speculative(), kind(4, 40.0, output_tokens=8), lookahead=2, seed=5)
     times = Constant(verify=0.1, step=0.1)
-    twin = simulated_twin(setup, Iid(), Machine(times, times))
-    assert simulate(twin).sequences.arrival.tolist() == setup.workload.arrivals(5)
-    assert Workload(prompts=2).arrivals(5) == [0.0, 0.0]
+    twin = simulate(simulated_twin(setup, Iid(), Machine(times, times)))
+    real = decode(setup, PAIR.target, PAIR.draft, TEXTS)[0]
+    assert real.sequences.arrival.tolist() == twin.sequences.arrival.tolist()
 
 
-def test_a_rate_of_none_is_null():
-    with pytest.raises(ConfigError, match=r"workload\.rate=0.* needs a number a second > 0"):
-        Workload(rate=0.0)
+def test_a_trace_has_lengths_too(tmp_path):
+    path = tmp_path / "requests.csv"
+    path.write_text("arrival,prompt_tokens,output_tokens\n0,9,3\n0.01,99,7\n0.02,9,1\n")
+    _, run = decoded(Ssd(), Trace(path=str(path)))
+    assert run.sequences.tokens.tolist() == [3, 7, 1]
+    assert run.sequences.arrival.tolist() == [0, 0.01, 0.02]
+    whole = outputs(decoded(Ssd(), ALL_THERE)[1])
+    assert outputs(run) == [output[:most] for output, most in zip(whole, (3, 7, 1), strict=False)]
+
+
+def test_clients_send_the_next_prompt_when_one_is_finished():
+    _, run = decoded(Ssd(), replace(ALL_THERE, concurrency=1))
+    found = run.sequences
+    assert (found.arrival[1:].to_numpy() == found.finish[:-1].to_numpy()).all()
+
+
+def test_latencies_are_those_of_the_tokens():
+    """Metrics are recomputed from sequences, rounds and spans alone."""
+    _, run = decoded(Speculative(), Poisson(5, 200.0, output_tokens=8))
+    found, rounds = run.sequences, run.rounds
+    first = rounds.groupby("seq").end.min()
+    assert found.first_token.tolist() == first.tolist()
+    assert found.finish.tolist() == rounds.groupby("seq").end.max().tolist()
+    gaps = rounds.groupby("seq").end.diff().dropna()
+    means = {
+        "ttft": found.first_token - found.arrival,
+        "queueing": found.admitted - found.arrival,
+        "e2e": found.finish - found.arrival,
+        "tpot": (found.finish - found.first_token) / (found.tokens - 1),
+        "itl": gaps,
+    }
+    for name, values in means.items():
+        assert run.metrics[f"{name}_mean"] == pytest.approx(values.mean()), name
+    assert (found.admitted > found.arrival).any()  # somebody had to wait for a slot
+    prefills = run.spans[run.spans.kind == "prefill"].start
+    assert all((abs(prefills - admitted) < 0.01).any() for admitted in found.admitted)

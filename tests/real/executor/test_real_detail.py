@@ -7,12 +7,12 @@ from inline_crew import Faults, decode
 from tiny_runs import GREEDY, MODELS, prompts
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.models.tokenizers import spelled
 from ssdsim.decoding.detail import Detail
 from ssdsim.methods.ssd import Ssd
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 SAMPLED = Decoding(1.0)
 
@@ -20,7 +20,9 @@ SAMPLED = Decoding(1.0)
 @cache
 def run_of(method, decoding=GREEDY, batch=2, **faults):
     policy = TopkOutcomes(budget=8)
-    setup = Setup(method, Workload(3, 24), policy, batch=batch, decoding=decoding, seed=1)
+    setup = Setup(
+        method, Closed(3, output_tokens=24), policy, batch=batch, decoding=decoding, seed=1
+    )
     models = MODELS("tiny_target", "float32"), MODELS("tiny_draft", "float32")
     return decode(setup, *models, prompts(), **faults)[0]
 

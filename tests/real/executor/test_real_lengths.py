@@ -11,7 +11,6 @@ from tiny_runs import GREEDY, GUMBEL, MODELS, K, alone, prompts
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
-from ssdreal.executor.workload import Workload
 from ssdsim.acceptance.iid import Iid
 from ssdsim.latency.machine import Machine
 from ssdsim.lengths.base import Control, Length, Stopping
@@ -21,6 +20,7 @@ from ssdsim.lengths.goodput import Goodput
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 METHODS = [Speculative(), *(Ssd(how) for how in ("wait", "prune", "truncate"))]
 LENGTHS = [Confidence(0.5, least=1), Controller(0.1, step=0.05), Goodput()]
@@ -28,7 +28,13 @@ LENGTHS = [Confidence(0.5, least=1), Controller(0.1, step=0.05), Goodput()]
 
 def run_of(method, length, decoding=GREEDY, batch=1):
     setup = Setup(
-        method, Workload(3, 20), lookahead=K, batch=batch, decoding=decoding, seed=3, length=length
+        method,
+        Closed(3, output_tokens=20),
+        lookahead=K,
+        batch=batch,
+        decoding=decoding,
+        seed=3,
+        length=length,
     )
     target, draft = MODELS("tiny_target", "float32"), MODELS("tiny_draft", "float32")
     run, _ = decode(setup, target, draft, prompts())

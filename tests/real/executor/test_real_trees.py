@@ -13,7 +13,6 @@ from tiny_runs import GREEDY, GUMBEL, MODELS, prompts
 
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdsim.backups.random import Random
 from ssdsim.lengths.concurrency import Concurrency
 from ssdsim.lengths.goodput import Goodput
@@ -30,6 +29,7 @@ from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.listed import Listed
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 WARM = Decoding(1.0)
 METHODS = [Speculative(), Speculative("own"), Ssd(), Ssd("prune", "all"), Ssd("truncate")]
@@ -45,7 +45,7 @@ IDS = [None, (0, 2, 3, 5, 6)]
 def tree_run(method, tree, lookahead, pair, decoding=GREEDY, batch=3, **more):
     setup = Setup(
         method,
-        Workload(3, 20),
+        Closed(3, output_tokens=20),
         lookahead=lookahead,
         batch=batch,
         decoding=decoding,
@@ -97,7 +97,7 @@ def test_so_it_is_whatever_models_make_of_a_text(tree, lookahead, ids):
         decoding = decodings[(at + lookahead) % 3]
         setup = Setup(
             method,
-            Workload(4, 9),
+            Closed(4, output_tokens=9),
             (UniformFanout(fanout=1), UniformFanout(fanout=2))[at % 2],
             Random() if at % 3 == 1 else Setup(method).backup,
             lookahead=lookahead,

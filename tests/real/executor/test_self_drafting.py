@@ -21,7 +21,6 @@ from tiny_runs import GREEDY, GUMBEL, MODELS, alone, prompts
 from ssdreal.channel.messages import Prefill, Speculate
 from ssdreal.executor.self_drafting import check_layers, chosen_for, left_out
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import describe
 from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.sublayers import Sublayers
@@ -41,6 +40,7 @@ from ssdsim.system.package_data import CONF
 from ssdsim.trees.chain import Chain
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 METHODS = [NOTHING, LAST_LAYER, MIXED, EVERYTHING]
 SINGLE = [((0,), ()), ((1,), ()), ((), (0,)), ((), (1,))]
@@ -62,7 +62,12 @@ def test_the_text_is_the_targets_own(dtype, method):
     for batch, decoding in zip((1, 3, 1, 3), (GREEDY, *GUMBEL), strict=True):
         length = LENGTHS[(METHODS.index(method) + batch) % 3]
         setup = Setup(
-            method, Workload(3, 20), batch=batch, decoding=decoding, seed=3, length=length
+            method,
+            Closed(3, output_tokens=20),
+            batch=batch,
+            decoding=decoding,
+            seed=3,
+            length=length,
         )
         found, _ = decoded(setup, dtype)
         assert outputs(found) == alone(dtype, batch, decoding)
@@ -84,7 +89,7 @@ def test_so_it_is_for_any_setting_and_no_target_sees_what_a_draft_wrote(
     pair = random_pair(seed % 7, divergence=seed % 3)
     setup = Setup(
         SelfSpeculative(),
-        Workload(4, tokens),
+        Closed(4, output_tokens=tokens),
         lookahead=lookahead,
         batch=batch,
         decoding=decoding,
@@ -108,7 +113,7 @@ def test_a_draft_that_reads_the_text_anew_is_found_out(monkeypatch):
 
     monkeypatch.setattr(Reader, "reading_as", from_the_start)
     pair = random_pair(0)
-    setup = Setup(SelfSpeculative(), Workload(2, 8), lookahead=2)
+    setup = Setup(SelfSpeculative(), Closed(2, output_tokens=8), lookahead=2)
     with pytest.raises(AssertionError, match="did not see its own text"):
         decode(setup, pair.target, None, prompts(2, pair.vocabulary))
 
@@ -119,7 +124,7 @@ def test_a_draft_that_reads_the_text_anew_is_found_out(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("decoding", [GREEDY, GUMBEL[0]], ids=["greedy", "gumbel"])
 def test_where_nothing_is_left_out_everything_is_accepted(dtype, decoding):
-    setup = Setup(NOTHING, Workload(3, 21), batch=2, decoding=decoding)
+    setup = Setup(NOTHING, Closed(3, output_tokens=21), batch=2, decoding=decoding)
     rounds = decoded(setup, dtype)[0].rounds
     whole = rounds.groupby("seq").cumcount(ascending=False) > 0  # the last one is cut short
     assert (rounds.accepted == rounds.drafted)[whole].all()
@@ -130,7 +135,7 @@ def test_where_nothing_is_left_out_everything_is_accepted(dtype, decoding):
 
 
 def test_under_maximal_everything_is_accepted_too():
-    setup = Setup(NOTHING, Workload(3, 21), batch=2, decoding=Decoding(1.0), seed=1)
+    setup = Setup(NOTHING, Closed(3, output_tokens=21), batch=2, decoding=Decoding(1.0), seed=1)
     assert decoded(setup)[0].metrics["acceptance_length"] == pytest.approx(21 / 5)
 
 
@@ -216,7 +221,7 @@ def test_there_is_one_worker(tmp_path, monkeypatch):
 
 
 def test_its_loss_ends_the_run():
-    setup = Setup(LAST_LAYER, Workload(2, 20))
+    setup = Setup(LAST_LAYER, Closed(2, output_tokens=20))
     model = MODELS("tiny_target", "float32")
     with pytest.raises(WorkerLost, match="the target worker is gone"):
         decode(setup, model, None, prompts(2), target_faults=Faults(dies_after=6))
@@ -224,7 +229,7 @@ def test_its_loss_ends_the_run():
 
 def test_beside_a_draft_of_its_own_the_target_drafts_all_the_same():
     model, other = MODELS("tiny_target", "float32"), MODELS("tiny_draft", "float32")
-    setup = Setup(LAST_LAYER, Workload(2, 20), seed=3)
+    setup = Setup(LAST_LAYER, Closed(2, output_tokens=20), seed=3)
     run, crew = decode(setup, model, other, prompts(2))
     assert outputs(run) == outputs(decode(setup, model, None, prompts(2))[0])
     assert not crew.channels["draft"].log
@@ -271,7 +276,7 @@ def test_what_is_known_to_be_best_fits_its_target(target):
 
 @pytest.mark.parametrize("tree", [Widths((2, 2)), Confident(2, 3, 6)], ids=["widths", "confident"])
 def test_it_drafts_token_trees_too(tree):
-    setup = Setup(MIXED, Workload(3, 20), lookahead=3, batch=3, seed=3, tree=tree)
+    setup = Setup(MIXED, Closed(3, output_tokens=20), lookahead=3, batch=3, seed=3, tree=tree)
     found, _ = decoded(setup)
     own = replace(setup, method=Autoregressive(), width=setup.pass_width, tree=Chain())
     assert outputs(found) == outputs(decoded(own)[0])

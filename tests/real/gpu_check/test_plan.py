@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from ssdreal.command.config import register, request_from
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.preflight import check_pair, check_room
-from ssdreal.executor.workload import Task, Workload
+from ssdreal.executor.workload import Task
 from ssdreal.gpu_check import fused_functions
 from ssdreal.gpu_check import program as gpu_check
 from ssdreal.gpu_check.compiles import decoding_runs, shapes
@@ -37,6 +37,7 @@ from ssdreal.places.topology import OneGpu
 from ssdreal.profile.options import profile_options
 from ssdreal.static import draft_server, target_server
 from ssdsim.errors import ConfigError
+from ssdsim.workloads.closed import Closed
 
 CORES = 16
 """Of the machine that the plan is for."""
@@ -284,7 +285,7 @@ def compiled(runs):
 def test_passes_that_are_launched_one_by_one_compile_nothing_in_a_run(runs, monkeypatch):
     """Else the first of them would be timed with their compilation in it."""
     recorded, run = Recorded(monkeypatch), runs["tiny"]
-    few = replace(run.setup, workload=Workload(1, 8))
+    few = replace(run.setup, workload=Closed(1, output_tokens=8))
     with recorded.begun(run._replace(setup=few)) as (running, session):
         before = set(recorded.found)
         running.env.run(running.env.process(few.method.decode(session)))

@@ -7,18 +7,18 @@ from recorded_pair import GUMBEL, MAXIMAL
 from tiny_runs import AHEAD, MODELS, prompts
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdsim.errors import ConfigError
 from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.dsi import Dsi
 from ssdsim.methods.pearl import Pearl
+from ssdsim.workloads.closed import Closed
 
 
 @pytest.mark.parametrize("dies", ["sending", "working", "failing"])
 @pytest.mark.parametrize("method", AHEAD, ids=str)
 def test_a_run_goes_on_without_its_draft(method, dies):
-    setup = Setup(method, Workload(3, 20), lookahead=4, batch=2, seed=3)
+    setup = Setup(method, Closed(3, output_tokens=20), lookahead=4, batch=2, seed=3)
     pair = [MODELS(name, "float32") for name in ("tiny_target", "tiny_draft")]
     plain = Setup(Autoregressive(), setup.workload, batch=2, seed=3, width=5)
     expected = outputs(decode(plain, *pair, prompts())[0])

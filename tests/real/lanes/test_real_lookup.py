@@ -12,7 +12,6 @@ from tiny_runs import POLICIES
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
-from ssdreal.executor.workload import Workload
 from ssdreal.profile.acceptance_recording import record
 from ssdsim import load_run, simulate
 from ssdsim.acceptance.recorded import Recorded
@@ -22,6 +21,7 @@ from ssdsim.drafters.ngram import Ngram
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.workloads.closed import Closed
 
 METHODS = [Speculative(), Ssd(), Ssd("truncate", "all")]
 DECODINGS = [GREEDY, GUMBEL, MAXIMAL]
@@ -31,7 +31,7 @@ def turn(at, method, decoding):
     policy = list(POLICIES.values())[at % len(POLICIES)]
     return Setup(
         method,
-        Workload(prompts=3, output_tokens=48),
+        Closed(prompts=3, output_tokens=48),
         policy,
         (Jit(), Random())[at // 3 % 2],
         lookahead=(4, 5, 6)[at % 3],

@@ -12,7 +12,6 @@ from scripted import Scripted, machine
 from ssdreal.executor.scripted import prompts
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
-from ssdreal.executor.workload import Workload
 from ssdsim import simulate
 from ssdsim.acceptance.hazard import Hazard, HazardTable
 from ssdsim.acceptance.iid import Iid
@@ -30,7 +29,8 @@ from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.sampling.settings import Decoding
-from ssdsim.workloads.closed import Closed as SimulatedWorkload
+from ssdsim.serving.continuous import Continuous
+from ssdsim.workloads.closed import Closed
 
 DECIDED = ["seq", "round", "drafted", "speculator", "hit", "accepted", "predicted", "rank"]
 LOGGED = HazardTable(
@@ -60,17 +60,14 @@ def run_of():
 
 
 def asked(method, acceptance=HAZARD, batch=1, **more):
-    workload = Workload(prompts=4, output_tokens=30, prompt_tokens=9)
+    workload = Closed(prompts=4, output_tokens=30, prompt_tokens=9)
     policy = {"policy": TopkOutcomes(budget=6)} | more
     return Setup(method, workload, batch=batch, seed=5, acceptance=acceptance, **policy)
 
 
 def simulated(setup):
     """Return the same run, simulated."""
-    real = setup.workload
-    workload = SimulatedWorkload(real.prompts, real.prompt_tokens, real.output_tokens)
-    same = simulated_twin(setup, setup.acceptance, machine())
-    return simulate(replace(same, workload=workload, seed=setup.seed))
+    return simulate(simulated_twin(setup, setup.acceptance, machine()))
 
 
 def decided(run):
@@ -146,7 +143,7 @@ def test_other_seeds_and_sources_go_otherwise(run_of):
 def test_tokens_are_the_draft_s_and_its_candidates(run_of):
     """Three accepted and rank 2, then none and rank 0, then four and rank 1: worked by hand."""
     source = Scripted((((3, 2), (0, 0), (4, 1)),))
-    workload = Workload(prompts=1, output_tokens=10, prompt_tokens=9)
+    workload = Closed(prompts=1, output_tokens=10, prompt_tokens=9)
     setup = Setup(Ssd(), workload, TopkOutcomes(budget=200), lookahead=4, acceptance=source)
     run, crew = run_of(setup)
     (output,) = run.sequences.output
@@ -228,3 +225,18 @@ def test_prompts_are_random_and_as_long_as_asked(exact_trace):
     source = recorded.source()
     lengths = [source.prompt_tokens(seq) for seq in range(4)]
     assert [len(task.tokens) for task in prompts(recorded, 96)] == lengths != [9] * 4
+
+
+@pytest.mark.parametrize("method", [Autoregressive(), Speculative(), Ssd(), Pearl()], ids=str)
+def test_who_has_to_make_room_is_who_does_in_the_simulation(method, run_of):
+    """The same scheduler decides, so where all prompts wait from the start nothing may differ."""
+    narrow = {"block_size": 4, "num_gpu_blocks": 20}
+    serving = Continuous(3, enable_chunked_prefill=False, prompt_samples=False, **narrow)
+    setup = asked(method, backup=Random(), serving=serving)
+    run, _ = run_of(setup)
+    expected = simulated(setup)
+    assert decided(run).equals(decided(expected))
+    assert run.sequences.preempted.tolist() == expected.sequences.preempted.tolist()
+    assert run.metrics["preemptions"]
+    states = [found.state[["waiting", "running", "blocks"]] for found in (run, expected)]
+    assert states[0].equals(states[1])

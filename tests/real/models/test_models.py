@@ -10,7 +10,6 @@ from inline_crew import decode, outputs
 from safetensors.torch import save_file
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.models import catalog, checkpoints, configs, gguf_weights, tokenizers
 from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.tiny import VOCABULARY, tiny_config, tiny_weights
@@ -18,6 +17,7 @@ from ssdreal.workers import loading
 from ssdsim.errors import ConfigError
 from ssdsim.latency.shapes import read_shape
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.workloads.closed import Closed
 
 torch.set_num_threads(1)
 
@@ -78,7 +78,7 @@ def test_the_packaged_draft_shares_the_target_s_vocabulary_and_often_its_choice(
     assert torch.all(draft.ids.diff() > 0)
     question = "Write a short story about a lighthouse keeper and her dog."
     prompt = tokenizers.encode_prompt("smollm2_135m", question)
-    run, _ = decode(Setup(Autoregressive(), Workload(1, 24)), target, draft, [prompt])
+    run, _ = decode(Setup(Autoregressive(), Closed(1, output_tokens=24)), target, draft, [prompt])
     (answer,) = outputs(run)  # the target's own words, which is what drafts are for
     tokens = torch.tensor([[*prompt, *answer]])
     found = draft.ids[logits(draft, tokens)[0, -25:-1].argmax(-1)]

@@ -15,7 +15,6 @@ from transformers import AutoModelForCausalLM
 from transformers_kinds import KINDS, VOCABULARY, write
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import describe
 from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.transformers_model import TransformersModel
@@ -28,6 +27,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.outcomes import path_to
 from ssdsim.trees.base import parents_of
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 torch.set_num_threads(1)
 
@@ -147,7 +147,9 @@ def test_a_model_is_refused_whose_logits_show_how_a_text_was_divided(models, mon
 
 
 def written(method, decoding, target, draft, **more):
-    setup = Setup(method, Workload(2, 8), batch=2, decoding=decoding, seed=3, lookahead=K, **more)
+    setup = Setup(
+        method, Closed(2, output_tokens=8), batch=2, decoding=decoding, seed=3, lookahead=K, **more
+    )
     return outputs(decode(setup, target, draft, prompts())[0])
 
 

@@ -20,7 +20,6 @@ from recorded_pair import (
 
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.profile.acceptance_recording import record
 from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.methods.autoregressive import Autoregressive
@@ -29,9 +28,10 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.uniform_fanout import UniformFanout
+from ssdsim.workloads.closed import Closed
 
 SPEAKING = TwoPhase(0.5, ExitTarget(6), first_depth=4, second_depth=4)
-WORKLOAD, PAIR = Workload(prompts=3, output_tokens=TOKENS), models("tiny_draft")
+WORKLOAD, PAIR = Closed(prompts=3, output_tokens=TOKENS), models("tiny_draft")
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from tiny_runs import GREEDY, GUMBEL, MODELS
 
 from ssdreal.executor.self_drafting import left_out
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.profile.acceptance_recording import GeneratedText, record
 from ssdsim.methods.self_speculative import SelfSpeculative
+from ssdsim.workloads.closed import Closed
 
-SETTINGS = {"workload": Workload(3, 48), "seed": 7}
+SETTINGS = {"workload": Closed(3, output_tokens=48), "seed": 7}
 
 
 @pytest.fixture(params=[GREEDY, GUMBEL[0]], ids=["greedy", "gumbel"])

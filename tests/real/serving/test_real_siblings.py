@@ -23,7 +23,6 @@ from laws import (
 import ssdreal.serving.token_tree
 import ssdreal.serving.verifier
 from ssdreal.channel.messages import Verify
-from ssdreal.executor.workload import Workload
 from ssdreal.serving.drafter import Drafter
 from ssdsim.backups.ngram import Ngram
 from ssdsim.methods.speculative import Speculative
@@ -35,6 +34,7 @@ from ssdsim.sampling.settings import Decoding
 from ssdsim.sampling.verification import verify_siblings
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 APART = random_markov(0, divergence=2.0)
 CASES = {
@@ -58,7 +58,7 @@ CASES = {
 def p_values(tried):
     """Run a case, and return the p-value of each law."""
     pair, count = tried.pair, tried.sequences
-    setup = replace(tried.setup, workload=Workload(count, tried.tokens))
+    setup = replace(tried.setup, workload=Closed(count, output_tokens=tried.tokens))
     run, crew = decode(setup, pair.target, pair.draft, [PROMPT] * count)
     rows = list(verified(run, crew))
     seen = Seen(rows, outputs(run), pair, setup)

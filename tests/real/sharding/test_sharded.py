@@ -14,7 +14,6 @@ from tiny_runs import TWO_RANKS
 
 from ssdreal.executor.prompt_files import read_prompts
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.models.catalog import describe
 from ssdreal.models.device_layers import PLAIN
 from ssdreal.models.pass_request import chain_mask
@@ -34,6 +33,7 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 TEXTS = [tuple(encode_prompt("tiny_target", p.text)) for p in read_prompts(str(PROMPTS), 3)]
 STATED = 2e-5
@@ -298,7 +298,7 @@ def test_every_method_gives_the_sharded_target_s_own_tokens(name, pair):
     target, draft, whole = pair
     plain = Setup(
         Autoregressive(),
-        Workload(prompts=3, output_tokens=16),
+        Closed(prompts=3, output_tokens=16),
         lookahead=3,
         batch=2,
         decoding=SETUPS[name],
@@ -319,7 +319,7 @@ def test_captured_passes_of_all_ranks_give_them_too(pair):
     """As on GPUs: run after run, each with passes of its own on the same ranks."""
     target, draft, _ = pair
     servers = partial(StaticSelfServer, capturing=CAPTURES["eager"]), DraftServer
-    setup = Setup(Autoregressive(), Workload(2, 8), lookahead=3, batch=2, width=4)
+    setup = Setup(Autoregressive(), Closed(2, output_tokens=8), lookahead=3, batch=2, width=4)
     own = outputs(decode(setup, target, draft, TEXTS[:2])[0])
     for method in (Autoregressive(), Ssd()):
         run, crew = decode(replace(setup, method=method), target, draft, TEXTS[:2], servers=servers)

@@ -11,12 +11,12 @@ from static_servers import KINDS, NAMES, THREE, turn
 from tiny_runs import POLICIES, SSDS, TWICE, prompts
 
 from ssdreal.channel.pass_shapes import branch_widths, draft_widths
-from ssdreal.executor.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 
 def captured(work):
@@ -41,7 +41,9 @@ def shapes_of(setups, drafts=True):
 @pytest.mark.parametrize("tree", [Widths((2, 2)), Confident(2, 3, 6), Widths((2, 1), "sampled")])
 def test_trees_come_to_an_end(tree):
     decoding = THREE[2] if tree.sampled else THREE[0]
-    setup = replace(turn(SSDS[0], decoding, 2), tree=tree, lookahead=3, workload=Workload(2, 12))
+    setup = replace(
+        turn(SSDS[0], decoding, 2), tree=tree, lookahead=3, workload=Closed(2, output_tokens=12)
+    )
     counts = shapes_of([setup]).counts
     assert counts["through"] == 2  # texts are read by each model in passes of one width
     assert sum(counts.values()) == 6
@@ -59,7 +61,9 @@ def checklist():
     methods = Autoregressive(), Speculative(), SSDS[0]
     setups = [
         replace(
-            turn(method, THREE[0], 0), workload=Workload(2, 6), policy=POLICIES["uniform_fanout"]
+            turn(method, THREE[0], 0),
+            workload=Closed(2, output_tokens=6),
+            policy=POLICIES["uniform_fanout"],
         )
         for method in methods
     ]
@@ -95,6 +99,8 @@ def test_two_widths_do_for_any_number_of_branches(branches, widths):
 
 
 def test_longer_texts_share_what_is_compiled():
-    one, other = (replace(turn(SSDS[0], THREE[0], 0), workload=Workload(1, n)) for n in (6, 70))
+    one, other = (
+        replace(turn(SSDS[0], THREE[0], 0), workload=Closed(1, output_tokens=n)) for n in (6, 70)
+    )
     assert one.capacity("draft", 11) != other.capacity("draft", 11)
     assert shapes_of([one, other]).counts == shapes_of([one]).counts

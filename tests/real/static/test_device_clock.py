@@ -11,7 +11,6 @@ from inline_crew import HERE, InlineCrew, tasks
 
 from ssdreal.executor.execution import Execution
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdreal.static.device_clock import Stopwatch
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES, StaticServer
@@ -19,6 +18,7 @@ from ssdreal.static.target_server import StaticSelfServer
 from ssdreal.workers.loading import load
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.workloads.closed import Closed
 
 BEGAN = perf_counter_ns()
 LAG = 1_000_000  # nanoseconds that the device is behind with its queue
@@ -135,7 +135,7 @@ class Delayed:
 
 @pytest.mark.parametrize("method", [Speculative(), Ssd()], ids=["speculative", "ssd"])
 def test_spans_take_the_device_s_times_once_the_run_is_over(method):
-    setup = Setup(method, Workload(prompts=2, output_tokens=12), lookahead=2)
+    setup = Setup(method, Closed(prompts=2, output_tokens=12), lookahead=2)
     crew = InlineCrew(load("tiny_target", "float32"), load("tiny_draft", "float32"))
     held = {}
     for role, channel in crew.channels.items():
@@ -160,7 +160,7 @@ def test_spans_take_the_device_s_times_once_the_run_is_over(method):
 
 
 def test_a_host_s_own_times_stay():
-    setup = Setup(Speculative(), Workload(prompts=1, output_tokens=8), lookahead=2)
+    setup = Setup(Speculative(), Closed(prompts=1, output_tokens=8), lookahead=2)
     crew = InlineCrew(load("tiny_target", "float32"), load("tiny_draft", "float32"))
     running = Execution(setup, lambda: crew, HERE, tasks([[1, 2, 3]]))
     running.run()
@@ -172,7 +172,7 @@ def test_a_host_s_own_times_stay():
 def test_static_servers_mark_their_commands_in_the_device_s_queue(method, monkeypatch):
     device = Live(rate=1.001)
     monkeypatch.setattr(StaticServer, "event", property(lambda _: device.event))
-    setup = Setup(method, Workload(prompts=2, output_tokens=12), lookahead=2)
+    setup = Setup(method, Closed(prompts=2, output_tokens=12), lookahead=2)
     models = load("tiny_target", "float32"), load("tiny_draft", "float32")
     kinds = StaticSelfServer, StaticDraftServer
     eager = [partial(kind, capturing=CAPTURES["eager"]) for kind in kinds]

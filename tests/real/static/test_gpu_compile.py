@@ -4,11 +4,11 @@ import pytest
 from cuda_runs import decode, gpu, kernels_a_layer, model, prepared
 
 from ssdreal.executor.setup import Setup
-from ssdreal.executor.workload import Workload
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
+from ssdsim.workloads.closed import Closed
 
 pytestmark = pytest.mark.slow  # a compiler takes seconds a function
 
@@ -25,7 +25,7 @@ OTHERS = [("qwen3_32b", "qwen3_0.6b"), ("smollm2_135m", "smollm2_135m_draft")]
 
 
 def setup(method, decoding=GREEDY, **more):
-    return Setup(method, Workload(1, 16), lookahead=4, decoding=decoding, **more)
+    return Setup(method, Closed(1, output_tokens=16), lookahead=4, decoding=decoding, **more)
 
 
 def all_compiled(compiler):

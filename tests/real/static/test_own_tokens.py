@@ -14,7 +14,6 @@ from tiny_runs import prompts
 
 from ssdreal.channel.messages import Decode, Verify
 from ssdreal.executor.execution import Execution
-from ssdreal.executor.workload import Workload
 from ssdreal.lanes.wall_clock import WallClock
 from ssdreal.serving.sampling import NotFinite
 from ssdreal.static.chain_steps import STEPS
@@ -22,6 +21,7 @@ from ssdreal.static.server import StaticServer
 from ssdreal.workers.remote import WorkerLost
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
+from ssdsim.workloads.closed import Closed
 
 ALONE = Autoregressive()
 MORE = STEPS + 4
@@ -41,7 +41,7 @@ def asked(crew, kind):
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("decoding", THREE, ids=NAMES)
 def test_so_many_tokens_as_every_row_needs_are_asked_for_at_once(decoding, batch):
-    setup = replace(turn(ALONE, decoding, 0), workload=Workload(3, MORE), batch=batch)
+    setup = replace(turn(ALONE, decoding, 0), workload=Closed(3, output_tokens=MORE), batch=batch)
     right, _ = decode(setup, *pair(), prompts())
     found, crew = decode(setup, *pair(), prompts(), servers=DIRECT)
     assert outputs(found) == outputs(right)
@@ -53,7 +53,7 @@ def test_so_many_tokens_as_every_row_needs_are_asked_for_at_once(decoding, batch
 
 
 def test_its_worker_goes_on_while_rounds_are_taken_up():
-    setup = replace(turn(ALONE, THREE[0], 0), workload=Workload(1, 2 * STEPS + 3))
+    setup = replace(turn(ALONE, THREE[0], 0), workload=Closed(1, output_tokens=2 * STEPS + 3))
     crew = InlineCrew(*pair(), servers=DIRECT)
     running = Execution(setup, lambda: crew, HERE, tasks(prompts(1)))
     channel, known = crew.channels["target"], []
@@ -70,8 +70,8 @@ def test_its_worker_goes_on_while_rounds_are_taken_up():
 
 
 def test_where_a_text_may_end_before_a_token_is_asked_for_at_a_time():
-    workload = Workload(1, 12, stop_at_end=True)
-    setup = replace(turn(ALONE, THREE[0], 0), workload=workload)
+    workload = Closed(1, output_tokens=12)
+    setup = replace(turn(ALONE, THREE[0], 0), workload=workload, stop_at_end=True)
     crew = InlineCrew(*pair(), servers=DIRECT)
     ends = frozenset({outputs(decode(setup, *pair(), prompts())[0])[0][5]})
     running = Execution(setup, lambda: crew, HERE, tasks(prompts(1)), ends)
@@ -88,7 +88,7 @@ def test_what_is_drafted_is_verified_as_ever():
 
 
 def test_a_scripted_target_goes_on_from_its_own_tokens_too():
-    setup = replace(turn(ALONE, THREE[0], 0), workload=Workload(2, MORE))
+    setup = replace(turn(ALONE, THREE[0], 0), workload=Closed(2, output_tokens=MORE))
     own, _ = decode(setup, *loaded(), prompts(2), servers=DIRECT)
     scripted = replace(setup, acceptance=Scripted((((0, 0),),)))
     found, crew = decode(scripted, *loaded(), prompts(2), servers=DIRECT)
@@ -100,7 +100,7 @@ def test_a_scripted_target_goes_on_from_its_own_tokens_too():
 def test_every_round_has_its_own_time_by_the_device_s_clock(monkeypatch):
     device = Live(rate=1.001)
     monkeypatch.setattr(StaticServer, "event", property(lambda _: device.event))
-    setup = replace(turn(ALONE, THREE[0], 0), workload=Workload(2, MORE))
+    setup = replace(turn(ALONE, THREE[0], 0), workload=Closed(2, output_tokens=MORE))
     found, crew = decode(setup, *pair(), prompts(2), servers=DIRECT)
     rounds, spans = found.rounds, found.spans[found.spans.kind == "verify"]
     assert len(rounds) == len(spans) == 2 * MORE
@@ -120,7 +120,7 @@ def test_every_round_has_its_own_time_by_the_device_s_clock(monkeypatch):
 
 
 def test_a_target_without_a_distribution_says_so():
-    setup = replace(turn(ALONE, THREE[0], 0), workload=Workload(1, 8))
+    setup = replace(turn(ALONE, THREE[0], 0), workload=Closed(1, output_tokens=8))
     target, draft = pair()
     broken = copy(target)
     broken.norm = target.norm * np.nan

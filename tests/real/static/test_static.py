@@ -21,7 +21,6 @@ from tiny_runs import AHEAD, GREEDY, GUMBEL, MODELS, POLICIES, SSDS, TWICE, K, a
 
 from ssdreal.channel.message_parts import Line, Stamp
 from ssdreal.channel.messages import Grow
-from ssdreal.executor.workload import Workload
 from ssdreal.static.chain_steps import STEPS
 from ssdreal.static.draft_server import StaticDraftServer
 from ssdreal.static.server import CAPTURES
@@ -36,6 +35,7 @@ from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
 from ssdsim.trees.confident import Confident
 from ssdsim.trees.widths import Widths
+from ssdsim.workloads.closed import Closed
 
 PLAIN = [Speculative("target"), Speculative("own"), Autoregressive(), Minedraft()]
 METHODS = [*PLAIN, *SSDS, *AHEAD, *TWICE]
@@ -103,7 +103,7 @@ def test_every_method_comes_to_the_same(at, more):
     ways = [GREEDY, GUMBEL[at % 3], *([] if method in AHEAD else [MAXIMAL[at % 3]])]
     way = at + more  # a method has two of them, the next method two others
     decoding = ways[way % len(ways)]
-    setup = replace(turn(method, decoding, way), workload=Workload(3, 12))
+    setup = replace(turn(method, decoding, way), workload=Closed(3, output_tokens=12))
     compare(setup, pair(DRAFTS[way % 2]), DIRECT, prompts())
 
 
@@ -205,7 +205,9 @@ def test_token_trees_grow_as_on_a_host(at):
 
 
 def test_so_they_do_where_branches_are_longer_than_a_chain_s_history():
-    setup = replace(turn(SSDS[0], GUMBEL[0], 0), workload=Workload(1, 30), lookahead=STEPS + 3)
+    setup = replace(
+        turn(SSDS[0], GUMBEL[0], 0), workload=Closed(1, output_tokens=30), lookahead=STEPS + 3
+    )
     compare(replace(setup, policy=POLICIES["uniform_fanout"]), pair(), DIRECT, prompts(1))
 
 

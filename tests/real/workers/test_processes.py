@@ -129,7 +129,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "busy":
         (channel,) = worker.channels
         channel.wire.receive()
-        channel.send(Prefill(Stamp(1, 1), ()))
+        channel.send(Prefill(Stamp(1, 1), (), ()))
         time.sleep(0.2)
     print(worker.process.pid, flush=True)
     try:

@@ -92,6 +92,16 @@ def test_who_finds_no_block_is_preempted_and_reads_everything_again():
     assert moments(roomy, "finish") == [4.0, 4.0]
 
 
+def test_where_verifies_have_one_shape_what_was_decoded_is_read_again_in_it():
+    """As real targets do: two tokens of the second request take two passes of 1 behind one of 2."""
+    serving = Continuous(
+        enable_chunked_prefill=False, prompt_samples=False, block_size=1, num_gpu_blocks=6
+    )
+    assert moments(served([0.0, 0.0], serving), "finish") == [5.0, 5.0 + 2 + 1]
+    padded = served([0.0, 0.0], serving, machine=replace(PLAIN, padding=64))
+    assert moments(padded, "finish") == [5.0, 5.0 + 2 + 2 * 1 + 1]
+
+
 def test_lookahead_and_states_take_blocks():
     """Of 12 blocks two requests of 2 + 3 tokens fit, with 4 more of drafts or states one."""
     serving = Continuous(block_size=1, num_gpu_blocks=12)
