@@ -6,6 +6,7 @@ from shutil import which
 import pytest
 from browsing import opened
 from hand_made_pages import TABS, hand_made, page_of
+from served_pages import crowded
 
 pytestmark = pytest.mark.slow
 
@@ -42,11 +43,12 @@ def test_everything_can_be_done_by_keyboard(browser, tmp_path):
 
 @pytest.mark.parametrize("width", [360, 820, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_fits_its_window(width, scheme, browser, tmp_path):
+@pytest.mark.parametrize("serves", [False, True])
+def test_a_page_fits_its_window(serves, width, scheme, browser, tmp_path):
     size = {"width": width, "height": 800}
-    page = page_of(hand_made())
+    page = page_of(crowded() if serves else hand_made())
     with opened(browser, page, tmp_path, viewport=size, color_scheme=scheme) as shown:
-        for tab in TABS:
+        for tab in (*TABS, "requests") if serves else TABS:
             shown.tab(tab)
             wide = shown.page.evaluate("() => document.documentElement.scrollWidth")
             assert wide <= width, tab
@@ -64,11 +66,15 @@ def axe(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_serious_stands_in_anyone_s_way(scheme, axe, browser, tmp_path):
-    with opened(browser, page_of(hand_made()), tmp_path, color_scheme=scheme) as shown:
+@pytest.mark.parametrize("serves", [False, True])
+def test_nothing_serious_stands_in_anyone_s_way(serves, scheme, axe, browser, tmp_path):
+    page = page_of(crowded() if serves else hand_made())
+    with opened(browser, page, tmp_path, color_scheme=scheme) as shown:
         shown.page.evaluate(axe)
-        for tab in TABS:
+        for tab in (*TABS, "requests") if serves else TABS:
             shown.tab(tab)
+            for folded in shown.page.locator("details:visible summary").all():
+                folded.click()
             found = shown.page.evaluate("() => axe.run()")["violations"]
             grave = [each for each in found if each["impact"] in {"serious", "critical"}]
             nodes = [(each["id"], [node["html"] for node in each["nodes"]]) for each in grave]
