@@ -15,6 +15,15 @@ from ssdsim.page.pack import packed, payload
 from ssdsim.page.write import html, write
 
 NOISY = ("latency.target_jitter={_target_: lognormal, sigma: 0.05}",)
+REQUESTS = (
+    "workload=azure_conv",
+    "workload.prompts=19366",
+    "serving=continuous",
+    "method=speculative",
+    "lookahead=3",
+)
+SMALLER = {"ready": 500, "frame": 20, "draw": 4}
+LARGEST = {"ready": 1500, "frame": 34, "draw": 34}
 ZOOMS = (1.0, 0.25, 0.03, 0.003)
 SIZE = {"width": 1280, "height": 800}
 
@@ -86,13 +95,13 @@ def written(folder, *overrides):
     return found, time.perf_counter() - begun, (folder / "page.html").stat().st_size
 
 
-def in_browser(browser, folder, name, text, bars):
-    """Measure a page's drawing; yield whether each bar holds."""
+def in_browser(browser, folder, name, text, bars, tab="timeline"):
+    """Measure the drawing of a page's tab; yield whether each bar holds."""
     with opened(browser, text, folder, viewport=SIZE) as shown:
         entry = "() => performance.getEntriesByName('ready')[0].startTime"
         ready = shown.page.evaluate(entry)
         yield report(f"{name}, until it can be used", ready, bars["ready"], "ms")
-        shown.tab("timeline")
+        shown.tab(tab)
         bare = p95(shown.page.evaluate(BARE))
         for share in ZOOMS:
             frames, drawn = shown.page.evaluate(FRAMES, share)
@@ -115,14 +124,16 @@ def main():
         default, seconds, size = written(folder / "default")
         held.append(report(f"default run, {len(default.spans):,} spans", size / 1e3, 400, "KB"))
         held.append(report("writing it", seconds, 0.3, "s"))
-        for prompts, bars, most in (
-            (135, {"ready": 500, "frame": 20, "draw": 4}, 3.0),
-            (1100, {"ready": 1500, "frame": 34, "draw": 34}, 3.0),
-        ):
+        for prompts, bars in ((135, SMALLER), (1100, LARGEST)):
             found, _, size = written(folder / str(prompts), f"workload.prompts={prompts}", *NOISY)
             name = f"{min(100_000, len(found.spans)):,} spans"
-            held.append(report(name, size / 1e6, most, "MB"))
+            held.append(report(name, size / 1e6, 3.0, "MB"))
             held += in_browser(browser, folder, name, html(payload(packed(found))), bars)
+        found, _, size = written(folder / "requests", *REQUESTS)
+        name, text = f"{len(found.sequences):,} requests", html(payload(packed(found)))
+        held.append(report(name, size / 1e6, 3.0, "MB"))
+        for tab in ("requests", "timeline"):
+            held += in_browser(browser, folder, f"{name}, {tab}", text, LARGEST, tab)
     return held.count(False)
 
 

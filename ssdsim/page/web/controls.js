@@ -3,7 +3,7 @@
 import { asker } from "asking";
 import { decodeRun } from "columns";
 import { make } from "dom";
-import { LATENCIES, serves } from "served";
+import { bySoonness, LATENCIES, serves } from "served";
 import { NOTHING } from "store";
 import { duration, figure, percent } from "words";
 
@@ -139,8 +139,9 @@ function draw(store, { form, number, over, command }) {
   command.textContent = live?.command ?? "";
   const said = new Map(run?.rows);
   number.textContent = `${said.get("tokens/s") ?? "no"} tokens/s`;
-  over.textContent = run && serves(run) ? latencies(run) : BASELINES.flatMap((label) =>
-    (said.has(label) ? [`${said.get(label)} ${label}`] : [])).join(", ");
+  const speedups = BASELINES.flatMap((label) => (said.has(label) ? [`${said.get(label)} ${label}`] : [])).join(", ");
+  const by = speedups && run && bySoonness(run) ? `Requests are done sooner by ${speedups}. ` : speedups;
+  over.textContent = run && serves(run) ? `${by}${latencies(run)}` : by;
   const controls = controlsOf(store);
   const shape = JSON.stringify(controls.map(({ value, ...fixed }) => fixed));
   if (form.dataset.shape !== shape) rebuild(form, controls, shape);

@@ -4,6 +4,7 @@ import { anatomyOf, stack } from "anatomy";
 import { lacking, make, tableOf } from "dom";
 import { follow } from "look";
 import { OUTCOME_COLOURS } from "rows";
+import { bySoonness } from "served";
 import { selected, selectRound } from "store";
 import { colours, onTheme } from "theme";
 import { counted, figure, MARKS, OUTCOMES, outcomeOf, roundSentence } from "words";
@@ -47,7 +48,8 @@ export function mount(element, store) {
  * @param {Record<"figures"|"mean"|"legend", HTMLElement>} places @param {Run} run */
 function tell({ figures, mean, legend }, run) {
   const rows = [...run.rows, ...baselineRows(run)];
-  const table = rows.length ? tableOf("± 95 % confidence", ["", run.name], rows)
+  const sooner = bySoonness(run) ? "; ×: how much sooner requests are done, mean time end to end" : "";
+  const table = rows.length ? tableOf(`± 95 % confidence${sooner}`, ["", run.name], rows)
     : lacking("The run has no figures: no round came to its end.");
   const notes = run.complete ? run.left_out : ["This run was cut short: it did not come to its end.", ...run.left_out];
   figures.replaceChildren(...notes.map(lacking), make("p", { class: "headline" }, headline(run)),
@@ -64,9 +66,9 @@ function tell({ figures, mean, legend }, run) {
 /** The run in a few words. @param {Run} run */
 function headline(run) {
   const { tokens_per_s: speed, speedup_over_ar: overAr, speedup_over_sd: overSd } = run.metrics;
-  const parts = [speed && `${figure(speed)} tokens/s`, overAr && `${figure(overAr, 3)} × AR`,
-    overSd && `${figure(overSd, 3)} × best SD`];
-  return parts.filter(Boolean).join(", ");
+  const over = [overAr && `${figure(overAr, 3)} × AR`, overSd && `${figure(overSd, 3)} × best SD`];
+  const told = over.filter(Boolean).join(", "), sooner = told && bySoonness(run) ? `requests done sooner by ${told}` : told;
+  return [speed && `${figure(speed)} tokens/s`, sooner].filter(Boolean).join(", ");
 }
 
 /** The command that makes the same run, where it is known. @param {Run} run */
@@ -78,9 +80,11 @@ function commandOf({ command }) {
  * @param {Run} run @returns {[string, string][]} */
 function baselineRows(run) {
   const found = Object.entries(BASELINES).filter(([name]) => run.baselines[name]?.tokens_per_s);
-  return found.map(([name, text]) => {
-    const { lookahead, tokens_per_s: speed } = run.baselines[name];
-    return [`${text}${lookahead ? `, K=${lookahead}` : ""}: tokens/s`, figure(speed)];
+  return found.flatMap(([name, text]) => {
+    const { lookahead, tokens_per_s: speed, e2e_mean: seconds } = run.baselines[name];
+    const named = `${text}${lookahead ? `, K=${lookahead}` : ""}`;
+    const rows = /** @type {[string, string][]} */ ([[`${named}: tokens/s`, figure(speed)]]);
+    return seconds == null ? rows : [...rows, [`${named}: end to end, ms`, figure(1000 * seconds)]];
   });
 }
 

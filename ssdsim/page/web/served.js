@@ -24,6 +24,12 @@ export function serves(run) {
   return !!run?.requests?.rows;
 }
 
+/** Whether a run and its baselines are compared by how soon requests are done, as the same ones came to all.
+ * @param {Run} run */
+export function bySoonness(run) {
+  return Object.values(run.baselines).some(({ by }) => by === "e2e_mean");
+}
+
 /** The place of a request among all, in order of arrival; -1 if it is not there.
  * @param {Run} run @param {number|null} seq */
 export function requestOf(run, seq) {

@@ -8,7 +8,7 @@ from browsing import opened
 from hand_made_pages import TABS, hand_made, page_of
 from knobs import SMALL, setup_of
 from pages import columns_of, payload_of
-from timelines import run_of, span
+from timelines import played, run_of, span
 
 from ssdsim import simulate
 from ssdsim.options.plugins import plugins
@@ -198,6 +198,23 @@ def test_what_is_seen_can_be_saved(browser, tmp_path):
         first = kept["CSV"].decode().splitlines()[1].split(",")
         assert first[0] in {"target", "draft", "link"}
         assert re.fullmatch(r"[0-9.e-]+", first[4])
+
+
+@pytest.mark.parametrize(("seq", "arrows"), [(0, 0), (1, 1)])
+def test_an_arrow_leads_to_branches_of_the_same_sequence_alone(seq, arrows, browser, tmp_path):
+    """Only where those under way at a verify's end are its own may the next verify be of them."""
+    record = Recorder(rounds=[played(5.0, 6.0, 0, seq=1), played(6.0, 8.0, 0, seq=1, round=1)])
+    record.spans = [
+        span("target", "verify", 5.0, 6.0, seqs=[1]),
+        span("draft", "prespeculate", 5.2, 5.9, seqs=[seq]),
+        span("target", "verify", 7.2, 8.0, seqs=[1]),
+    ]
+    with opened(browser, page_of(run_of(record, metrics={})), tmp_path) as shown:
+        shown.tab("timeline")
+        with shown.page.expect_download() as download:
+            shown.page.click("button:text-is('SVG')")
+        picture = download.value.path().read_text()
+        assert picture.count('stroke-width="1.6"') == 2 * arrows
 
 
 def test_a_page_tells_its_columns_to_the_browser_as_to_python(browser, tmp_path):

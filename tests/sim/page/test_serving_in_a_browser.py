@@ -11,6 +11,7 @@ from served_pages import WORDS, crowded
 import ssdsim
 from ssdsim.page import pack
 from ssdsim.page.pack import packed
+from ssdsim.run.trace import Run
 
 pytestmark = pytest.mark.slow
 
@@ -303,4 +304,15 @@ def test_a_page_without_all_passes_says_so_where_they_would_be(run, browser, tmp
             shown.tab("timeline")
             shown.page.click("button:text-is('SVG')")
         assert "passes from here on are not in the page" in download.value.path().read_text()
+        assert not shown.wrong
+
+
+def test_speedups_of_requests_are_told_as_what_they_are(run, browser, tmp_path):
+    sd = {"tokens_per_s": 300.0, "e2e_mean": 0.5, "lookahead": 3, "by": "e2e_mean"}
+    told = {"speedup_over_ar": 3.2, "speedup_over_sd": 1.5}
+    info = run.info | {"baselines": {"sd": sd}, "metrics": run.metrics | told}
+    with opened(browser, page_of(Run(info, run.tables)), tmp_path) as shown:
+        assert "requests done sooner by 3.20 × AR, 1.50 × best SD" in shown.text(".headline")
+        assert "how much sooner requests are done" in shown.text(".figures caption")
+        assert "best SD, K=3: end to end, ms\t500.0" in shown.text(".figures")
         assert not shown.wrong
