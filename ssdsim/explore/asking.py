@@ -19,7 +19,7 @@ MOST_TOKENS = 65_536
 """Of an answer: a second or two."""
 SMALL = {"workload.prompts": 8, "workload.output_tokens": 256}
 """What an answer decodes unless the command line says otherwise, as far as there is so much."""
-OPEN = {"workload.prompts": 48}
+OPEN = {"workload.prompts": 32}
 """The same of requests that come in time: a queue has to build up."""
 OWN = ("acceptance", "workload")
 """Groups in which all may begin with a choice that is no plug-in's name."""

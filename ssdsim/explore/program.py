@@ -5,6 +5,7 @@ line, and serves a page on 127.0.0.1. Every change is answered by a simulation; 
 gives the same stands there to copy.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,10 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = question(sys.argv[1:] if arguments is None else arguments)
         explorer = Explorer(Questions(asked.words), asked.beside)
         explorer.page("")  # refused here, if at all
+        settle()
         with Server(Desk(explorer), asked.port) as server:
             show(_where(server))
             sys.stdout.flush()  # it may be a pipe, and nothing follows
             server.serve_forever()
+
+
+def settle() -> None:
+    """Have what is there by now left alone by the garbage collector.
+
+    It goes through all that is left to it in every tenth answer or so, which then takes long.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _where(server: Server) -> str:

@@ -1,5 +1,6 @@
 """What the explorer costs, beside its bars: part of `make bench-page`, on a quiet machine."""
 
+import gc
 import sys
 import time
 from threading import Thread
@@ -8,8 +9,10 @@ import pandas as pd
 from bench_page import SIZE, report
 from browsing import Opened, chromium
 
+from ssdsim.command.entry import YOUNG
 from ssdsim.explore.answer import Explorer
 from ssdsim.explore.asking import Questions
+from ssdsim.explore.program import settle
 from ssdsim.explore.server import Desk, Server
 
 PAINTED = """async (value) => {
@@ -23,12 +26,13 @@ PAINTED = """async (value) => {
   return performance.now() - begun;
 }"""
 TRIES = 40
+REQUESTS = ("workload=poisson", "workload.rate=4", "serving=continuous")
 
 
-def slider(profile):
-    """Measure from a slider to painted lanes, of some 500 rounds; yield whether each bar holds."""
+def slider(name, *words):
+    """Measure from a slider to painted lanes, of 400 rounds or more; yield whether bars hold."""
     with (
-        Server(Desk(Explorer(Questions((f"profile={profile}",))))) as server,
+        Server(Desk(Explorer(Questions(words)))) as server,
         chromium() as browser,
     ):
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -37,7 +41,7 @@ def slider(profile):
         found = [shown.page.evaluate(PAINTED, 3 + at % 6) for at in range(TRIES)]
         rounds = shown.page.evaluate("() => store.get().runs[0].rounds.rows")
         for share, bar in ((0.5, 120), (0.95, 200)):
-            what = f"{profile}, slider to lanes of {rounds} rounds, p{100 * share:.0f}"
+            what = f"{name}, slider to lanes of {rounds} rounds, p{100 * share:.0f}"
             yield report(what, float(pd.Series(found[5:]).quantile(share)), bar, "ms")
         server.shutdown()
 
@@ -57,8 +61,11 @@ def answers(profile):
 def main():
     """Measure everything; return how many bars do not hold."""
     held = []
+    gc.set_threshold(YOUNG)  # as the command does
+    settle()
     for profile in ("demo", "two_cores"):
-        held += [*answers(profile), *slider(profile)]
+        held += [*answers(profile), *slider(profile, f"profile={profile}")]
+    held += slider("requests", "profile=demo", *REQUESTS)
     return held.count(False)
 
 

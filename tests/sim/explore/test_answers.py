@@ -122,7 +122,7 @@ def test_requests_go_on_where_changes_leave_no_room_for_options():
 def test_requests_are_fewer_where_the_command_line_does_not_say_how_many():
     explorer = Explorer(Questions(("profile=demo", "workload=azure_conv")))
     answer = explorer.answer({"workload": "azure_conv"}, "expect")
-    assert words(answer) == ["profile=demo", "workload=azure_conv", "workload.prompts=48"]
+    assert words(answer) == ["profile=demo", "workload=azure_conv", "workload.prompts=32"]
     choices = {each["name"]: each for each in answer["controls"]}["workload"]
     assert choices["value"] == "azure_conv"
     assert set(choices["choices"]) == {"azure_conv", "closed", "gamma", "poisson"}
