@@ -126,7 +126,7 @@ def top_candidates(
     others = (node for node in range(1, len(depth)) if node not in first)
     nodes = (node for node in (*first, *others) if depth[node] < len(fanouts))
     ranked = (Outcome(node, rank) for node in nodes for rank in range(fanouts[depth[node]]))
-    return frozenset(islice(ranked, budget))
+    return frozenset(islice(ranked, min(budget, MOST_OUTCOMES)))
 
 
 def _first_path(parents: tuple[int, ...]) -> list[int]:

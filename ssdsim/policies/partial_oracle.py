@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from ssdsim.errors import ConfigError, require
 from ssdsim.outcomes import Outcome, Speculation
-from ssdsim.policies.base import Policy, Predictor
+from ssdsim.policies.base import Policy, Predictor, check_outcomes
 
 DECOY = 1 << 20
 """A rank that no bonus token has."""
@@ -36,6 +36,7 @@ class PartialOracle(Policy):
 
     def start(self, lookahead: int, rng: Generator) -> Predictor:  # noqa: ARG002 - at any K
         """Return one that draws from `rng`."""
+        check_outcomes(self.budget, "policy.budget", self.budget)
         return _Known(self.budget, self.share, rng)
 
 

@@ -19,6 +19,7 @@ from ssdsim.policies.base import power_law
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.optimal_fanout import OptimalFanout
+from ssdsim.policies.partial_oracle import PartialOracle
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
 from ssdsim.policies.uniform_fanout import UniformFanout
@@ -44,6 +45,7 @@ TOO_MUCH = {
     "budget of listed fan-outs": {"policy": FixedFanout(10**10, (10**9,))},
     "budget of one fan-out": {"policy": UniformFanout(10**10, 10**9)},
     "budget of random outcomes": {"policy": RandomOutcomes(10**10, 10**9)},
+    "budget spent in vain": {"policy": PartialOracle(budget=10**8)},
     "ranks": {"policy": TopkOutcomes(ranks=10**8)},
     "beam": {"tree": Confident(beam=WIDE), "lookahead": 7},
     "most": {"tree": Confident(beam=4000, most=WIDE, children=WIDE), "lookahead": 7},

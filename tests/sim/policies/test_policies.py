@@ -17,6 +17,7 @@ from ssdsim.methods.ssd import Ssd
 from ssdsim.options.plugins import plugins
 from ssdsim.outcomes import Outcome, Speculation, chain
 from ssdsim.policies.base import StaticPolicy, power_law
+from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.optimal_fanout import OptimalFanout
 from ssdsim.policies.oracle import Oracle
@@ -271,3 +272,8 @@ def test_static_policies_refuse_what_does_not_fit_the_lookahead():
     assert issubclass(POLICIES["fixed_fanout"], StaticPolicy)
     with pytest.raises(ConfigError, match=r"policy\.fanout=\[1, 1, 1\].*lookahead \+ 1 = 2"):
         POLICIES["fixed_fanout"](fanout=(1, 1, 1)).start(1, np.random.default_rng(0))
+
+
+def test_a_budget_without_end_is_spent_as_far_as_there_are_outcomes():
+    policy = FixedFanout(2**63, (2, 1)).start(1, np.random.default_rng(0))
+    assert len(policy.predict(Speculation(chain(1), "primary"), 2**63)) == 3
