@@ -8,7 +8,7 @@ from ssdsim.acceptance.base import Source
 from ssdsim.cuts.all import All
 from ssdsim.drafters.base import Drafter, Lookup
 from ssdsim.engine.padding import padded, prompt_lengths
-from ssdsim.errors import require
+from ssdsim.errors import ConfigError, require
 from ssdsim.kinds import short_name
 from ssdsim.latency.base import Latency, Pass
 from ssdsim.latency.machine import Slowdown
@@ -227,11 +227,11 @@ def check_coverage(setup: "Setup", source: Source) -> None:
     prompts, shape = prompt_lengths(setup.workload, setup.seed, source), padded(setup, source)
     shortest, longest = min(prompts), max(prompts)
     if shape is not None:
-        setup.machine.target.seconds("verify", *shape)
+        _cover(setup, setup.machine.target, "verify", *shape)
     for rows in {1, min(setup.slots, setup.workload.prompts)}:
         for model, work, tokens in _passes(setup, rows):
             for context in (shortest, longest + setup.workload.longest_output):
-                model.seconds(work, rows, tokens, context)
+                _cover(setup, model, work, rows, tokens, context)
         for prompt in (shortest, longest):
             _cover_prompts(setup, rows, prompt)
 
@@ -240,10 +240,21 @@ def _cover_prompts(setup: "Setup", rows: int, prompt: int) -> None:
     """Ask for the seconds of reading so many prompts, alone and in a verify's pass."""
     budget = setup.serving.budget
     for model in _models(setup):
-        model.seconds("prefill", rows, int(min(rows * prompt, max(budget, prompt))), 0)
+        _cover(setup, model, "prefill", rows, int(min(rows * prompt, max(budget, prompt))), 0)
     if setup.serving.mixes and prompt:
         tokens = int(min(rows * (setup.load.width + prompt), budget))
-        setup.machine.target.seconds("verify", rows, tokens, prompt)
+        _cover(setup, setup.machine.target, "verify", rows, tokens, prompt)
+
+
+def _cover(
+    setup: "Setup", model: Latency, work: Pass, batch: int, tokens: int, context: int
+) -> None:
+    """Ask for the seconds of a pass; whose they are is said where there are none."""
+    try:
+        model.seconds(work, batch, tokens, context)
+    except ConfigError as error:
+        whose = "target" if model is setup.machine.target else "draft"
+        raise ConfigError(f"latency.{whose}, {work}: {error}") from error
 
 
 def _models(setup: "Setup") -> list[Latency]:

@@ -122,7 +122,7 @@ class StepCosts:
     def seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
         """Return the seconds of one pass; see `Latency.seconds`."""
         if work not in self.passes:
-            raise ConfigError(f"pass={work!r}: must be one of {', '.join(self.passes)}")
+            raise ConfigError(f"pass={work!r}: there are only {', '.join(self.passes)}")
         return self.passes[work].of(batch, tokens, context)
 
     def spread(self, devices: int) -> Self | None:

@@ -83,7 +83,7 @@ class Table:
     def _look_up(self, key: tuple[Pass, int, int, int]) -> float:
         work, *point = key
         if work not in self._grids:
-            raise ConfigError(f"pass={work!r}: must be one of {', '.join(self.passes)}")
+            raise ConfigError(f"pass={work!r}: there are only {', '.join(self.passes)}")
         return self._grids[work].at(point)
 
     @cached_property

@@ -120,6 +120,9 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
     require(not bare, path, value, f"needs a _target_ among {', '.join(known)}")
     truth = isinstance(value, bool) and bool({int, float} & set(types))  # True would count as 1
     require(not truth, path, value, "needs a number")
+    if len(types) == 1 and is_dataclass(types[0]) and get_origin(hint) is None:
+        inner = ", ".join(f"{path}.{field.name}" for field in options(types[0]))
+        raise ConfigError(f"{path}={value!r}: has options of its own: {inner}")
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:

@@ -115,7 +115,7 @@ def test_table_ignores_axes_it_was_not_given():
         (("verify", 5, 8, 0), "batch=5: the table covers 1 to 4 for 'verify'"),
         (("verify", 1, 33, 0), "tokens=33: the table covers 1 to 32 for 'verify'"),
         (("verify", 1, 8, 513), "context=513: the table covers 0 to 512 for 'verify'"),
-        (("fill", 1, 1, 0), "pass='fill': must be one of verify"),
+        (("fill", 1, 1, 0), "pass='fill': there are only verify"),
     ],
 )
 def test_table_never_extrapolates(question, message):

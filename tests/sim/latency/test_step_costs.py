@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from commands import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +49,7 @@ def test_more_tokens_never_take_less(one, other):
 def test_nothing_is_guessed():
     with pytest.raises(ConfigError, match=r"^tokens=33: the sizes measured end at 32$"):
         CAPTURED.of(1, 33, 0)
-    with pytest.raises(ConfigError, match=r"^pass='step': must be one of verify$"):
+    with pytest.raises(ConfigError, match=r"^pass='step': there are only verify$"):
         StepCosts({"verify": CAPTURED}).seconds("step", 1, 1, 0)
 
 
@@ -81,3 +82,9 @@ def test_a_file_s_mistakes_are_named_in_full():
         build(StepCosts, {"passes": {"verfy": {}}}, "latency")
     with pytest.raises(ConfigError, match=r"^latency.passes.verify.fixed=-1\.0: needs"):
         build(StepCosts, {"passes": {"verify": {"fixed": -1}}}, "latency")
+
+
+def test_a_method_whose_passes_have_no_seconds_is_refused_by_model_and_pass(tmp_path, capsys):
+    words = "profile=h100_llama31_8b_eagle3", "method=ssd"
+    line = refused(capsys, tmp_path / "run", *words)
+    assert line == "latency.draft, glue: pass='glue': there are only step, fill, prefill"

@@ -57,3 +57,8 @@ def test_make_names_what_is_wrong(values, line):
     with pytest.raises(ConfigError) as error:
         make(_Counted, values, "x.")
     assert str(error.value).startswith(line)
+
+
+def test_a_number_for_an_option_that_has_options_names_these():
+    with pytest.raises(ConfigError, match=r"^latency.link=0.05: has .*latency.link.latency"):
+        build(Link, 0.05, "latency.link")
