@@ -32,6 +32,12 @@ def _of_another_locale(text: str) -> float:
     return float(bare.replace(",", "."))
 
 
+def shares(text: str) -> tuple[float, ...]:
+    """Return the shares of a list, in percent or not: "0.72, 0.51" or "72.0%, 51.0%"."""
+    found = numbers(text.replace("%", " "))
+    return tuple(n / 100 for n in found) if "%" in text or any(n > 1 for n in found) else found
+
+
 def whole(text: str) -> int:
     """Return a count, with or without marks between its thousands."""
     return int(re.sub(r"[.,]", "", _GROUPS.sub("", text)))

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from ssdsim.observe.files import Source
 from ssdsim.observe.numbers import NUMBER, number
+from ssdsim.observe.servers import in_turns
 
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 BEGUN = "_created"
@@ -36,16 +37,19 @@ def sample_of(*servers: str) -> re.Pattern[str]:
     )
 
 
-def scrapes_in(
+def counters_in(
     sources: Sequence[Source], sample: re.Pattern[str], drafts: Callable[[Scrape], float]
-) -> list[Scrape]:
-    """Return the scrapes of files in the order in which they were taken.
+) -> "Counters":
+    """Return the scrapes of a server's files in the order in which they were taken.
 
-    Where all counters began at one time, that is the order of how much was drafted.
+    Where all counters began at one time, that is the order of how much was drafted. Scrapes that
+    began at another time belong to another server, if those of the first come again after them.
     """
     found = [scrape for source in sources for scrape in _scrapes(source.lines(), sample)]
-    same = len({_beginnings(scrape) for scrape in found}) == 1 and _beginnings(found[0])
-    return sorted(found, key=drafts) if same else found
+    servers = in_turns(began for scrape in found if (began := _beginnings(scrape)))
+    of_one = [one for one in found if not servers or _beginnings(one) in {servers[0], frozenset()}]
+    same = len({_beginnings(scrape) for scrape in of_one}) == 1 and _beginnings(of_one[0])
+    return Counters(sorted(of_one, key=drafts) if same else of_one, max(1, len(servers)))
 
 
 def _scrapes(lines: Iterable[str], sample: re.Pattern[str]) -> Iterator[Scrape]:
@@ -83,13 +87,14 @@ def engine_of(series: Series) -> str:
 
 
 def _restarted(before: Scrape, after: Scrape) -> set[str]:
-    """Return the engines of which any counter fell: all of theirs have begun at 0 again."""
-    fallen = (
+    """Return the engines that have begun at 0 again: a counter fell, or began at another time."""
+    anew = (
         series
         for series, value in after.items()
-        if series[0].endswith(COUNTING) and value < before.get(series, 0.0)
+        if (series[0].endswith(COUNTING) and value < before.get(series, 0.0))
+        or (series[0].endswith(BEGUN) and value != before.get(series, value))
     )
-    return {engine_of(series) for series in fallen}
+    return {engine_of(series) for series in anew}
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class Counters:
     """By how much counters rose over some scrapes; after a restart they begin at 0 again."""
 
     scrapes: list[Scrape]
+    servers: int = 1
 
     def total(self, name: str) -> float:
         """Return a counter's rise, summed over all engines."""
@@ -145,6 +151,8 @@ class Counters:
 
     def suspicious(self) -> Iterator[str]:
         """Yield what cannot be quite right about the scrapes."""
+        if self.servers > 1:
+            yield f"scrapes of {self.servers} servers in turns: only those of the first are read"
         if self.restarts:
             yield "counters fell: the server was restarted, or the scrapes are not in their order"
         if len(self.scrapes) == 1:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssdsim.observe.numbers import NUMBER, number, numbers
+from ssdsim.observe.numbers import NUMBER, number, shares
 
 ALIKE = 0.02
 ROUNDED = 0.0005
@@ -32,7 +32,7 @@ def fields_of(text: str) -> dict[str, float]:
 def positions_in(text: str, tau: float | None) -> tuple[float, ...]:
     """Return the rates by position; none of a line that was cut in the middle of them."""
     found = re.search(r"[Pp]er-position acceptance rate: (.*?)(?:, Avg|, [A-Z]|$)", text)
-    rates = numbers(found[1]) if found else ()
+    rates = shares(found[1]) if found else ()
     lengths = 1 + sum(rates), sum(rates)
     """Up to 0.9.0 the mean length was printed without the bonus token."""
     return rates if tau is None or any(abs(n - tau) <= ALIKE * tau for n in lengths) else ()

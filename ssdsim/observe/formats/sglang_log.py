@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
 from ssdsim.observe.numbers import NUMBER, number
+from ssdsim.observe.servers import in_turns, left_out, of_the_first, writer_of
 from ssdsim.observe.sglang_rates import lookahead_of
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, rates_for
@@ -44,7 +45,9 @@ class SglangLog:
         log = _Log()
         for source in sources:
             log.prefilled.clear()
-            for line in source.lines():
+            writers = in_turns(writer_of(line) for line in source.head if DECODE.search(line))
+            log.mixed += left_out(writers)
+            for line in of_the_first(source.lines(), writers):
                 log.take(line)
         if not log.rounds.kept:
             raise missing(
@@ -80,6 +83,7 @@ class _Log:
     steps: int | None = None
     nodes: int | None = None
     every: int = USUAL_EVERY
+    mixed: tuple[str, ...] = ()
     read: int = 0
     unread: int = 0
 
@@ -149,7 +153,11 @@ class _Log:
             requests=mean(busy),
             kv_per_request=mean([s for s, _ in shares], [n for _, n in shares]),
             passes=tuple(self._passes(timed, K)),
-            suspicious=(*_suspicious(timed, away, self.nodes, self.steps), *_changing(of, K)),
+            suspicious=(
+                *self.mixed,
+                *_suspicious(timed, away, self.nodes, self.steps),
+                *_changing(of, K),
+            ),
             unknown=("acceptance by position: the log has its mean alone",)
             + (() if K else ("K: no accept rate, and no line with the server's arguments",)),
             read=self.read,

@@ -1,12 +1,12 @@
 """Gauges and counters of an SGLang server as Prometheus reads them, `--enable-metrics`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, missing
-from ssdsim.observe.prometheus import Counters, Scrape, engine_of, sample_of, scrapes_in
+from ssdsim.observe.prometheus import Counters, Scrape, counters_in, engine_of, sample_of
 from ssdsim.observe.sglang_rates import lookahead_of
 from ssdsim.observe.told import TimedPass, Told, rates_for
 
@@ -34,8 +34,9 @@ class SglangMetrics:
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return tokens and seconds a round between the first scrape and the last."""
-        scrapes = [_of_one_rank(each) for each in scrapes_in(sources, SAMPLE, _generated)]
-        counters, gauges = Counters(scrapes), _Gauges(scrapes)
+        counters = counters_in(sources, SAMPLE, _generated)
+        scrapes = [_of_one_rank(each) for each in counters.scrapes]
+        counters, gauges = replace(counters, scrapes=scrapes), _Gauges(scrapes)
         rounds = counters.total(ROUNDS)
         tokens = counters.total(GENERATED) - counters.total("num_requests")
         tau = tokens / rounds if rounds and tokens >= rounds else gauges.busy(LENGTH)

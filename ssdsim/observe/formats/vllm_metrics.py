@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, missing
-from ssdsim.observe.prometheus import Counters, Scrape, sample_of, scrapes_in
+from ssdsim.observe.prometheus import Counters, Scrape, counters_in, sample_of
 from ssdsim.observe.told import TimedPass, Told, conditional_of
 
 SAMPLE = sample_of("vllm", "llamacpp")
@@ -33,11 +33,10 @@ class VllmMetrics:
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates between the first scrape and the last."""
-        scrapes = scrapes_in(sources, SAMPLE, _drafts)
-        counters = Counters(scrapes)
+        counters = counters_in(sources, SAMPLE, _drafts)
         drafts = counters.total("spec_decode_num_drafts")
         if drafts <= 0:
-            there = any(name.startswith("spec_decode") for name, _ in scrapes[-1])
+            there = any(name.startswith("spec_decode") for name, _ in counters.scrapes[-1])
             why = (
                 "no draft between the first scrape and the last: needs both under load"
                 if there

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
 from ssdsim.observe.numbers import NUMBER, number, whole
+from ssdsim.observe.servers import in_turns, left_out, of_the_first, writer_of
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told
 from ssdsim.observe.vllm_intervals import (
@@ -60,7 +61,9 @@ class VllmServerLog:
         log = _Log()
         for source in sources:
             log.engines.clear()
-            for line in source.lines():
+            writers = in_turns(writer_of(line) for line in source.head if _is_ours(line))
+            log.mixed += left_out(writers)
+            for line in of_the_first(source.lines(), writers):
                 log.take(line)
         told = log.told()
         if not told.rounds and not told.passes:
@@ -104,6 +107,7 @@ class _Log:
     capacity: float | None = None
     configured: int | None = None
     context: float | None = None
+    mixed: tuple[str, ...] = ()
     read: int = 0
     unread: Counter[str] = field(default_factory=Counter)
 
@@ -188,9 +192,7 @@ class _Log:
             requests=running,
             kv_per_request=self._kv(),
             passes=tuple(self.iterations.kept or _means(timed)),
-            suspicious=("every interval had prefills in it: rounds look longer than they are",)
-            if timed and not quiet and _busy(timed)
-            else (),
+            suspicious=(*self.mixed, *_held_up(timed, quiet)),
             unknown=tuple(self._unknown(bool(of), seconds)),
             read=self.read,
             unread=self.unread["lines"],
@@ -212,6 +214,12 @@ class _Log:
         if self.iterations.kept and self.context is None:
             said.append("what the cache costs: no line tells its size in tokens and its use")
         return said
+
+
+def _held_up(timed: Sequence[Interval], quiet: Sequence[Interval]) -> tuple[str, ...]:
+    if not timed or quiet or not _busy(timed):
+        return ()
+    return ("every interval had prefills in it: rounds look longer than they are",)
 
 
 def _is_quiet(one: Interval) -> bool:
