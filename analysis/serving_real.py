@@ -2,14 +2,14 @@
 
     python analysis/serving_real.py prompts DIR
     python -m ssdreal.profile --name machine --prompts DIR/prompts.jsonl --repeats 1 --out DIR
-    python analysis/serving_real.py measure DIR [SECONDS]
+    python analysis/serving_real.py measure DIR REPEAT
     python analysis/serving_real.py table DIR
 
 Each way of decoding serves the same prompts on two cores at two shares of what it can serve by its
 simulation, with 2 and with 4 slots, and once with so few KV blocks that sequences have to make
 room. The simulation has the same arrivals, the profile's times, and its texts: so what is compared
-is scheduling and times, not what is accepted. `measure` begins no run after so many seconds, and
-goes on when it is called again.
+is scheduling and times, not what is accepted. Every repeat has arrivals of its own; `table` prints
+means over all that are there, and how far single runs are from their simulations.
 """
 
 import json
@@ -19,8 +19,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from time import monotonic
+from statistics import mean
 
+import numpy as np
 from numpy.random import default_rng
 
 from ssdreal.command.journal import RUN, journal
@@ -51,7 +52,7 @@ KINDS, PROMPTS, TOKENS = ("chat", "facts", "story", "rewrite"), 40, 48
 METHODS = {"ar": Autoregressive(), "sd": Speculative(), "ssd": Ssd()}
 LOADS, SLOTS = (0.4, 0.8), (2, 4)
 BLOCKS = 20
-TIGHT = Continuous(max(SLOTS), num_gpu_blocks=BLOCKS, **DEFAULTS)
+TIGHT = Continuous(max_num_seqs=max(SLOTS), num_gpu_blocks=BLOCKS, **DEFAULTS)
 METRICS = (
     *("output_tokens_per_s", "ttft_mean", "ttft_p90", "e2e_mean", "e2e_p90"),
     *("running_mean", "waiting_mean", "preemptions"),
@@ -83,7 +84,7 @@ class Study:
         return [found[at] for at in default_rng(0).permutation(PROMPTS)]
 
     def setups(self) -> Iterator[tuple[str, Setup]]:
-        """Yield what is measured, by name."""
+        """Yield what is measured, by name; a repeat's number is the seed of its arrivals."""
         for name, method in METHODS.items():
             for slots, load in ((slots, load) for slots in SLOTS for load in LOADS):
                 yield f"{name} {slots} {load:g}", self._setup(method, slots, load, Slots())
@@ -109,7 +110,7 @@ class Study:
         )
         run = self.simulated(whole)
         rate = load * PROMPTS / run.sequences.finish.max()
-        return replace(whole, workload=Poisson(PROMPTS, rate, output_tokens=TOKENS), seed=1)
+        return replace(whole, workload=Poisson(PROMPTS, rate, output_tokens=TOKENS))
 
 
 def prompts(folder: Path) -> None:
@@ -122,17 +123,17 @@ def prompts(folder: Path) -> None:
     (folder / "prompts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def measure(folder: Path, seconds: float = 1e9) -> None:
+def measure(folder: Path, repeat: int) -> None:
     """Serve with every method in random order; what is kept is not made again."""
-    study, where, until = Study(folder), topology("cpu", None), monotonic() + seconds
+    study, where = Study(folder), topology("cpu", None)
     asked = [*study.setups()]
     kept = journal(folder / "measured.json", {"runs": [name for name, _ in asked]}, resume=True)
     with closing(Sitting(PAIR, "bfloat16")) as sitting:
-        for at in default_rng(1).permutation(len(asked)):
+        for at in default_rng(repeat).permutation(len(asked)):
             name, setup = asked[at]
-            if monotonic() < until:
-                running = sitting.execution(setup, where.places(setup.draft_on), study.tasks)
-                kept.once(name, RUN, lambda one=running: _served(one))
+            places, seeded = where.places(setup.draft_on), replace(setup, seed=repeat)
+            running = sitting.execution(seeded, places, study.tasks)
+            kept.once(f"{name} {repeat}", RUN, lambda one=running: _served(one))
 
 
 def _served(running: Execution) -> Run:
@@ -140,19 +141,33 @@ def _served(running: Execution) -> Run:
     return running.result()
 
 
+def _as_measured(setup: Setup, run: Run) -> Setup:
+    """Return a setup with a run's own arrivals, whatever the profile says of its capacity now."""
+    rate = run.info["config"]["workload"]["rate"]
+    return replace(setup, workload=replace(setup.workload, rate=rate), seed=run.info["seed"])
+
+
 def table(folder: Path) -> None:
-    """Print every metric as it was measured and as it was predicted."""
-    study = Study(folder)
-    sys.stdout.write(" | ".join(["run", "rate", *METRICS]) + "\n")
+    """Print means of what was measured and of what was predicted, and single runs' errors."""
+    study, errors = Study(folder), dict[str, list[float]]()
+    sys.stdout.write(" | ".join(["run", "requests/s", *METRICS]) + "\n")
     for name, setup in study.setups():
-        if (folder / name).is_dir():
-            run, said = load_run(folder / name), study.simulated(setup)
-            pairs = ((run.metrics[metric], said.metrics[metric]) for metric in METRICS)
-            row = [name, f"{setup.workload.rate:.3f}", *(f"{a:.3f} / {b:.3f}" for a, b in pairs)]
-            sys.stdout.write(" | ".join(row) + "\n")
+        runs = [load_run(path) for path in sorted(folder.glob(f"{name} *"))]
+        twins = [study.simulated(_as_measured(setup, run)) for run in runs]
+        row = [name, f"{setup.workload.rate:.2f}"]
+        for metric in METRICS if runs else ():
+            found, said = ([run.metrics[metric] for run in of] for of in (runs, twins))
+            row.append(f"{mean(found):.3g} / {mean(said):.3g}")
+            of = errors.setdefault(metric, [])
+            of += [b / a - 1 for a, b in zip(found, said, strict=True) if a]
+        sys.stdout.write(" | ".join(row) + "\n")
+    for metric, of in errors.items():
+        middle, far = np.quantile(np.abs(of), [0.5, 0.9])
+        line = f"{metric}: {np.mean(of):+.1%} in the mean, {middle:.1%} median, {far:.1%} at 90 %"
+        sys.stdout.write(f"{line}, of {len(of)} runs\n")
 
 
 if __name__ == "__main__":
     {"prompts": prompts, "measure": measure, "table": table}[sys.argv[1]](
-        Path(sys.argv[2]), *map(float, sys.argv[3:])
+        Path(sys.argv[2]), *map(int, sys.argv[3:])
     )

@@ -40,6 +40,7 @@ FIXED = {
     "passes": "all run on graphs",
     "prompts": "those that are compared decode the same ones",
     "workload": "the prompts and --tokens say what is decoded",
+    "serving": "they all wait from the start, and batch says how many are decoded at a time",
     "seed": "every repeat has a seed of its own",
     "texts": "no text is printed",
     "out": "--out says where all goes",

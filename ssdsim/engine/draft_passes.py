@@ -56,6 +56,9 @@ class DraftPasses(Worker):
         Or so many levels of a chain a pass.
     keeps
         Whether somebody will ask what became of each branch.
+    slots
+        Rows of every pass where passes have a row for every slot, whether somebody has it or not;
+        0: passes have the rows that there are.
 
     """
 
@@ -63,6 +66,7 @@ class DraftPasses(Worker):
     asked: TokenTree
     block: int
     keeps: bool = field(default=False, kw_only=True)
+    slots: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,6 +145,13 @@ class DraftPasses(Worker):
         runs = groupby(map(mul, live, nodes))
         return tuple(
             (len([*same]), self.seconds("tree", batch, tokens, context)) for tokens, same in runs
+        )
+
+    def pass_seconds(self, work: Pass, batch: int, tokens: int, context: int) -> float:
+        """Return the expected seconds of one pass, rows that nobody has included."""
+        rows = batch if work == "prefill" else max(batch, self.slots)
+        return self.latency.seconds(work, rows, tokens * rows // batch, context) + self.drawn(
+            work, tokens
         )
 
     @property

@@ -119,7 +119,7 @@ class Replica:
             known = self.recorder, setup.lookup, self.length, self.source.vocabulary
             return [simulated_lookup(self.lanes[-1], *known)]
         own = setup.method.draft_on != "target" and not machine.shared
-        target = self.lanes[0].device
+        target, shape = self.lanes[0].device, padded(setup, self.source)
         return [
             SimulatedDraft(
                 self._draft_lane(name, name if own else target),
@@ -134,6 +134,7 @@ class Replica:
                 self.source.vocabulary,
                 exchange_seconds(machine, setup.sent, setup.method.draft_on),
                 keeps=keeps,
+                slots=shape[0] if shape else 0,
             )
             for name in names
         ]

@@ -165,7 +165,8 @@ class Machine:
     padding
         0, or: all passes of the target in a run have one shape, whatever is in them (as they must
         where results shall not depend on the shape), which is all slots, K+1 tokens a row, and a
-        context of the longest text, rounded up to a multiple of so many tokens.
+        context of the longest text, rounded up to a multiple of so many tokens. The draft's passes
+        then have a row for every slot as well, whether somebody has it or not.
     serve
         Seconds the draft takes to look up the speculation cache and reply.
     sampling

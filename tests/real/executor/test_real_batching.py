@@ -20,13 +20,14 @@ from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.serving.continuous import Continuous
+from ssdsim.serving.slots import Slots
 from ssdsim.trees.widths import Widths
 from ssdsim.workloads.closed import Closed
 from ssdsim.workloads.poisson import Poisson
 
 CLOSED = Closed(3, output_tokens=20)
 WAYS = [("bfloat16", GREEDY), ("float32", GUMBEL[0])]
-WHOLE = Continuous(3, enable_chunked_prefill=False, prompt_samples=False)
+WHOLE = Continuous(max_num_seqs=3, enable_chunked_prefill=False, prompt_samples=False)
 NARROW = replace(WHOLE, block_size=4, num_gpu_blocks=15)
 SOME = [Autoregressive(), METHODS[0], *METHODS[2:7:2], METHODS[-1], *AHEAD[::2]]
 OWN = SelfSpeculative(skipped_attention=(1,), skipped_mlp=(1,))
@@ -66,6 +67,14 @@ def test_so_it_is_in_captured_passes(method):
     _, run = run_of(method, GUMBEL[0], servers=DIRECT)
     assert preempted(run)
     assert outputs(run) == outputs(run_of(method, GUMBEL[0], serving=WHOLE, servers=DIRECT)[1])
+
+
+def test_who_comes_does_not_wait_for_tokens_decoded_together():
+    """A captured target that decodes alone is told several at a time, but not where some come."""
+    coming = Poisson(3, 300.0, output_tokens=20)
+    _, run = run_of(Autoregressive(), serving=Slots(), workload=coming, batch=3, servers=DIRECT)
+    assert outputs(run) == outputs(run_of(Autoregressive(), serving=WHOLE, servers=DIRECT)[1])
+    assert (run.sequences.admitted < run.sequences.finish.min()).all()
 
 
 def test_so_it_is_behind_token_trees():

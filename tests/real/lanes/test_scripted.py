@@ -230,8 +230,8 @@ def test_prompts_are_random_and_as_long_as_asked(exact_trace):
 @pytest.mark.parametrize("method", [Autoregressive(), Speculative(), Ssd(), Pearl()], ids=str)
 def test_who_has_to_make_room_is_who_does_in_the_simulation(method, run_of):
     """The same scheduler decides, so where all prompts wait from the start nothing may differ."""
-    narrow = {"block_size": 4, "num_gpu_blocks": 20}
-    serving = Continuous(3, enable_chunked_prefill=False, prompt_samples=False, **narrow)
+    narrow = {"max_num_seqs": 3, "block_size": 4, "num_gpu_blocks": 20}
+    serving = Continuous(enable_chunked_prefill=False, prompt_samples=False, **narrow)
     setup = asked(method, backup=Random(), serving=serving)
     run, _ = run_of(setup)
     expected = simulated(setup)

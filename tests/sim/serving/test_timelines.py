@@ -102,6 +102,18 @@ def test_where_verifies_have_one_shape_what_was_decoded_is_read_again_in_it():
     assert moments(padded, "finish") == [5.0, 5.0 + 2 + 2 * 1 + 1]
 
 
+def test_where_passes_have_one_shape_a_draft_computes_rows_that_nobody_has():
+    step, none = {"batch": [1, 2], "seconds": [0.25, 0.5]}, {"seconds": 0.0}
+    plain = replace(PLAIN, draft=Table({"step": step, "fill": none, "prefill": none}))
+    workload = Told(2, (Request(0.0, 2, 1), Request(0.0, 2, 2)))
+    took = []
+    for known in (plain, replace(plain, padding=64)):
+        run = simulate(Setup(Speculative(), Iid(0.0), known, workload, lookahead=1, batch=2))
+        drafted = run.spans[run.spans.kind == "speculate"]
+        took.append((drafted.end - drafted.start).tolist())
+    assert took == [pytest.approx([0.5, 0.25]), pytest.approx([0.5, 0.5])]
+
+
 def test_lookahead_and_states_take_blocks():
     """Of 12 blocks two requests of 2 + 3 tokens fit, with 4 more of drafts or states one."""
     serving = Continuous(block_size=1, num_gpu_blocks=12)
