@@ -207,6 +207,8 @@ def figure(metrics: Mapping[str, Any], name: str, scale: float) -> str:
 
 
 def _number(value: float | None, scale: float, digits: int) -> str:
+    if isinstance(value, int):  # a count
+        return f"{value * scale}"
     return ABSENT if value is None else f"{value * scale:.{_decimals(value * scale, digits)}f}"
 
 
