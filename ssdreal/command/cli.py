@@ -69,6 +69,8 @@ class Job:
         settings |= {name: config[name] for name in ("dtype", "batch", "temperature")}
         if self.request.setup.serves:
             settings |= {name: chosen[name] for name in ("workload", "serving")}
+            settings |= {"slots": self.request.setup.slots}
+            del settings["batch"]
         return " ".join(f"{name}={value}" for name, value in settings.items())
 
     def epilogue(self, run: Run) -> str:

@@ -12,13 +12,14 @@ from ssdreal.executor.workload import Task
 from ssdreal.places.places import Places
 from ssdreal.places.topology import Topology
 from ssdsim.engine.baselines import enter
+from ssdsim.engine.pace import compared_by, pace
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.run.trace import Run
 from ssdsim.serving.slots import Slots
 from ssdsim.trees.chain import Chain
-from ssdsim.workloads.closed import Closed
+from ssdsim.workloads.closed import Closed, closed
 
 MOST_LOOKAHEAD = 12
 SEARCH_PROMPTS = 4
@@ -33,12 +34,10 @@ def compare(
     drafts with sublayers left out. `same_devices` is the better of the two on every device that the
     method uses. Where nothing is left to chance, nor told by a script, the run's tokens are also
     compared with the target's own at the same pass shape: `token_mismatches` counts those that
-    differ. Where prompts come in time, that is all.
+    differ. Where prompts come in time they do so for all, which are compared by what prompts take
+    from end to end.
     """
-    if setup.workload.open:
-        if not (setup.decoding.needs_probabilities or setup.acceptance):
-            enter_mismatches(run, setup, sitting, topology.places("target"), tasks)
-        return {}
+    by = compared_by(setup.workload)
     alone, runs = topology.places("target"), dict[str, Run]()
     spread = topology.spread() if setup.draft_on == "own" else alone
     autoregressive = replace(setup, method=Autoregressive(), tree=Chain())
@@ -48,12 +47,12 @@ def compare(
         if spread is not None:
             best = _speculative(setup, runs["sd"].info["config"]["lookahead"])
             both = [sitting.measure(other, spread, tasks) for other in (autoregressive, best)]
-            runs["same_devices"] = max(both, key=_speed)
+            runs["same_devices"] = max(both, key=lambda other: pace(other, by))
     except DraftLost:
         if not run.info["draft_lost"]:  # else it has been said, and there is no SD to compare with
             raise
     finally:
-        enter(run, runs)  # what has been measured counts, whatever ended the rest
+        enter(run, runs, by)  # what has been measured counts, whatever ended the rest
     if not (setup.decoding.needs_probabilities or setup.acceptance):
         enter_mismatches(run, setup, sitting, alone, tasks)
         _enter_flips(runs["ar"], setup, sitting, alone, tasks)
@@ -61,8 +60,8 @@ def compare(
 
 
 def _best_speculative(setup: Setup, sitting: Sitting, places: Places, tasks: Sequence[Task]) -> Run:
-    """Return ordinary speculation at its best lookahead, looked for on the first prompts."""
-    few = tasks[: max(SEARCH_PROMPTS, setup.batch)]
+    """Return ordinary speculation at its best lookahead, looked for on the first prompts alone."""
+    few = tasks[: max(SEARCH_PROMPTS, setup.slots)]
     part = replace(setup, workload=Closed(len(few), output_tokens=setup.workload.longest_output))
     best, best_speed = 1, 0.0
     for lookahead in range(1, _most_lookahead(setup, sitting, tasks) + 1):
@@ -94,13 +93,15 @@ def enter_mismatches(
     """Count the tokens that differ from the target's own, decoded at the run's pass shape."""
     width = setup.pass_width
     oracle = replace(setup, method=Autoregressive(), width=width, tree=Chain())
-    oracle = replace(oracle, serving=Slots(), batch=setup.slots)  # nobody has to make room
+    # Nobody comes later, or has to make room.
+    oracle = replace(oracle, batch=setup.slots, workload=closed(setup.workload), serving=Slots())
+    asked = (request.output_tokens for request in setup.workload.requests(setup.seed))
     own = sitting.measure(oracle, places, tasks).tables["sequences"]["output"].to_pylist()
     outputs = run.tables["sequences"]["output"].to_pylist()
     run.metrics["token_mismatches"] = sum(
         ours != theirs
-        for mine, target in zip(outputs, own, strict=True)
-        for ours, theirs in zip_longest(mine, target)  # where one ended, an end token differs
+        for mine, target, most in zip(outputs, own, asked, strict=True)
+        for ours, theirs in zip_longest(mine, target[:most])  # an end token differs, too
     )
 
 

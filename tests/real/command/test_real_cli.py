@@ -286,3 +286,16 @@ def test_a_run_says_which_field_its_prompts_are_read_from(monkeypatch, capsys, t
     found = load_run(tmp_path / "out")
     assert found.info["prompt_fields"] == ["turns"]
     assert found.sequences[["prompt", "kind"]].to_numpy().tolist() == [["line 1", "roleplay"]]
+
+
+def test_where_prompts_come_in_time_baselines_serve_the_same(tmp_path):
+    narrow = ("serving=continuous", "serving.max_num_seqs=2", "serving.num_gpu_blocks=6")
+    come = ("workload=poisson", *TINY, "workload.prompts=3", "workload.rate=200", "lookahead=2")
+    assert run(*come, *narrow, f"out={tmp_path / 'out'}") == 0
+    found = load_run(tmp_path / "out")
+    metrics, baselines = found.metrics, found.info["baselines"]
+    assert {of["by"] for of in baselines.values()} == {"e2e_mean"}
+    over = baselines["ar"]["e2e_mean"] / metrics["e2e_mean"]
+    assert metrics["speedup_over_ar"] == pytest.approx(over)
+    assert metrics["token_mismatches"] == 0
+    assert metrics["preemptions"] == found.sequences.preempted.sum() > 0
