@@ -13,7 +13,7 @@ from ssdsim.engine.setup import Setup
 from ssdsim.errors import ConfigError
 from ssdsim.kinds import short_name
 from ssdsim.options.building import build
-from ssdsim.options.plugins import options
+from ssdsim.options.plugins import options, plugins
 from ssdsim.run.trace import Run
 from ssdsim.sampling.settings import sampling_of
 from ssdsim.sampling.streams import stream
@@ -74,11 +74,34 @@ def _shared(run: Run) -> Iterator[str]:
     for group, plugin in found.items():
         if group == "method" or group in uses:
             yield from _chosen(group, plugin)
+    served = [*_served(config)]
     for name in NUMBERS:
-        if name != "lookahead" or name in uses:
+        scheduled = name == "batch" and "serving=continuous" in served
+        if not scheduled and (name != "lookahead" or name in uses):
             yield f"{name}={config[name]}"
     yield from _sampled(config)
-    yield from (f"{name}={config['workload'][name.partition('.')[2]]}" for name in SIZES)
+    yield from served
+
+
+def _served(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many requests came, and where they came in time, when, and who served them."""
+    workload, serving = config["workload"], config.get("serving", {})
+    if workload.get("_target_") in plugins("workload"):  # prompts that are all there have another
+        yield from _set("workload", workload)
+    else:
+        yield from (f"{name}={workload[name.partition('.')[2]]}" for name in SIZES)
+    who = [*_set("serving", serving)] if serving else []
+    yield from who if who != ["serving=slots"] else ()
+
+
+def _set(group: str, plain: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a choice and those of its options that are not as by default, from plain data."""
+    yield f"{group}={plain['_target_']}"
+    for field in options(plugins(group)[plain["_target_"]]):
+        value = plain.get(field.name, field.default)
+        recorded = field.name == "prompt_tokens" and isinstance(value, int)  # of the prompts
+        if value != field.default and not recorded:
+            yield f"{group}.{field.name}={written(value)}"
 
 
 def _chosen(group: str, plugin: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from ssdsim.explore.asking import Questions
 from ssdsim.explore.opened import words_of
 from ssdsim.explore.program import question
 from ssdsim.system.package_data import TRACES
+from ssdsim.workloads.poisson import Poisson
 
 SMALL = ("profile=demo", "workload.prompts=2", "workload.output_tokens=32")
 MEASURED = TRACES / "two_cores" / "runs" / "test"
@@ -237,6 +238,23 @@ def test_begins_with_a_measured_run():
     replayed = ssdsim.simulate(ssdsim.setup(*words(answer)))
     found = align(ssdsim.load_run(folder), replayed)
     assert found.met == found.agreeing == found.rounds[0]
+
+
+def test_begins_with_measured_requests(tmp_path):
+    """They come in the simulation when they came, and are served as they were."""
+    run = ssdsim.load_run(MEASURED / "ssd_k3_uniform")
+    workload = {"_target_": "poisson", "prompts": 12, "rate": 6.0, "output_tokens": 32}
+    serving = {"_target_": "continuous", "enable_chunked_prefill": False, "max_num_seqs": 3}
+    run.info["config"] |= {"workload": workload, "serving": serving}
+    run.save(tmp_path)
+    opened = question([str(tmp_path), "profile=two_cores"])
+    assert {"workload=poisson", "workload.rate=6.0", "serving.max_num_seqs=3"} <= {*opened.words}
+    answer = Explorer(Questions(opened.words), opened.beside).answer({}, "run")
+    assert answer["ok"], answer
+    replayed = ssdsim.simulate(ssdsim.setup(*words(answer)))
+    expected = Poisson(prompts=12, rate=6.0, output_tokens=32).requests(run.info["seed"])
+    assert [one.arrival for one in expected] == replayed.sequences.arrival.tolist()
+    assert replayed.state.running.max() <= 3
 
 
 def test_texts_of_a_run_that_drafted_nothing_are_the_profile_s():
