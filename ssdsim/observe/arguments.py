@@ -68,7 +68,7 @@ def question(arguments: Sequence[str]) -> Question:
         return asked
     right = "needs --from FILE [FILE ...], --url URL or --scores FILE"
     require(bool(asked.files or asked.url or asked.scores), "--from", "", right)
-    fine = not asked.name or bool(NAME.fullmatch(asked.name))
+    fine = "name" not in given or bool(NAME.fullmatch(asked.name))
     require(fine, "--name", asked.name, "needs letters, digits, . _ or -")
     require(asked.seconds > 0, "--seconds", asked.seconds, "needs seconds > 0")
     require(asked.fanout >= 1, "--fan-out", asked.fanout, "needs a number >= 1")

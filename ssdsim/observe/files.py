@@ -190,13 +190,15 @@ def sources(paths: Sequence[str]) -> list[Source]:
     Raises
     ------
     ConfigError
-        One is missing, a directory, or empty.
+        One is missing, a directory, empty, or given twice.
 
     """
-    found = []
+    found: list[Source] = []
     for path in map(Path, paths):
         require(path.is_file(), OPTION, str(path), "needs a file that is there")
         require(path.stat().st_size > 0, OPTION, str(path), "is empty")
+        again = any(path.samefile(source.path) for source in found)
+        require(not again, OPTION, str(path), "is given twice: its rounds would count double")
         found.append(Source(path))
     return found
 

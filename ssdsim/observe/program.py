@@ -7,6 +7,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from ssdsim.command.console import console, ending, show, speak_as
+from ssdsim.errors import require
 from ssdsim.observe.arguments import Question, question
 from ssdsim.observe.asking import ask_for_scores, scraped
 from ssdsim.observe.profile import Written, place, write_profile
@@ -33,10 +34,24 @@ def _observe(asked: Question) -> None:
         scrapes = scraped(asked.url, asked.seconds) if asked.url else nullcontext(list[str]())
         files = exits.enter_context(scrapes)
         observation = observe([*asked.files, *files, *asked.scores])
+    _check_scores(observation, asked.scores)
     written = None
     if asked.name:
         written = write_profile(observation, asked.name, asked.draft_step, asked.fanout)
     _print(observation, written, as_json=asked.json)
+
+
+def _check_scores(observation: Observation, scores: Sequence[str]) -> None:
+    """Refuse a file that was given for scores and holds something else."""
+    others = {
+        str(source.path): found.format.title
+        for found in observation.found
+        if found.told.ranks is None
+        for source in found.files
+    }
+    for path in scores:
+        right = f"is of another format ({others.get(path)}): needs the draft's prompt_logprobs"
+        require(path not in others, "--scores", path, right)
 
 
 def _print(observation: Observation, written: Written | None, *, as_json: bool) -> None:

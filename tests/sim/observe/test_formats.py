@@ -10,6 +10,7 @@ import pytest
 from ssdsim.errors import ConfigError
 from ssdsim.observe.files import sources
 from ssdsim.observe.formats.base import Format
+from ssdsim.observe.program import main
 from ssdsim.observe.reading import formats, observe
 
 LOGS = Path(__file__).parents[2] / "support" / "engine_logs"
@@ -184,3 +185,17 @@ def test_what_is_left_of_a_truncated_log_is_right_or_refused(tmp_path):
         assert said.get("tau", 2.59) == pytest.approx(2.59)
         assert said.get("K", 3) == pytest.approx(3, rel=0.01)
         assert said.get("p", whole["p"]) == whole["p"]
+
+
+def test_a_file_given_twice_and_scores_of_another_format_are_refused(capsys):
+    log, scores = (str(LOGS / SAMPLES[name]) for name in ("vllm_server_log", "prompt_logprobs"))
+    for arguments, line in (
+        (["--from", log, log], f"--from={log!r}: is given twice"),
+        (["--from", log, "--scores", log], f"--from={log!r}: is given twice"),
+        (["--scores", log], f"--scores={log!r}: is of another format (vLLM server log)"),
+        (["--from", log, "--name", ""], "--name='': needs letters"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert line in capsys.readouterr().err
+    main(["--scores", scores])
