@@ -29,6 +29,9 @@ def check_serving(serving: Serving) -> None:
     require(not serving.prompt_samples, "serving.prompt_samples", True, right)
     right = "needs 0: between real steps passes the time that passes"
     require(serving.overhead == 0, "serving.overhead", serving.overhead, right)
+    right = "needs false: real caches share no blocks"
+    shares = serving.enable_prefix_caching
+    require(not shares, "serving.enable_prefix_caching", True, right)
     elsewhere = serving.disaggregated is not None
     right = "needs null: real prompts are computed by the one target there is"
     require(not elsewhere, "serving.disaggregated", serving.disaggregated, right)

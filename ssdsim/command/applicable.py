@@ -24,6 +24,7 @@ from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 from ssdsim.serving.base import Load, Serving
 from ssdsim.serving.continuous import Continuous
+from ssdsim.serving.memory import draft_memory
 from ssdsim.trees.chain import Chain
 from ssdsim.workloads.base import Workload
 from ssdsim.workloads.closed import closed
@@ -186,10 +187,14 @@ def _machine_rules(setup: Setup) -> Iterator[Rule]:
 
 def _router_rules(setup: Setup) -> Iterator[Rule]:
     yield "router", setup.replicas > 1, "replicas=1 leaves no choice"
-    if isinstance(setup.router, PrefixAware):
-        known = any(request.prefix for request in setup.workload.requests(setup.seed))
-        why = "no blocks of prompts are known: a trace with hash_ids names them"
-        yield "router.slack", known, why
+    named = any(request.prefix for request in setup.workload.requests(setup.seed))
+    why = "no blocks of prompts are known: a trace with hash_ids names them"
+    yield "router.slack", named or not isinstance(setup.router, PrefixAware), why
+    serving = setup.serving
+    ends = serving.blocks(setup.load) < inf
+    yield "serving.enable_prefix_caching", named or ends or not serving.shares, why
+    unshared = "serving.enable_prefix_caching=false shares no blocks"
+    yield "workload.prefix_tokens", serving.shares, unshared
 
 
 def serving_rules(serving: Serving, load: Load) -> Iterator[Rule]:
@@ -204,8 +209,12 @@ def serving_rules(serving: Serving, load: Load) -> Iterator[Rule]:
     yield "serving.memory", not given, "serving.num_gpu_blocks says how many blocks there are"
     ends = serving.blocks(load) < inf
     unlimited = "neither serving.num_gpu_blocks nor serving.memory nor shapes limit the memory"
-    for option in ("block_size", "state_blocks", "gpu_memory_utilization"):
+    yield "serving.block_size", ends or serving.shares, unlimited
+    for option in ("state_blocks", "gpu_memory_utilization"):
         yield f"serving.{option}", ends, unlimited
+    apart = "the draft has no devices of its own"
+    yield "serving.draft_memory", load.apart, apart
+    given = given and serving.draft_memory is None and draft_memory(load) is None
     why = "serving.num_gpu_blocks says how many blocks there are"
     yield "serving.gpu_memory_utilization", not given, why
 

@@ -57,6 +57,10 @@ class Row:
         The training step of the workload that it belongs to.
     prefix
         Ids of its prompt's blocks from the start, where they are known.
+    prefix_tokens
+        Tokens of each of those blocks.
+    known
+        How many tokens from its start were in the caches when it was admitted.
     read
         Whether the cache of all its tokens was handed over to the target.
 
@@ -78,6 +82,8 @@ class Row:
     text: Any = None
     step: int = 0
     prefix: tuple[int, ...] = ()
+    prefix_tokens: int = 512
+    known: int = 0
     read: bool = False
     seq: int = field(init=False)
 

@@ -37,6 +37,8 @@ class PrefillStage:
         Instances without work, in order.
     under_way
         Requests that have come here and are not handed over.
+    watch
+        Told whenever one comes, is taken up or is handed over.
 
     """
 
@@ -54,17 +56,20 @@ class PrefillStage:
         self.waiting: deque[tuple[Row, Session]] = deque()
         self.idle = list(instances)
         self.under_way = 0
+        self.watch: Callable[[PrefillStage], None] = lambda _: None
 
     def receive(self, row: Row, session: Session) -> None:
         """Let a request's prompt be computed, and hand it over to its session."""
         self.waiting.append((row, session))
         self.under_way += 1
+        self.watch(self)
         if self.idle:
             self.env.process(self._work(self.idle.pop(0)))
 
     def _work(self, instance: SimulatedTarget) -> Wait:
         while self.waiting:
             some = self._next()
+            self.watch(self)
             for row, session in some:
                 session.prompts.take_up([row])
             yield instance.prefill([row for row, _ in some])
@@ -86,6 +91,7 @@ class PrefillStage:
         if self.samples:
             deliver_first(session, row)
         self.under_way -= 1
+        self.watch(self)
         if row.left:
             row.read = True
             session.receive(row)

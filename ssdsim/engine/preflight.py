@@ -239,6 +239,9 @@ def check_coverage(setup: "Setup", source: Source) -> None:
 def _cover_prompts(setup: "Setup", rows: int, prompt: int) -> None:
     """Ask for the seconds of reading so many prompts, alone and in a verify's pass."""
     budget = setup.serving.budget
+    if setup.serving.shares and prompt:  # all but one token may be there already
+        for model in _models(setup):
+            model.seconds("prefill", 1, 1, prompt)
     for model in _models(setup):
         _cover(setup, model, "prefill", rows, int(min(rows * prompt, max(budget, prompt))), 0)
     if setup.serving.mixes and prompt:

@@ -6,6 +6,7 @@ from math import inf, isfinite
 import pyarrow as pa
 
 from ssdsim.decoding.session import Session
+from ssdsim.engine.prefill_stage import PrefillStage
 from ssdsim.run.request_metrics import (
     NO_LIMITS,
     Limits,
@@ -13,17 +14,17 @@ from ssdsim.run.request_metrics import (
     request_confidence,
     request_metrics,
 )
-from ssdsim.run.station import Station, state_table
+from ssdsim.run.station import STAGE, Station, state_table
 from ssdsim.run.trace import BLOCKS, REPLICAS, Recorder, Run
 
 
 class Served:
-    """Watches the sessions of a run.
+    """Watches the sessions of a run, and what computes prompts for them.
 
     Attributes
     ----------
     stations
-        What is noted of each.
+        What is noted of each session, and last of the prefill instances.
     blocks
         KV blocks of each; without end where memory is no matter.
     limits
@@ -37,11 +38,16 @@ class Served:
         sessions: Sequence[Session],
         blocks: float = inf,
         limits: Limits = NO_LIMITS,
+        stage: PrefillStage | None = None,
     ) -> None:
         self.recorder, self.blocks, self.limits = recorder, blocks, limits
-        self.stations = [Station(replica) for replica in range(len(sessions))]
+        self.replicas = len(sessions)
+        self.stations = [Station(replica) for replica in range(self.replicas)]
         for session, station in zip(sessions, self.stations, strict=True):
             session.watch = _watching(station)
+        if stage is not None:
+            self.stations.append(Station(STAGE))
+            stage.watch = _watching_stage(self.stations[-1])
 
     def table(self) -> pa.Table:
         """Return what was noted."""
@@ -50,7 +56,7 @@ class Served:
     def enter(self, run: Run, now: float) -> None:
         """Enter the metrics of requests into a run."""
         sequences, limits = self.recorder.sequences, self.limits
-        run.info[REPLICAS] = len(self.stations)
+        run.info[REPLICAS] = self.replicas
         run.info[BLOCKS] = self.blocks if isfinite(self.blocks) else None
         run.metrics.update(request_metrics(sequences, self.stations, self.blocks, limits, now))
         run.metrics.update(costs(run.info["devices"], run.metrics, now))
@@ -62,5 +68,13 @@ def _watching(station: Station) -> Callable[[Session], None]:
         live = len(session.admission.live(session))
         counts = len(session.queue.waiting), live, session.admission.blocks()
         station.note(session.env.now, counts)
+
+    return watch
+
+
+def _watching_stage(station: Station) -> Callable[[PrefillStage], None]:
+    def watch(stage: PrefillStage) -> None:
+        waiting = len(stage.waiting)
+        station.note(stage.env.now, (waiting, stage.under_way - waiting, 0))
 
     return watch

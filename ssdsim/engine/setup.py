@@ -116,7 +116,8 @@ class Setup(Chosen):
         """What a replica is asked for."""
         nodes = self.tree.nodes(self.lookahead)
         width = self.method.pass_width(nodes, self.workload.longest_output)
-        return Load(self.batch, width, self.machine, self.draft_on)
+        sharers = self.replicas if self.draft_pool else 1
+        return Load(self.batch, width, self.machine, self.draft_on, sharers)
 
     @property
     def slots(self) -> int:

@@ -72,7 +72,7 @@ class Simulation:
         ]
         self.dispatcher = self._dispatcher(source, rows)
         blocks, limits = setup.serving.blocks(setup.load), setup.serving.limits
-        watched = self.recorder, self.sessions, blocks, limits
+        watched = self.recorder, self.sessions, blocks, limits, self.dispatcher.stage
         self.served = Served(*watched) if setup.serves else None
 
     def run(self) -> None:
@@ -189,8 +189,15 @@ class Simulation:
             arrival=request.arrival,
         )
         self.recorder.sequences.append(record)
-        tokens, step, prefix = request.output_tokens, request.step, request.prefix
-        return Row(record, tokens, context=length, ready=0.0, step=step, prefix=prefix)
+        return Row(
+            record,
+            request.output_tokens,
+            context=length,
+            ready=0.0,
+            step=request.step,
+            prefix=request.prefix,
+            prefix_tokens=request.prefix_tokens,
+        )
 
 
 def simulate(setup: Setup, spooled: bool = False, detailed: bool = False) -> Run:

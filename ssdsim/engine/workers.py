@@ -92,11 +92,12 @@ class Worker:
 
     def prefill_seconds(self, rows: Sequence[Row]) -> float:
         """Return the expected seconds of a pass over these texts."""
-        return self.seconds("prefill", len(rows), sum(row.context for row in rows), 0)
+        context = sum(row.known for row in rows) // len(rows) if self.reads_context else 0
+        return self.seconds("prefill", len(rows), _unknown(rows), context)
 
     def prefill(self, rows: Sequence[Row]) -> Event:
-        """Compute the texts in one pass: prompts, and what was decoded before a preemption."""
-        tokens, seconds = sum(row.context for row in rows), self.prefill_seconds(rows)
+        """Compute texts, prompts and what a preemption undid, but for what is in the caches."""
+        tokens, seconds = _unknown(rows), self.prefill_seconds(rows)
         if not seconds:
             return self.lane.env.timeout(0.0)
         span = self.span("prefill", rows, self.recorder.verifies, 0, tokens)
@@ -136,7 +137,7 @@ class SimulatedTarget(Worker):
             return super().prefill_seconds(rows)
         slots, tokens, _ = self.shape
         passes = ceil(max(row.record.tokens for row in rows) / (tokens // slots))
-        prompts = sum(row.context - row.record.tokens for row in rows)
+        prompts = sum(max(0, row.context - row.record.tokens - row.known) for row in rows)
         again = passes * self.latency.seconds("verify", *self.shape)
         return self.seconds("prefill", len(rows), prompts, 0) + again
 
@@ -272,6 +273,11 @@ class SimulatedTarget(Worker):
             return 0.0
         longer = 0.0 if self.speaking is None else self.speaking.longer
         return longer + self.drawing.target + tokens * self.drawing.target_token
+
+
+def _unknown(rows: Sequence[Row]) -> int:
+    """Count the tokens of rows that are in no cache."""
+    return sum(row.context - row.known for row in rows)
 
 
 def _ending(event: Event, prompts: Prompts) -> Event:

@@ -41,6 +41,7 @@ FIGURES = (
     ("running_mean", "requests running, mean", 1),
     ("waiting_mean", "requests waiting, mean", 1),
     ("kv_usage_mean", "KV cache in use, %", 100),
+    ("prefix_hit_rate", "prompt tokens found in the cache, %", 100),
     ("preemptions", "preemptions", 1),
     ("cost_per_million_tokens", "cost of a million tokens", 1),
     ("energy_j_per_million_tokens", "energy of a million tokens, kWh", 1 / 3.6e6),

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssdsim.run.columns import Floats
 from ssdsim.run.metrics import QUANTILES, half_width
-from ssdsim.run.station import Station
+from ssdsim.run.station import STAGE, Station
 from ssdsim.run.tables import Sequence as SequenceRecord
 
 LATENCIES = ("ttft", "tpot", "e2e", "queueing")
@@ -55,6 +55,7 @@ def request_metrics(
     metrics = dict(_latencies(seen))
     metrics |= _rates(seen, limits, now) | _state(stations, blocks, now)
     metrics["preemptions"] = sum(one.preempted for one in sequences)
+    metrics["prefix_hit_rate"] = _prefix_hits(sequences)
     return metrics
 
 
@@ -131,10 +132,18 @@ def _rates(seen: _Seen, limits: Limits, now: float) -> dict[str, float | None]:
     }
 
 
+def _prefix_hits(sequences: Sequence[SequenceRecord]) -> float | None:
+    """Return the share of prompts' tokens that were in a prefix cache; None without any."""
+    asked = [one for one in sequences if one.cached_tokens is not None]
+    tokens = sum(one.prompt_tokens for one in asked)
+    return sum(one.cached_tokens or 0 for one in asked) / tokens if tokens else None
+
+
 def _state(stations: Sequence[Station], blocks: float, now: float) -> dict[str, float | None]:
-    """Return mean counts: requests of all replicas together, KV blocks as a share of all."""
+    """Return mean counts: requests at all stations together, KV blocks as a share of all."""
     waiting, running, held = np.sum([station.means(now) for station in stations], axis=0).tolist()
-    share = blocks * len(stations) if np.isfinite(blocks) else None
+    replicas = sum(station.replica != STAGE for station in stations)
+    share = blocks * replicas if np.isfinite(blocks) else None
     peak = max(station.peak for station in stations)
     return {
         "waiting_mean": waiting,

@@ -23,6 +23,9 @@ YOUNG = {
     "router": {"_target_": "round_robin"},
     "replicas": 1,
     "draft_pool": 0,
+    "enable_prefix_caching": False,
+    "draft_memory": None,
+    "prefix_tokens": 512,
     "concurrency": None,
     "found": 1.0,
     "speaking": {"_target_": "speaking", "head": 0.0, "view": 0.0},
@@ -112,7 +115,7 @@ def run_id(settings: Settings) -> str:
     Ids are older than some settings, which count where they are not what they always were.
     """
     known = _as_ever(describe(settings))
-    for part in ("acceptance", "machine", "workload"):
+    for part in ("acceptance", "machine", "workload", "serving"):
         if isinstance(known.get(part), dict):
             known[part] = _as_ever(known[part])
     text = json.dumps([SCHEMA, known], default=lambda thing: type(thing).__qualname__)

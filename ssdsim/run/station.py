@@ -1,6 +1,7 @@
 """What waits, runs and is held at the replicas of a run, over time: `state.parquet`.
 
-A replica is a station, with a queue and a batch. Whenever one of its counts changes it is noted, so
+A replica is a station, with a queue and a batch, and so are the instances that compute prompts
+elsewhere, all of them together. Whenever one of its counts changes it is noted, so
 that means over time are exact; of a long run the table keeps every so manieth note.
 """
 
@@ -14,18 +15,21 @@ from ssdsim.run.tables import STATE
 MOST = 1 << 17
 """Notes that are kept: as many again are made before every second one is let go."""
 
+STAGE = -1
+"""The number that instances which compute prompts have among replicas."""
+
 Counts = tuple[int, int, int]
 """Requests that wait, requests that run, and blocks of the KV cache that these hold."""
 
 
 @dataclass
 class Station:
-    """The counts of one replica.
+    """The counts of one station.
 
     Attributes
     ----------
     replica
-        Which one.
+        Which replica; `STAGE`: those that compute prompts for all.
     counts
         As they are now.
     since

@@ -34,9 +34,10 @@ SEQUENCES = pa.schema(
         "replica": pa.int64(),
         "preempted_at": pa.list_(pa.float64()),
         "resumed_at": pa.list_(pa.float64()),
+        "cached_tokens": pa.int64(),
     }
 )
-YOUNG = frozenset({"preempted", "replica", "preempted_at", "resumed_at"})
+YOUNG = frozenset({"preempted", "replica", "preempted_at", "resumed_at", "cached_tokens"})
 """Columns of sequences that older runs do not have."""
 ROUNDS = pa.schema(
     {
@@ -167,6 +168,7 @@ class Sequence:
     replica: int = 0
     preempted_at: list[float] = field(default_factory=list)
     resumed_at: list[float] = field(default_factory=list)
+    cached_tokens: int | None = None
 
 
 class Verified(NamedTuple):

@@ -24,6 +24,8 @@ class Load:
         Where the models run; None: on real devices, whose memory nobody has told.
     draft_on
         Where the draft runs: on its "own" devices, the "target"'s, or None without a draft.
+    sharers
+        Replicas whose requests a draft on devices of its own has in its cache.
 
     """
 
@@ -31,6 +33,13 @@ class Load:
     width: int
     machine: Machine | None
     draft_on: str | None
+    sharers: int = 1
+
+    @property
+    def apart(self) -> bool:
+        """Whether the draft has memory of its own."""
+        shared = self.machine is not None and self.machine.shared
+        return self.draft_on == "own" and not shared
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,11 @@ class Serving:
     @property
     def mixes(self) -> bool:
         """Whether prompts are computed in the passes that verify."""
+        return False
+
+    @property
+    def shares(self) -> bool:
+        """Whether prompts find blocks that somebody else computed."""
         return False
 
     @property

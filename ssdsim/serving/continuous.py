@@ -10,8 +10,9 @@ from ssdsim.decoding.session import Admission
 from ssdsim.errors import require
 from ssdsim.serving.base import Load, Serving
 from ssdsim.serving.kv_blocks import BlockPool
-from ssdsim.serving.memory import DeviceMemory, known_memory
+from ssdsim.serving.memory import DeviceMemory, draft_memory, target_memory
 from ssdsim.serving.prefill_instances import Disaggregated
+from ssdsim.serving.prefix_caching import PrefixCache
 from ssdsim.serving.scheduler import StepScheduler
 
 COUNTS = ("max_num_seqs", "max_num_batched_tokens", "block_size")
@@ -30,6 +31,10 @@ class Continuous(Serving):
     enable_chunked_prefill
         Whether prompts are computed piece by piece in the passes that verify; else each is computed
         as a whole, with others as far as the budget goes, in a pass that holds up all others.
+    enable_prefix_caching
+        Whether full blocks of a prompt that somebody before began with are shared, and not computed
+        again, as long as they are in memory. What prompts share a trace's `hash_ids` tell; a
+        request that is preempted finds its own again.
     long_prefill_token_threshold
         The most tokens of a prompt in a step; 0: as many as the budget leaves.
     block_size
@@ -37,8 +42,9 @@ class Continuous(Serving):
     num_gpu_blocks
         Blocks that there are. null: as `memory` says, or else as the models' shapes and the devices
         of `latency=roofline` say, and where there are none of these, without end.
-    memory
-        What the devices and the models take.
+    memory, draft_memory
+        What there is on the target's devices, and on those of a draft that has its own. A request
+        has its tokens in both caches, so that the smaller one says how many blocks there are.
     gpu_memory_utilization
         The share of the devices' memory that weights and KV cache may take.
     state_blocks
@@ -55,10 +61,12 @@ class Continuous(Serving):
     max_num_seqs: int = 256
     max_num_batched_tokens: int = 8192
     enable_chunked_prefill: bool = True
+    enable_prefix_caching: bool = False
     long_prefill_token_threshold: int = 0
     block_size: int = 16
     num_gpu_blocks: int | None = None
     memory: DeviceMemory | None = None
+    draft_memory: DeviceMemory | None = None
     gpu_memory_utilization: float = 0.9
     state_blocks: int = 0
     overhead: float = 0.0
@@ -77,6 +85,7 @@ class Continuous(Serving):
         share, blocks = self.gpu_memory_utilization, self.num_gpu_blocks
         right = "needs a share in (0, 1]"
         require(0 < share <= 1, "serving.gpu_memory_utilization", share, right)
+        self._check_sharing()
         right = "needs a number >= 1, or null"
         require(blocks is None or blocks >= 1, "serving.num_gpu_blocks", blocks, right)
 
@@ -89,6 +98,11 @@ class Continuous(Serving):
     def mixes(self) -> bool:
         """Whether prompts are computed in the passes that verify."""
         return self.enable_chunked_prefill
+
+    @property
+    def shares(self) -> bool:
+        """Whether prompts find blocks that somebody else computed."""
+        return self.enable_prefix_caching
 
     @property
     def stage(self) -> Disaggregated | None:
@@ -106,12 +120,7 @@ class Continuous(Serving):
 
     def blocks(self, load: Load) -> float:
         """Return the blocks of the KV cache; without end where nobody knows the memory."""
-        memory = self.memory or known_memory(load.machine, load.draft_on)
-        if self.num_gpu_blocks is not None:
-            return self.num_gpu_blocks
-        if memory is None:
-            return inf
-        return memory.blocks(self.block_size, self.gpu_memory_utilization)
+        return min(self._target_blocks(load), self._draft_blocks(load))
 
     def check(self, load: Load, prompt: int, longest: int) -> None:
         """Refuse a budget under a row's tokens, and requests longer than budget or memory."""
@@ -125,7 +134,7 @@ class Continuous(Serving):
         require(whole, "serving.max_num_batched_tokens", budget, right)
         tokens = longest + load.width - 1
         right = f"needs at least {kv.needed(tokens)}: a request of {tokens} tokens, drafts included"
-        option, value = self._limit
+        option, value = self._limit(load)
         require(kv.needed(tokens) <= kv.total, option, value, right)
 
     def start(self, load: Load) -> Admission:
@@ -141,12 +150,40 @@ class Continuous(Serving):
             samples=self.prompt_samples,
         )
 
-    def _kv(self, load: Load) -> BlockPool:
-        return BlockPool(self.blocks(load), self.block_size, self.state_blocks * load.width)
+    def _check_sharing(self) -> None:
+        """Refuse to share what is not in blocks that are computed here."""
+        wrong = {
+            f"state_blocks={self.state_blocks}, states have no beginning": self.state_blocks > 0,
+            "disaggregated computes prompts elsewhere": self.disaggregated is not None,
+        }
+        for why, holds in wrong.items():
+            fine = not (self.enable_prefix_caching and holds)
+            require(fine, "serving.enable_prefix_caching", True, f"needs false: {why}")
 
-    @property
-    def _limit(self) -> tuple[str, object]:
-        """The option that says how many blocks there are, and its value."""
+    def _kv(self, load: Load) -> BlockPool:
+        kind = PrefixCache if self.enable_prefix_caching else BlockPool
+        return kind(self.blocks(load), self.block_size, self.state_blocks * load.width)
+
+    def _target_blocks(self, load: Load) -> float:
+        if self.num_gpu_blocks is not None:
+            return self.num_gpu_blocks
+        return self._blocks_of(self.memory or target_memory(load))
+
+    def _draft_blocks(self, load: Load) -> float:
+        """Return the blocks of a replica's requests that a draft elsewhere has room for."""
+        given = self.draft_memory if load.apart else None
+        return self._blocks_of(given or draft_memory(load), load.sharers)
+
+    def _blocks_of(self, memory: DeviceMemory | None, sharers: int = 1) -> float:
+        if memory is None:
+            return inf
+        return memory.blocks(self.block_size, self.gpu_memory_utilization) // sharers
+
+    def _limit(self, load: Load) -> tuple[str, object]:
+        """Return the option that says how many blocks there are, and its value."""
+        if self._draft_blocks(load) < self._target_blocks(load):
+            name = "draft_memory" if self.draft_memory else "gpu_memory_utilization"
+            return f"serving.{name}", getattr(self, name)
         if self.num_gpu_blocks is not None:
             return "serving.num_gpu_blocks", self.num_gpu_blocks
         return "serving.gpu_memory_utilization", self.gpu_memory_utilization

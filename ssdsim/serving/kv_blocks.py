@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import ClassVar
+
+from ssdsim.decoding.protocol import Row
 
 
 @dataclass
 class BlockPool:
     """Blocks of one replica, which sequences take as they grow and give back at once.
+
+    `caches` tells whether they outlive who holds them.
 
     Attributes
     ----------
@@ -23,6 +28,7 @@ class BlockPool:
 
     """
 
+    caches: ClassVar[bool] = False
     total: float
     size: int
     states: int = 0
@@ -43,9 +49,17 @@ class BlockPool:
         """Return the blocks that a sequence of so many tokens takes."""
         return self.states - (-tokens // self.size)
 
-    def fits(self, tokens: int) -> bool:
+    def known(self, row: Row) -> int:  # noqa: ARG002 - nothing is shared here
+        """Return how many tokens from a text's start need not be computed."""
+        return 0
+
+    def fits(self, row: Row, tokens: int) -> bool:  # noqa: ARG002 - likewise
         """Return whether there is room for a new sequence of so many tokens."""
         return self.needed(tokens) <= self.free
+
+    def take(self, row: Row, tokens: int) -> bool:
+        """Let a new sequence hold what so many tokens take; tell whether there is room for that."""
+        return self.grow(row.seq, tokens)
 
     def grow(self, seq: int, tokens: int) -> bool:
         """Let a sequence hold what so many tokens take; tell whether there is room for that."""
@@ -56,6 +70,9 @@ class BlockPool:
             self.used += more
             self.held[seq] = self.held.get(seq, 0) + more
         return True
+
+    def computed(self, row: Row, tokens: int) -> None:
+        """Take note that a sequence's first tokens are computed."""
 
     def release(self, seq: int) -> None:
         """Take back all that a sequence holds."""

@@ -4,24 +4,22 @@ from dataclasses import dataclass
 
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency
-from ssdsim.latency.machine import Machine
 from ssdsim.latency.roofline import Roofline
+from ssdsim.serving.base import Load
 
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Bytes of the target's devices together, and of what lies there.
-
-    A draft on devices of its own takes none of these.
+    """Bytes of a model's devices together, and of what lies there.
 
     Attributes
     ----------
     device_bytes
-        Memory of all of the target's devices.
+        Memory of all of its devices.
     weight_bytes
-        Weights of the target, and of a draft beside it.
+        Its weights, and those of a draft on the same devices.
     token_bytes
-        KV cache of one token, of the target and of a draft beside it.
+        Its KV cache of one token, and that of a draft on the same devices.
 
     """
 
@@ -32,9 +30,8 @@ class DeviceMemory:
     def __post_init__(self) -> None:
         for name in ("device_bytes", "token_bytes"):
             value = getattr(self, name)
-            require(value > 0, f"serving.memory.{name}", value, "needs bytes > 0")
-        weights = self.weight_bytes
-        require(weights >= 0, "serving.memory.weight_bytes", weights, "needs bytes >= 0")
+            require(value > 0, name, value, "needs bytes > 0")
+        require(self.weight_bytes >= 0, "weight_bytes", self.weight_bytes, "needs bytes >= 0")
 
     def blocks(self, size: int, utilization: float) -> int:
         """Return floor((devices · utilization - weights) / (size · bytes of a token))."""
@@ -42,20 +39,27 @@ class DeviceMemory:
         return max(0, int(left // (size * self.token_bytes)))
 
 
-def known_memory(machine: Machine | None, draft_on: str | None) -> DeviceMemory | None:
+def target_memory(load: Load) -> DeviceMemory | None:
     """Return the memory that follows from shapes and devices; None where these are not known."""
-    target = None if machine is None else machine.target
-    if machine is None or not isinstance(target, Roofline):
+    machine = load.machine
+    if machine is None:
         return None
-    beside = _beside(machine, draft_on)
-    models = [target, *([beside] if isinstance(beside, Roofline) else [])]
+    beside = None if load.apart or load.draft_on is None else machine.colocated or machine.draft
+    return _memory(machine.target, beside)
+
+
+def draft_memory(load: Load) -> DeviceMemory | None:
+    """Return likewise the memory of a draft on devices of its own; None where it has none."""
+    return _memory(load.machine.draft) if load.machine is not None and load.apart else None
+
+
+def _memory(model: Latency, beside: Latency | None = None) -> DeviceMemory | None:
+    """Return the memory of a model's devices, on which there may be another."""
+    if not isinstance(model, Roofline):
+        return None
+    models = [model, *([beside] if isinstance(beside, Roofline) else [])]
     return DeviceMemory(
-        target.capacity_bytes,
-        sum(model.resident_bytes for model in models),
-        sum(model.token_bytes for model in models),
+        model.capacity_bytes,
+        sum(each.resident_bytes for each in models),
+        sum(each.token_bytes for each in models),
     )
-
-
-def _beside(machine: Machine, draft_on: str | None) -> Latency | None:
-    """Return the draft where it shares the target's devices."""
-    return (machine.colocated or machine.draft) if draft_on == "target" else None

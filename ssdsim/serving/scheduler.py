@@ -87,10 +87,13 @@ class StepScheduler:
             return True
         if session.queue.waiting and len(self.running) < self.limit:
             row = session.queue.waiting[0]
-            tokens = row.context if row.read else self._first_part(row, self.budget)
-            if self.kv.fits(tokens + self.width - 1):
+            known = self.kv.known(row)
+            tokens = row.context if row.read else known + self._first_part(row, known, self.budget)
+            if self.kv.fits(row, tokens + self.width - 1):
                 return True
-        return not all(self._holds(row) for row in session.rows)
+        roomy = all(self._holds(row) for row in session.rows)
+        session.noted()
+        return not roomy
 
     def left(self, rows: Iterable[Row]) -> None:
         """Take back what finished rows held."""
@@ -175,8 +178,10 @@ class StepScheduler:
     def _preempt(self, session: Session, row: Row) -> None:
         """Free a row's blocks and drop its drafts; it is the next to be admitted."""
         self.running.pop()
+        done = self.unread.pop(row.seq, None)
+        self.kv.computed(row, row.context - 1 if done is None else done)
         self.kv.release(row.seq)
-        if self.unread.pop(row.seq, None) is None:
+        if done is None:
             session.rows = [other for other in session.rows if other is not row]
         session.target.preempt(row)
         row.drop()
@@ -188,25 +193,34 @@ class StepScheduler:
         """Admit waiting requests in order, up to the first that does not fit."""
         while session.queue.waiting and len(self.running) < self.limit and budget > 0:
             row = session.queue.waiting[0]
-            count = self._first_part(row, budget)
-            tokens = row.context if row.read else count
-            if count > budget or not self.kv.grow(row.seq, tokens + self.width - 1):
+            known = self.kv.known(row)
+            count = self._first_part(row, known, budget)
+            tokens = row.context if row.read else known + count
+            if count > budget or not self.kv.take(row, tokens + self.width - 1):
                 return
             session.queue.waiting.popleft()
+            self._find(row, known)
             session.prompts.take_up([row])
             self.running.append(row)
             if count:
-                self.unread[row.seq], parts[row.seq], budget = 0, count, budget - count
+                self.unread[row.seq], parts[row.seq], budget = known, count, budget - count
             elif row.read:  # elsewhere; a draft has still to read it
                 self.new.append(row)
             else:  # there is nothing to read
                 session.rows = [*session.rows, row]
 
-    def _first_part(self, row: Row, budget: int) -> int:
-        """Return how many tokens of a waiting request's prompt come first: all, or a piece."""
+    def _find(self, row: Row, known: int) -> None:
+        """Let so many tokens of a row's text be there already."""
+        row.known = known
+        if self.kv.caches and row.record.cached_tokens is None:
+            row.record.cached_tokens = known
+
+    def _first_part(self, row: Row, known: int, budget: int) -> int:
+        """Return how many more tokens of a waiting request come first: all, or a piece."""
         if row.read:
             return 0
-        return min(row.context, self.chunk, budget) if self.chunked else row.context
+        left = row.context - known
+        return min(left, self.chunk, budget) if self.chunked else left
 
     def _prompts(self, session: Session, parts: dict[int, int]) -> Prompts:
         rows = [row for row in self.running if row.seq in parts]
@@ -228,6 +242,7 @@ class StepScheduler:
         """Take note that prompt tokens are in the cache."""
         for row, count in zip(rows, counts, strict=True):
             self.unread[row.seq] += count
+            self.kv.computed(row, self.unread[row.seq])
             if self.unread[row.seq] == row.context:
                 del self.unread[row.seq]
                 self._complete(session, row)

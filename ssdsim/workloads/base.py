@@ -22,6 +22,8 @@ class Request:
     prefix
         Ids of the prompt's blocks from its start. Requests share the prompt as far as these are
         the same.
+    prefix_tokens
+        Tokens of each of those blocks; the last one may have fewer.
     step
         Training step of a rollout workload: it waits for all requests of the step before.
 
@@ -32,6 +34,7 @@ class Request:
     output_tokens: int
     prefix: tuple[int, ...] = ()
     step: int = 0
+    prefix_tokens: int = 512
 
 
 @dataclass(frozen=True)

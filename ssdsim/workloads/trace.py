@@ -20,16 +20,21 @@ class Trace(Workload):
         output_tokens.
     rate
         Requests a second on average, for which all times are stretched; null: as recorded.
+    prefix_tokens
+        Tokens of a block that `hash_ids` name: 512 in Mooncake's traces.
 
     """
 
     prompts: int = 0
     path: str
     rate: float | None = None
+    prefix_tokens: int = 512
 
     def __post_init__(self) -> None:
         right = "needs a number of requests a second > 0"
         require(self.rate is None or self.rate > 0, "workload.rate", self.rate, right)
+        right = "needs a number of tokens >= 1"
+        require(self.prefix_tokens >= 1, "workload.prefix_tokens", self.prefix_tokens, right)
         there = len(read_trace(self.path))
         right = f"needs a number from 0 (all) to {there}, which is what the trace has"
         require(0 <= self.prompts <= there, "workload.prompts", self.prompts, right)
@@ -54,7 +59,11 @@ class Trace(Workload):
         stretch = 1.0
         if self.rate is not None:
             stretch = (len(found) - 1) / self.rate / found[-1].arrival
-        return [replace(request, arrival=request.arrival * stretch) for request in found]
+        size = self.prefix_tokens
+        return [
+            replace(request, arrival=request.arrival * stretch, prefix_tokens=size)
+            for request in found
+        ]
 
     def _recorded(self) -> tuple[Request, ...]:
         return read_trace(self.path)[: self.prompts]

@@ -230,11 +230,13 @@ PLUGINS = {
         (*CROWDED, "serving.max_num_batched_tokens=300"),
         False,
     ),
+    "serving=continuous enable_prefix_caching": (("workload=trace", "NAMED"), True),
     "serving=continuous disaggregated": (CROWDED, "{instances: 2, latency: 0.5}"),
     "serving=continuous long_prefill_token_threshold": (CROWDED, 30),
     "serving=continuous block_size": (LIMITED, 8),
     "serving=continuous num_gpu_blocks": (LIMITED, 12),
     "serving=continuous memory": (CROWDED, MEMORY),
+    "serving=continuous draft_memory": (CROWDED, MEMORY),
     "serving=continuous gpu_memory_utilization": ((*CROWDED, f"serving.memory={MEMORY}"), 0.6),
     "serving=continuous state_blocks": (LIMITED, 1),
     "serving=continuous overhead": (CROWDED, 0.1),
@@ -243,6 +245,7 @@ PLUGINS = {
     "workload=trace path": (("REQUESTS",), "OTHER_REQUESTS"),
     "workload=trace prompts": (("REQUESTS",), 2),
     "workload=trace rate": (("REQUESTS",), 5),
+    "workload=trace prefix_tokens": (("NAMED", "serving.enable_prefix_caching=true"), 16),
 }
 REFUSED = {
     "router=prefix_aware slack": "router.slack: has no effect, no blocks of prompts are known: "
@@ -283,7 +286,10 @@ def request_files(tmp_path_factory):
     rows = {"REQUESTS": "0,5,9\n1,7,9\n9,5,9\n", "OTHER_REQUESTS": "0,5,9\n1,7,9\n9,5,3\n"}
     for name, text in rows.items():
         (folder / f"{name}.csv").write_text(f"arrival,prompt_tokens,output_tokens\n{text}")
-    return {name: folder / f"{name}.csv" for name in rows}
+    line = '{{"timestamp": {}, "input_length": 90, "output_length": 5, "hash_ids": [1, 2]}}'
+    (folder / "NAMED.jsonl").write_text("\n".join(line.format(at) for at in (0, 60_000)))
+    named = {"NAMED": folder / "NAMED.jsonl"}
+    return {name: folder / f"{name}.csv" for name in rows} | named
 
 
 @pytest.mark.parametrize("name", PLUGINS)
@@ -297,6 +303,9 @@ def test_option_of_a_plug_in(name, traces_of_two_kinds, request_files):
     if before == ("REQUESTS",):
         before = (*IID[:2], f"workload.path={request_files['REQUESTS']}")
         value = request_files.get(value, value)
+    if "NAMED" in before:
+        served = (*IID[:2], "workload=trace", f"workload.path={request_files['NAMED']}")
+        before = (*served, "serving=continuous", *(one for one in before if "." in one))
     if not any(part.startswith("profile=") for part in before):
         before = (choice, *(part for part in before if part != choice))
     found = effect(before, f"{group}.{option}={value}")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from test_timelines import moments, served
 
@@ -55,6 +56,18 @@ def test_who_is_preempted_is_computed_anew_where_it_is_decoded():
     assert run.sequences.preempted_at.map(len).tolist() == [0, 1]
     assert run.sequences.resumed_at.map(len).tolist() == [0, 1]  # the hand-off resumes nobody
     assert run.spans[run.spans.kind == "prefill"].lane.tolist() == ["prefill", "target"]
+
+
+def test_little_holds_of_instances_too():
+    run = served([0.0, 0.1, 0.2, 0.3], replace(AWAY, max_num_batched_tokens=4))
+    found, metrics, end = run.sequences, run.metrics, run.sequences.finish.max()
+    inside = (metrics["waiting_mean"] + metrics["running_mean"]) * end
+    assert inside == pytest.approx((found.finish - found.arrival).sum())
+    # Passes begin at 0, 2, 4 and take 2; a hand-off 0.5: who waits is who has no pass yet.
+    state = run.state[run.state.replica == -1]
+    waited = np.dot(state.waiting[:-1], np.diff(state.time))
+    assert waited == pytest.approx(0 + 1.9 + 1.8 + 3.7)
+    assert np.dot(state.running[:-1], np.diff(state.time)) == pytest.approx(4 * 2.5)
 
 
 @pytest.mark.parametrize("wrong", [{"instances": 0}, {"latency": -1.0}, {"bandwidth": 0.0}])

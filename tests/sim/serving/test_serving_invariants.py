@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from held_blocks import little_holds_of_blocks, simulated
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scripted import machine
 from served import requests_hold
+from timelines_of_requests import Told
 from variants import fits, methods
 
 from ssdsim import Setup, simulate
@@ -14,6 +16,7 @@ from ssdsim.acceptance.iid import Iid
 from ssdsim.options.plugins import plugins
 from ssdsim.serving.continuous import Continuous
 from ssdsim.serving.slots import Slots
+from ssdsim.workloads.base import Request
 from ssdsim.workloads.closed import Closed
 from ssdsim.workloads.lengths import Geometric
 from ssdsim.workloads.poisson import Poisson
@@ -33,22 +36,30 @@ def setups(draw):
         prompt_tokens=draw(st.sampled_from([0, 3, 30, Geometric(9.0)])),
         output_tokens=draw(st.sampled_from([1, tokens, Geometric(6.0)])),
     )
+    beginnings = st.lists(st.integers(0, 2), max_size=3)
+    requests = tuple(
+        Request(float(at), draw(st.integers(1, 30)), tokens, tuple(draw(beginnings)), 0, 9)
+        for at in range(draw(st.integers(1, 9)))
+    )
+    begun = Told(len(requests), requests)
     closed = Closed(draw(st.integers(1, 9)), draw(st.integers(0, 40)), tokens, 0.5)
+    states = draw(st.sampled_from([0, 0, 1]))
     serving = Continuous(
         max_num_seqs=draw(st.integers(1, 5)),
         max_num_batched_tokens=draw(st.integers(60, 200)),
         enable_chunked_prefill=not several and draw(st.booleans()),
+        enable_prefix_caching=not states and draw(st.booleans()),
         long_prefill_token_threshold=draw(st.sampled_from([0, 7])),
         block_size=draw(st.integers(1, 16)),
         num_gpu_blocks=draw(st.sampled_from([None, 12, 40, 90])),
-        state_blocks=draw(st.sampled_from([0, 0, 1])),
+        state_blocks=states,
         prompt_samples=draw(st.booleans()),
     )
     return Setup(
         method,
         Iid(alpha=draw(st.floats(0, 1))),
         machine(prefill=draw(st.sampled_from([0.0, 0.4]))),
-        draw(st.sampled_from([workload, workload, closed])),
+        draw(st.sampled_from([workload, workload, begun, begun, closed])),
         batch=draw(st.integers(1, 4)),
         lookahead=draw(st.integers(0, 4)),
         seed=draw(st.integers(0, 99)),
@@ -62,7 +73,9 @@ def setups(draw):
 @given(setups())
 def test_invariants(setup):
     assume(setup.serves and fits(setup))
-    requests_hold(setup, simulate(setup))
+    run, held = simulated(setup)
+    requests_hold(setup, run)
+    little_holds_of_blocks(run, held)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)

@@ -1,36 +1,23 @@
 """Continuous batching in small cases, worked by hand: a verify takes 1, a prompt's pass 2."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from scripted import machine
+from timelines_of_requests import PLAIN, Told
 
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.engine.simulation import Simulation
 from ssdsim.errors import ConfigError
-from ssdsim.latency.constant import Constant
 from ssdsim.latency.machine import Machine
 from ssdsim.latency.table import Table
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.dsi import Dsi
 from ssdsim.methods.speculative import Speculative
 from ssdsim.serving.continuous import Continuous
-from ssdsim.workloads.base import Request, Workload
+from ssdsim.workloads.base import Request
 from ssdsim.workloads.closed import Closed
-
-PLAIN = Machine(Constant(verify=1.0, step=0.0, prefill=2.0), Constant(verify=0.0, step=0.25))
-
-
-@dataclass(frozen=True)
-class Told(Workload):
-    requests_: tuple[Request, ...] = ()
-
-    longest_prompt = property(lambda self: max(one.prompt_tokens for one in self.requests_))
-    longest_output = property(lambda self: max(one.output_tokens for one in self.requests_))
-
-    def requests(self, seed):
-        return list(self.requests_)
 
 
 def setting(arrivals, serving, prompt=2, tokens=3, **changes):
