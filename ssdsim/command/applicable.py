@@ -189,10 +189,14 @@ def _router_rules(setup: Setup) -> Iterator[Rule]:
     yield "router", setup.replicas > 1, "replicas=1 leaves no choice"
     named = any(request.prefix for request in setup.workload.requests(setup.seed))
     why = "no blocks of prompts are known: a trace with hash_ids names them"
+    why += " or workload.prefix_share makes them up"
     yield "router.slack", named or not isinstance(setup.router, PrefixAware), why
     serving = setup.serving
     ends = serving.blocks(setup.load) < inf
     yield "serving.enable_prefix_caching", named or ends or not serving.shares, why
+    told = serving.shares or (setup.replicas > 1 and isinstance(setup.router, PrefixAware))
+    why = "neither serving.enable_prefix_caching nor router=prefix_aware asks how prompts begin"
+    yield "workload.prefix_share", told, why
     unshared = "serving.enable_prefix_caching=false shares no blocks"
     yield "workload.prefix_tokens", serving.shares, unshared
 

@@ -20,9 +20,12 @@ def compared_by(workload: Workload) -> By:
 
 
 def pace(run: Run, by: By) -> float:
-    """Return a number that is larger the faster a run is; 0 where it has none."""
-    value = run.metrics.get(by) or 0.0
-    return 1 / value if value and by == "e2e_mean" else value
+    """Return the tokens/s of a run, or those that a request gets, waits included; 0 without any."""
+    metrics = run.metrics
+    value: float = metrics[by] or 0.0
+    if by == "e2e_mean" and value:
+        return float(metrics["output_tokens_per_s"] / metrics["requests_per_s"] / value)
+    return value
 
 
 def faster(run: Run, other: Run, by: By) -> tuple[float, float]:

@@ -15,10 +15,12 @@ from ssdsim.errors import ConfigError
 from ssdsim.load.options import SECTION, LoadOptions
 from ssdsim.options.plugins import plugins
 from ssdsim.system.destination import own_folder
+from ssdsim.workloads.trace_files import read_trace
 
 RATE = "workload.rate"
-DEFAULTS = ("workload=poisson", "workload.prompts=400", "serving=continuous")
-"""What is simulated where the command line does not say otherwise."""
+PROMPTS = 400
+"""Requests that are simulated unless the command line says otherwise; of a trace, at most."""
+TRACE = "workload.path"
 DRAFTING = frozenset(("drafter", "lookahead", "length", "tree", "verify", "policy", "backup"))
 """Options of drafting, of which a method has its own choice: see its `uses`."""
 LAUNCHER = "hydra"
@@ -68,6 +70,7 @@ def question(arguments: Sequence[str]) -> Question:
     """
     shared, launched, own, several = [], [], {}, []
     rates: tuple[float, ...] = ()
+    there = PROMPTS
     for override in OverridesParser.create().parse_overrides([*arguments]):
         name, word = override.key_or_group, str(override.input_line)
         group = name.partition(".")[0].partition("/")[0]
@@ -79,12 +82,15 @@ def question(arguments: Sequence[str]) -> Question:
             raise ConfigError(f"{word}: has no effect, load.folder says where a load goes")
         elif name == RATE:
             rates = tuple(_rates(override))
+        elif name == TRACE and not override.is_sweep_override():
+            shared.append(word)
+            there = len(read_trace(_single(override)))
         elif override.is_sweep_override():
             several.append([f"{name}={value}" for value in override.sweep_string_iterator()])
         else:
             shared.append(word)
     given = {*names_of(shared), *(names_of(each[:1])[0] for each in several)}
-    default = [word for word in DEFAULTS if names_of([word])[0] not in given]
+    default = [word for word in _defaults(there) if names_of([word])[0] not in given]
     options = own_options(LoadOptions, SECTION, own)
     out = own_folder("load.folder", options.out(sorted(arguments)))
     words = (*_first(default), *shared, *_last(default))
@@ -100,6 +106,12 @@ def _meant(shared: Words, own: Words) -> Words:
         return own
     idle = DRAFTING - getattr(method, "uses", DRAFTING)
     return tuple(word for word in own if names_of([word])[0].partition(".")[0] not in idle)
+
+
+def _defaults(there: int) -> Words:
+    """Return what is simulated where the command line does not say otherwise."""
+    prompts = min(PROMPTS, there)
+    return "workload=poisson", f"workload.prompts={prompts}", "serving=continuous"
 
 
 def _first(default: Sequence[str]) -> Iterator[str]:

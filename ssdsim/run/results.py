@@ -26,6 +26,7 @@ YOUNG = {
     "enable_prefix_caching": False,
     "draft_memory": None,
     "prefix_tokens": 512,
+    "prefix_share": 0.0,
     "concurrency": None,
     "found": 1.0,
     "speaking": {"_target_": "speaking", "head": 0.0, "view": 0.0},

@@ -11,6 +11,7 @@ from ssdsim.acceptance.recorded import Recorded
 from ssdsim.calibration.prediction import Profile
 from ssdsim.calibration.profile_file import TIMINGS
 from ssdsim.command.setting import Setting
+from ssdsim.engine.pace import compared_by, pace
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import evaluate
 from ssdsim.errors import ConfigError, require
@@ -46,7 +47,8 @@ class Figures:
     Attributes
     ----------
     tokens_per_s
-        Of all devices; 0 if it cannot be.
+        Of all devices, or where requests arrive in time, those that a request gets, waits included;
+        0 if it cannot be.
     devices
         In use.
     joules_per_token
@@ -184,7 +186,7 @@ class Bench:
         metrics, tokens = run.metrics, run.metrics["tokens"]
         joules = metrics["energy_j"]
         return Figures(
-            tokens_per_s=metrics["tokens_per_s"] or 0.0,
+            tokens_per_s=pace(run, compared_by(setup.workload)),
             devices=_devices(setup),
             joules_per_token=None if joules is None else joules / tokens,
             acceptance_length=metrics["acceptance_length"],

@@ -12,6 +12,7 @@ from ssdsim.errors import require
 from ssdsim.sampling.streams import stream
 from ssdsim.workloads.base import Request, Workload, check_concurrency
 from ssdsim.workloads.lengths import Lengths
+from ssdsim.workloads.prefixes import Ids, prefixes
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class RandomArrivals(Workload):
     concurrency
         Clients (`--max-concurrency` of vLLM's `bench serve`): who comes while so many requests are
         there is sent when one is finished, and its times count from then; null: any number.
+    prefix_share
+        Share of the blocks of prompts, of 512 tokens, that an earlier prompt began with, for
+        `serving.enable_prefix_caching` and `router=prefix_aware`.
 
     """
 
@@ -40,6 +44,7 @@ class RandomArrivals(Workload):
     output_tokens: int | Lengths = 256
     correlation: float = 0.0
     concurrency: int | None = None
+    prefix_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("prompts", 1), ("prompt_tokens", 0), ("output_tokens", 1)):
@@ -51,6 +56,8 @@ class RandomArrivals(Workload):
         right = "needs a number from -1 to 1"
         require(abs(self.correlation) <= 1, "workload.correlation", self.correlation, right)
         check_concurrency(self.concurrency)
+        share = self.prefix_share
+        require(0 <= share <= 1, "workload.prefix_share", share, "needs a share from 0 to 1")
 
     @property
     def most_at_once(self) -> int | None:
@@ -72,11 +79,12 @@ class RandomArrivals(Workload):
         arrivals = np.cumsum(self.gaps(stream(seed, "arrivals")))
         prompts, outputs = self._shares(seed)
         return [
-            Request(arrival, prompt, max(1, output))
-            for arrival, prompt, output in zip(
+            Request(arrival, prompt, max(1, output), prefix)
+            for arrival, prompt, output, prefix in zip(
                 arrivals.tolist(),
                 _prompts(self.prompt_tokens, prompts),
                 _tokens(self.output_tokens, outputs),
+                self._prefixes(_tokens(self.prompt_tokens, prompts), seed),
                 strict=True,
             )
         ]
@@ -84,6 +92,11 @@ class RandomArrivals(Workload):
     def gaps(self, rng: Generator) -> NDArray[Any]:
         """Return the seconds from each request to the next, an array of `prompts` numbers."""
         raise NotImplementedError
+
+    def _prefixes(self, tokens: list[int], seed: int) -> list[Ids]:
+        if not self.prefix_share:
+            return [()] * self.prompts
+        return prefixes(tokens, self.prefix_share, stream(seed, "prefixes"))
 
     def _shares(self, seed: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return where among all prompts and outputs each request's lie, of uniform marginals.

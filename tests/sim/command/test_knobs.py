@@ -50,6 +50,7 @@ GROWN = (*PAIR, "tree=confident", "lookahead=4")
 CROWDED = (*IID, "serving=continuous", "workload.prompts=6")
 LIMITED = (*CROWDED, "serving.num_gpu_blocks=20")
 MEMORY = "{device_bytes: 1000, weight_bytes: 100, token_bytes: 1.5}"
+SHARING = (*IID, "serving=continuous", "serving.enable_prefix_caching=true")
 ARRIVING = (*IID, "batch=2")
 LENGTHS = (
     "workload.prompt_tokens={_target_: geometric, mean: 9}",
@@ -215,6 +216,10 @@ PLUGINS = {
         f"workload={name} correlation": ((*ARRIVING, *LENGTHS), 0.9)
         for name in ("poisson", "gamma", "on_off")
     },
+    **{
+        f"workload={name} prefix_share": (("workload.prompt_tokens=1500", *SHARING), 0.5)
+        for name in ("poisson", "gamma", "on_off")
+    },
     "workload=gamma burstiness": (ARRIVING, 0.2),
     "workload=on_off busy": (ARRIVING, 2),
     "workload=on_off quiet": (ARRIVING, 2),
@@ -249,7 +254,7 @@ PLUGINS = {
 }
 REFUSED = {
     "router=prefix_aware slack": "router.slack: has no effect, no blocks of prompts are known: "
-    "a trace with hash_ids names them",
+    "a trace with hash_ids names them or workload.prefix_share makes them up",
     **{
         f"policy={name} budget": f"policy='{name}': goes by what the target says in mid-verify: "
         f"needs method=two_phase, method.second={name}"

@@ -67,6 +67,19 @@ def test_the_same_command_goes_on_from_what_is_there(folder, capsys):
     assert "lookahead=4" in capsys.readouterr().out
 
 
+def test_a_trace_with_fewer_requests_than_the_default_is_loaded_as_a_whole(tmp_path):
+    requests = tmp_path / "requests.csv"
+    rows = (f"{at},5,{3 + at % 4}" for at in range(6))
+    requests.write_text("\n".join(("arrival,prompt_tokens,output_tokens", *rows)))
+    words = ("latency=constant", "acceptance=iid", "hydra/launcher=basic", "method=speculative")
+    trace = ("workload=trace", f"workload.path={requests}", "load.points=2")
+    assert question([*words, *trace]).shared[-1] == "workload.prompts=6"
+    assert question([*words, *trace, "workload.prompts=4"]).shared[-1] == "workload.prompts=4"
+    assert load(*words, *trace, f"load.folder={tmp_path / 'out'}") == 0
+    (curve,) = told(tmp_path / "out")
+    assert [point["tokens"] for point in curve["points"]] == [27, 27]
+
+
 def test_every_option_is_explained():
     assert all(f"load.{field.name}=" in text() for field in fields(LoadOptions))
 

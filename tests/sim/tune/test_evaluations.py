@@ -217,3 +217,16 @@ def test_a_setting_that_cannot_be_is_refused_at_once(bench_of, said):
 @pytest.mark.usefixtures("bench")
 def test_a_setting_that_can_be_passes(fine):
     fine.check()
+
+
+def test_where_requests_arrive_in_time_it_is_their_own_speed_that_counts():
+    """Who keeps up with them makes as many tokens a second as who is faster."""
+    words = ("profile=demo", "serving=continuous", "workload=poisson", "workload.prompts=20")
+    words = (*words, "workload.output_tokens=16")
+    options = (("method", "speculative"), ("lookahead", 3))
+    with initialize(version_base="1.3", config_path=None):
+        found = Bench(words).figures(Trial(options))
+    run = simulate(setup_of((*words, "method=speculative", "lookahead=3")))
+    requests = run.sequences
+    seconds = (requests.finish - requests.arrival).sum()
+    assert found.tokens_per_s == pytest.approx(requests.tokens.sum() / seconds)

@@ -53,7 +53,7 @@ def test_every_shipped_workload_is_compared_with_its_trace():
 @pytest.mark.parametrize("name", TRACES)
 def test_it_is_like_its_trace(name):
     rate, prompts, outputs, rho, dispersed = TRACES[name]
-    requests = shipped(name, prompts=150_000).requests(0)
+    requests = shipped(name, prompts=150_000, prefix_share=0.0).requests(0)
     times = np.array([one.arrival for one in requests])
     assert len(times) / times[-1] == pytest.approx(rate, rel=0.1)
     for lengths, (mean, deviation) in (
@@ -69,3 +69,19 @@ def test_it_is_like_its_trace(name):
     for seconds, expected in dispersed.items():
         found = dispersion(times, float(seconds))
         assert abs(np.log(found / expected)) < 0.25 or found < expected < 3
+
+
+# Of all blocks of 512 tokens, those that had come before in their trace (its `hash_ids`).
+KNOWN_BLOCKS = {"mooncake_conversation": 0.3664, "mooncake_synthetic": 0.6396}
+
+
+@pytest.mark.parametrize("name", KNOWN_BLOCKS)
+def test_as_many_blocks_had_come_before_as_in_its_trace(name):
+    requests, seen, hits, blocks = shipped(name, prompts=12_000).requests(0), set(), 0, 0
+    for one in requests:
+        assert len(one.prefix) == -(-one.prompt_tokens // 512)
+        known = [block in seen for block in one.prefix]
+        assert known == sorted(known, reverse=True)  # what is known comes first
+        hits, blocks = hits + sum(known), blocks + len(known)
+        seen.update(one.prefix)
+    assert hits / blocks == pytest.approx(KNOWN_BLOCKS[name], abs=0.015)
