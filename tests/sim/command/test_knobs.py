@@ -51,6 +51,7 @@ CROWDED = (*IID, "serving=continuous", "workload.prompts=6")
 LIMITED = (*CROWDED, "serving.num_gpu_blocks=20")
 MEMORY = "{device_bytes: 1000, weight_bytes: 100, token_bytes: 1.5}"
 SHARING = (*IID, "serving=continuous", "serving.enable_prefix_caching=true")
+BEGUN = ("workload.prompt_tokens=1500", "workload.prefix_share=0.2")
 ARRIVING = (*IID, "batch=2")
 LENGTHS = (
     "workload.prompt_tokens={_target_: geometric, mean: 9}",
@@ -217,7 +218,7 @@ PLUGINS = {
         for name in ("poisson", "gamma", "on_off")
     },
     **{
-        f"workload={name} prefix_share": (("workload.prompt_tokens=1500", *SHARING), 0.5)
+        f"workload={name} prefix_share": ((*SHARING, *BEGUN), 0.5)
         for name in ("poisson", "gamma", "on_off")
     },
     "workload=gamma burstiness": (ARRIVING, 0.2),
