@@ -189,6 +189,8 @@ def _rules(setup: Setup, where: Topology) -> Iterator[Rule]:
     yield from rules(setup)
     for group in ("backup", "drafter"):
         yield f"{group}.seconds", False, SECONDS.format(group)
+    for option in ("workload.prefix_share", "workload.prefix_tokens"):
+        yield option, False, "real caches share no blocks"
     yield "method.kept", False, "a real draft takes the time that it takes"
     yield "pair.draft", setup.skipped is None, "the target drafts for itself"
     yield "pair.draft", setup.lookup is None, "a lookup needs no draft model"

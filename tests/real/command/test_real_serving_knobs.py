@@ -60,6 +60,7 @@ SERVINGS = {
     "continuous block_size": (LIMITED, 4),
     "continuous num_gpu_blocks": (SERVED, 9),
     "continuous memory": (SERVED, MEMORY.partition("=")[2]),
+    "continuous draft_memory": (SERVED, MEMORY.partition("=")[2]),
     "continuous gpu_memory_utilization": (BYTES, 0.7),
     "continuous state_blocks": (LIMITED, 1),
 }
@@ -76,6 +77,12 @@ REFUSED = {
     "serving=continuous long_prefill_token_threshold": "serving.long_prefill_token_threshold: has",
     "serving=continuous overhead": "serving.overhead=1.0: needs 0",
     "serving=continuous disaggregated": "serving.disaggregated=",
+    "serving=continuous enable_prefix_caching": "serving.enable_prefix_caching=True: needs false",
+    **{
+        f"workload={name} prefix_share": "workload.prefix_share: has no effect"
+        for name in ("poisson", "gamma", "on_off")
+    },
+    "workload=trace prefix_tokens": "workload.prefix_tokens: has no effect",
 }
 VALUES = {"serving=continuous disaggregated": "{instances: 1}"}
 
@@ -113,10 +120,13 @@ def test_option_of_a_serving(name, decoded):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_option_without_effect(name, decoded):
+def test_option_without_effect(name, decoded, tmp_path):
     choice, option = name.split()
     group = choice.partition("=")[0]
     before = FAST if group == "workload" and "closed" not in choice else SSD
+    if "trace" in choice:
+        (tmp_path / "one.csv").write_text(TRACES["one"])
+        before = (*TRACE, f"workload.path={tmp_path / 'one.csv'}")
     found = effect(decoded, (choice, *before), f"{group}.{option}={VALUES.get(name, 1)}")
     assert str(found).startswith(REFUSED[name])
 
