@@ -91,8 +91,8 @@ function decodingFrom(run, at, admitted, over) {
   if (!(first[at] <= over)) return over;
   if (sampled && first[at] >= admitted) return first[at]; // the prompt's own pass delivers it
   const round = run.roundsOf(seq[at]).find((row) => start[row] >= admitted);
-  const begun = round === undefined ? Math.max(first[at], admitted) : start[round];
-  return Math.min(begun, over);
+  if (round !== undefined) return Math.min(start[round], over);
+  return run.rounds.rows < run.rounds.total ? Math.max(first[at], admitted) : over; // else there was none
 }
 
 /** Tokens that a verify delivered: of those that it computed and the output used, not the prompts'.

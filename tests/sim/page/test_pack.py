@@ -64,6 +64,11 @@ def test_figures_are_those_of_the_table():
     assert dict(packed(run)["rows"])["tokens/s"] == "106.8 ± 9.1"
 
 
+def test_counts_have_no_decimals():
+    told = dict(figures({"preemptions": 30, "running_mean": 3.0}))
+    assert told == {"preemptions": "30", "requests running, mean": "3.000"}
+
+
 @runs
 def test_the_same_run_makes_the_same_page_read_back_or_not(run, tmp_path):
     run.info |= {"schema": 1, "metrics": {}}
