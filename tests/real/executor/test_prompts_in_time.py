@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 from enumerable import random_pair
-from inline_crew import decode, outputs
+from inline_crew import HERE, InlineCrew, decode, outputs, tasks
 from pages import columns_of
 from served import little_holds
 from tiny_runs import prompts
 
+from ssdreal.executor.execution import Execution
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
 from ssdsim import simulate
@@ -109,3 +110,19 @@ def test_latencies_are_those_of_the_tokens():
     assert (found.admitted > found.arrival).any()  # somebody had to wait for a slot
     prefills = run.spans[run.spans.kind == "prefill"].start
     assert all((abs(prefills - admitted) < 0.01).any() for admitted in found.admitted)
+
+
+def test_what_is_interrupted_says_who_was_there():
+    def stop(_):
+        raise KeyboardInterrupt
+
+    setup = Setup(Ssd(), Poisson(5, 500.0, output_tokens=8), batch=2, lookahead=2)
+    crew = InlineCrew(PAIR.target, PAIR.draft)
+    running = Execution(setup, lambda: crew, HERE, tasks(TEXTS), retired=stop)
+    with pytest.raises(KeyboardInterrupt):
+        running.run()
+    run = running.result()
+    assert not run.info["complete"]
+    assert run.sequences.reason.tolist().count("cut") == 4
+    assert run.state.running.max() == 2
+    assert run.metrics["ttft_mean"] > 0
