@@ -11,6 +11,7 @@ REWORDED = {
     r"To append to your default list use \+(.+)": (
         "{}: no such option; --help lists those that there are"
     ),
+    r"You must specify '(.+?)'": "{}: needs the name of an option; --help lists them",
     r"Could not append to config. An item is already at '(.+?)'": (
         "+{}: is there already; to change its value leave the + out"
     ),

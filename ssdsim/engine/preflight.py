@@ -228,7 +228,8 @@ def check_coverage(setup: "Setup", source: Source) -> None:
     shortest, longest = min(prompts), max(prompts)
     if shape is not None:
         _cover(setup, setup.machine.target, "verify", *shape)
-    for rows in {1, min(setup.slots, setup.workload.prompts)}:
+    most = max(1, min(setup.slots, setup.workload.prompts))  # no room at all is refused by itself
+    for rows in {1, most}:
         for model, work, tokens in _passes(setup, rows):
             for context in (shortest, longest + setup.workload.longest_output):
                 _cover(setup, model, work, rows, tokens, context)

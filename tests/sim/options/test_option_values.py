@@ -105,6 +105,8 @@ def test_names_and_patterns_are_names(override):
         ("hydra/launcher=3", "hydra/launcher=3: needs the name of an option"),
         ("method=range(3)", "method=0: needs the name"),
         ("+policy.budget=3", "+policy.budget: is there already"),
+        ("acceptance='???'", "acceptance: needs the name of an option"),
+        ("latency.link=0.05", "latency.link=0.05: has options of its own: latency.link.latency"),
         ("lookahead=100000", "lookahead=100000: needs at most 4096"),
         ("draft_pool=1000000000", "draft_pool=1000000000: needs a number from 0 to "),
         ("workload.prompts=1000000000000", "workload.prompts=1000000000000: needs at most"),
@@ -112,3 +114,9 @@ def test_names_and_patterns_are_names(override):
 )
 def test_one_line(argument, words, capsys, tmp_path):
     assert refused(capsys, tmp_path / "out", argument).startswith(words)
+
+
+def test_a_step_without_room_for_a_verify_is_refused_by_its_budget(capsys, tmp_path):
+    arguments = "serving=continuous", "serving.max_num_batched_tokens=1"
+    line = refused(capsys, tmp_path / "out", *arguments)
+    assert line.startswith("serving.max_num_batched_tokens=1: needs at least 8")
