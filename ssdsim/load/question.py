@@ -13,6 +13,7 @@ from ssdsim.command.own_section import own_options
 from ssdsim.command.setting import names_of
 from ssdsim.errors import ConfigError
 from ssdsim.load.options import SECTION, LoadOptions
+from ssdsim.options.plugins import options as fields_of
 from ssdsim.options.plugins import plugins
 from ssdsim.system.destination import own_folder
 from ssdsim.workloads.trace_files import read_trace
@@ -89,6 +90,7 @@ def question(arguments: Sequence[str]) -> Question:
             several.append([f"{name}={value}" for value in override.sweep_string_iterator()])
         else:
             shared.append(word)
+    _check_arrivals([*shared, *(word for each in several for word in each)])
     given = {*names_of(shared), *(names_of(each[:1])[0] for each in several)}
     default = [word for word in _defaults(there) if names_of([word])[0] not in given]
     options = own_options(LoadOptions, SECTION, own)
@@ -96,6 +98,14 @@ def question(arguments: Sequence[str]) -> Question:
     words = (*_first(default), *shared, *_last(default))
     candidates = dict.fromkeys(_meant(words, one) for one in product(*several))
     return Question(words, tuple(candidates), rates, options, tuple(launched), out)
+
+
+def _check_arrivals(words: Sequence[str]) -> None:
+    """Refuse a workload whose requests do not come at a rate."""
+    for word in words:
+        kind = plugins("workload").get(word.removeprefix("workload="))
+        if kind and "rate" not in {field.name for field in fields_of(kind)}:
+            raise ConfigError(f"{word}: has no rate: needs requests that arrive, as poisson")
 
 
 def _meant(shared: Words, own: Words) -> Words:
