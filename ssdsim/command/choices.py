@@ -7,7 +7,14 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep
 
-from ssdsim.errors import require
+from ssdsim.errors import ConfigError, require
+
+
+def check_flags(unknown: Sequence[str]) -> None:
+    """Refuse what begins with dashes and is no flag of Hydra's."""
+    for word in unknown:
+        right = "there is no such flag; options have no dashes"
+        raise ConfigError(f"{word}: {right}" + (f": {word.lstrip('-')}" if "=" in word else ""))
 
 
 def check_choices(overrides: Sequence[str]) -> None:

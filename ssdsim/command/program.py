@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ssdsim.command.choices import check_choices
+from ssdsim.command.choices import check_choices, check_flags
 from ssdsim.command.console import complain_of_disk, fail, progress, say, speak_as
 from ssdsim.command.hydra_errors import explained
 from ssdsim.command.job import Job, Program, Runnable
@@ -52,7 +52,9 @@ def main(program: Program) -> None:
     try:
         program.register()
         sys.argv[1:] = with_tuned(sys.argv[1:], program.tuned)
-        check_choices(get_args_parser().parse_known_args()[0].overrides)
+        known, unknown = get_args_parser().parse_known_args()
+        check_flags(unknown)
+        check_choices(known.overrides)
         with Sweep.ranking_in_any_case():
             hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
     except ConfigError as error:

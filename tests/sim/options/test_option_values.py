@@ -120,3 +120,17 @@ def test_a_step_without_room_for_a_verify_is_refused_by_its_budget(capsys, tmp_p
     arguments = "serving=continuous", "serving.max_num_batched_tokens=1"
     line = refused(capsys, tmp_path / "out", *arguments)
     assert line.startswith("serving.max_num_batched_tokens=1: needs at least 8")
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        (
+            "--lookahead=5",
+            "--lookahead=5: there is no such flag; options have no dashes: lookahead=5",
+        ),
+        ("-x", "-x: there is no such flag; options have no dashes"),
+    ],
+)
+def test_an_option_with_dashes_gets_one_line(argument, line, capsys, tmp_path):
+    assert refused(capsys, tmp_path / "out", argument) == line
