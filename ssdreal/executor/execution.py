@@ -250,6 +250,7 @@ class Execution:
             queue=RequestQueue(self.env),
             recorder=recorder,
             retired=self._finished,
+            sampling=setup.decoding,
             length=draft.length,
             round_seconds=setup.method.round_seconds,
             detail=self.detail,

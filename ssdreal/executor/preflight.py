@@ -18,6 +18,7 @@ from ssdreal.models.tensors import check_weights
 from ssdreal.places.places import Role
 from ssdsim.engine.preflight import check_admission
 from ssdsim.errors import ConfigError, require
+from ssdsim.kinds import short_name
 from ssdsim.trees.chain import Chain
 
 PROCESS_BYTES = 600 << 20
@@ -153,6 +154,9 @@ def _check_slow(request: Request, models: Models) -> None:
     right = f"needs 1 with pair.tp={request.pair.tp}: a sharded target does not speak in mid-verify"
     alone = request.pair.tp == 1 or not speaks
     require(alone, "method.exit", request.setup.method.exit, right)
+    tree = request.setup.tree
+    right = "needs tree=chain with method=two_phase: a real target speaks amid chains alone"
+    require(isinstance(tree, Chain) or not speaks, "tree", short_name(type(tree)), right)
 
 
 def _check_memory(request: Request, models: Models, tasks: Sequence[Task], loaded: bool) -> None:

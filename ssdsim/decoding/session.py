@@ -23,6 +23,7 @@ from ssdsim.policies.base import Predictor
 from ssdsim.run.tables import Round
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.run.trace import Recorder
+from ssdsim.sampling.settings import Sampling
 
 _left = attrgetter("left")
 
@@ -99,6 +100,8 @@ class Session:
         More drafts, where several share the speculation cache.
     seed
         Of every random stream, for methods that toss coins of their own.
+    sampling
+        How tokens are sampled.
     length
         How many tokens to draft; None: K always.
     cutter
@@ -135,6 +138,7 @@ class Session:
     retired: Callable[[SequenceRecord], None] = lambda _: None
     assistants: Sequence[Draft] = ()
     seed: int = 0
+    sampling: Sampling = Sampling()
     length: Control | None = None
     cutter: Cutter | None = None
     round_seconds: Callable[[float, float], float] = add

@@ -167,6 +167,8 @@ def check_shape(setup: Drafting) -> None:
     length = type(setup.control).__name__.lower()
     right = f"length={length} ends a chain at a token: needs tree=chain"
     require(setup.control.needs is None, "tree", shape, right)
+    right = "an early view of the target is one of a chain: needs tree=chain, or another second"
+    require(not setup.method.hears_target, "tree", shape, right)
     tree.check(setup.lookahead)
     setup.control.start(setup.lookahead).within(tree)
 

@@ -82,6 +82,7 @@ class Replica:
             retired=retired,
             assistants=assistants,
             seed=setup.seed,
+            sampling=setup.sampling,
             length=None if isinstance(setup.control, Fixed) else self.length,
             cutter=setup.cut.start(),
             round_seconds=setup.method.round_seconds,

@@ -169,7 +169,7 @@ class SimulatedTree:
         rest = tuple(branches for branches in live[first:] if branches)
         of = self.levels.made
         self.span.tokens = made(begun, of) + made(rest, of[first:])
-        planned, self.live = self._end(self._seconds(self.rows, self.live)), begun
+        planned, self.live = self._end(self._seconds(self.rows, self.live)), (*begun, *rest)
         steps = self._seconds(rows, rest, first)
         more = sum(count * step for count, step in steps) * self.jitter
         end = self._end(self._seconds(self.rows, begun)) + more

@@ -209,7 +209,7 @@ class SimulatedTarget(Worker):
         """Tell the draft what it takes for likely once this share of the verify is done."""
         said = [
             replace(speculation, early=row.text.early(speculation))
-            if isinstance(row.text, Foretold)
+            if isinstance(row.text, Foretold) and isinstance(self.tree, Chain)
             else speculation
             for row, speculation in zip(rows, speculations, strict=True)
         ]

@@ -22,8 +22,9 @@ from ssdsim.errors import require
 from ssdsim.kinds import short_name
 from ssdsim.methods.base import Method
 from ssdsim.methods.ssd import predicted, redrafted, settled
-from ssdsim.outcomes import Outcome, Speculation
+from ssdsim.outcomes import Outcome, Speculation, depths
 from ssdsim.policies.base import Budget, Policy, Predictor
+from ssdsim.sampling.held_back import as_sampled
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 
@@ -49,6 +50,9 @@ class TwoPhase(Method):
     second_depth
         Of the second phase: a number, or "verify" for as many as the draft has time for before the
         verify ends. At most `lookahead`.
+    on_outcome
+        What to do when the outcome arrives before all branches of the phase are drafted: `wait`
+        for them, `prune` the losing ones, or `truncate` the winning one.
     redraft
         Which rows the backup drafts when a row of the batch missed: the "missing" ones, or "all".
     loss
@@ -60,9 +64,10 @@ class TwoPhase(Method):
     second: Policy | None = None
     first_depth: int | Literal["exit"] = "exit"
     second_depth: int | Literal["verify"] = "verify"
+    on_outcome: Literal["wait", "prune", "truncate"] = "wait"
     redraft: Literal["missing", "all"] = "missing"
     loss: float = 0.0
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "policy", "backup"})
+    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree", "policy", "backup"})
     draft_on: ClassVar[Literal["own"]] = "own"
     timed: ClassVar[bool] = True
 
@@ -81,6 +86,11 @@ class TwoPhase(Method):
     def simulated_only(self) -> str:
         """Why no real models can run it here; empty where they can."""
         return "real drafts are fed no early states: needs method.loss=0" if self.loss else ""
+
+    @property
+    def stops_branches(self) -> bool:
+        """Whether it tells its draft to leave branches unfinished."""
+        return self.on_outcome != "wait"
 
     @property
     def phases(self) -> int:
@@ -130,7 +140,7 @@ class TwoPhase(Method):
             winners = settled(session, rows, speculations, phases.predictions, outcomes)
             for speculation, outcome in zip(speculations, outcomes, strict=True):
                 second.observe(speculation, outcome)
-            end = phases.tree.wait(winners) if session.goes_on else None
+            end = phases.settle(winners) if session.goes_on else None
             if end is not None:
                 yield end
             for row in winners:
@@ -181,12 +191,16 @@ class _Phases:
         Tells its end.
     predictions, tree
         What is prepared for so far, and the branches.
+    begun, growing
+        What the phase that was begun last prepares for, and its branches.
 
     """
 
     verify: Event
     predictions: Predictions
     tree: Tree
+    begun: Predictions
+    growing: Tree
 
     def __init__(
         self, method: TwoPhase, session: Session, rows: list[Row], found: list[Speculation]
@@ -195,7 +209,7 @@ class _Phases:
         self.draft = cast("PacedDraft", session.draft)
         target = cast("OutspokenTarget", session.target)
         # Of ragged rows the mean, rounded down: who goes by it is done a little too early.
-        mean = sum(speculation.length for speculation in found) // len(found)
+        mean = sum(max(depths(speculation.parents)) for speculation in found) // len(found)
         self.speaks = target.spoken_seconds(rows, mean, method.exit)
         self.ends = session.env.now + target.verify_seconds(rows, mean)
         self.verify = target.verify(rows, found)
@@ -214,30 +228,40 @@ class _Phases:
         depth, most = self.method.first_depth, self.session.lookahead
         if depth == "exit":
             depth = self._fitting(self.speaks, predictions)
-        self.predictions, self.tree = self._prepared(predictions, min(depth, most))
+        self._prepare(predictions, min(depth, most))
+        self.predictions, self.tree = self.begun, self.growing
         self._count()
 
     def listen(self, policy: Predictor) -> Wait:
         """Prepare for what the target takes for likely, unless its verdict is there before that."""
         yield AnyOf(self.session.env, [self.spoken, self.verify])
-        end = None if self.verify.processed else self.tree.wait(())
+        end = None if self.verify.processed else self.growing.wait(())
         if end is not None:
-            yield end
+            yield AnyOf(self.session.env, [end, self.verify])
         if not self.verify.processed:
             self._go_on(policy)
 
     def _go_on(self, policy: Predictor) -> None:
         budget, depth = cast("int", policy.budget), self.method.second_depth
         heard: list[Speculation] = self.spoken.value or []
-        found = [policy.predict(speculation, budget) for speculation in heard]
+        known = (as_sampled(speculation, self.session.sampling) for speculation in heard)
+        found = [policy.predict(speculation, budget) for speculation in known]
         more = [new - known for new, known in zip(found, self.predictions, strict=True)]
         if depth == "verify":
             depth = self._fitting(self.ends - self.session.env.now, more)
-        more, tree = self._prepared(more, min(depth, self.session.lookahead))
+        self._prepare(more, min(depth, self.session.lookahead))
         places = {row.seq: place for place, row in enumerate(self.rows)}
-        self.tree = SplitTree([self.tree, tree], [self.predictions, more], places)
-        self.predictions = list(map(or_, self.predictions, more))
+        shares = [self.predictions, self.begun]
+        self.tree = SplitTree([self.tree, self.growing], shares, places)
+        self.predictions = list(map(or_, *shares))
         self._count()
+
+    def settle(self, winners: list[Row]) -> Event | None:
+        """Return what tells that all branches are settled; a phase before the last one's are."""
+        won = {row.seq for row, of in zip(self.rows, self.begun, strict=True) if row.outcome in of}
+        settled = getattr(self.growing, self.method.on_outcome)
+        end: Event | None = settled([row for row in winners if row.seq in won])
+        return end
 
     def _count(self) -> None:
         for row, prepared in zip(self.rows, self.predictions, strict=True):
@@ -247,8 +271,7 @@ class _Phases:
         branches = sum(map(len, predictions))
         return self.draft.steps_within(seconds, self.rows, branches, self.session.lookahead)
 
-    def _prepared(self, predictions: Predictions, depth: int) -> tuple[Predictions, Tree]:
+    def _prepare(self, predictions: Predictions, depth: int) -> None:
         """Begin to draft for outcomes; for none, where nothing would be drafted for them."""
-        if not depth:
-            predictions = [frozenset[Outcome]() for _ in predictions]
-        return predictions, self.session.prespeculate(self.rows, predictions, depth)
+        self.begun = predictions if depth else [frozenset[Outcome]() for _ in predictions]
+        self.growing = self.session.prespeculate(self.rows, self.begun, depth)

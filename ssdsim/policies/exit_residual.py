@@ -10,8 +10,8 @@ from ssdsim.policies.exit_target import ExitTarget
 class ExitResidual(ExitTarget):
     """Ranks outcomes (k, v) of a chain by h_k r_k(v), where r is the normalised (pE - pD)+.
 
-    h_k is as in `exit_target`, and what follows the last token is pE. Exact for a true view under
-    the `maximal` coupling; the farther the view is from the truth, the more of r is error.
+    h_k and pD are as in `exit_target`, and what follows the last token is pE. Exact for a true view
+    under the `maximal` coupling; the farther the view is from the truth, the more of r is error.
     """
 
     def replacing(self, early: Sequence[float], draft: Sequence[float]) -> Sequence[float]:

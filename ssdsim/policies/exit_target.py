@@ -19,8 +19,8 @@ class ExitTarget(Policy):
     """Ranks outcomes (k, v) of a chain by h_k pE_k(v), with the early distributions pE.
 
     h_k = Π_(j<k) a_j · (1 - a_k), with a = min(1, pE/pD) of the token sent there, is the chance
-    that k tokens are accepted; after the last one nothing can be rejected. pE_k is that of all
-    tokens but the one sent.
+    that k tokens are accepted; after the last one nothing can be rejected. pD is what the draft
+    sampled from (q' under Saguaro sampling). pE_k is that of all tokens but the one sent.
     """
 
     budget: Budget = 8

@@ -68,9 +68,15 @@ def test_every_source_has_a_case():
 
 
 @pytest.mark.parametrize("option", sorted(UNHEARD))
-def test_no_real_target_speaks_in_mid_verify(option, decoded):
+def test_an_early_view_is_refused_where_nobody_hears_it(option, decoded):
     refusal = effect(decoded, MODEL, f"++acceptance.{option}=1")
     assert f"acceptance.{option}" in refusal
+
+
+def test_a_scripted_target_says_in_mid_verify_what_its_source_knows(decoded):
+    twice = ("method=two_phase", "method.first_depth=2", "method.second_depth=2")
+    hearing = (*WARM, *twice, "method.second=exit_target", "policy.budget=2")
+    assert effect(decoded, hearing, "acceptance.exit_distance=0.5") is True
 
 
 def test_a_real_draft_never_finds_nothing(decoded):

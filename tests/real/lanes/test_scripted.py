@@ -24,10 +24,14 @@ from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
+from ssdsim.policies.exit_residual import ExitResidual
+from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.geometric_fanout import GeometricFanout
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.policies.topk_outcomes import TopkOutcomes
+from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Decoding
 from ssdsim.serving.continuous import Continuous
 from ssdsim.workloads.closed import Closed
@@ -125,6 +129,22 @@ def test_sources_of_all_kinds_are_followed(method, run_of, exact_trace):
         follows(setup, run_of(setup)[0])
 
 
+@pytest.mark.parametrize(("batch", "second"), [(1, ExitTarget(6)), (3, ExitResidual(6))], ids=str)
+def test_what_a_target_says_early_is_the_source_s(batch, second, run_of):
+    """The worker's pass says when it speaks, and the source what: as it does in a simulation."""
+    source = LanguageModel(vocabulary=16, order=2, exit_distance=0.2)
+    method = TwoPhase(0.3, second, first_depth=4, second_depth=4)
+    warm = {"policy": UniformFanout(fanout=1), "lookahead": 4, "decoding": SAMPLED}
+    setup = asked(method, source, batch, **warm)
+    run, crew = run_of(setup)
+    follows(setup, run)
+    assert crew.channels["target"].told
+    assert run.rounds.predicted.max() > 5, "more than the first phase's"
+    far = simulated(replace(setup, acceptance=replace(source, exit_distance=0.5)))
+    assert list(far.rounds.accepted) == list(run.rounds.accepted)
+    assert far.metrics["hit_rate"] < run.metrics["hit_rate"]
+
+
 def test_sampling_is_real_and_its_outcomes_are_not(run_of):
     source = Iid(alpha=0.7)
     for coupling in ("maximal", "gumbel"):
@@ -211,6 +231,18 @@ def test_trees_may_be_stopped(on_outcome, run_of):
     all_holds(setup, run)
     if on_outcome == "prune":  # which changes times alone
         assert decided(run).equals(decided(simulated(setup)))
+
+
+def test_phases_may_be_stopped(run_of):
+    """A draft that begins everything late is cut short by outcomes that come first."""
+    drafted = {}
+    for how in ("wait", "prune", "truncate"):
+        method = TwoPhase(0.3, Oracle(), first_depth=4, second_depth=4, on_outcome=how)
+        setup = asked(method, policy=UniformFanout(fanout=2), lookahead=4)
+        run, _ = run_of(setup, draft_faults=Faults(slow=1))
+        all_holds(setup, run)
+        drafted[how] = run.spans[run.spans.kind == "prespeculate"].tokens.sum()
+    assert drafted["wait"] > max(drafted["prune"], drafted["truncate"])
 
 
 def test_prompts_are_random_and_as_long_as_asked(exact_trace):

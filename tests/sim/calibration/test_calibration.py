@@ -7,18 +7,21 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from known_machines import PLAN, calibration_pieces, noisy, planted
+from known_machines import PLAN, calibration_pieces, noisy, planted, setup_of
 from scipy.stats import kstest
 
 from ssdsim.acceptance.iid import Iid
+from ssdsim.calibration.calibration_runs import Visit
 from ssdsim.calibration.fit import Calibration, solve
 from ssdsim.calibration.fitted_machine import carried_on, machine
 from ssdsim.calibration.observations import Observation, Unknown
+from ssdsim.calibration.outspoken import Outspoken
 from ssdsim.calibration.timings import from_table, timings, to_table
 from ssdsim.engine.baselines import compare
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate
 from ssdsim.errors import ConfigError
+from ssdsim.latency.machine import Speaking
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.ssd import Ssd
 from ssdsim.run.results import describe
@@ -74,6 +77,37 @@ def test_without_noise_everything_else_is_found(exact):
     factors = [factor for run in exact.effects[0] for factor in run.values()]
     assert factors == pytest.approx(np.ones(len(factors)), abs=1e-3)
     assert exact.jitter["target"] == pytest.approx(np.ones(101), abs=0.02)
+
+
+HEAD, VIEW = 0.004, 0.0007
+
+
+def outspoken(share, number):
+    """Return the timings of a run whose target speaks, as real runs tell when it does.
+
+    A verify is layers and a head; it speaks after a share of the layers, a head, and the view.
+    """
+    known = planted(speaking=Speaking(HEAD, VIEW))
+    run = simulate(setup_of(Visit(Outspoken(exit=share), 2), known, number, tokens=30))
+    spans = run.tables["spans"].to_pylist()
+    for verify in [span for span in spans if span["kind"] == "verify"]:
+        layers = verify["end"] - verify["start"] - VIEW - 2 * HEAD
+        said = verify["start"] + share * layers + HEAD + VIEW
+        spans.append({**verify, "kind": "transfer", "lane": "link", "start": said, "end": said})
+    tables = {**run.tables, "spans": pa.Table.from_pylist(spans, run.tables["spans"].schema)}
+    exit_ = {"layer": round(30 * share), "layers": 30}
+    return timings(Run(tables=tables, info={**run.info, "exit": exit_}), number)
+
+
+def test_without_noise_what_speaking_takes_is_found():
+    pieces = calibration_pieces(lambda _: planted(), repeats=1)
+    heard = [piece for at, share in enumerate((0.5, 0.8), 100) for piece in outspoken(share, at)]
+    found = machine(Calibration([*pieces, *heard]).fit)
+    assert found.speaking.head == pytest.approx(HEAD, rel=0.02)
+    assert found.speaking.view == pytest.approx(VIEW, rel=0.1)
+    expected = planted().target.seconds("verify", 1, 3, 60)  # no longer for it
+    assert found.target.seconds("verify", 1, 3, 60) == pytest.approx(expected, rel=3e-3)
+    assert machine(Calibration(pieces).fit).speaking == Speaking()
 
 
 def test_a_run_that_was_held_up_changes_little():

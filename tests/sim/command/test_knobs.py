@@ -69,6 +69,7 @@ PLUGINS = {
     "method=two_phase exit": ((*HEARING, "method.first_depth=4"), 0.2),
     "method=two_phase first_depth": (HEARING, 1),
     "method=two_phase loss": (HEARING, 0.5),
+    "method=two_phase on_outcome": ((*HEARING, "method.second_depth=5", FAST), "truncate"),
     "method=two_phase second": (HEARING, "{_target_: partial_oracle, share: 1.0}"),
     "method=two_phase second_depth": (HEARING, 1),
     "method=ssd on_outcome": ((*IID, FAST), "prune"),

@@ -12,6 +12,7 @@ from ssdsim.outcomes import Early, Outcome, Speculation, chain
 from ssdsim.policies.exit_residual import ExitResidual
 from ssdsim.policies.exit_target import ExitTarget
 from ssdsim.policies.partial_oracle import PartialOracle
+from ssdsim.sampling.held_back import as_sampled
 from ssdsim.sampling.settings import Sampling
 
 # One token, sent with q = .8 where the target has .2: rejected with .75, and then of the other
@@ -64,6 +65,40 @@ def test_an_early_view_is_as_far_off_as_asked_for():
         ConfigError, match=r"acceptance\.exit_distance=0\.9: must be from 0 to 0\.6"
     ):
         LanguageModel(vocabulary=4, exit_distance=0.9)
+
+
+def test_what_saguaro_sampling_holds_back_by_hand():
+    sampling = Sampling(1.0, saguaro_constant=0.5, saguaro_fanout=2)
+    sent = Speculation(
+        chain(2),
+        "primary",
+        confidences=(0.5, 0.1),
+        candidates=((0.3, 0.2), (0.6, 0.3), (0.7, 0.3)),
+    )
+    # .5 and .3 are halved, which leaves .6; .6 and .3 are, which leaves .55; nothing at the end.
+    held = as_sampled(sent, sampling)
+    assert held.confidences == pytest.approx((0.25 / 0.6, 0.1 / 0.55))
+    assert held.candidates[0] == pytest.approx((0.15 / 0.6, 0.2 / 0.6))
+    assert held.candidates[1:] == (pytest.approx((0.3 / 0.55, 0.15 / 0.55)), (0.7, 0.3))
+    assert as_sampled(sent, Sampling(1.0)) == sent
+
+
+@pytest.mark.parametrize("constant", [1.0, 0.3])
+def test_scores_of_a_true_view_are_the_chances_of_the_outcomes(constant):
+    """What the residual says that its roots cover is what they do cover, whatever is held back."""
+    sampling = Sampling(1.0, saguaro_constant=constant, saguaro_fanout=2)
+    text = LanguageModel(order=2).open(sampling, np.random.default_rng(0)).text(0)
+    covers, hits, policy = [], [], ExitResidual(4)
+    for _ in range(3000):
+        drafted = text.speculate(3, "primary")
+        heard = as_sampled(replace(drafted, early=text.early(drafted)), sampling)
+        chances = {(-node, -rank): one for one, node, rank in policy._scores(heard, heard.early)}
+        found = policy.predict(heard, 4)
+        covers.append(sum(chances[outcome] for outcome in found))
+        hits.append(drafted.truth in found)
+        text.commit(drafted, 4)
+    error = np.std(np.array(hits) - covers) / np.sqrt(len(hits))
+    assert np.mean(hits) == pytest.approx(np.mean(covers), abs=4 * error)
 
 
 # A pair like the published one: .77 of the draft's tokens are accepted at temperature .7.
