@@ -30,7 +30,9 @@ from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import topology
-from ssdsim.calibration.prediction import KnownPrompt, Predicted, Profile
+from ssdsim.calibration.prediction import REPLICATES, KnownPrompt, Picked, Predicted, Profile
+from ssdsim.engine.setup import Setup as SimulatedSetup
+from ssdsim.engine.simulation import simulate
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.methods.two_phase import TwoPhase
@@ -43,7 +45,7 @@ from ssdsim.workloads.closed import Closed
 PAIR = read_pair("smollm2")
 LAYERS = describe(PAIR.target).layers
 EXITS = (0.5, 0.8)
-K, TOKENS, BLOCKS, REPLICATES = 2, 48, 5, 100
+K, TOKENS, BLOCKS = 2, 48, 5
 PROFILE, RUNS = "profile.jsonl", "runs.jsonl"
 METRICS = {"hit_rate": 3, "acceptance_length": 3, "tokens_per_s": 1}
 
@@ -111,14 +113,39 @@ def _decoded(running: Execution) -> Run:
 def table(folder: Path) -> None:
     """Print what was measured beside what the profile says."""
     texts, profile = tasks(folder), Profile(folder / "early_exit")
-    known = [KnownPrompt(text.kind, len(text.tokens)) for text in texts]
     for name, setup in setups(len(texts)).items():
         runs = [load_run(folder / f"{name} {block}") for block in range(BLOCKS)]
         heard = round(setup.method.exit * LAYERS) if setup.method.exit < 1 else None
-        of = replace(profile, exit_layer=heard)
-        twin = simulated_twin(setup, of.acceptance, of.machine)
-        row = cells(name, runs, of.predict(twin, name, REPLICATES, prompts=known))
+        row = cells(name, runs, predicted(setup, name, replace(profile, exit_layer=heard), texts))
         sys.stdout.write(" | ".join(row) + "\n")
+        sys.stdout.flush()
+
+
+def predicted(setup: Setup, name: str, profile: Profile, texts: list[Task]) -> Predicted:
+    """Return what a profile says of a run in blocks, each of which begins to learn anew."""
+    twin = simulated_twin(setup, profile.acceptance, profile.machine)
+    known = [KnownPrompt(text.kind, len(text.tokens)) for text in texts]
+    found = [
+        together([simulate(of) for of in blocks(profile.replicate(twin, name, number, known))])
+        for number in range(REPLICATES)
+    ]
+    return Predicted({metric: tuple(one[metric] for one in found) for metric in METRICS})
+
+
+def blocks(whole: SimulatedSetup) -> list[SimulatedSetup]:
+    """Return the blocks of a simulated run of all prompts."""
+    picked, workload = whole.acceptance, whole.workload
+    assert isinstance(picked, Picked)
+    names = [picked.prompts[block::BLOCKS] for block in range(BLOCKS)]
+    lengths = [picked.lengths[block::BLOCKS] for block in range(BLOCKS)]
+    return [
+        replace(
+            whole,
+            acceptance=replace(picked, prompts=own, lengths=long),
+            workload=replace(workload, prompts=len(own)),
+        )
+        for own, long in zip(names, lengths, strict=True)
+    ]
 
 
 def together(runs: list[Run]) -> dict[str, float]:
