@@ -32,12 +32,12 @@ K = 4
 GREEDY = Decoding(0.0)
 SSDS = [Ssd(*how) for how in product(("wait", "prune", "truncate"), ("missing", "all"))]
 TWICE = [
-    TwoPhase(exit_, second, first_depth=9, second_depth=9, redraft=redraft)
-    for exit_, second, redraft in (
-        (0.5, ExitTarget(5), "missing"),
-        (0.3, ExitResidual(7), "all"),
-        (0.9, None, "missing"),
-        (1.0, ExitTarget(2), "all"),
+    TwoPhase(exit_, second, first_depth=9, second_depth=9, on_outcome=how, redraft=redraft)
+    for exit_, second, how, redraft in (
+        (0.5, ExitTarget(5), "prune", "missing"),
+        (0.3, ExitResidual(7), "truncate", "all"),
+        (0.9, None, "wait", "missing"),
+        (1.0, ExitTarget(2), "wait", "all"),
     )
 ]
 METHODS = [Speculative(), Speculative("own"), Minedraft(), *SSDS, *TWICE]
