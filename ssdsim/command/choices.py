@@ -31,6 +31,7 @@ def check_choices(overrides: Sequence[str]) -> None:
 
     """
     for override in OverridesParser.create().parse_overrides(list(overrides)):
+        check_range(override)
         options = _options(override.key_or_group)
         if options is not None and not override.is_delete():
             right = f"needs the name of an option among {', '.join(options)}"
@@ -38,6 +39,12 @@ def check_choices(overrides: Sequence[str]) -> None:
                 # An interpolation may come to no text at all, which Hydra does not say in words.
                 named = isinstance(value, str) and value.strip() != "" and "${" not in value
                 require(named, override.key_or_group, value, right)
+
+
+def check_range(override: Override) -> None:
+    """Refuse a range in which there is nothing: whatever it was meant for would be left out."""
+    if isinstance(override.value(), RangeSweep) and not [*override.sweep_iterator()]:
+        raise ConfigError(f"{override.input_line}: is empty, a range ends before its second number")
 
 
 def _options(group: str) -> list[str] | None:

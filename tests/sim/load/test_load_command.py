@@ -95,6 +95,7 @@ def test_every_option_is_explained():
         (("workload.rate=0,1",), "workload.rate=0: needs a number of requests a second > 0"),
         (("out=x",), "out=x: has no effect, load.folder says where a load goes"),
         (("method=nosuch",), "method=nosuch"),
+        (("lookahead=range(5,5)",), "lookahead=range(5,5): is empty"),
         (("workload=closed",), "workload=closed: has no rate: needs requests that arrive"),
         (("lookahead=-1",), "lookahead=-1: needs a number >= 0"),
     ],

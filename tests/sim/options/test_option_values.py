@@ -103,6 +103,7 @@ def test_names_and_patterns_are_names(override):
         ("method=-1", "method=-1: needs the name of an option among amusd"),
         ("tree=[-1]", "tree=[-1]: needs the name"),
         ("hydra/launcher=3", "hydra/launcher=3: needs the name of an option"),
+        ("lookahead=range(5,1)", "lookahead=range(5,1): is empty"),
         ("method=range(3)", "method=0: needs the name"),
         ("+policy.budget=3", "+policy.budget: is there already"),
         ("acceptance='???'", "acceptance: needs the name of an option"),

@@ -98,6 +98,7 @@ def test_an_option_of_the_setting_is_ranged_for_every_candidate():
         (["policy=topk_outcomes", "policy.fanout=2"], "policy.fanout='2': has no effect"),
         (["policy=nobody"], "policy='nobody': needs the name of an option among"),
         (["method=3"], "method=3: needs the name of an option among"),
+        (["lookahead=range(5,5)"], r"lookahead=range\(5,5\): is empty"),
         (["~lookahead"], "~lookahead: needs OPTION=VALUE"),
         (["backup.slow={_target_:random}"], "needs plain values"),
     ],
