@@ -90,14 +90,16 @@ class Worker:
         self.recorder.spans.append(span)
         return span
 
-    def prefill_seconds(self, rows: Sequence[Row]) -> float:
-        """Return the expected seconds of a pass over these texts."""
-        context = sum(row.known for row in rows) // len(rows) if self.reads_context else 0
-        return self.seconds("prefill", len(rows), _unknown(rows), context)
+    def prefill_seconds(self, rows: Sequence[Row], tokens: int) -> float:
+        """Return the expected seconds of a pass over these texts, so many tokens of them."""
+        known = sum([row.known for row in rows]) if self.reads_context else 0
+        context = known // len(rows)
+        return self.seconds("prefill", len(rows), tokens, context)
 
     def prefill(self, rows: Sequence[Row]) -> Event:
         """Compute texts, prompts and what a preemption undid, but for what is in the caches."""
-        tokens, seconds = _unknown(rows), self.prefill_seconds(rows)
+        tokens = sum([row.context - row.known for row in rows])
+        seconds = self.prefill_seconds(rows, tokens)
         if not seconds:
             return self.lane.env.timeout(0.0)
         span = self.span("prefill", rows, self.recorder.verifies, 0, tokens)
@@ -131,13 +133,13 @@ class SimulatedTarget(Worker):
         if row.tokens:
             row.context = row.record.prompt_tokens = len(row.tokens)
 
-    def prefill_seconds(self, rows: Sequence[Row]) -> float:
+    def prefill_seconds(self, rows: Sequence[Row], tokens: int) -> float:
         """Return the expected seconds: what was decoded is read in verifies' one shape, if any."""
         if self.shape is None:
-            return super().prefill_seconds(rows)
-        slots, tokens, _ = self.shape
-        passes = ceil(max(row.record.tokens for row in rows) / (tokens // slots))
-        prompts = sum(max(0, row.context - row.record.tokens - row.known) for row in rows)
+            return super().prefill_seconds(rows, tokens)
+        slots, width, _ = self.shape
+        passes = ceil(max([row.record.tokens for row in rows]) / (width // slots))
+        prompts = sum([max(0, row.context - row.record.tokens - row.known) for row in rows])
         again = passes * self.latency.seconds("verify", *self.shape)
         return self.seconds("prefill", len(rows), prompts, 0) + again
 
@@ -273,11 +275,6 @@ class SimulatedTarget(Worker):
             return 0.0
         longer = 0.0 if self.speaking is None else self.speaking.longer
         return longer + self.drawing.target + tokens * self.drawing.target_token
-
-
-def _unknown(rows: Sequence[Row]) -> int:
-    """Count the tokens of rows that are in no cache."""
-    return sum(row.context - row.known for row in rows)
 
 
 def _ending(event: Event, prompts: Prompts) -> Event:
