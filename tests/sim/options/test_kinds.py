@@ -153,6 +153,7 @@ def test_a_measured_run_tells_its_settings():
     file = TRACES / "two_cores/runs/test/ssd_k2_geometric_ngram/run.json"
     config = json.loads(file.read_text())["config"]
     config["decoding"].pop("_target_")
+    config["stop_at_end"] = config["workload"].pop("stop_at_end")  # where it was at first
     setup = build(RealSetup, config, "config")
     assert (setup.backup, setup.lookahead) == (Ngram(longest=3), 2)
     assert build(RealSetup, describe(setup), "config") == setup
