@@ -22,7 +22,8 @@ from ssdreal.models.catalog import shards
 from ssdreal.places.topology import Cpu, Sharding, Topology, topology
 from ssdsim.acceptance.base import Acceptance
 from ssdsim.acceptance.trace_row import holds_back
-from ssdsim.command.applicable import Rule, method_rules, refuse, serving_rules, workload_rules
+from ssdsim.command.applicable import method_rules, refuse
+from ssdsim.command.applicable_serving import Rule, serving_rules, workload_rules
 from ssdsim.command.config import (
     RUNS,
     emptied,

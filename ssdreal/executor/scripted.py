@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.workload import Task
 from ssdreal.models.random_weights import shape_file
-from ssdsim.command.applicable import Rule, acceptance_rules
+from ssdsim.command.applicable import acceptance_rules
+from ssdsim.command.applicable_serving import Rule
 from ssdsim.engine.padding import prompt_lengths
 from ssdsim.engine.preflight import check_lengths
 from ssdsim.errors import require
