@@ -74,9 +74,14 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     """End what is left of a command's group; it may have ended itself."""
     if hasattr(os, "killpg"):
         _signal(process, signal.SIGKILL)
+        # An interrupt in the midst of its `wait` can leave a lock there, for which another one
+        # would wait for ever: who has not been waited for is so by the system.
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, 0)
+            process.returncode = -signal.SIGKILL
     else:  # Windows has no groups of processes; workers end with whoever started them
         process.kill()
-    process.wait()
+        process.wait()
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import subprocess
 import sys
 import tarfile
 
@@ -10,7 +11,7 @@ import pytest
 from patience import cpu_seconds, wait_until
 
 from ssdreal.gpu_check.packing import COMPILED, PACKED, pack, pack_caches
-from ssdreal.gpu_check.part_process import CACHES, TOO_LATE, WORKERS
+from ssdreal.gpu_check.part_process import CACHES, TOO_LATE, WORKERS, carried_out
 from ssdreal.gpu_check.part_runner import STATE, Done, PartRunner
 from ssdreal.gpu_check.parts import UNFUSED
 from ssdreal.gpu_check.timetable import Call, Part, Timetable, limit
@@ -80,6 +81,20 @@ def test_an_interruption_loses_nothing(tmp_path):
     next(parts)
     parts.close()
     assert part_runner(tmp_path).done == {"first": Done(0, first.done["first"].seconds)}
+
+
+def test_an_interruption_that_leaves_a_lock_behind_ends(tmp_path, monkeypatch):
+    """It came between the taking of the lock in `Popen.wait` and what gives it back."""
+
+    class Interrupted(subprocess.Popen):
+        def wait(self, timeout=None):
+            assert self._waitpid_lock.acquire(blocking=False), "for ever"
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssdreal.gpu_check.part_process.subprocess.Popen", Interrupted)
+    part = Part("sleep", (sys.executable, "-c", "import time; time.sleep(60)"), 25.0)
+    with pytest.raises(KeyboardInterrupt):
+        carried_out(part, tmp_path, 60.0)
 
 
 def test_caches_are_in_one_place_and_a_part_has_its_own_variables(tmp_path):
