@@ -192,7 +192,7 @@ class Session:
 
     def cut(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> list[Speculation]:
         """Return what is verified of these speculations of all rows of a verify."""
-        if self.cutter is None or not self.lookahead:
+        if self.cutter is None or not self.lookahead or not rows:
             return list(speculations)
         draft, target = cast("CuttableDraft", self.draft), self.target
         pairs = zip(rows, speculations, strict=True)
