@@ -52,7 +52,7 @@ def record(device: str, folder: Path, words: list[str]) -> None:
         ask = _asking(server)
         ask(Begin, **_shape(role, run))
         text = tuple(at % server.model.vocabulary for at in range(run.longest))
-        ask(Prefill, lines=(Line(0, 0, 0, text),))
+        ask(Prefill, lines=(Line(0, 0, 0, text),), prompts=(len(text),))
         _record(steps(ask, text, run.setup), device, folder, role)
         del ask, server  # before the other one is loaded
 

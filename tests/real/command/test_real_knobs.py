@@ -17,7 +17,7 @@ from ssdsim.options.plugins import options, plugins
 
 pytestmark = pytest.mark.slow  # a real run, or two, for every option
 
-ELSEWHERE = {"acceptance", "serving"}  # test_scripted_knobs.py, test_real_serving_knobs.py
+OTHER_GROUPS = {"acceptance", "serving"}  # test_scripted_knobs.py, test_real_serving_knobs.py
 WARM = (*SSD, "temperature=1")
 SLOW = (*WARM, "pair.draft=tiny_trimmed_draft")  # with more misses
 LITTLE = (*SLOW, "policy.budget=6", "workload.output_tokens=60")
@@ -172,7 +172,7 @@ def own_keys():
 
 
 def knobs():
-    for group in set(GROUPS) - ELSEWHERE:
+    for group in sorted(set(GROUPS) - OTHER_GROUPS):
         for name, plugin in plugins(group).items():
             if group != "method" or not plugin().simulated_only:
                 yield from (f"{group}={name} {field.name}" for field in options(plugin))
