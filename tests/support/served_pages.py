@@ -21,6 +21,13 @@ CROWDED = (
     "router=round_robin",
 )
 """More requests than memory: some are preempted, some late."""
+PHASES = """async () => {
+  const [served, view] = await Promise.all([import("served"), import("view")]);
+  const run = store.get().runs[0], end = view.whole([run]).to;
+  return Array.from({length: run.requests.rows}, (_, at) =>
+    served.phasesOf(run, at, end).map(({phase, from, to}) => [phase, from, to]));
+}"""
+"""In a browser: what every request goes through, and when."""
 
 
 @cache
