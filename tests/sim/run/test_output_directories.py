@@ -9,7 +9,6 @@ from ssdsim.errors import ConfigError
 from ssdsim.run.run_directory import free
 from ssdsim.system.destination import file, folder
 
-
 NAMES = {
     "a number": (1, "needs the name"),
     "a truth": (True, "needs the name"),
