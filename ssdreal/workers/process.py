@@ -3,14 +3,13 @@
 import atexit
 import gc
 import os
-import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,7 +21,7 @@ from ssdreal.workers.hiring import Hiring
 from ssdreal.workers.lifetime import GRACE, end_with_the_parent, last_error, lower_priority
 from ssdreal.workers.logs import drop_if_empty, log_to, new_log
 from ssdreal.workers.sharded_processes import Followers
-from ssdsim.system.interrupts import INTERRUPTS, held_back
+from ssdsim.system.interrupts import blocked, held_back
 
 TURN = 1e-4
 """Seconds that a thread may hold the interpreter while another waits for it; Python's own 5 ms are
@@ -256,19 +255,5 @@ def _interrupts_held_back() -> Iterator[None]:
 
     Ctrl-C goes to all processes of a terminal, and is the run's to handle.
     """
-    with held_back(), _blocked():
+    with held_back(), blocked():
         yield
-
-
-@contextmanager
-def _blocked() -> Iterator[None]:
-    """Block interrupts, which a process started meanwhile inherits; Windows knows no such thing."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which is started with the first process, and lifts it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
 from ssdsim.errors import ConfigError, RunError
-from ssdsim.system.interrupts import interruptible
+from ssdsim.system.interrupts import interruptible, undisguised
 from ssdsim.system.terminal import spell, write_to_nobody
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def ending(interrupted: str = "interrupted") -> Iterator[None]:
     """
     interruptible()
     try:
-        yield
+        with undisguised():
+            yield
     except ConfigError as error:
         fail(str(error))
     except RunError as error:

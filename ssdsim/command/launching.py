@@ -19,10 +19,12 @@ from ssdsim.command.config import register
 from ssdsim.command.console import ending, speak_as
 from ssdsim.command.hydra_errors import explained
 from ssdsim.errors import ConfigError, RunError
-from ssdsim.system.interrupts import held_back
+from ssdsim.system.interrupts import awaiting, held_back, unheard_by_children
 
 RESULTS = ".results"
 """Of a chunk: the end of the name of the file that its results go to."""
+ENDED = "ended"
+"""A file beside the chunks that says: begin no further part of any."""
 LOGGING = ("job_logging", "hydra_logging")
 
 Done = Callable[[int, list[bytes]], None]
@@ -95,8 +97,10 @@ def launcher(
             for path, chunk in zip(paths, chunks, strict=True):
                 path.write_bytes(chunk)
             jobs = [[f"{section}.chunk='{path.absolute()}'"] for path in paths]
-            for job in chosen.launch(jobs, initial_job_idx=0):
-                _check(job)
+            # An interrupt in the middle of a launcher would leave it processes, files and threads.
+            with awaiting(Path(own.name, ENDED).touch), unheard_by_children():
+                for job in chosen.launch(jobs, initial_job_idx=0):
+                    _check(job)
         finally:
             with held_back():  # an interrupt while files are removed would leave some
                 for number, path in enumerate(paths):
@@ -107,9 +111,15 @@ def launcher(
 
 
 def worked_on(path: Path, parts: Sequence[Any], work: Callable[[Any], bytes]) -> None:
-    """Write a line for each part of a chunk, in their order, when it is done."""
+    """Write a line for each part of a chunk, in their order, when it is done.
+
+    Where the launch is interrupted, no further part is begun.
+    """
+    ended = path.with_name(ENDED)
     with path.with_suffix(RESULTS).open("wb", buffering=0) as file:
         for part in parts:
+            if ended.exists():
+                return
             file.write(work(part) + b"\n")
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from ssdsim.command.tuned import with_tuned
 from ssdsim.errors import ConfigError, RunError, require
 from ssdsim.run.run_directory import FAILED, PAGE, REFUSED, free, replace, reserved
 from ssdsim.run.trace import Run
-from ssdsim.system.interrupts import held_back, interruptible
+from ssdsim.system.interrupts import held_back, interruptible, undisguised
 from ssdsim.system.terminal import printing
 
 
@@ -50,13 +50,8 @@ def main(program: Program) -> None:
         _run(program, config)
 
     try:
-        program.register()
-        sys.argv[1:] = with_tuned(sys.argv[1:], program.tuned)
-        known, unknown = get_args_parser().parse_known_args()
-        check_flags(unknown)
-        check_choices(known.overrides)
-        with Sweep.ranking_in_any_case():
-            hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
+        with undisguised():
+            _main(program, job)
     except ConfigError as error:
         fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -72,15 +67,26 @@ def main(program: Program) -> None:
             Sweep.leave()
 
 
+def _main(program: Program, job: Callable[[DictConfig], None]) -> None:
+    program.register()
+    sys.argv[1:] = with_tuned(sys.argv[1:], program.tuned)
+    known, unknown = get_args_parser().parse_known_args()
+    check_flags(unknown)
+    check_choices(known.overrides)
+    with Sweep.ranking_in_any_case():
+        hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
+
+
 def _run(program: Program, config: DictConfig) -> None:
     """Carry out one configuration."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     out = Path(HydraConfig.get().runtime.output_dir) if sweeping else _free(config)
     try:
-        job = _prepared(program, config, sweeping)
-        run, runs = _carry_out(program, job, config, out, sweeping)
-        with printing():
-            (show_line if sweeping else show)(job, run, runs, out)
+        with undisguised():
+            job = _prepared(program, config, sweeping)
+            run, runs = _carry_out(program, job, config, out, sweeping)
+            with printing():
+                (show_line if sweeping else show)(job, run, runs, out)
     except ConfigError as error:
         if not sweeping:
             fail(str(error))
@@ -106,8 +112,9 @@ def _free(config: DictConfig) -> Path:
     from ssdsim.command.config import plain_config
 
     try:
-        plain = plain_config(config)
-        return free(plain.get("out"), plain.get("overwrite"))
+        with undisguised():
+            plain = plain_config(config)
+            return free(plain.get("out"), plain.get("overwrite"))
     except ConfigError as error:
         fail(str(error))
 

@@ -1,6 +1,7 @@
 """`python -m ssdsim.tune` as a user meets it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -231,12 +232,15 @@ def command(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # as a terminal's shell has it: Ctrl-C is for all its processes
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_an_interrupted_tuning_goes_on(launcher, tmp_path):
+@pytest.mark.parametrize(
+    ("launcher", "send"), [("basic", os.kill), ("joblib", os.kill), ("joblib", os.killpg)]
+)
+def test_an_interrupted_tuning_goes_on(launcher, send, tmp_path):
     out = tmp_path / "out"
     words = (
         *(word for word in TINY if not word.startswith(("hydra/", "workload.output"))),
@@ -247,7 +251,7 @@ def test_an_interrupted_tuning_goes_on(launcher, tmp_path):
     process = command(*words)
     kept = out / "evaluations.jsonl"
     wait_until(lambda: (kept.exists() and len(lines(out)) > 6) or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
+    send(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, INTERRUPTED)
     first = lines(out)
