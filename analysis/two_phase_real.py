@@ -116,14 +116,20 @@ def table(folder: Path) -> None:
     for name, setup in setups(len(texts)).items():
         runs = [load_run(folder / f"{name} {block}") for block in range(BLOCKS)]
         heard = round(setup.method.exit * LAYERS) if setup.method.exit < 1 else None
-        row = cells(name, runs, predicted(setup, name, replace(profile, exit_layer=heard), texts))
+        row = cells(name, runs, predicted(setup, name, profile, heard, texts))
         sys.stdout.write(" | ".join(row) + "\n")
         sys.stdout.flush()
 
 
-def predicted(setup: Setup, name: str, profile: Profile, texts: list[Task]) -> Predicted:
-    """Return what a profile says of a run in blocks, each of which begins to learn anew."""
-    twin = simulated_twin(setup, profile.acceptance, profile.machine)
+def predicted(
+    setup: Setup, name: str, profile: Profile, heard: int | None, texts: list[Task]
+) -> Predicted:
+    """Return what a profile says of a run in blocks, each of which begins to learn anew.
+
+    `heard` is the layer after which its target speaks.
+    """
+    acceptance = replace(profile.acceptance, exit_layer=heard)
+    twin = simulated_twin(setup, acceptance, profile.machine)
     known = [KnownPrompt(text.kind, len(text.tokens)) for text in texts]
     found = [
         together([simulate(of) for of in blocks(profile.replicate(twin, name, number, known))])

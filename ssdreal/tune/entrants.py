@@ -1,6 +1,7 @@
 """Sets candidates up for real runs, and leaves out those that cannot be."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ssdreal.executor.pair import Pair
@@ -59,11 +60,15 @@ class Entrants:
 
 @dataclass(frozen=True)
 class Machine:
-    """What candidates must fit: the models, and where they may run."""
+    """What candidates must fit: the models, where they may run, and what predicts them.
+
+    `exits` are the layers of the target of which the profile has early views.
+    """
 
     pair: Pair
     dtype: str
     where: Topology
+    exits: Sequence[int] = ()
 
 
 def entrants(
@@ -92,12 +97,13 @@ def entrants(
                 check_fits(
                     one.configuration, machine.pair, machine.dtype, machine.where, models, tasks
                 )
+                heard = one.configuration.heard(models[0].layers, machine.exits)
             except ConfigError as error:
                 found.left_out[candidate.name] = _reason(candidate.name, error)
                 continue
             if methods[one.method] < each:
                 methods[one.method] += 1
-                found.chosen.append(one)
+                found.chosen.append(replace(one, configuration=heard))
     return found
 
 

@@ -35,6 +35,7 @@ from ssdreal.tune.tuned import Tuned
 from ssdreal.validate.anchors import TOKENS, Anchors
 from ssdreal.validate.findings import Findings
 from ssdreal.validate.measured import Measurements
+from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.calibration.prediction import Profile
 from ssdsim.command.console import ending, progress, say, speak_as, table_console
 from ssdsim.errors import ConfigError
@@ -155,7 +156,8 @@ def prepare(asked: Question) -> Prepared:
 
     """
     known, profile = _measured_with(asked), Profile(asked.folder)
-    machine = Machine(known.names, known.dtype, topology(asked.topology, known.split))
+    where, exits = topology(asked.topology, known.split), read_trace(asked.folder).exit_layers
+    machine = Machine(known.names, known.dtype, where, exits)
     for caution in cautions(machine.where.places("own").cores):
         say(caution)
     tasks = tokenized(asked.texts, machine.pair.target)

@@ -66,6 +66,8 @@ class Configuration:
         What they mean.
     baseline
         Whether others are compared with it.
+    exit_layer
+        After how many of its layers the target tells what it takes for likely; None: it does not.
 
     """
 
@@ -74,6 +76,7 @@ class Configuration:
     overrides: str
     setup: Setup
     baseline: bool
+    exit_layer: int | None = None
 
     @property
     def title(self) -> str:
@@ -93,7 +96,26 @@ class Configuration:
 
     def simulated(self, profile: Profile) -> SimulatedSetup:
         """Return the same for ssdsim, with a profile's outcomes and times."""
-        return simulated_twin(self.setup, profile.acceptance, profile.machine)
+        acceptance = replace(profile.acceptance, exit_layer=self.exit_layer)
+        return simulated_twin(self.setup, acceptance, profile.machine)
+
+    def heard(self, layers: int, recorded: Sequence[int]) -> "Configuration":
+        """Return the same with its `exit_layer`, for a target of so many layers.
+
+        Raises
+        ------
+        ConfigError
+            It is not among the `recorded` ones of a profile.
+
+        """
+        told = self.setup.exit
+        if told is None or not told.tokens:
+            return self
+        layer = told.layer(layers)
+        right = f"the target speaks after layer {layer}, of which the profile has no early view "
+        right += f"(it has {list(recorded)}); ssdreal.profile --exits records them"
+        require(layer in recorded, f"{self.title}: method.exit", told.share, right)
+        return replace(self, exit_layer=layer)
 
     def repeat(self, number: int) -> Setup:
         """Return the setup of a repeat: where tokens are drawn, each has noise of its own."""

@@ -17,23 +17,23 @@ from rich.console import Console
 
 from ssdreal.command.arguments import check_ranges, check_unwritten, fresh_folder, sized
 from ssdreal.command.journal import digest, journal
-from ssdreal.executor.pair import Pair
 from ssdreal.executor.preflight import check_pair
 from ssdreal.executor.prompt_files import Prompt, tokenized
 from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import shared_vocabulary
 from ssdreal.places.places import cautions
-from ssdreal.places.topology import Topology, topology
+from ssdreal.places.topology import topology
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.measured_with import measured_with, prompts_of
 from ssdreal.profile.split import FIT, HELD_OUT, LOOK, Fitted, Split, read_split, split_file
 from ssdreal.validate.anchors import TOKENS, Anchors
 from ssdreal.validate.arguments import RANGES, SIZES, parser
-from ssdreal.validate.configurations import Configuration, check_fits, configurations
+from ssdreal.validate.configurations import check_fits, configurations
 from ssdreal.validate.findings import Findings
 from ssdreal.validate.measured import Measurements
 from ssdreal.validate.replayed import Replays
+from ssdsim.acceptance.trace_checks import AcceptanceTrace
 from ssdsim.acceptance.trace_file import read_trace
 from ssdsim.calibration.prediction import KnownPrompt, Profile
 from ssdsim.command.console import ending, progress, say, speak_as, table_console
@@ -169,9 +169,12 @@ def answer(asked: Question, findings: Findings, console: Console) -> None:
     for caution in cautions(where.places("own").cores):
         say(caution)
     tasks = {name: tokenized(asked.texts(name), pair.target) for name in asked.split.parts}
-    _check_unseen(asked, tasks)
-    wanted = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
-    _check(wanted, pair, dtype, where, tasks)
+    trace, models = read_trace(asked.folder), check_pair(pair, dtype)
+    _check_unseen(asked, trace, tasks)
+    composed = configurations(asked.split.parts, list(asked.split.baselines), tasks, asked.tokens)
+    for one in composed:
+        check_fits(one, pair, dtype, where, models, tasks[one.part])
+    wanted = [one.heard(models[0].layers, trace.exit_layers) for one in composed]
     made_with = _made_with(asked, profile, (pair.target, pair.draft, dtype, known.split), tasks)
     kept = journal(asked.journal, made_with, resume=asked.resume)
     findings.wanted = wanted
@@ -225,27 +228,14 @@ def _made_with(
     }
 
 
-def _check_unseen(asked: Question, tasks: dict[str, list[Task]]) -> None:
+def _check_unseen(asked: Question, trace: AcceptanceTrace, tasks: dict[str, list[Task]]) -> None:
     """Refuse prompts that the profile was made with, where they count as held out."""
-    known = {tuple(tokens) for tokens in read_trace(asked.folder).prompts.values()}
+    known = {tuple(tokens) for tokens in trace.prompts.values()}
     for part, of in tasks.items():
         seen = [task.name for task in of if part != FIT and tuple(task.tokens) in known]
         option = "--prompts" if asked.prompts else f"--split: {part}.prompts"
         right = f"the profile {asked.profile} was made with them, needs others"
         require(not seen, option, seen, right)
-
-
-def _check(
-    wanted: Sequence[Configuration],
-    pair: Pair,
-    dtype: str,
-    where: Topology,
-    tasks: dict[str, list[Task]],
-) -> None:
-    """Refuse what does not fit the models, or the memory of a host."""
-    models = check_pair(pair, dtype)
-    for one in wanted:
-        check_fits(one, pair, dtype, where, models, tasks[one.part])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -142,8 +142,6 @@ class Profile:
     ----------
     folder
         Where `python -m ssdreal.profile` wrote it.
-    exit_layer
-        Which recorded layer's early view the target sends in mid-verify; None: the deepest.
 
     Raises
     ------
@@ -153,7 +151,6 @@ class Profile:
     """
 
     folder: Path
-    exit_layer: int | None = None
     known: dict[int, Fit] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -185,7 +182,7 @@ class Profile:
     @property
     def acceptance(self) -> Recorded:
         """Its acceptance trace."""
-        return Recorded(str(self.folder), exit_layer=self.exit_layer)
+        return Recorded(str(self.folder))
 
     @cached_property
     def machine(self) -> Machine:
@@ -214,7 +211,8 @@ class Profile:
         Parameters
         ----------
         setup
-            Method, workload and sampling; its acceptance and machine are replaced.
+            Method, workload and sampling, and which recorded layer its `acceptance` hears in
+            mid-verify; texts and machine are replaced.
         name
             Keeps the states that this run meets apart from those that another one meets; the
             prompts and the fit of a replicate are the same for all.
@@ -253,10 +251,16 @@ class Profile:
         met = replace(self._fit(number), slowdown=draw_slowdown(fit, self._fit(number), own))
         return replace(
             setup,
-            acceptance=Picked(self.acceptance, names, lengths),
+            acceptance=Picked(self._heard(setup), names, lengths),
             machine=machine(met, state),
             seed=number,
         )
+
+    def _heard(self, setup: Setup) -> Recorded:
+        """Return the trace with the early view that a setup asks for."""
+        asked = setup.acceptance
+        layer = asked.exit_layer if isinstance(asked, Recorded) else None
+        return replace(self.acceptance, exit_layer=layer)
 
     def _picked(self, number: int, kinds: Sequence[str], count: int) -> tuple[str, ...]:
         """Return the prompts of a replicate, out of those that the profile might have had.

@@ -126,8 +126,9 @@ def offered(*options):
     return Tuning(1, "tiny", found, "temperature=0")
 
 
-def chosen(tuning, most=8, each=8, tokens=8):
-    machine = Machine(Pair("tiny_target", "tiny_draft"), "float32", topology("cpu", None))
+def chosen(tuning, most=8, each=8, tokens=8, exits=()):
+    pair = Pair("tiny_target", "tiny_draft")
+    machine = Machine(pair, "float32", topology("cpu", None), exits)
     return entering(tuning, machine, [Task("a", "own", [1, 2, 3])], tokens, most, each)
 
 
@@ -149,6 +150,13 @@ def test_who_cannot_run_is_left_out_with_a_reason():
     assert found.left_out["c4"] == "seed: has no effect here, every repeat has a seed of its own"
     setup = found.chosen[0].configuration.setup
     assert (setup.lookahead, setup.workload.output_tokens, setup.workload.prompts) == (2, 8, 1)
+
+
+def test_an_early_view_that_nobody_recorded_is_left_out():
+    offers = offered("method=two_phase method.exit=0.5 method.second=exit_target lookahead=2")
+    assert "after layer 1, of which the profile" in chosen(offers).left_out["c0"]
+    (one,) = chosen(offers, exits=(1,)).chosen
+    assert one.configuration.exit_layer == 1
 
 
 def test_no_other_default_differs():

@@ -16,6 +16,7 @@ from ssdreal.validate import program as validate
 from ssdreal.validate.configurations import Configuration, configurations
 from ssdreal.validate.findings import Findings
 from ssdsim import simulate
+from ssdsim.acceptance.recorded import Recorded
 from ssdsim.calibration.machine_state import Nearby
 from ssdsim.calibration.prediction import METRICS, Profile
 from ssdsim.calibration.timings import timings
@@ -100,7 +101,7 @@ def test_what_cannot_be_said_of_a_configuration_costs_none_of_its_measurements(t
         def predict(self, *_, **__):
             raise ConfigError("temperature=9: too hot")
 
-        acceptance = machine = None
+        acceptance, machine = Recorded("nowhere"), None
 
     one = Configuration("test", "ar", "", Setup(Autoregressive()), baseline=False)
     found = Findings(tmp_path / "x.json", [one])

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from ssdreal.profile.split import HELD_OUT, Part, read_split
 from ssdreal.validate import program as validate
 from ssdreal.validate.configurations import FIXED, _check_applied, configurations
 from ssdreal.validate.program import question
+from ssdsim.acceptance.recorded import Recorded
 from ssdsim.errors import ConfigError
 from ssdsim.system.package_data import TRACES
 
@@ -154,6 +156,33 @@ def test_overrides_are_split_as_a_shell_does():
     assert list(one.setup.policy.fanout) == [2, 2]
 
 
+SPOKEN = "method=two_phase method.exit=0.5 method.second=exit_target"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "layer"),
+    [
+        (SPOKEN, 15),
+        (SPOKEN.replace("0.5", "0.79"), 24),
+        (SPOKEN.replace("0.5", "1.0"), None),  # nobody hears it
+        ("method=two_phase method.exit=0.5", None),  # it says only that it has come so far
+        ("method=ssd", None),
+    ],
+)
+def test_predicted_is_the_layer_that_the_run_s_target_speaks_after(overrides, layer):
+    (one,) = made(overrides)
+    folder = SimpleNamespace(acceptance=Recorded("folder"), machine=None)
+    found = one.heard(30, [15, 24]).simulated(folder).acceptance
+    assert found == Recorded("folder", exit_layer=layer)
+
+
+def test_a_layer_that_the_profile_has_not_recorded_is_refused():
+    (one,) = made(SPOKEN)
+    right = r"after layer 15, .* \(it has \[14, 24\]\); ssdreal.profile --exits records them"
+    with pytest.raises(ConfigError, match=rf"^test/one: method.exit=0\.5: .* {right}"):
+        one.heard(30, [14, 24])
+
+
 @pytest.fixture
 def profile(tmp_path, monkeypatch):
     """Return the folder of a profile that has been validated, as the committed one is."""
@@ -266,4 +295,17 @@ def test_what_cannot_be_is_refused_before_anything_is_predicted(
         validate.main(["--profile", profile.name, "--split", str(small), *arguments])
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_an_early_view_that_nobody_recorded_is_refused_before_anything_is_predicted(
+    profile, tmp_path, capsys
+):
+    small = tmp_path / "small.yaml"
+    small.write_text(yaml.safe_dump({"test": PART | {"configurations": {"early": SPOKEN}}}))
+    with pytest.raises(SystemExit) as ended:
+        validate.main(["--profile", profile.name, "--split", str(small)])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "test/early: method.exit=0.5: the target speaks after layer 15, of which" in line
     assert not (tmp_path / "outputs").exists()

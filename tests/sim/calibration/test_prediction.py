@@ -215,11 +215,15 @@ def test_a_prediction_goes_by_the_early_view_of_the_layer_asked_for(profile, tmp
     found = Profile(tmp_path)
     method = TwoPhase(0.3, ExitTarget(4), first_depth=0, second_depth=3)
     asked = setup(found, method=method, policy=UniformFanout(fanout=0), workload=Closed(4, 0, 30))
+
+    def hearing(layer):
+        return replace(asked, acceptance=replace(found.acceptance, exit_layer=layer))
+
     hits = [
-        replace(found, exit_layer=layer).predict(asked, "x", replicates=3).middle("hit_rate")
+        found.predict(hearing(layer), "x", replicates=3).middle("hit_rate")
         for layer in (7, 9, None)
     ]
     assert hits[0] > 1.5 * hits[1]
     assert hits[1] == hits[2], "the deepest"
     with pytest.raises(ConfigError, match=r"acceptance\.exit_layer=8: .* has \[7, 9\]"):
-        replace(found, exit_layer=8).predict(asked, "x", replicates=1)
+        found.predict(hearing(8), "x", replicates=1)
