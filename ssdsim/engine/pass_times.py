@@ -80,7 +80,7 @@ class PassTimes:
 
     def redraft(self, rows: int, length: int) -> Seconds:
         """Return the mean seconds of a message and a chain of the draft, shape (contexts,)."""
-        chain = self._seconds(self.setup.draft_latency, "fill", rows, rows)
+        chain = self._drafting("fill", rows, rows)
         if length:
             chain = chain + length * self.draft_alone("step", rows, rows)
         factors = _factors(Kept(self.setup.machine.draft_jitter))
@@ -98,7 +98,12 @@ class PassTimes:
         """Return the seconds of a pass of the draft before its jitter, shape (contexts,)."""
         drawing = self._drawing
         drawn = drawing.draft + tokens * drawing.draft_token
-        return self._seconds(self.setup.draft_latency, work, rows, tokens) + drawn
+        return self._drafting(work, rows, tokens) + drawn
+
+    def _drafting(self, work: Pass, rows: int, tokens: int) -> Seconds:
+        """Return the seconds of a pass of the draft: padded ones have a row for every slot."""
+        slots = max(rows, self.shape[0]) if self.shape else rows
+        return self._seconds(self.setup.draft_latency, work, slots, tokens * slots // rows)
 
     @property
     def _drawing(self) -> Drawing:

@@ -268,6 +268,31 @@ def test_scatter_and_batches_within_three_standard_errors(exact_trace, method, b
     assert abs(found.tokens_per_s - metrics["tokens_per_s"]) < 3 * error
 
 
+@pytest.mark.parametrize("padding", [0, 64])
+def test_few_rows_of_a_padded_draft_take_as_long_as_all_slots(padding):
+    passes = {"tokens": [1, 40], "seconds": [0.05, 2.0]}
+    machine = Machine(
+        Constant(verify=1.0, step=0.0),
+        Table(
+            {**dict.fromkeys(("step", "tree", "fill", "prefill"), passes), "glue": {"seconds": 0.1}}
+        ),
+        padding=padding,
+    )
+    setup = Setup(
+        Ssd("prune"),
+        Iid(0.7),
+        machine,
+        Closed(32, 4, 300),
+        policy=UniformFanout(fanout=1),
+        lookahead=2,
+        batch=4,
+    )
+    found, metrics = expect(setup), simulate(setup).metrics
+    error = metrics["ci95"]["tokens_per_s"] / 1.96
+    assert abs(found.tokens_per_s - metrics["tokens_per_s"]) < 4 * error
+    assert error < 0.02 * metrics["tokens_per_s"]
+
+
 @pytest.mark.parametrize(
     ("option", "choice"),
     [
