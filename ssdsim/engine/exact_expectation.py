@@ -1,6 +1,7 @@
 """The exact long-run throughput of a `Setup`, without running it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import TypeVar
 
@@ -15,7 +16,14 @@ from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
 from ssdsim.cuts.all import All
 from ssdsim.engine.padding import Shape, padded
-from ssdsim.engine.pass_times import Kept, PassTimes, branches_beside, pearl_times, round_times
+from ssdsim.engine.pass_times import (
+    Kept,
+    PassTimes,
+    branches_beside,
+    pearl_times,
+    round_times,
+    turn_times,
+)
 from ssdsim.engine.preflight import check_drafter
 from ssdsim.engine.recorded_places import Places, backup_ends, places_of
 from ssdsim.engine.setup import Setup
@@ -25,6 +33,7 @@ from ssdsim.latency.jitter import Averaged, NoJitter
 from ssdsim.lengths.concurrency import Concurrency
 from ssdsim.lengths.fixed import Fixed
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
@@ -33,6 +42,7 @@ from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
 from ssdsim.serving.slots import Slots
 from ssdsim.theory.expectation import Design, Expectation, Law, expect_ssd
+from ssdsim.theory.halves import Half, expect_halves
 from ssdsim.theory.known_texts import KnownTexts, expect_texts
 from ssdsim.theory.pearl import expect_pearl, expect_pearl_texts
 from ssdsim.theory.round_seconds import Whole
@@ -60,19 +70,41 @@ def expect(setup: Setup, context: int | None = None) -> Expectation:
 
     """
     _check(setup)
+    if isinstance(setup.method, Minedraft):
+        return _in_turns(setup, context)
     source = _source(setup)
     shape = padded(setup, source)
     if isinstance(source, RecordedSource):
         return _over_texts(setup, places_of(setup, source), shape, context)
-    workload = setup.workload
-    half = workload.longest_prompt + workload.longest_output // 2
-    passes = PassTimes(setup, (half if context is None else context,), shape)
-    K = _lookahead(setup)
+    passes, K = PassTimes(setup, (_one_context(setup, context),), shape), _lookahead(setup)
     law = _law(setup, source, K)
     if isinstance(setup.method, Pearl):
         window = _window(setup.method, passes, K)
         return expect_pearl(law, pearl_times(passes, window), window, setup.batch)
     return expect_ssd(_design(setup, law, passes, K))
+
+
+def _in_turns(setup: Setup, context: int | None) -> Expectation:
+    """Return the values of MineDraft, whose rows' rounds are those of speculative decoding."""
+    rows = [rows for rows in ((setup.batch + 1) // 2, setup.batch // 2) if rows]
+    plain = [replace(setup, method=Speculative("own"), batch=each) for each in rows]
+    found = [expect(each, context) for each in plain]
+    if len(found) == 1:  # one row alone has nobody to take turns with
+        return found[0]
+    one, other = (
+        Half(each.batch, _lookahead(each), of.acceptance_length)
+        for each, of in zip(plain, found, strict=True)
+    )
+    at = mean_context(plain[0]) if context is None else context
+    passes = PassTimes(setup, (_one_context(setup, at),), padded(setup, _source(setup)))
+    return expect_halves(one, other, turn_times(passes))
+
+
+def _one_context(setup: Setup, context: int | None) -> int:
+    """Return the context that stands for all rounds: the one asked for, else the half-way one."""
+    if context is not None:
+        return context
+    return setup.workload.longest_prompt + setup.workload.longest_output // 2
 
 
 def mean_context(setup: Setup) -> int | None:
@@ -99,12 +131,12 @@ def _check(setup: Setup) -> None:
     fixed = all(isinstance(jitter, NoJitter) for jitter in noise)
     static = isinstance(setup.policy, StaticPolicy)
     covered = {
-        "method": isinstance(method, Autoregressive | Speculative | Ssd | Pearl),
+        "method": isinstance(method, Autoregressive | Speculative | Ssd | Pearl | Minedraft),
         "serving": isinstance(setup.serving, Slots),
         "workload": not setup.workload.open,
         "method.drafts": method.drafts == 1,
         "method.servers": method.servers == 1,
-        "drafter": setup.lookup is None or not isinstance(method, Ssd),
+        "drafter": setup.lookup is None or isinstance(method, Speculative),
         "policy": "policy" not in uses or static,
         "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram),
         "length": isinstance(setup.control, Fixed | Concurrency),

@@ -24,6 +24,7 @@ from ssdsim.latency.base import Latency, Pass, reads_context
 from ssdsim.latency.jitter import Averaged, Jitter
 from ssdsim.latency.machine import Drawing
 from ssdsim.methods.ssd import Ssd
+from ssdsim.theory.halves import TurnTimes
 from ssdsim.theory.pearl import PearlTimes
 from ssdsim.theory.round_seconds import Seconds, Times
 
@@ -78,13 +79,23 @@ class PassTimes:
         factors = _factors(Kept(self.setup.machine.draft_jitter))
         return _scattered(self.draft_alone(work, rows, tokens), factors)
 
+    def chain(self, rows: int, length: int) -> Seconds:
+        """Return the seconds of so many steps of the draft in series, after their message."""
+        factors = _factors(Kept(self.setup.machine.draft_jitter))
+        return _scattered(self.chain_alone(rows, length), factors)
+
     def redraft(self, rows: int, length: int) -> Seconds:
         """Return the mean seconds of a message and a chain of the draft, shape (contexts,)."""
+        factors = _factors(Kept(self.setup.machine.draft_jitter))
+        chain = self.chain_alone(rows, length)
+        return self.setup.machine.dispatch + chain * float(factors.mean())
+
+    def chain_alone(self, rows: int, length: int) -> Seconds:
+        """Return the seconds of a chain of the draft before its jitter, shape (contexts,)."""
         chain = self._drafting("fill", rows, rows)
         if length:
             chain = chain + length * self.draft_alone("step", rows, rows)
-        factors = _factors(Kept(self.setup.machine.draft_jitter))
-        return self.setup.machine.dispatch + chain * float(factors.mean())
+        return chain
 
     def verify_alone(self, rows: int, tokens: int) -> Seconds:
         """Return the seconds of a verify before its jitter, shape (contexts,)."""
@@ -169,6 +180,17 @@ def pearl_times(passes: PassTimes, window: int) -> PearlTimes:
         verify=passes.verify,
         window=window * passes.draft("step", rows, rows) if window else 0.0,
         slowdown=(slowdown.target, slowdown.draft),
+    )
+
+
+def turn_times(passes: PassTimes) -> TurnTimes:
+    """Return the seconds of a turn of `minedraft`."""
+    setup, machine = passes.setup, passes.setup.machine
+    return TurnTimes(
+        handshake=lambda tokens: handshake(setup, tokens) if tokens else machine.dispatch,
+        verify=passes.verify,
+        chain=passes.chain,
+        slowdown=(machine.slowdown.target, machine.slowdown.draft),
     )
 
 

@@ -11,6 +11,7 @@ from ssdsim.engine.best_lookahead import MOST_LOOKAHEAD, better_lookahead
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.simulation import evaluate
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.speculative import Speculative
 from ssdsim.policies.oracle import Oracle
 from ssdsim.policies.topk_outcomes import TopkOutcomes
@@ -23,7 +24,7 @@ def speeds(setup):
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 0.8, 0.95])
-@pytest.mark.parametrize("method", [SETUP.method, Speculative()])
+@pytest.mark.parametrize("method", [SETUP.method, Speculative(), Minedraft()])
 def test_the_best_of_all_is_found_from_anywhere(method, alpha):
     setup = replace(SETUP, method=method, acceptance=Iid(alpha=alpha))
     (ar, *_), known = speeds(replace(setup, method=Autoregressive())), speeds(setup)

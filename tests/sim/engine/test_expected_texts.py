@@ -25,6 +25,7 @@ from ssdsim.lengths.concurrency import Concurrency
 from ssdsim.lengths.confidence import Confidence
 from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
+from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.self_speculative import SelfSpeculative
 from ssdsim.methods.speculative import Speculative
@@ -156,6 +157,7 @@ METHODS = [
     Speculative("own"),
     SelfSpeculative(),
     Pearl(),
+    Minedraft(),
     *map(Ssd, ("wait", "prune", "truncate")),
     Ssd(redraft="all"),
 ]
@@ -243,7 +245,9 @@ def test_texts_at_a_temperature_within_three_standard_errors(sampled_trace, meth
             assert abs(getattr(found, name) - measured) < 3 * error + 1e-12, name
 
 
-@pytest.mark.parametrize("method", [Speculative(), Ssd(), Ssd("prune"), Pearl()], ids=str)
+@pytest.mark.parametrize(
+    "method", [Speculative(), Ssd(), Ssd("prune"), Pearl(), Minedraft()], ids=str
+)
 @pytest.mark.parametrize("batch", [1, 6])
 @pytest.mark.slow
 def test_scatter_and_batches_within_three_standard_errors(exact_trace, method, batch):
@@ -299,6 +303,7 @@ def test_few_rows_of_a_padded_draft_take_as_long_as_all_slots(padding):
         ("method:", {"method": Amusd()}),
         ("method.drafts:", {"method": Ssd(drafts=2)}),
         ("drafter:", {"drafter": lookups.Ngram()}),
+        ("drafter:", {"method": Minedraft(), "drafter": lookups.Ngram(), "batch": 2}),
         ("policy:", {"policy": TopkOutcomes()}),
         ("policy.budget:", {"policy": UniformFanout(budget="verify"), "machine": GROWING}),
         ("backup:", {"backup": Adaptive()}),

@@ -1,15 +1,17 @@
 """MineDraft: a worked timeline, its closed form, and its bound of twice SD on half a batch."""
 
 from dataclasses import replace
+from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import decode, machine, near, rounds, spans
 
-from ssdsim import Setup, simulate
+from ssdsim import Setup, expect, simulate
 from ssdsim.acceptance.iid import Iid
-from ssdsim.latency.machine import Link
+from ssdsim.latency.machine import Link, Slowdown
+from ssdsim.lengths.concurrency import Concurrency
 from ssdsim.lengths.goodput import Goodput
 from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.speculative import Speculative
@@ -135,3 +137,49 @@ def test_a_length_control_goes_by_half_of_the_rows():
         length=Goodput(alpha=0.5, prior=1e9),
     )
     assert set(simulate(setup).rounds.drafted) == {4}
+
+
+def busy(run):
+    """Return the tokens/s while all slots are busy."""
+    first = run.sequences.finish.min()
+    tokens = (run.rounds[run.rounds.end <= first].accepted + 1).sum()
+    return tokens / (first - run.rounds.start.min())
+
+
+def test_the_expectation_of_two_halves_by_hand():
+    far = machine(step=0.2, link=Link(latency=0.05), dispatch=0.01)
+    setup = Setup(Minedraft(), Iid(alpha=1.0), far, Closed(3, 4, 60), lookahead=2, batch=3)
+    found = expect(setup)
+    # Both turns hide .4 of drafting beside a verify of 1, after .1 of messages and .01 of asking.
+    assert found.seconds_per_round == pytest.approx(2 * 1.11)
+    assert found.tokens_per_s == pytest.approx(3 * 3 / 2.22)
+    assert (found.acceptance_length, found.hit_rate) == pytest.approx((3, 0))
+    slow = replace(far, draft=machine(step=0.9).draft)
+    assert expect(replace(setup, machine=slow)).seconds_per_round == pytest.approx(2 * 1.91)
+    # Nothing is drafted, and nobody sends a message.
+    assert expect(replace(setup, lookahead=0)).seconds_per_round == pytest.approx(2 * 1.01)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"batch": 5},
+        {"batch": 2, "machine": machine(step=0.4, slowdown=Slowdown(1.2, 1.3))},
+        {"batch": 5, "machine": machine(step=0.3, padding=64)},
+        {"batch": 5, "length": Concurrency(peak=13, scale=0.1)},  # K=5 for two rows, K=3 for three
+    ],
+    ids=["odd", "slowed", "padded", "two lookaheads"],
+)
+def test_the_expectation_is_what_runs_come_to(more):
+    common = {"acceptance": Iid(0.7), "machine": machine(step=0.3), "lookahead": 5}
+    settings = {**common, **more}
+    setup = Setup(Minedraft(), workload=Closed(settings["batch"], 4, 4000), **settings)
+    runs = [busy(simulate(replace(setup, seed=seed))) for seed in range(3)]
+    error = stdev(runs) / 3**0.5
+    assert fmean(runs) == pytest.approx(expect(setup).tokens_per_s, rel=0.01)
+    assert error < 0.01 * fmean(runs)
+
+
+def test_one_row_alone_is_expected_to_be_speculative_decoding():
+    setup = Setup(Minedraft(), Iid(0.7), machine(), Closed(9, 4, 60), lookahead=3)
+    assert expect(setup) == expect(replace(setup, method=Speculative("own")))
