@@ -6,6 +6,7 @@ from math import inf, isfinite
 import pyarrow as pa
 
 from ssdsim.decoding.session import Session
+from ssdsim.engine.draft_pool import DraftPool
 from ssdsim.engine.prefill_stage import PrefillStage
 from ssdsim.run.request_metrics import (
     NO_LIMITS,
@@ -19,12 +20,14 @@ from ssdsim.run.trace import BLOCKS, REPLICAS, Recorder, Run
 
 
 class Served:
-    """Watches the sessions of a run, and what computes prompts for them.
+    """Watches the sessions of a run, and what computes prompts and drafts for them.
 
     Attributes
     ----------
     stations
         What is noted of each session, and last of the prefill instances.
+    pool
+        Draft devices that the sessions share; None where they share none.
     blocks
         KV blocks of each; without end where memory is no matter.
     limits
@@ -39,8 +42,9 @@ class Served:
         blocks: float = inf,
         limits: Limits = NO_LIMITS,
         stage: PrefillStage | None = None,
+        pool: DraftPool | None = None,
     ) -> None:
-        self.recorder, self.blocks, self.limits = recorder, blocks, limits
+        self.recorder, self.blocks, self.limits, self.pool = recorder, blocks, limits, pool
         self.replicas = len(sessions)
         self.stations = [Station(replica) for replica in range(self.replicas)]
         for session, station in zip(sessions, self.stations, strict=True):
@@ -51,7 +55,7 @@ class Served:
 
     def table(self) -> pa.Table:
         """Return what was noted."""
-        return state_table(self.stations)
+        return state_table(self.stations + ([self.pool.station] if self.pool else []))
 
     def enter(self, run: Run, now: float) -> None:
         """Enter the metrics of requests into a run."""
@@ -60,6 +64,8 @@ class Served:
         run.info[BLOCKS] = self.blocks if isfinite(self.blocks) else None
         run.metrics.update(request_metrics(sequences, self.stations, self.blocks, limits, now))
         run.metrics.update(costs(run.info["devices"], run.metrics, now))
+        if self.pool is not None:
+            run.metrics.update(self.pool.metrics(now))
         run.metrics["ci95"].update(request_confidence(sequences))
 
 

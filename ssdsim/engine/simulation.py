@@ -65,6 +65,8 @@ class Simulation:
         requests = setup.workload.requests(setup.seed)
         rows = [self._row(source, seq, request) for seq, request in enumerate(requests)]
         check_serving(setup, [row.context for row in rows], requests)
+        shared = setup.draft_pool
+        self.pool = DraftPool(lanes_of("draft", shared)) if shared else None
         self.replicas = self._replicas(source)
         finishing = self._finishing(retired)
         self.sessions = [
@@ -72,7 +74,7 @@ class Simulation:
         ]
         self.dispatcher = self._dispatcher(source, rows)
         blocks, limits = setup.serving.blocks(setup.load), setup.serving.limits
-        watched = self.recorder, self.sessions, blocks, limits, self.dispatcher.stage
+        watched = self.recorder, self.sessions, blocks, limits, self.dispatcher.stage, self.pool
         self.served = Served(*watched) if setup.serves else None
 
     def run(self) -> None:
@@ -124,11 +126,9 @@ class Simulation:
         return source
 
     def _replicas(self, source: Source) -> list[Replica]:
-        setup, shared = self.setup, self.setup.draft_pool
-        pool = DraftPool(lanes_of("draft", shared)) if shared else None
         return [
-            Replica(setup, source, self.env, self._recorder_of(number), number, pool)
-            for number in range(setup.replicas)
+            Replica(self.setup, source, self.env, self._recorder_of(number), number, self.pool)
+            for number in range(self.setup.replicas)
         ]
 
     def _dispatcher(self, source: Source, rows: list[Row]) -> Dispatcher:

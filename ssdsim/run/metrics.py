@@ -35,8 +35,6 @@ SPEEDUPS = ("speedup_over_ar", "speedup_over_sd", "speedup_over_same_devices")
 """Metrics that compare two runs; null until they are compared."""
 
 BLOCKS = 32
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-"""Shares of all latencies that are told of, by what they are called."""
 
 
 def measure(tables: Mapping[str, pa.Table], devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -154,7 +152,7 @@ class Tally:
             "tokens_per_s_per_device": None if speed is None else _quotient(speed, count),
             "wasted_draft_seconds": self.wasted,
             "energy_j": self._energy(),
-            **self._gaps(),
+            **self.gaps.found.summary("itl"),
         }
 
     def confidence(self) -> dict[str, float]:
@@ -168,12 +166,6 @@ class Tally:
             for name, (above, below) in self._ratios()
             if below.any()
         }
-
-    def _gaps(self) -> dict[str, float | None]:
-        """Return mean and quantiles of the inter-token latency."""
-        found = self.gaps.quantiles([*QUANTILES.values()])
-        mean = _quotient(self.gaps.total, self.gaps.count)
-        return {"itl_mean": mean, **dict(zip(map("itl_{}".format, QUANTILES), found, strict=True))}
 
     def _count(self, rounds: Rounds, spans: Spans) -> None:
         """Count what needs no steps."""

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ssdsim.run.columns import Floats
-from ssdsim.run.metrics import QUANTILES, half_width
+from ssdsim.run.metrics import half_width
 from ssdsim.run.station import STAGE, Station
 from ssdsim.run.tables import Sequence as SequenceRecord
+from ssdsim.run.thinned import QUANTILES
 
 LATENCIES = ("ttft", "tpot", "e2e", "queueing")
 """Time to first token, per output token, end to end, and before admission."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ssdsim.run.metrics import QUANTILES
 from ssdsim.run.report import figure
+from ssdsim.run.thinned import QUANTILES
 
 if TYPE_CHECKING:
     from rich.table import Table

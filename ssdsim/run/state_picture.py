@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ssdsim.run.station import POOL
 from ssdsim.run.trace import Run
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ def draw_state(axes: "Axes", run: Run) -> None:
     state = run.state
     assert state is not None, "the run is one of requests"
     counts = ["waiting", "running", "blocks"]
-    each = state.pivot_table(index="time", columns="replica", values=counts, aggfunc="last")
+    requests = state[state.replica != POOL]
+    each = requests.pivot_table(index="time", columns="replica", values=counts, aggfunc="last")
     total = each.ffill().fillna(0).T.groupby(level=0).sum().T
     for name, colour in COLOURS.items():
         axes.step(total.index, total[name], where="post", color=colour, label=name, linewidth=1)

@@ -1,8 +1,9 @@
 """What waits, runs and is held at the replicas of a run, over time: `state.parquet`.
 
 A replica is a station, with a queue and a batch, and so are the instances that compute prompts
-elsewhere, all of them together. Whenever one of its counts changes it is noted, so
-that means over time are exact; of a long run the table keeps every so manieth note.
+elsewhere, all of them together, and a pool of draft devices, whose customers are no requests but
+pieces of draft work. Whenever one of its counts changes it is noted, so that means over time are
+exact; of a long run the table keeps every so manieth note.
 """
 
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ from ssdsim.run.tables import STATE
 MOST = 1 << 17
 """Notes that are kept: as many again are made before every second one is let go."""
 
-STAGE = -1
-"""The number that instances which compute prompts have among replicas."""
+STAGE, POOL = -1, -2
+"""The numbers that instances which compute prompts, and draft devices, have among replicas."""
 
 Counts = tuple[int, int, int]
-"""Requests that wait, requests that run, and blocks of the KV cache that these hold."""
+"""Who waits, who is served, and blocks of the KV cache that these hold."""
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Station:
     Attributes
     ----------
     replica
-        Which replica; `STAGE`: those that compute prompts for all.
+        Which replica; `STAGE` and `POOL`: those that compute prompts, and that draft, for all.
     counts
         As they are now.
     since
@@ -78,7 +79,7 @@ class Station:
 
 
 def state_table(stations: list[Station]) -> pa.Table:
-    """Return the notes of all replicas in order of time."""
+    """Return the notes of all stations in order of time."""
     notes = [(time, one.replica, *counts) for one in stations for time, counts in one.notes]
     notes.sort(key=itemgetter(0))  # those of one time stay in order
     columns = zip(*notes, strict=True) if notes else [()] * len(STATE)

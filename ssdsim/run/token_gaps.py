@@ -1,19 +1,15 @@
 """Inter-token latency: the seconds between two deliveries of tokens to the same sequence.
 
 A round delivers its tokens at once, as an engine's step does, so there is one gap a round but the
-first. Of a long run every so manieth gap is kept, in order; the mean is that of all.
+first.
 """
 
-from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ssdsim.run.columns import Floats, Rounds
-
-MOST = 1 << 20
-"""Gaps that are kept: as many again are taken before every second one is let go."""
+from ssdsim.run.thinned import Thinned
 
 
 @dataclass
@@ -22,38 +18,21 @@ class TokenGaps:
 
     Attributes
     ----------
-    total, count
-        Sum and number of all gaps.
-    kept
-        Every `stride`-th of them.
+    found
+        The gaps, in the order in which they ended.
     last
         When each sequence was delivered tokens last; NaN before that.
 
     """
 
-    total: float = 0.0
-    count: int = 0
-    stride: int = 1
-    kept: "array[float]" = field(default_factory=lambda: array("d"))
+    found: Thinned = field(default_factory=Thinned)
     last: Floats = field(default_factory=lambda: np.empty(0))
 
     def add(self, rounds: Rounds) -> None:
         """Take up more rounds, in the order in which they ended."""
-        if not len(rounds):
-            return
-        gaps = self._gaps(rounds.seq.astype(np.int64), rounds.end)
-        self.total += float(gaps.sum())
-        self.kept.extend(gaps[-self.count % self.stride :: self.stride].tolist())
-        self.count += len(gaps)
-        while len(self.kept) > 2 * MOST:
-            self.kept, self.stride = self.kept[::2], 2 * self.stride
-
-    def quantiles(self, shares: list[float]) -> Sequence[float | None]:
-        """Return the gaps that such shares of all fall short of; None where there are no gaps."""
-        if not self.kept:
-            return [None] * len(shares)
-        found: list[float] = np.quantile(np.frombuffer(self.kept, np.float64), shares).tolist()
-        return found
+        if len(rounds):
+            gaps = self._gaps(rounds.seq.astype(np.int64), rounds.end)
+            self.found.add(gaps.tolist(), float(gaps.sum()))
 
     def _gaps(self, seq: np.ndarray, end: Floats) -> Floats:
         self._make_room(int(seq.max()) + 1)

@@ -1,10 +1,10 @@
-"""Closed forms of queues: one server at a time, a shared draft, and servers without limit.
+"""Closed forms of queues: one server at a time, shared drafts, and servers without limit.
 
 Seconds and requests a second throughout. What batches do to a queue is in `batching`.
 """
 
 from collections.abc import Callable
-from math import exp, log1p
+from math import exp, inf, log1p
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,37 +73,65 @@ def gamma_arrivals(rate: float, burstiness: float, mean: float) -> float:
     return busy * mean / (1 - busy)
 
 
-def shared_draft(targets: int, verify: float, draft: float) -> float:
-    """Return the rounds a second of targets that share one draft, min(M/(Z+D), 1/D).
+def shared_draft(targets: int, verify: float, draft: float, devices: int = 1) -> float:
+    """Return the rounds a second of targets that share draft devices, min(M/(Z+D), c/D).
 
-    A draft serves one target at a time and all seconds are constant.
+    A device drafts for one target at a time and all seconds are constant.
 
     Parameters
     ----------
-    targets
-        M.
+    targets, devices
+        M and c.
     verify, draft
         Z and D, the seconds of a round without the draft, and of the draft for one of them.
 
     """
-    check_whole("targets", targets, 1)
-    check_positive("draft", draft)
-    return min(targets / (verify + draft), 1 / draft)
+    _check_pool(targets, draft, devices)
+    return min(targets / (verify + draft), devices / draft)
 
 
-def shared_draft_exponential(targets: int, verify: float, draft: float) -> float:
-    """Return the same where both times are exponential: the machine repairman, by mean values.
+def shared_draft_exponential(targets: int, verify: float, draft: float, devices: int = 1) -> float:
+    """Return the same where both times are exponential: machines under repair, M/M/c//M.
 
-    X(M) = M / (Z + D (1 + Q(M-1))), Q(M) = X(M) D (1 + Q(M-1)) (Reiser and Lavenberg 1980).
+    Of n targets at the devices min(n, c) are served, and p(n-1) = p(n) min(n, c) Z / ((M-n+1) D)
+    (birth and death in balance); so E[min(n, c)] / D rounds a second.
     """
+    _check_pool(targets, draft, devices)
+    there = np.arange(targets, 0, -1)
+    with np.errstate(divide="ignore"):  # nobody verifies where that takes no time
+        steps = np.log(verify / draft * np.minimum(there, devices) / (targets - there + 1))
+    logs = np.cumsum([0.0, *steps])
+    weights = np.exp(logs - logs.max())
+    served = np.minimum(np.append(there, 0), devices)
+    return float(weights @ served / weights.sum() / draft)
+
+
+def shared_draft_wait(targets: int, verify: float, draft: float, rounds: float) -> float:
+    """Return the mean seconds that a target waits for the draft, M/X - Z - D.
+
+    Little's law of the whole circle, whatever the times are distributed like: each of the M targets
+    verifies, waits and is drafted for, X rounds a second all together. So X (M/X - Z - D) wait.
+
+    Parameters
+    ----------
+    targets, verify, draft
+        M, Z and D as in `shared_draft`.
+    rounds
+        X, as `shared_draft` or `shared_draft_exponential` has it.
+
+    """
+    _check_above_0("rounds", rounds)
+    return max(0.0, targets / rounds - verify - draft)
+
+
+def _check_pool(targets: int, draft: float, devices: int) -> None:
     check_whole("targets", targets, 1)
-    check_positive("draft", draft)
-    queue, rounds = 0.0, 0.0
-    for customers in range(1, targets + 1):
-        response = draft * (1 + queue)
-        rounds = customers / (verify + response)
-        queue = rounds * response
-    return rounds
+    check_whole("devices", devices, 1)
+    _check_above_0("draft", draft)
+
+
+def _check_above_0(option: str, value: float) -> None:
+    require(0 < value < inf, option, value, "must be a finite number > 0")
 
 
 def _load(rate: float, mean: float) -> float:

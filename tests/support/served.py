@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from ssdsim.run.station import POOL, STAGE
+
 CLOSE = 1e-9
 
 
@@ -15,6 +17,8 @@ def requests_hold(setup, run, shared=False):
     if not shared:
         nobody_waits_beside_an_idle_replica(run)
     little_holds(run)
+    if setup.draft_pool:
+        pools_hold(setup, run)
 
 
 def everybody_is_served(setup, run):
@@ -46,7 +50,7 @@ def rounds_deliver_all(run):
 
 def counts_add_up(setup, run):
     """Nobody is left over, and blocks are given back."""
-    state, blocks = run.state, setup.serving.blocks(setup.load)
+    state, blocks = run.state[run.state.replica >= STAGE], setup.serving.blocks(setup.load)
     assert (state[["waiting", "running", "blocks"]] >= 0).all(axis=None)
     assert (state.blocks <= blocks).all()
     assert (state.running <= setup.slots).all()
@@ -58,6 +62,33 @@ def nobody_waits_beside_an_idle_replica(run):
     for _, own in run.state.groupby("replica"):
         seconds = np.diff(own.time, append=run.sequences.finish.max())
         assert seconds[(own.running == 0) & (own.waiting > 0)].sum() <= CLOSE
+
+
+def pools_hold(setup, run):
+    """Check the draft devices as a station: against its spans, and by Little's law.
+
+    Mean pieces of work there are a second's pieces times the seconds of each, waiting and being
+    done. No device idles while somebody waits for one.
+    """
+    metrics, end = run.metrics, max(run.sequences.finish.max(), run.spans.end.max())
+    state = run.state[run.state.replica == POOL]
+    spans = run.spans[run.spans.lane.str.startswith("draft")]
+    seconds = np.diff(state.time, append=end)
+    waiting, running = state.waiting @ seconds, state.running @ seconds
+    assert running == pytest.approx((spans.end - spans.start).sum())
+    assert metrics["draft_pool_waiting_mean"] * end == pytest.approx(waiting, abs=CLOSE)
+    assert metrics["draft_pool_running_mean"] * end == pytest.approx(running)
+    assert metrics["draft_pool_utilization"] * end * setup.draft_pool == pytest.approx(running)
+    assert (state.running <= setup.draft_pool).all()
+    assert seconds[(state.waiting > 0) & (state.running < setup.draft_pool)].sum() <= CLOSE
+    pieces = metrics["draft_pool_arrivals_per_s"] * end
+    left = state[["waiting", "running"]].tail(1).to_numpy().sum(axis=0)  # at the run's end
+    assert pieces == pytest.approx(len(spans) + left[0])
+    waits, works = (pieces * metrics[f"draft_pool_{of}_mean"] for of in ("wait", "service"))
+    if not any(left):
+        assert (waits, works) == pytest.approx((waiting, running), abs=CLOSE)
+    assert waits >= waiting - CLOSE
+    assert works >= running - CLOSE
 
 
 def little_holds(run):

@@ -1,4 +1,4 @@
-// Who waits and runs at each replica, and its KV blocks, as curves over time.
+// Who waits and runs at each station of a run, and its KV blocks, as curves over time.
 
 import { lowerBound } from "columns";
 import { interruptions } from "served";
@@ -13,6 +13,8 @@ import { interruptions } from "served";
 export const COUNTS = ["waiting", "running", "blocks"];
 /** Replicas that have a strip each; of more, one has all of them together. */
 const APART = 6;
+/** What works for all replicas, by the number that it has among them. */
+const SHARED = { "-1": "prefill", "-2": "draft pool" };
 
 /** @type {WeakMap<Run, Station[]>} */
 const known = new WeakMap();
@@ -28,9 +30,18 @@ export function stationsOf(run) {
 /** @param {Run} run @returns {Station[]} */
 function stations(run) {
   const preempted = preemptions(run), all = run.replicas;
-  if (all > APART) return [station(`${all} replicas`, together(run), all, run, preempted.flat())];
-  return Array.from({ length: all }, (_, at) =>
-    station(all > 1 ? `replica ${at}` : "requests", alone(run, at), 1, run, preempted[at]));
+  const own = all > APART
+    ? [station(`${all} replicas`, together(run), all, run, preempted.flat())]
+    : Array.from({ length: all }, (_, at) =>
+      station(all > 1 ? `replica ${at}` : "requests", alone(run, at), 1, run, preempted[at]));
+  return [...own, ...shared(run)];
+}
+
+/** The stations that work for all replicas. @param {Run} run @returns {Station[]} */
+function shared(run) {
+  const there = new Set(run.state?.columns.replica);
+  return Object.entries(SHARED).filter(([number]) => there.has(Number(number)))
+    .map(([number, label]) => station(label, alone(run, Number(number)), 0, run, []));
 }
 
 /** @typedef {{time: number[], counts: Record<string, number[]>}} Curves */
@@ -66,6 +77,7 @@ function together(run) {
   const now = COUNTS.map(() => new Array(run.replicas).fill(0)), sums = COUNTS.map(() => 0);
   for (let row = 0; row < rows; row++) {
     const of = columns.replica[row];
+    if (of < 0) continue;
     found.time.push(columns.time[row]);
     COUNTS.forEach((name, at) => {
       sums[at] += columns[name][row] - now[at][of];

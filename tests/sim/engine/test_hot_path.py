@@ -6,6 +6,9 @@ import pytest
 from ssdsim.bench import SETUP, main, plan, settings, sized
 from ssdsim.engine.exact_expectation import expect
 from ssdsim.engine.simulation import Simulation
+from ssdsim.methods.speculative import Speculative
+from ssdsim.methods.ssd import Ssd
+from ssdsim.workloads.closed import Closed
 
 # Python functions called in a simulated round of one row: deterministic, unlike seconds.
 MOST = {
@@ -15,6 +18,8 @@ MOST = {
     "profile=demo policy=topk_outcomes": 76,
     "acceptance=recorded": 58,
 }
+POOLED = {Speculative("own"): 57, Ssd(): 63}
+"""Where three targets share a draft, whose queue is noted."""
 
 
 def calls_a_round(setup):
@@ -37,6 +42,13 @@ def test_a_round_takes_few_calls(name, most):
     setup = sized(dict(settings())[name], 4000)
     calls_a_round(replace(setup, seed=1))  # what is looked up is there
     assert calls_a_round(setup) < most
+
+
+@pytest.mark.parametrize(("method", "most"), POOLED.items(), ids=str)
+def test_so_does_one_that_queues_for_a_draft(method, most):
+    shared = replace(SETUP, method=method, workload=Closed(12, 0, 400), replicas=3, draft_pool=1)
+    calls_a_round(replace(shared, seed=1))
+    assert calls_a_round(shared) < most
 
 
 @pytest.mark.parametrize("arguments", [["--repeats", "0"], ["--tokens", "-1"]])

@@ -260,6 +260,26 @@ def test_many_replicas_have_one_strip_together(browser, tmp_path):
         assert not shown.wrong
 
 
+@pytest.mark.parametrize(("replicas", "label"), [(2, "replica 0"), (7, "7 replicas")])
+def test_what_works_for_all_replicas_has_a_strip_of_its_own(replicas, label, browser, tmp_path):
+    words = ("workload.rate=80", f"replicas={replicas}", "draft_pool=1", "method=speculative")
+    away = ("method.draft_on=own", "serving.disaggregated={latency: 0.01}")
+    run = ssdsim.simulate(ssdsim.setup(*WORDS, *words, *away))
+    with opened(browser, page_of(run), tmp_path) as shown:
+        found = shown.page.evaluate(
+            "async () => (await import('stations')).stationsOf(store.get().runs[0])"
+        )
+        assert found[0]["label"] == label
+        assert [each["label"] for each in found[-2:]] == ["prefill", "draft pool"]
+        for place in (-1, -2):
+            own = run.state[run.state.replica == {-1: -2, -2: -1}[place]]
+            assert found[place]["counts"]["waiting"][1:] == own.waiting.tolist()
+            assert found[place]["counts"]["running"][1:] == own.running.tolist()
+        requests = run.state[run.state.replica >= 0].running
+        assert requests.max() <= found[0]["most"]["running"] <= 30
+        assert not shown.wrong
+
+
 def test_slots_have_a_page_as_well(browser, tmp_path):
     words = [word for word in WORDS if word != "serving=continuous"]
     run = ssdsim.simulate(ssdsim.setup(*words, "workload.rate=20", "batch=2"))

@@ -26,18 +26,20 @@ def test_gaps_are_those_between_rounds_of_a_sequence_however_they_come(seqs, str
         last[seq] = end
     for at in range(0, len(seqs), stretch):
         gaps.add(rounds_of(seqs[at : at + stretch], ends[at : at + stretch]))
-    assert gaps.kept.tolist() == expected
-    assert gaps.total == sum(expected)
-    assert gaps.quantiles([0.5]) == [np.median(expected) if expected else None]
+    assert gaps.found.kept.tolist() == expected
+    assert gaps.found.total == sum(expected)
+    summary = gaps.found.summary("itl")
+    assert summary["itl_p50"] == (np.median(expected) if expected else None)
+    assert summary["itl_mean"] == (pytest.approx(np.mean(expected)) if expected else None)
 
 
 def test_of_many_gaps_every_so_manieth_is_kept_and_all_are_counted(monkeypatch):
-    monkeypatch.setattr("ssdsim.run.token_gaps.MOST", 8)
+    monkeypatch.setattr("ssdsim.run.thinned.MOST", 8)
     ends = np.cumsum(np.arange(1, 102))
-    gaps = TokenGaps()
+    told = TokenGaps()
     for at in range(0, 101, 7):
-        gaps.add(rounds_of([0] * len(ends[at : at + 7]), ends[at : at + 7]))
-    whole = np.diff(ends)
+        told.add(rounds_of([0] * len(ends[at : at + 7]), ends[at : at + 7]))
+    whole, gaps = np.diff(ends), told.found
     assert gaps.kept.tolist() == whole[:: gaps.stride].tolist()
     assert len(gaps.kept) <= 16
     assert (gaps.count, gaps.total) == (100, whole.sum())

@@ -27,6 +27,7 @@ from ssdsim.theory.queueing import (
     processor_sharing,
     shared_draft,
     shared_draft_exponential,
+    shared_draft_wait,
     unlimited_servers,
 )
 from ssdsim.workloads.closed import Closed
@@ -205,30 +206,35 @@ def test_capacity_with_whole_and_with_chunked_prompts(chunk):
     assert found == pytest.approx(expected, rel=0.01)
 
 
-def rounds_per_s(targets, median=1.0, **jitter):
-    """Return the rounds a second of targets that share one draft, a token a round."""
-    tokens = 3000 // targets
+def sharing(targets, devices=1, median=1.0, **jitter):
+    """Return the metrics of targets that share draft devices, a token a round."""
+    tokens = 6000 // targets
     target, draft = Constant(0.03 * median, 0.0), Constant(0.0, 0.01 * median)
     machine = Machine(target=target, draft=draft, **jitter)
     setup = Setup(
         *(Speculative("own"), Iid(alpha=0.0), machine, Closed(targets, 0, tokens)),
         lookahead=1,
         replicas=targets,
-        draft_pool=1,
+        draft_pool=devices,
     )
-    seconds = evaluate(setup).metrics["seconds"]
-    return targets * tokens / seconds
+    return evaluate(setup).metrics
 
 
 @pytest.mark.parametrize("targets", range(1, 7))
 def test_targets_that_share_a_draft(targets):
     """A verify of 30 ms and a draft of 10 ms: the fifth target only waits."""
-    assert rounds_per_s(targets) == pytest.approx(shared_draft(targets, 0.03, 0.01), rel=0.01)
+    found = sharing(targets)["draft_pool_arrivals_per_s"]
+    assert found == pytest.approx(shared_draft(targets, 0.03, 0.01), rel=0.01)
 
 
-@pytest.mark.parametrize("targets", [1, 3, 5])
-def test_targets_that_share_a_draft_at_random_times_are_machines_under_repair(targets):
+@pytest.mark.parametrize(("targets", "devices"), [(1, 1), (3, 1), (5, 1), (5, 2), (9, 3)])
+def test_targets_that_share_drafts_at_random_times_are_machines_under_repair(targets, devices):
     quantiles = -np.log1p(-np.arange(0.0005, 1, 0.001)) / np.log(2)  # jitter is beside the median
     law = Quantiles(tuple(quantiles.tolist()))
-    found = rounds_per_s(targets, np.log(2), target_jitter=law, draft_jitter=law)
-    assert found == pytest.approx(shared_draft_exponential(targets, 0.03, 0.01), rel=0.04)
+    found = sharing(targets, devices, np.log(2), target_jitter=law, draft_jitter=law)
+    rounds = shared_draft_exponential(targets, 0.03, 0.01, devices)
+    assert found["draft_pool_arrivals_per_s"] == pytest.approx(rounds, rel=0.04)
+    assert found["draft_pool_utilization"] == pytest.approx(rounds * 0.01 / devices, rel=0.05)
+    wait = shared_draft_wait(targets, 0.03, 0.01, rounds)
+    assert found["draft_pool_wait_mean"] == pytest.approx(wait, rel=0.12, abs=1e-9)
+    assert found["draft_pool_waiting_mean"] == pytest.approx(rounds * wait, rel=0.12, abs=1e-9)

@@ -22,6 +22,7 @@ from ssdsim.theory.queueing import (
     processor_sharing,
     shared_draft,
     shared_draft_exponential,
+    shared_draft_wait,
     unlimited_servers,
 )
 from ssdsim.theory.speculation import acceptance_length
@@ -116,6 +117,34 @@ def test_a_draft_for_several_targets():
     assert all(one < other < 100 for one, other in pairwise(exponential))
 
 
+@pytest.mark.parametrize("targets", [1, 4, 30])
+def test_one_draft_at_random_times_is_as_mean_value_analysis_has_it(targets):
+    """X(M) = M / (Z + D (1 + Q(M-1))), Q(M) = X(M) D (1 + Q(M-1)) (Reiser, Lavenberg 1980)."""
+    queue, rounds = 0.0, 0.0
+    for customers in range(1, targets + 1):
+        rounds = customers / (0.03 + 0.01 * (1 + queue))
+        queue = rounds * 0.01 * (1 + queue)
+    assert shared_draft_exponential(targets, 0.03, 0.01) == pytest.approx(rounds)
+
+
+def test_more_drafts_serve_more_targets():
+    assert [shared_draft(targets, 0.03, 0.01, 2) for targets in (4, 8, 9)] == [100, 200, 200]
+    # Two targets and two drafts never meet; of three, in balance by hand: p = (27, 27, 9, 1.5)/64.5
+    assert shared_draft_exponential(2, 0.03, 0.01, 2) == pytest.approx(50)
+    busy = (27 + 2 * 9 + 2 * 1.5) / 64.5
+    assert shared_draft_exponential(3, 0.03, 0.01, 2) == pytest.approx(busy / 0.01)
+    assert shared_draft_exponential(3, 0.0, 0.01, 2) == pytest.approx(200)
+    assert shared_draft_exponential(900, 9.0, 0.001, 2) == pytest.approx(100, rel=0.001)
+
+
+def test_who_waits_for_a_draft_is_who_neither_verifies_nor_is_drafted_for():
+    assert shared_draft_wait(6, 0.03, 0.01, shared_draft(6, 0.03, 0.01)) == pytest.approx(0.02)
+    assert shared_draft_wait(3, 0.03, 0.01, shared_draft(3, 0.03, 0.01)) == pytest.approx(0)
+    # With two targets one finds the other there with a chance of 1/4 (it is one's own without).
+    rounds = shared_draft_exponential(2, 0.03, 0.01)
+    assert shared_draft_wait(2, 0.03, 0.01, rounds) == pytest.approx(0.01 / 4)
+
+
 WRONG = {
     "shares": lambda: mean_rounds([0.5], 3),
     "tokens": lambda: mean_rounds([1.0], 0),
@@ -123,6 +152,8 @@ WRONG = {
     "slots": lambda: capacity(0.1, 1.0, 0.1, 0),
     "chunk": lambda: capacity_chunked(0.1, 0.1, 1.0, 1, 1, 0, 1),
     "targets": lambda: shared_draft(0, 1.0, 1.0),
+    "devices": lambda: shared_draft_exponential(1, 1.0, 1.0, 0),
+    "rounds": lambda: shared_draft_wait(1, 1.0, 1.0, 0.0),
 }
 
 
