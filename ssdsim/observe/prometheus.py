@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ssdsim.observe.files import Source
+from ssdsim.errors import ConfigError
+from ssdsim.observe.files import OPTION, Source
 from ssdsim.observe.numbers import NUMBER, number
-from ssdsim.observe.servers import in_turns
+from ssdsim.observe.servers import Counts, in_turns
 
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 BEGUN = "_created"
 """How a counter's twin is called that says since when it counts."""
-COUNTING = ("_total", "_count", "_sum", "_bucket")
-ENGINE = ("engine", "engine_idx", "dp_rank")
-"""Which of several engines of a server a series is of."""
+COUNTING = ("_total", "_count", "_sum")
+BUCKET = "_bucket"
+"""Most of a page, and nothing that is read."""
+ENGINE = ("instance", "pod", "engine", "engine_idx", "dp_rank")
+"""Which of several engines a series is of; a collector adds the first two."""
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 Scrape = dict[Series, float]
@@ -33,7 +36,7 @@ def sample_of(*servers: str) -> re.Pattern[str]:
     """
     return re.compile(
         rf"^\s*(?:\w+[:_])?(?:{'|'.join(servers)})[:_](\w+)(?:\{{(.*?)\}})?\s+"
-        rf"({NUMBER}|NaN|[+-]?Inf)(?:\s+[\d.]+)?(?:\s+# .*)?\s*$"
+        rf"({NUMBER}|NaN|[+-]?Inf)(?:\s+{NUMBER})?(?:\s+# .*)?\s*$"
     )
 
 
@@ -44,12 +47,32 @@ def counters_in(
 
     Where all counters began at one time, that is the order of how much was drafted. Scrapes that
     began at another time belong to another server, if those of the first come again after them.
+
+    Raises
+    ------
+    ConfigError
+        Two servers' scrapes come in turns, and none says when its counters began.
+
     """
     found = [scrape for source in sources for scrape in _scrapes(source.lines(), sample)]
-    servers = in_turns(began for scrape in found if (began := _beginnings(scrape)))
-    of_one = [one for one in found if not servers or _beginnings(one) in {servers[0], frozenset()}]
-    same = len({_beginnings(scrape) for scrape in of_one}) == 1 and _beginnings(of_one[0])
+    began = [_beginnings(scrape) for scrape in found]
+    if not any(began):
+        _refuse_several(sources, map(drafts, found))
+    servers = in_turns(filter(None, began))
+    first = {*servers[:1], frozenset()} if servers else {*began}
+    of_one = [scrape for scrape, since in zip(found, began, strict=True) if since in first]
+    same = len({*began} & first) == 1 and any(began)
     return Counters(sorted(of_one, key=drafts) if same else of_one, max(1, len(servers)))
+
+
+def _refuse_several(sources: Sequence[Source], drafted: Iterable[float]) -> None:
+    counts = Counts()
+    for value in drafted:
+        counts.add(value)
+    if counts.of_several:
+        names = " ".join(str(source.path) for source in sources)
+        right = "scrapes of two servers in turns, without _created: needs those of one"
+        raise ConfigError(f"{OPTION}={names}: {right}")
 
 
 def _scrapes(lines: Iterable[str], sample: re.Pattern[str]) -> Iterator[Scrape]:
@@ -57,7 +80,7 @@ def _scrapes(lines: Iterable[str], sample: re.Pattern[str]) -> Iterator[Scrape]:
     scrape: Scrape = {}
     for line in lines:
         found = sample.match(line)
-        if not found:
+        if not found or found[1].endswith(BUCKET):
             continue
         labels = tuple(sorted(LABEL.findall(found[2] or "")))
         series = found[1], labels
@@ -83,7 +106,7 @@ def _beginnings(scrape: Scrape) -> frozenset[tuple[Series, float]]:
 def engine_of(series: Series) -> str:
     """Return which engine of the server a series is of; empty of the only one."""
     labels = dict(series[1])
-    return next((labels[name] for name in ENGINE if name in labels), "")
+    return " ".join(labels[name] for name in ENGINE if name in labels)
 
 
 def _restarted(before: Scrape, after: Scrape) -> set[str]:

@@ -22,9 +22,8 @@ def lookahead_of(pairs: Sequence[tuple[float, float]]) -> float | None:
         return None
     with_root = median_low(tau / rate for tau, rate in pairs)
     without = median_low((tau - 1) / rate for tau, rate in pairs)
-    near = {round(with_root) - 1: _off(with_root), round(without): _off(without)}
-    K = min(near, key=lambda each: near[each])
-    return float(K) if K >= 1 and near[K] <= CLOSE else None
+    off, K = min((_off(with_root), round(with_root) - 1), (_off(without), round(without)))
+    return float(K) if K >= 1 and off <= CLOSE else None
 
 
 def _off(ratio: float) -> float:

@@ -1,14 +1,31 @@
 """What an interval of vLLM's V1 log says of its speculation, and intervals together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ssdsim.observe.numbers import NUMBER, number, shares
+from ssdsim.observe.told import TimedPass
 
 ALIKE = 0.02
 ROUNDED = 0.0005
 """How far a printed rate is from its value at most."""
+FIRST_NAMES = {"Number of accepted tokens": "Accepted", "Number of draft tokens": "Drafted"}
+"""As 0.8.0 wrote them."""
+
+
+class Load(NamedTuple):
+    """What an engine did: tokens a second of prompts and outputs, sequences, share of its cache.
+
+    Where a line is of several `engines`, they are taken for equally busy.
+    """
+
+    prompts: float
+    tokens: float
+    running: float
+    used: float
+    engines: int = 1
 
 
 @dataclass
@@ -20,13 +37,20 @@ class Interval:
     drafted: float
     positions: tuple[float, ...]
     round_seconds: float | None
-    load: tuple[float, float, int, float] | None
+    load: Load | None
+
+    def mean(self) -> Iterator[TimedPass]:
+        """Yield the mean over its rounds, if it is known how many sequences they had."""
+        if self.load and self.load.running and self.round_seconds:
+            b, K = self.load.running, self.drafted / self.drafts
+            rounds = max(2.0, self.drafts / b)
+            yield TimedPass(0, b, b * (K + 1), K, self.round_seconds, None, rounds)
 
 
 def fields_of(text: str) -> dict[str, float]:
-    """Return the numbers of a line by what stands before them."""
+    """Return the numbers of a line by what stands before them, under their later names."""
     pairs = re.findall(rf"([A-Z][\w -]*?): ({NUMBER})", text)
-    return {name.strip(): number(value) for name, value in pairs}
+    return {FIRST_NAMES.get(name, name): number(value) for name, value in pairs}
 
 
 def positions_in(text: str, tau: float | None) -> tuple[float, ...]:

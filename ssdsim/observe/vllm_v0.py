@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from ssdsim.observe.numbers import NUMBER, number, whole
+from ssdsim.observe.servers import Counts
 from ssdsim.observe.told import TimedPass, Told
 
 V0 = re.compile(
@@ -30,6 +31,7 @@ class V0Counts:
     drafted: float = 0.0
     emitted: float = 0.0
     last: tuple[int, int] = (0, 0)
+    counts: Counts = field(default_factory=Counts)
 
     def take(self, line: str) -> bool:
         """Read a line, if it is one."""
@@ -37,6 +39,7 @@ class V0Counts:
         if not found:
             return False
         now = whole(found["drafted"]), whole(found["emitted"])
+        self.counts.add(now[0])
         before = self.last if now[0] >= self.last[0] else (0, 0)
         self.drafted += now[0] - before[0]
         self.emitted += now[1] - before[1]

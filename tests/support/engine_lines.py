@@ -11,6 +11,15 @@ SPECULATION = (
     "tokens, Drafted: 2000 tokens, Per-position acceptance rate: {}, Avg Draft "
     "acceptance rate: 70.0%\n"
 )
+ITERATION = (
+    "INFO 09-25 22:27:16 [core.py:359] Iteration(7): {} context requests, {} context tokens, "
+    "{} generation requests, {} generation tokens, iteration elapsed time: {} ms\n"
+)
+V0 = (
+    "INFO 10-16 19:05:47 metrics.py:367] Speculative metrics: Draft acceptance rate: 0.642, "
+    "System efficiency: 0.598, Number of speculative tokens: 3, Number of accepted tokens: "
+    "{}, Number of draft tokens: {}, Number of emitted tokens: {:.0f}.\n"
+)
 
 
 def counters(drafts, accepted=(), prefix="vllm:", end="_total", labels='engine="0"', **others):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
 from ssdsim.observe.numbers import NUMBER, number
-from ssdsim.observe.servers import in_turns, left_out, of_the_first, writer_of
+from ssdsim.observe.servers import of_one_server
 from ssdsim.observe.sglang_rates import lookahead_of
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, rates_for
@@ -21,9 +21,9 @@ THROUGHPUT = re.compile(rf"gen throughput \(token/s\)\s*[:=]\s*({NUMBER})")
 TOKENS = re.compile(r"#(?:full )?token\s*[:=]\s*(\d+)")
 USAGE = re.compile(rf"(?:full )?token usage\s*[:=]\s*({NUMBER})")
 RANK = re.compile(r"\b(DP\d+)?\s*(TP\d+)")
-STEPS = re.compile(r"speculative_num_steps['\"]?\s*[=:]\s*(\d+)")
-NODES = re.compile(r"speculative_num_draft_tokens['\"]?\s*[=:]\s*(\d+)")
-EVERY = re.compile(r"decode_log_interval['\"]?\s*[=:]\s*(\d+)")
+STEPS = re.compile(r"speculative.num.steps['\"]?\s*[=: ]\s*(\d+)")
+NODES = re.compile(r"speculative.num.draft.tokens['\"]?\s*[=: ]\s*(\d+)")
+EVERY = re.compile(r"decode.log.interval['\"]?\s*[=: ]\s*(\d+)")
 USUAL_EVERY = 40
 RATE_IS_PRECISE, APART = 0.2, 0.15
 """Rates have two decimals: below, a line alone does not tell K."""
@@ -45,9 +45,9 @@ class SglangLog:
         log = _Log()
         for source in sources:
             log.prefilled.clear()
-            writers = in_turns(writer_of(line) for line in source.head if DECODE.search(line))
-            log.mixed += left_out(writers)
-            for line in of_the_first(source.lines(), writers):
+            lines, others = of_one_server(source, DECODE.search)
+            log.mixed += others
+            for line in lines:
                 log.take(line)
         if not log.rounds.kept:
             raise missing(
@@ -96,7 +96,7 @@ class _Log:
         elif PREFILL.search(line):
             self.prefilled.add(engine)
             self.read += 1
-        elif "speculative_num" in line:
+        elif "speculative" in line:
             self.steps = _whole(STEPS, line) or self.steps
             self.nodes = _whole(NODES, line) or self.nodes
             self.every = _whole(EVERY, line) or self.every

@@ -11,6 +11,7 @@ from ssdsim.observe.told import TimedPass, Told, conditional_of
 
 SAMPLE = sample_of("vllm", "llamacpp")
 SPECULATION = "spec_decode_num_"
+DRAFTS = "spec_decode_num_drafts"
 INTERVALS = ("inter_token_latency_seconds", "time_per_output_token_seconds")
 """The newer name, and the older one of the same histogram."""
 PER_TOKEN = ("request_time_per_output_token_seconds",)
@@ -34,9 +35,9 @@ class VllmMetrics:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates between the first scrape and the last."""
         counters = counters_in(sources, SAMPLE, _drafts)
-        drafts = counters.total("spec_decode_num_drafts")
+        drafts = counters.total(DRAFTS)
         if drafts <= 0:
-            there = any(name.startswith("spec_decode") for name, _ in counters.scrapes[-1])
+            there = any(name.startswith(DRAFTS) for name, _ in counters.scrapes[-1])
             why = (
                 "no draft between the first scrape and the last: needs both under load"
                 if there
@@ -59,7 +60,7 @@ class VllmMetrics:
 
 
 def _drafts(scrape: Scrape) -> float:
-    names = ("spec_decode_num_drafts", "spec_decode_num_drafts_total")
+    names = (DRAFTS, f"{DRAFTS}_total")
     return sum(value for series, value in scrape.items() if series[0] in names)
 
 

@@ -9,31 +9,29 @@ from typing import Any, ClassVar
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
 from ssdsim.observe.numbers import NUMBER, number, whole
-from ssdsim.observe.servers import in_turns, left_out, of_the_first, writer_of
+from ssdsim.observe.servers import of_one_server
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told
 from ssdsim.observe.vllm_intervals import (
     ALIKE,
     Interval,
+    Load,
     conditional,
     drafts_of,
     fields_of,
     pooled,
     positions_in,
 )
+from ssdsim.observe.vllm_iterations import ITERATION, disbelief, pass_of
 from ssdsim.observe.vllm_v0 import V0, StageTimes, V0Counts
 
 ENGINE = re.compile(r"Engine (\d+):")
+AGGREGATED = re.compile(r"(\d+) Engines? Aggregated:")
 LOAD = re.compile(
     rf"prompt throughput: ({NUMBER}) tokens/s, Avg generation throughput: ({NUMBER}) tokens/s, "
     rf"Running: (\d+) reqs?.*?(?:GPU )?KV cache usage: ({NUMBER})%"
 )
-ITERATION = re.compile(
-    rf"Iteration\((\d+)\): (\d+) context requests?, (\d+) context tokens?, (\d+) generation "
-    rf"requests?, (\d+) generation tokens?, iteration elapsed time: ({NUMBER}) ms(?! ?\(dummy\))"
-    rf"(?:.*?KV cache usage: ({NUMBER})%)?"
-)
-SPECULATION = re.compile(r"SpecDecoding metrics: (.*)")
+SPECULATION = re.compile(r"Spec(?:Decoding|ulative) metrics: (.*)")
 CAPACITY = re.compile(r"KV cache size: ([\d.,']+) tokens")
 CONFIGURED = re.compile(r"num_spec(?:ulative)?_tokens['\"]?\s*[=:]\s*(\d+)")
 DATA_PARALLEL = re.compile(r"EngineCore_DP(\d+)")
@@ -61,14 +59,16 @@ class VllmServerLog:
         log = _Log()
         for source in sources:
             log.engines.clear()
-            writers = in_turns(writer_of(line) for line in source.head if _is_ours(line))
-            log.mixed += left_out(writers)
-            for line in of_the_first(source.lines(), writers):
+            lines, others = of_one_server(source, _is_ours)
+            log.mixed += others
+            for line in lines:
                 log.take(line)
+        if log.v0.counts.of_several:
+            raise missing(sources, "counters of two servers in turns: needs the log of one")
         told = log.told()
         if not told.rounds and not told.passes:
             why = "no interval with drafts, and no iteration with its time: does it speculate?"
-            raise missing(sources, why)
+            raise missing(sources, "; ".join((why, *log.disbelieved(None))))
         return told
 
     def says(self, told: Told) -> dict[str, Any]:
@@ -98,10 +98,11 @@ def _is_ours(line: str) -> bool:
 class _Log:
     """Everything that was read so far."""
 
-    engines: dict[str, tuple[float, float, int, float]] = field(default_factory=dict)
+    engines: dict[str, Load] = field(default_factory=dict)
+    load: Load | None = None
     intervals: Thinned[Interval] = field(default_factory=Thinned)
     iterations: Thinned[TimedPass] = field(default_factory=Thinned)
-    shares: Thinned[tuple[float, int]] = field(default_factory=Thinned)
+    shares: Thinned[tuple[float, float]] = field(default_factory=Thinned)
     v0: V0Counts = field(default_factory=V0Counts)
     stages: StageTimes = field(default_factory=StageTimes)
     capacity: float | None = None
@@ -116,13 +117,14 @@ class _Log:
         if not any(word in line for word in WORDS):
             return  # as most lines of a busy server: expressions take ten times as long
         if found := ITERATION.search(line):
-            self._iteration(found)
+            self.read += 1
+            self.iterations.add(pass_of(found, self.capacity, self.context))
         elif found := LOAD.search(line):
             self._load(line, found)
-        elif found := SPECULATION.search(line):
-            self._speculation(line, found[1])
         elif self.v0.take(line) or self.stages.take(line):
             self.read += 1
+        elif found := SPECULATION.search(line):
+            self._speculation(line, found[1])
         elif found := CAPACITY.search(line):
             self.capacity = float(whole(found[1]))
         elif found := CONFIGURED.search(line):
@@ -132,25 +134,15 @@ class _Log:
 
     def _load(self, line: str, found: re.Match[str]) -> None:
         self.read += 1
-        prompts, tokens, running, used = found.groups()
-        load = number(prompts), number(tokens), int(running), number(used) / 100
-        self.engines[_engine(line)] = load
-        if load[2] and load[3]:
-            self.shares.add((load[3], load[2]))
+        together = AGGREGATED.search(line)
+        n = max(1, int(together[1])) if together else 1
+        prompts, tokens, running, used = map(number, found.groups())
+        self.load = Load(prompts / n, tokens / n, running / n, used / 100, n)
+        self.engines[_engine(line)] = self.load
+        if running and used:
+            self.shares.add((self.load.used, self.load.running))
         if self.capacity:
-            self.context = load[3] * self.capacity
-
-    def _iteration(self, found: re.Match[str]) -> None:
-        self.read += 1
-        _, _, prompt, requests, tokens, ms, used = found.groups()
-        n, computed = int(requests), int(tokens)
-        drafted = round(computed / n) - 1 if n else 0
-        context = self.context
-        if used and self.capacity:
-            context = number(used) / 100 * self.capacity
-        self.iterations.add(
-            TimedPass(int(prompt), n, computed, max(0, drafted), number(ms) / 1000, context)
-        )
+            self.context = self.load.used * self.capacity
 
     def _speculation(self, line: str, text: str) -> None:
         said = fields_of(text)
@@ -161,9 +153,10 @@ class _Log:
             self.unread["lines"] += 1
             return
         self.read += 1
-        load = self.engines.get(_engine(line)) or next(iter(self.engines.values()), None)
-        rate = said.get("Drafted throughput")
-        seconds = load[2] * (drafted / drafts) / rate if load and rate and load[2] else None
+        load = self.engines.get(_engine(line)) or self.load
+        rate = said.get("Drafted throughput", 0.0) / (load.engines if load else 1)
+        busy = load is not None and load.running and rate
+        seconds = load.running * (drafted / drafts) / rate if load and busy else None
         self.intervals.add(Interval(drafts, accepted, drafted, positions, seconds, load))
 
     def told(self) -> Told:
@@ -179,7 +172,8 @@ class _Log:
         timed = quiet or [one for one in of if one.round_seconds]
         weights = [one.drafts for one in timed]
         seconds = median([one.round_seconds or 0.0 for one in timed], weights)
-        running = mean([float(one.load[2]) for one in timed if one.load], weights)
+        running = mean([one.load.running for one in timed if one.load], weights)
+        doubts = self.disbelieved(seconds)
         lookahead = float(len(positions)) if near else K
         return Told(
             rounds=drafts,
@@ -191,16 +185,23 @@ class _Log:
             round_seconds=seconds,
             requests=running,
             kv_per_request=self._kv(),
-            passes=tuple(self.iterations.kept or _means(timed)),
-            suspicious=(*self.mixed, *_held_up(timed, quiet)),
+            passes=tuple(
+                (not doubts and self.iterations.kept) or [p for one in timed for p in one.mean()]
+            ),
+            suspicious=(*self.mixed, *_held_up(timed, quiet), *doubts),
             unknown=tuple(self._unknown(bool(of), seconds)),
             read=self.read,
             unread=self.unread["lines"],
         )
 
+    def disbelieved(self, round_seconds: float | None) -> tuple[str, ...]:
+        """Return why the times of iterations are not taken; none where they are."""
+        why = disbelief(self.iterations.kept, round_seconds)
+        return (why,) if why else ()
+
     def _kv(self) -> float | None:
         kept = self.shares.kept
-        return mean([used / n for used, n in kept], [float(n) for _, n in kept])
+        return mean([used / n for used, n in kept], [n for _, n in kept])
 
     def _tau(self, of: Sequence[Interval], drafts: float) -> float | None:
         return 1 + sum(one.accepted for one in of) / drafts if drafts else None
@@ -223,30 +224,14 @@ def _held_up(timed: Sequence[Interval], quiet: Sequence[Interval]) -> tuple[str,
 
 
 def _is_quiet(one: Interval) -> bool:
-    return not one.load or one.load[0] <= QUIET * (one.load[0] + one.load[1])
+    load = one.load
+    return not load or load.prompts <= QUIET * (load.prompts + load.tokens)
 
 
 def _busy(of: Sequence[Interval]) -> bool:
-    return any(one.load and one.load[0] > one.load[1] for one in of)
-
-
-def _means(of: Sequence[Interval]) -> list[TimedPass]:
-    """Return an interval as the mean over its rounds."""
-    return [
-        TimedPass(
-            0,
-            one.load[2],
-            one.load[2] * (one.drafted / one.drafts + 1),
-            one.drafted / one.drafts,
-            one.round_seconds,
-            None,
-            max(2.0, one.drafts / one.load[2]),
-        )
-        for one in of
-        if one.load and one.round_seconds
-    ]
+    return any(one.load and one.load.prompts > one.load.tokens for one in of)
 
 
 def _engine(line: str) -> str:
     found = ENGINE.search(line) or DATA_PARALLEL.search(line)
-    return found[1].lstrip("0") if found else ""
+    return str(int(found[1])) if found else ""

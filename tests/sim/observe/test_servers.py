@@ -2,8 +2,9 @@
 
 import pytest
 
-from ssdsim.observe.servers import in_turns, writer_of
-from tests.support.engine_lines import LOAD, SPECULATION, counters
+from ssdsim.errors import ConfigError
+from ssdsim.observe.servers import Counts, Writer, in_turns, writer_of
+from tests.support.engine_lines import ITERATION, LOAD, SPECULATION, V0, counters
 
 HALF, MOST = "0.700, 0.500, 0.200", "0.900, 0.800, 0.700"
 
@@ -14,20 +15,25 @@ def interval(before, rates, accepted, running=4):
     return before + LOAD.format(0, running) + before + said
 
 
+def iteration(before, tokens=12, ms="20.00"):
+    return before + ITERATION.format(0, 0, 4, tokens, ms)
+
+
 @pytest.mark.parametrize(
     ("line", "writer"),
     [
-        ("vllm-1  | (APIServer pid=1) INFO 09-25", "vllm-1"),
-        ("2026-11-30T10:00:00Z worker-0 | INFO", "worker-0"),
-        ("[pod/vllm-7c9/server] INFO 09-25", "pod/vllm-7c9/server"),
-        ("(APIServer pid=4711) INFO 09-25", "4711"),
-        ("\x1b[36mvllm-1  |\x1b[0m INFO 09-25", "vllm-1"),
-        ("INFO 09-25 22:27:16 [metrics.py:120] SpecDecoding", ""),
-        ("[2026-09-25 22:27:16 TP0] Decode batch", ""),
+        ("vllm-1  | (APIServer pid=1) INFO 09-25", ("vllm-1", "APIServer", "1")),
+        ("2026-11-30T10:00:00Z worker-0 | INFO", ("worker-0",)),
+        ("2026-11-30T10:00:00.123Z stderr F INFO 11-30", ()),
+        ("[pod/vllm-7c9/server] INFO 09-25", ("pod/vllm-7c9/server",)),
+        ("Nov 30 10:00:00 gpu01 vllm[4711]: INFO", ("vllm[4711]",)),
+        ("(EngineCore_DP1 pid=4711) INFO 09-25", ("", "EngineCore_DP1", "4711")),
+        ("INFO 09-25 22:27:16 [metrics.py:120] SpecDecoding", ()),
+        ("[2026-09-25 22:27:16 TP0] Decode batch", ()),
     ],
 )
 def test_who_wrote_a_line(line, writer):
-    assert writer_of(line) == writer
+    assert writer_of(line) == Writer(*writer)
 
 
 def test_a_restart_is_no_second_server():
@@ -35,7 +41,11 @@ def test_a_restart_is_no_second_server():
     assert in_turns("abab") == ("a", "b")
 
 
-@pytest.mark.parametrize("names", [("(APIServer pid=8) ", "(APIServer pid=9) "), ("a | ", "b | ")])
+NAMES = [("(APIServer pid=8) ", "(APIServer pid=9) "), ("a | ", "b | ")]
+NAMES += [tuple(f"Nov 30 10:00:00 gpu01 vllm[{pid}]: " for pid in (8, 9))]
+
+
+@pytest.mark.parametrize("names", NAMES)
 def test_of_two_servers_that_log_in_turns_one_is_read(told_of, names):
     one, other = interval(names[0], HALF, 933), interval(names[1], MOST, 1600)
     told = told_of((one + other) * 3)
@@ -51,6 +61,58 @@ def test_a_server_that_was_started_again_is_read_whole(told_of):
     assert not told.suspicious
 
 
+# Processes of one server, and of two.
+
+
+def test_the_processes_of_one_server_are_read_together(told_of):
+    both = interval("(APIServer pid=8) ", HALF, 933)
+    both += iteration("(EngineCore pid=22) ", ms="60.00")
+    ranks = iteration("(EngineCore_DP0 pid=22) ") + iteration("(EngineCore_DP1 pid=23) ", 16)
+    told = told_of(both * 3)
+    assert (len(told.passes), told.suspicious) == (3, ())
+    assert {p.tokens for p in told_of(ranks * 3).passes} == {12, 16}
+
+
+def test_iterations_of_two_servers_differ_by_process_id_alone(told_of):
+    told = told_of((iteration("(EngineCore pid=22) ") + iteration("(EngineCore pid=33) ", 16)) * 3)
+    assert {p.tokens for p in told.passes} == {12}
+    assert told.suspicious == (
+        "EngineCore 22, EngineCore 33 wrote in turns: only EngineCore 22 is read",
+    )
+
+
+def test_which_processes_are_of_one_server_is_not_guessed(told_of):
+    def server(api, core):
+        return interval(f"(APIServer pid={api}) ", HALF, 933) + iteration(
+            f"(EngineCore pid={core}) "
+        )
+
+    with pytest.raises(ConfigError, match="APIServer and EngineCore of two servers"):
+        told_of((server(8, 22) + server(9, 33)) * 3)
+
+
+# Counters of two servers.
+
+
+def test_a_counter_that_restarts_is_of_one_server():
+    restarts, turns = Counts(), Counts()
+    for value in (300, 900, 90, 600, 1000, 30, 300, 20, 700):
+        restarts.add(value)
+    for value in (300, 9000, 600, 9300, 900, 9600, 1200):
+        turns.add(value)
+    assert (restarts.of_several, turns.of_several) == (False, True)
+
+
+def test_v0_counters_of_two_servers_in_turns_are_refused(told_of):
+    counts = [(300, 200), (9000, 3500)] + [
+        (300 * n + first, 200 * n) for n in (2, 3, 4) for first in (0, 9000)
+    ]
+    with pytest.raises(ConfigError, match="two servers in turns"):
+        told_of("".join(V0.format(0, drafted, emitted) for drafted, emitted in counts))
+    one = "".join(V0.format(0, drafted, drafted * 2 / 3) for drafted in (300, 900, 90, 600, 30))
+    assert told_of(one).tau == 2
+
+
 def page(drafts, accepted, began):
     return counters(drafts, accepted) + counters(began, end="_created")
 
@@ -64,15 +126,25 @@ def test_scrapes_of_two_servers_in_turns_are_told_by_when_they_began(told_of):
     assert any("2 servers in turns" in line for line in told.suspicious)
 
 
+def test_scrapes_of_two_servers_that_do_not_say_when_they_began_are_refused(told_of):
+    scrapes = [counters(n + of, (0.8 * n, 0.5 * n)) for n in (1, 2, 3, 4) for of in (100, 9000)]
+    with pytest.raises(ConfigError, match="without _created"):
+        told_of("".join(scrapes))
+
+
 def test_a_server_that_began_anew_counts_from_nothing_though_no_counter_fell(told_of):
     told = told_of(page(100, (60, 40), 1.7e9), page(300, (200, 120), 1.8e9))
     assert told.rounds == 300
     assert any("restarted" in line for line in told.suspicious)
 
 
-@pytest.mark.parametrize(
-    "rates", ["70.0%, 50.0%, 20.0%", "70.0, 50.0, 20.0", "70,0%, 50,0%, 20,0%"]
-)
-def test_rates_by_position_in_percent_are_shares(told_of, rates):
-    told = told_of(interval("", rates, 933))
-    assert told.positions == pytest.approx((0.7, 0.5, 0.2))
+@pytest.mark.parametrize("collected", ["instance", "pod"])
+def test_servers_that_a_collector_names_are_several_engines(told_of, collected):
+    def scrape(n):
+        of = (f'engine="0",{collected}="{name}"' for name in "ab")
+        return "".join(
+            counters(n, (0.8 * n, 0.5 * n), labels=labels, num_requests_running=8) for labels in of
+        )
+
+    told = told_of(scrape(500), scrape(1500))
+    assert (told.rounds, told.requests) == (2000, 8)

@@ -3,7 +3,7 @@
 import pytest
 
 from ssdsim.errors import ConfigError
-from tests.support.engine_lines import LOAD, SPECULATION, counters
+from tests.support.engine_lines import ITERATION, LOAD, SPECULATION, V0, counters
 
 # Counters.
 
@@ -131,20 +131,74 @@ def test_iterations_of_newer_releases_are_read_and_dummies_left_out(told_of):
 
 
 def test_v0_counts_emitted_tokens_since_the_server_started(told_of):
-    line = (
-        "INFO 10-16 19:05:47 metrics.py:367] Speculative metrics: Draft acceptance rate: 0.642, "
-        "System efficiency: 0.598, Number of speculative tokens: 3, Number of accepted tokens: "
-        "{}, Number of draft tokens: {}, Number of emitted tokens: {}.\n"
-    )
     stages = (
         "INFO 10-16 19:05:47 spec_decode_worker.py:1071] SpecDecodeWorker stage times: "
         "average_time_per_proposal_tok_ms=2.00 scoring_time_ms=19.00 verification_time_ms=1.00\n"
     )
-    told = told_of(line.format(100, 300, 200) + line.format(8547, 13311, 10616) + stages)
+    told = told_of(V0.format(100, 300, 200) + V0.format(8547, 13311, 10616) + stages)
     assert told.tau == pytest.approx(4 * 0.598, abs=0.005)  # its own efficiency, times K + 1
     assert (told.draft_seconds, told.round_seconds) == (pytest.approx(0.006), pytest.approx(0.026))
-    after = told_of(line.format(0, 3000, 2000) + line.format(0, 300, 200))
+    after = told_of(V0.format(0, 3000, 2000) + V0.format(0, 300, 200))
     assert after.rounds == pytest.approx(1000 + 100)
+
+
+def test_intervals_of_all_engines_together_are_of_each(told_of):
+    load = LOAD.replace("Engine 00{}", "{} Engines Aggregated").format(2, 16)
+    told = told_of(load + SPECULATION.format("0.800, 0.600").replace("200.00", "400.00"))
+    assert (told.requests, told.kv_per_request) == (8, pytest.approx(0.1 / 8))
+    assert told.round_seconds == pytest.approx(8 * 2 / 200)
+
+
+def test_intervals_of_engines_that_are_not_named_follow_their_loads(told_of):
+    slow = SPECULATION.format("0.800, 0.600").replace("200.00", "50.00")
+    quick = SPECULATION.format("0.800, 0.600").replace("200.00", "300.00")
+    quick = quick.replace("1400", "4200").replace("2000", "6000")
+    told = told_of(LOAD.format(0, 2) + slow + LOAD.format(1, 6) + quick)
+    assert told.round_seconds == pytest.approx(6 * 2 / 300)  # of the 3,000 rounds, not the 1,000
+    assert told.requests == pytest.approx((2 * 1000 + 6 * 3000) / 4000)
+
+
+def test_fields_between_the_others_change_nothing(told_of):
+    deeper = SPECULATION.replace("2.40, ", "2.40, Current speculative depth: 2, ")
+    told = told_of(LOAD.format(0, 4) + deeper.format("0.800, 0.600"))
+    assert (told.lookahead, told.tau, told.positions) == (2, pytest.approx(2.4), (0.8, 0.6))
+
+
+def test_the_first_line_of_v1_needs_k_from_the_servers_configuration(told_of):
+    line = (
+        "INFO 03-20 [metrics.py:49] Speculative metrics: Draft acceptance rate: 0.700, Number of "
+        "accepted tokens: 1400, Number of draft tokens: 2000, \n"
+    )
+    told = told_of("speculative_config=SpeculativeConfig(num_spec_tokens=2)\n" + line)
+    assert (told.lookahead, told.tau) == (2, pytest.approx(2.4))
+    with pytest.raises(ConfigError, match="no interval with drafts"):
+        told_of(line)
+
+
+def test_with_asynchronous_scheduling_an_iterations_time_is_no_passs(told_of):
+    intervals = LOAD.format(0, 4) + SPECULATION.format("0.800, 0.600")
+    prepared, waited = (ITERATION.format(0, 0, 4, 12, ms) for ms in ("0.03", "39.00"))
+    told = told_of(intervals + 9 * prepared + waited)
+    assert [p.seconds for p in told.passes] == [pytest.approx(0.04)]
+    assert any("0.03 ms where a round takes 40 ms" in said for said in told.suspicious)
+    assert len(told_of(intervals + 9 * waited + prepared).passes) == 10
+    with pytest.raises(ConfigError, match=r"0\.03 ms, so it is no pass's"):
+        told_of(9 * prepared)
+
+
+def test_counters_with_times_of_any_form_and_labels_with_braces_are_read(told_of):
+    labels = r'engine="0",model_name="a{b} \"c\\ d}"'
+    for stamp in (" 1756736798734", " 1.7567367987e+09", ' # {trace_id="a b"} 0.05 1.7e9'):
+        scrapes = [
+            counters(n, (0.8 * n, 0.5 * n), labels=labels).replace("\n", f"{stamp}\n")
+            for n in (500, 1500)
+        ]
+        assert told_of(*scrapes).rounds == 1000
+
+
+def test_counters_of_v0_are_too_few(told_of):
+    with pytest.raises(ConfigError, match=r"older than vLLM 0\.9"):
+        told_of("vllm:spec_decode_num_draft_tokens_total 3\nvllm:spec_decode_efficiency 0.5\n")
 
 
 def test_a_log_with_lines_that_only_look_right_is_refused(told_of):
