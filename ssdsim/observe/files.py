@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ssdsim.errors import ConfigError, require
+from ssdsim.observe.collectors import EVENTS, is_wrapped, text_of
 
 OPTION = "--from"
 HEAD = 50_000
@@ -32,8 +33,6 @@ _STREAM = re.compile(r"(?:event|id|retry):|:")
 _END = "[DONE]"
 """How a streamed answer ends."""
 _GZIP = b"\x1f\x8b"
-_WRAPPED = ("log", "message", "msg", "line", "MESSAGE")
-"""Where collectors of logs (Docker, journald, Loki) keep a line of text."""
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 Record = dict[str, Any]
@@ -67,28 +66,29 @@ class Source:
 
     def lines(self) -> Iterator[str]:
         """Yield its lines without colours; of a collector's records the text in them."""
-        wrapped = self._wrapped
-        with self.opened() as text:
-            for line in text:
-                bare = _unwrapped(line) if wrapped else line
-                bare = _COLOURS.sub("", bare) if "\x1b" in bare else bare
-                yield bare.rstrip("\n") if line.endswith("\n") else _CUT.sub("", bare)
+        for line in self._texts():
+            bare = _COLOURS.sub("", line) if "\x1b" in line else line
+            yield bare.rstrip("\n") if bare.endswith("\n") else _CUT.sub("", bare)
 
     def records(self) -> Iterator[Record | None]:
         """Yield its JSON objects, one a line or one document; None where one cannot be read.
 
-        An empty one where a streamed answer has ended.
+        An empty one where a streamed answer has ended. Of a log, which has other lines as well,
+        those that stand in lines of their own.
         """
-        if not self._a_record_a_line:
+        if self._looks_like_json and not self._a_record_a_line:
             yield from self._documents()
             return
         with self.opened() as text:
             for line in text:
-                bare = line.strip().removeprefix("data:").strip()
-                if bare == _END:
-                    yield {}
-                elif bare and not _STREAM.match(bare):
-                    yield from _objects(_parsed(bare))
+                yield from self._record(line)
+
+    def _record(self, line: str) -> Iterator[Record | None]:
+        bare = line.strip().removeprefix("data:").strip()
+        if bare == _END:
+            yield {}
+        elif bare.startswith("{") or (self._is_json and bare and not _STREAM.match(bare)):
+            yield from _objects(_parsed(bare))
 
     def rows(self) -> Iterator[dict[str, str]]:
         """Yield the rows of a table with a head in small letters; of a row that was cut, nothing.
@@ -118,7 +118,8 @@ class Source:
     @cached_property
     def firsts(self) -> list[Record]:
         """Its first JSON objects: of streamed answers only the last chunks may tell anything."""
-        found = self.records() if self._looks_like_json or self.streamed else iter(())
+        inside = (record for line in self.head for record in self._record(line))
+        found = self.records() if self._is_json else inside
         return [record for record in islice(found, RECORDS) if record]
 
     @cached_property
@@ -150,13 +151,26 @@ class Source:
         with self.opened() as text:
             lines = (line for line in text if line.strip())
             line = next((line for line in lines if not _STREAM.match(line)), "")
-        return isinstance(_parsed(line.strip().removeprefix("data:").strip()), dict)
+        found = _parsed(line.strip().removeprefix("data:").strip())
+        return isinstance(found, dict) and EVENTS not in found
+
+    @property
+    def _is_json(self) -> bool:
+        return self._looks_like_json or self.streamed
 
     @cached_property
     def _wrapped(self) -> bool:
-        if not self._looks_like_json:
-            return False
-        return bool(self.first) and any(isinstance(self.first.get(name), str) for name in _WRAPPED)
+        return self._looks_like_json and is_wrapped(next(self.records(), None))
+
+    def _texts(self) -> Iterator[str]:
+        """Yield its lines; of a collector's records those in them."""
+        if self._wrapped and not self._a_record_a_line:
+            yield from (f"{text_of(record)}\n" for record in self.records())
+            return
+        with self.opened() as text:
+            for line in text:
+                found = _parsed(line) if self._wrapped else None
+                yield f"{text_of(found)}\n" if isinstance(found, dict) else line
 
     @cached_property
     def _separator(self) -> str:
@@ -223,13 +237,8 @@ def _parsed(text: str) -> Any:
 
 def _objects(found: Any) -> Iterator[Record | None]:
     """Yield a document's objects: itself, or those of a list, which may be texts of JSON."""
-    for each in found if isinstance(found, list) else [found]:
+    events = found.get(EVENTS) if isinstance(found, dict) else None
+    listed = events if isinstance(events, list) else found
+    for each in listed if isinstance(listed, list) else [listed]:
         own = _parsed(each) if isinstance(each, str) else each
         yield own if isinstance(own, dict) else None
-
-
-def _unwrapped(line: str) -> str:
-    found = _parsed(line)
-    if not isinstance(found, dict):
-        return line
-    return next((str(found[name]) for name in _WRAPPED if isinstance(found.get(name), str)), "")

@@ -38,7 +38,7 @@ def together(told: Sequence[Told]) -> Told:
     acceptance = {name: getattr(best, name) for name in ACCEPTANCE}
     acceptance["lookahead"] = best.lookahead or found["lookahead"]
     merged = Told(**(found | acceptance))
-    return replace(merged, conditional=_conditional(merged), unknown=_left(merged))
+    return replace(merged, conditional=_conditional(merged), unknown=_left(told))
 
 
 def _conditional(merged: Told) -> tuple[float, ...]:
@@ -49,11 +49,16 @@ def _conditional(merged: Told) -> tuple[float, ...]:
     return rates_for(tau, K)
 
 
-def _left(merged: Told) -> tuple[str, ...]:
-    """Return what is still not known."""
+def _left(told: Sequence[Told]) -> tuple[str, ...]:
+    """Return what is still not known: what a source could not find out, and no other did."""
+    said = [(each, one) for one in told for each in one.unknown]
     open_ones = [
-        said
-        for said in dict.fromkeys(merged.unknown)
-        if not getattr(merged, TOPICS.get(said.partition(":")[0], ""), None)
+        each
+        for each, by in said
+        if not any(_answers(each, other) for other in told if other is not by)
     ]
-    return tuple(open_ones)
+    return tuple(dict.fromkeys(open_ones))
+
+
+def _answers(said: str, other: Told) -> bool:
+    return bool(getattr(other, TOPICS.get(said.partition(":")[0], ""), None))

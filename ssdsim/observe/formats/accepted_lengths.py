@@ -55,7 +55,8 @@ class AcceptedLengths:
     def recognises(self, source: Source) -> bool:
         """Return whether the first record or the table's head has such a name, and no other's."""
         names = {*source.first, *source.columns}
-        others = {"choices", "timings", "meta_info", "metrics", "iter", "ttfts", "commits"}
+        others = {"choices", "timings", "meta_info", "metrics", "iter", "commits"}
+        others |= {"ttfts", "mean_ttft_ms"}
         ours = names & {*ACCEPTED, *LENGTH} or _per_position(source.first)
         return bool(ours) and not names & others
 

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ssdsim.observe.files import Source
-from ssdsim.observe.formats.base import known, mean, missing
+from ssdsim.observe.formats.base import known, missing
+from ssdsim.observe.llama_cpp_drafters import STATISTICS, Drafters
 from ssdsim.observe.numbers import NUMBER, number, numbers, whole
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, conditional_of, rates_for
@@ -21,8 +22,6 @@ POSITIONS = re.compile(r"acc per pos = \((?P<positions>[^)]*)\)")
 """A line of its own in newer releases, behind the one that it belongs to."""
 EVALUATED = re.compile(rf"(prompt )?eval time = *({NUMBER}) ms / *(\d+) (?:tokens|runs)")
 SLOT = re.compile(r"slot +[\w.]*: id +(\d+)")
-STATISTICS = re.compile(r"statistics +([\w-]+) *: #calls(?:\(b,g,a\))? *= *([\d ]+)")
-DURATION = re.compile(rf"dur\(b,g,a\) = *({NUMBER}), *({NUMBER}), *({NUMBER}) ms")
 ENDS = 2
 """Tokens of a request that no whole round has made."""
 SHARED = ("several slots answered: a round is longer where others were decoded beside it",)
@@ -47,7 +46,7 @@ class LlamaCppLog:
         for source in sources:
             for line in source.lines():
                 log.take(line)
-        if not log.requests():
+        if not log.requests().number:
             raise missing(sources, "no line 'draft acceptance': the server does not speculate")
         return log.told()
 
@@ -62,44 +61,66 @@ class LlamaCppLog:
         )
 
 
-@dataclass(frozen=True)
-class _Request:
-    """What a line says of a request; of older releases no mean and no positions."""
+@dataclass
+class _Requests:
+    """Sums over the lines of requests; older releases print no mean length and no positions.
 
-    accepted: int
-    drafted: int
-    tau: float | None
-    positions: tuple[float, ...]
+    Attributes
+    ----------
+    number, accepted, drafted
+        Requests, and tokens of theirs.
+    rounds
+        Rounds with a draft, of those whose line has a mean length above 1.
+    without
+        Requests of which it does not.
+    reached
+        Rounds in which at least j drafts were accepted, j = 1..K.
+    located
+        Rounds of which those are.
+    last
+        Rounds of the last request.
+
+    """
+
+    number: int = 0
+    accepted: int = 0
+    drafted: int = 0
+    rounds: float = 0.0
+    without: int = 0
+    reached: list[float] = field(default_factory=list)
+    located: float = 0.0
+    last: float = 0.0
+
+    def take(self, accepted: int, drafted: int, tau: float | None) -> None:
+        """Add a request."""
+        self.last = round(accepted / (tau - 1)) if tau and tau > 1 else 0.0
+        self.number += 1
+        self.accepted += accepted
+        self.drafted += drafted
+        self.rounds += self.last
+        self.without += not self.last
+
+    def locate(self, rates: Sequence[float]) -> None:
+        """Add the last request's rates by position, once."""
+        self.reached += [0.0] * (len(rates) - len(self.reached))
+        for at, rate in enumerate(rates):
+            self.reached[at] += self.last * rate
+        self.located += self.last if rates else 0.0
+        self.last = 0.0 if rates else self.last
 
     @property
-    def rounds(self) -> float | None:
-        """Rounds with a draft; None where the line has no mean length above 1."""
-        return round(self.accepted / (self.tau - 1)) if self.tau and self.tau > 1 else None
-
-
-@dataclass
-class _Statistics:
-    """A drafter's counters since the server's start; a falling one is a restart."""
-
-    calls: float = 0.0
-    ms: float = 0.0
-    last: tuple[float, float] = (0.0, 0.0)
-
-    def take(self, calls: float, ms: float) -> None:
-        """Add what has come since."""
-        before = self.last if calls >= self.last[0] and ms >= self.last[1] else (0.0, 0.0)
-        self.calls += calls - before[0]
-        self.ms += ms - before[1]
-        self.last = calls, ms
+    def positions(self) -> tuple[float, ...]:
+        """Shares of rounds with a draft in which at least j were accepted."""
+        return tuple(n / self.located for n in self.reached) if self.located else ()
 
 
 @dataclass
 class _Log:
     """Everything that was read so far."""
 
-    newer: Thinned[_Request] = field(default_factory=Thinned)
-    older: Thinned[_Request] = field(default_factory=Thinned)
-    drafters: dict[str, _Statistics] = field(default_factory=dict)
+    newer: _Requests = field(default_factory=_Requests)
+    older: _Requests = field(default_factory=_Requests)
+    drafters: Drafters = field(default_factory=Drafters)
     seconds: float = 0.0
     tokens: float = 0.0
     waiting: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -116,15 +137,16 @@ class _Log:
             self._acceptance(found, _slot(line))
             self.slots.update(SLOT.findall(line))
         elif found := POSITIONS.search(line):
-            self._positions(numbers(found["positions"]))
-        elif found := STATISTICS.search(line):
-            self._statistics(line, found)
+            self.read += 1
+            self.newer.locate(numbers(found["positions"]))
+        elif self.drafters.take(line):
+            self.read += 1
         elif any(mark in line for mark in MARKS):
             self.unread += 1
 
-    def requests(self) -> list[_Request]:
+    def requests(self) -> _Requests:
         """Return the requests; a release that prints both lines has each of them twice."""
-        return self.newer.kept or self.older.kept
+        return self.newer if self.newer.number else self.older
 
     def _evaluated(self, found: re.Match[str], slot: str) -> None:
         self.read += 1
@@ -136,42 +158,27 @@ class _Log:
 
     def _acceptance(self, found: re.Match[str], slot: str) -> None:
         self.read += 1
-        tau = number(found["tau"]) if found["tau"] else None
-        positions = numbers(found["positions"] or "")
-        request = _Request(whole(found["accepted"]), whole(found["drafted"]), tau, positions)
-        (self.older if found["old"] else self.newer).add(request)
+        accepted, drafted = whole(found["accepted"]), whole(found["drafted"])
+        of = self.older if found["old"] else self.newer
+        of.take(accepted, drafted, number(found["tau"]) if found["tau"] else None)
+        of.locate(numbers(found["positions"] or ""))
         if times := self.waiting.pop(slot, None) or self.waiting.pop("", None):
             seconds, n = times
             self.seconds += seconds
             self.tokens += n
-            rounds = max(1.0, n - request.accepted)
-            K = request.drafted / rounds
+            rounds = max(1.0, n - accepted)
+            K = drafted / rounds
             self.passes.add(TimedPass(0, 1, K + 1, K, seconds / rounds, None, rounds))
-
-    def _positions(self, rates: tuple[float, ...]) -> None:
-        self.read += 1
-        if self.newer.kept and not self.newer.kept[-1].positions:
-            self.newer.kept[-1] = replace(self.newer.kept[-1], positions=rates)
-
-    def _statistics(self, line: str, found: re.Match[str]) -> None:
-        self.read += 1
-        calls, times = found[2].split(), DURATION.search(line)
-        drafted = float(calls[1] if len(calls) > 1 else calls[0])
-        ms = number(times[2]) if times else 0.0
-        self.drafters.setdefault(found[1], _Statistics()).take(drafted, ms)
 
     def told(self) -> Told:
         """Return what all lines tell together."""
         of = self.requests()
-        accepted, drafted = sum(r.accepted for r in of), sum(r.drafted for r in of)
-        known_rounds = [r.rounds for r in of]
-        bonuses = self.tokens - accepted
-        calls = min(self._calls(), bonuses) if self.tokens else self._calls()
-        drafts = sum(n or 0.0 for n in known_rounds) if all(known_rounds) else calls
-        rounds = _all_rounds(drafts, bonuses, len(of))
-        tau, K = (1 + accepted / rounds, drafted / rounds) if rounds else (None, None)
-        positions = _pooled(of, drafts / rounds if rounds else 1.0)
-        calls, ms = self._calls(), sum(each.ms for each in self.drafters.values())
+        bonuses, calls = self.tokens - of.accepted, self.drafters.calls
+        drafts = (min(calls, bonuses) if self.tokens else calls) if of.without else of.rounds
+        rounds = _all_rounds(drafts, bonuses, of.number)
+        tau, K = (1 + of.accepted / rounds, of.drafted / rounds) if rounds else (None, None)
+        covered = drafts / rounds if rounds else 1.0
+        positions = tuple(p * covered for p in of.positions or self.drafters.positions)
         return Told(
             rounds=rounds,
             lookahead=K,
@@ -180,19 +187,15 @@ class _Log:
             positions=positions,
             conditional=conditional_of(positions) or (rates_for(tau, K) if tau and K else ()),
             round_seconds=self.seconds / rounds if self.tokens and rounds else None,
-            draft_seconds=ms / 1000 / calls if calls and ms else None,
+            draft_seconds=self.drafters.seconds,
             requests=1.0,
-            output_tokens=self.tokens / len(of) if self.tokens else None,
+            output_tokens=self.tokens / of.number if self.tokens else None,
             passes=tuple(self.passes.kept),
             suspicious=SHARED if len(self.slots) > 1 else (),
             unknown=tuple(self._unknown(rounds, positions)),
             read=self.read,
             unread=self.unread,
         )
-
-    def _calls(self) -> float:
-        """Return the rounds: of several drafters each is asked until one has a draft."""
-        return max((each.calls for each in self.drafters.values()), default=0.0)
 
     def _unknown(self, rounds: float, positions: Sequence[float]) -> list[str]:
         said = []
@@ -218,15 +221,3 @@ def _all_rounds(drafts: float, bonuses: float, requests: int) -> float:
     than drafts make no further rounds.
     """
     return drafts if drafts and bonuses - drafts <= ENDS * requests else max(drafts, bonuses)
-
-
-def _pooled(of: Sequence[_Request], covered: float) -> tuple[float, ...]:
-    """Return shares of all rounds by position; `covered`: the share of rounds with a draft."""
-    told = [r for r in of if r.positions and r.rounds]
-    most = max((len(r.positions) for r in told), default=0)
-    weights = [r.rounds or 0.0 for r in told]
-    shares = [
-        mean([r.positions[j] if j < len(r.positions) else 0.0 for r in told], weights) or 0.0
-        for j in range(most)
-    ]
-    return tuple(share * covered for share in shares)

@@ -23,6 +23,7 @@ DRAFTED = (
     "spec_draft_tokens",
 )
 HISTOGRAM = ("spec_correct_drafts_histogram", "spec_accept_histogram", "spec_acceptance_histogram")
+ADDS_UP = 0.02
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class SglangMetaInfo:
             raise missing(sources, "no verify in any answer: the server does not speculate")
         accepted, drafted = _accepted(counted, tokens, rounds), _sum(counted, DRAFTED)
         K = drafted / rounds if drafted else None
-        positions = _positions(counted, K)
+        positions = _positions(counted, K, accepted)
         tau = 1 + accepted / rounds
         return Told(
             rounds=rounds,
@@ -98,15 +99,28 @@ def _accepted(metas: Sequence[Record], tokens: float, rounds: float) -> float:
     return _sum(told, ACCEPTED) if told else max(0.0, tokens - len(metas) - rounds)
 
 
-def _positions(metas: Sequence[Record], lookahead: float | None) -> tuple[float, ...]:
-    """Return the rates by position from the histograms of accepted drafts."""
+def _positions(
+    metas: Sequence[Record], lookahead: float | None, accepted: float
+) -> tuple[float, ...]:
+    """Return the rates by position from the histograms of accepted drafts.
+
+    Where those count the bonus token as well, one less; none of histograms of other rounds.
+    """
     histograms = [h for meta in metas if isinstance(h := either(meta, *HISTOGRAM), list)]
     most = max((len(h) for h in histograms), default=0)
     counts = [sum(float(h[k]) for h in histograms if k < len(h)) for k in range(most)]
-    if not sum(counts):
+    rounds, counted = sum(counts), sum(k * n for k, n in enumerate(counts))
+    if rounds and _near(counted - rounds, accepted) and not _near(counted, accepted):
+        counts = counts[1:]
+    elif not rounds or not _near(counted, accepted):
         return ()
-    drafts = max(most - 1, round(lookahead or 0))
-    return tuple(sum(counts[j:]) / sum(counts) for j in range(1, drafts + 1))
+    drafts = max(len(counts) - 1, round(lookahead or 0))
+    return tuple(sum(counts[j:]) / rounds for j in range(1, drafts + 1))
+
+
+def _near(counted: float, accepted: float) -> bool:
+    """Return whether a histogram is of the rounds that were counted, but for an aborted request."""
+    return abs(counted - accepted) <= ADDS_UP * max(counted, accepted)
 
 
 def _unknown(lookahead: float | None, positions: Sequence[float]) -> Iterator[str]:
@@ -114,4 +128,4 @@ def _unknown(lookahead: float | None, positions: Sequence[float]) -> Iterator[st
     if not lookahead:
         yield "K: no count of drafted tokens"
     if not positions:
-        yield "acceptance by position: no histogram"
+        yield "acceptance by position: no histogram, or one of other rounds than were counted"

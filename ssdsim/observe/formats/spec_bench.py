@@ -86,13 +86,25 @@ def _flat(lengths: Sequence[Any]) -> Iterator[Any]:
 
 
 def _turns(choice: Record) -> Iterator[_Turn]:
-    """Yield turns; EAGLE's `idxs` holds the last step's number, counted from 0."""
+    """Yield turns but for those that failed, of which everything is -1.
+
+    EAGLE's `idxs` holds the last step's number, counted from 0.
+    """
     last = choice.get("idxs")
-    steps = choice.get("decoding_steps") or [n + 1 for n in last or []]
+    steps = choice.get("decoding_steps") or [n + 1 for n in last or []] or _listed_steps(choice)
     tokens = choice.get("new_tokens") or []
     seconds = choice.get("wall_time") or [0.0] * len(tokens)
     for n, t, s in zip(steps, tokens, seconds, strict=False):
-        yield _Turn(float(n), float(t), float(s))
+        if t >= 0:
+            yield _Turn(float(n), float(t), float(s))
+
+
+def _listed_steps(choice: Record) -> list[int]:
+    """Return the steps of the only turn, or of turns with a list each, by their lengths."""
+    lengths = either(choice, *LENGTHS) or []
+    if any(isinstance(each, list) for each in lengths):
+        return [len(each) for each in lengths]
+    return [len(lengths)] if len(choice.get("new_tokens") or []) == 1 and lengths else []
 
 
 def _unknown(lookahead: int) -> Iterator[str]:

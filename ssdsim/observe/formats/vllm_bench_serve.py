@@ -30,15 +30,15 @@ class VllmBenchServe:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return rounds, times and the load, over all requests of all files."""
         records = [r for source in sources for r in source.records() if r]
-        runs = [_Requests(record) for record in records]
-        rounds = sum(n for run in runs for n in run.rounds)
         positions, K, drafts, lengths = _counted(records)
         own = mean([length for length, _ in lengths], [n for _, n in lengths])
+        runs = [_Requests(record, _round_of_intervals(record, own)) for record in records]
+        rounds = sum(n for run in runs for n in run.rounds)
         if not rounds and own is None:
             raise missing(sources, "neither itls nor counters: save it with --save-detailed")
         tokens = sum(tokens - 1 for run in runs for tokens in run.outputs)
         tau = tokens / rounds if rounds else own or 1.0
-        seconds = mean([each for run in runs for each in run.intervals]) or _stated(records)
+        seconds = mean([each for run in runs for each in run.intervals]) or _stated(records, own)
         return Told(
             rounds=float(drafts or rounds or 1),
             lookahead=K,
@@ -71,9 +71,10 @@ class VllmBenchServe:
 
 @dataclass(frozen=True)
 class _Requests:
-    """The requests of one benchmark that have delivered anything."""
+    """The requests of one benchmark that have delivered anything; `per_round`: intervals of one."""
 
     record: Record
+    per_round: float = 1.0
 
     @property
     def _served(self) -> list[tuple[int, list[float]]]:
@@ -82,9 +83,9 @@ class _Requests:
         return [(int(n), [float(t) for t in itls]) for n, itls in pairs if n > 1 and itls]
 
     @property
-    def rounds(self) -> list[int]:
+    def rounds(self) -> list[float]:
         """Rounds of every request."""
-        return [len(itls) for _, itls in self._served]
+        return [len(itls) / self.per_round for _, itls in self._served]
 
     @property
     def outputs(self) -> list[int]:
@@ -99,13 +100,13 @@ class _Requests:
     @property
     def intervals(self) -> list[float]:
         """Seconds between chunks."""
-        return [each for _, itls in self._served for each in itls]
+        return [self.per_round * each for _, itls in self._served for each in itls]
 
     @property
     def concurrency(self) -> float:
         """Requests under way at a time: their seconds over the benchmark's."""
         ttfts = [float(t) for t in self.record.get("ttfts") or []]
-        busy = sum(ttfts) + sum(self.intervals)
+        busy = sum(ttfts) + sum(self.intervals) / self.per_round
         duration = float(self.record.get("duration") or 0)
         return max(1.0, busy / duration) if duration else 1.0
 
@@ -122,8 +123,8 @@ class _Requests:
         K = lookahead or 0.0
         b = self.concurrency
         return [
-            TimedPass(0, b, b * (K + 1), K, sum(itls) / len(itls), None, len(itls))
-            for _, itls in self._served
+            TimedPass(0, b, b * (K + 1), K, sum(itls) / n, None, n)
+            for (_, itls), n in zip(self._served, self.rounds, strict=True)
         ]
 
 
@@ -157,10 +158,22 @@ def _counted(
     return positions, K, total, owned
 
 
-def _stated(records: Sequence[Record]) -> float | None:
-    """Return the mean interval that a file without its intervals states."""
-    stated = [float(record.get("mean_itl_ms") or 0) / 1000 for record in records]
-    return mean([seconds for seconds in stated if seconds])
+def _round_of_intervals(record: Record, own: float | None) -> float:
+    """Return how many intervals a round has: SGLang's tool divides a chunk's among its tokens."""
+    served = _Requests(record)
+    intervals = sum(served.rounds)
+    tokens = sum(n - 1 for n in served.outputs)
+    return own if own and intervals and tokens <= (1 + ALIKE) * intervals else 1.0
+
+
+def _stated(records: Sequence[Record], own: float | None) -> float | None:
+    """Return the mean round that a file without its intervals states."""
+    found = []
+    for record in records:
+        interval, token = (float(record.get(f"mean_{of}_ms") or 0) for of in ("itl", "tpot"))
+        a_token = own and token and abs(interval / token - 1) < abs(interval / token / own - 1)
+        found.append((own or 1.0) * interval if a_token else interval)
+    return mean([ms / 1000 for ms in found if ms])
 
 
 def _share(rate: float) -> float:

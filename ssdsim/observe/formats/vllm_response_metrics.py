@@ -11,6 +11,7 @@ from ssdsim.observe.told import RoundCounts, TimedPass, Told
 ACCEPTED = ("per_step_accepted", "per_step_num_accepted", "accepted_per_step")
 DRAFTED = ("per_step_drafted", "per_step_num_drafted", "drafted_per_step")
 BY_LENGTH = ("acceptance_histogram_by_draft_length",)
+ALIKE = 0.02
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class VllmResponseMetrics:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates over all rounds of all requests."""
         counts, passes, records, unread = RoundCounts(), [], 0, 0
+        sent: list[tuple[float, float]] = []
         lengths: list[tuple[float, float]] = []
         for record in (r for source in sources for r in source.records()):
             found = _speculation(record or {})
@@ -34,13 +36,18 @@ class VllmResponseMetrics:
                 unread += 1
                 continue
             records += 1
+            sent += _sent(found)
             passes += _timed(record or {}, found)
             lengths += _tokens(record or {})
         if not counts.counts:
             why = "no per_step_accepted with as many per_step_drafted, and no histogram"
             raise missing(sources, f"{why}: ask for detailed ones")
+        told = counts.told()
+        K = mean([drafted / n for drafted, n in sent], [n for _, n in sent]) or told.lookahead
         return replace(
-            counts.told(),
+            told,
+            lookahead=K,
+            varies=told.varies or _shorter(K, told.lookahead),
             round_seconds=mean([p.seconds for p in passes], [p.weight for p in passes]),
             prompt_tokens=mean([prompt for prompt, _ in lengths]),
             output_tokens=mean([output for _, output in lengths]),
@@ -88,6 +95,17 @@ def _count(found: Record, counts: RoundCounts) -> bool:
             if n and int(drafted_length):
                 counts.add(int(k), int(drafted_length), n)
     return bool(by_length)
+
+
+def _sent(found: Record) -> list[tuple[float, float]]:
+    """Return drafted tokens and rounds of a request, if it says them."""
+    n, drafted = either(found, "num_spec_steps", "num_steps"), found.get("num_draft_tokens")
+    return [(float(drafted), float(n))] if n and drafted else []
+
+
+def _shorter(mean_drafted: float | None, longest: float | None) -> bool:
+    """Return whether drafts were shorter than a histogram's last place in the mean."""
+    return bool(mean_drafted and longest and mean_drafted < (1 - ALIKE) * longest)
 
 
 def _most(found: Record) -> int:

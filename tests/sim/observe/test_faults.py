@@ -176,6 +176,26 @@ def test_packed_files_are_known_by_their_content(tmp_path):
     assert observe([str(packed)]).told.tau == pytest.approx(2.4)
 
 
+def test_json_lines_inside_a_log_are_read(told_of):
+    found = {"acceptance_histogram": [2, 2, 6], "num_spec_tokens": 2}
+    line = json.dumps({"metrics": {"speculative_decoding": found}})
+    told = told_of(f"Server started\nINFO a line\n{line}\nINFO {{another}}\n{line}\n")
+    assert (told.rounds, told.tau, told.unread) == (20, pytest.approx(2.4), 0)
+
+
+@pytest.mark.parametrize("field", ["message", "textPayload", "line"])
+@pytest.mark.parametrize("export", [lambda of: of, lambda of: {"events": of}])
+def test_a_collectors_records_may_be_one_document(told_of, field, export):
+    text = LOAD.format(0, 4) + SPECULATION.format("0.800, 0.600")
+    records = [{"timestamp": 17, field: line} for line in text.splitlines()]
+    assert told_of(export(records)).tau == pytest.approx(2.4)
+
+
+def test_a_collectors_file_may_have_bare_lines_as_well(told_of):
+    bare, record = SPECULATION.format("0.800, 0.600"), {"message": LOAD.format(0, 4)}
+    assert told_of(f"{json.dumps(record)}\n{bare}").round_seconds == pytest.approx(0.04)
+
+
 def test_statistics_of_tensorrt_llm_may_be_texts_in_a_list(told_of):
     each = {"iter": 1, "iterLatencyMS": 20.0, "inflightBatchingStats": {"numGenRequests": 16}}
     each["specDecodingStats"] = {"numDraftTokens": 48, "numAcceptedTokens": 25}

@@ -1,4 +1,4 @@
-"""Lines and fields of engines but vLLM, of other releases and with faults: right, or refused."""
+"""Lines and fields of other releases and tools: right, or refused."""
 
 import json
 
@@ -7,58 +7,6 @@ import pytest
 from ssdsim.errors import ConfigError
 from ssdsim.observe.gates import refuse_impossible
 from ssdsim.observe.told import RoundCounts, Told, rates_for
-
-# SGLang.
-
-DECODE = (
-    "[2026-09-25 22:27:16 {}] Decode batch. #running-req: {}, #token: 9600, token usage: 0.05, "
-    "accept len: {}, {}cuda graph: True, gen throughput (token/s): {}, #queue-req: 0\n"
-)
-ARGUMENTS = "server_args=ServerArgs(speculative_num_steps=3, speculative_num_draft_tokens=4)\n"
-
-
-def test_sglang_without_a_rate_takes_k_from_the_servers_arguments(told_of):
-    told = told_of(ARGUMENTS + DECODE.format("TP0", 16, 2.59, "", 2072.0))
-    assert (told.lookahead, told.round_seconds) == (3, pytest.approx(0.02))
-    told = told_of(DECODE.format("TP0", 16, 2.59, "", 2072.0))
-    assert told.lookahead is None
-    assert any(said.startswith("K:") for said in told.unknown)
-
-
-@pytest.mark.parametrize(("rate", "counted"), [(0.65, "with the root"), (0.53, "drafts alone")])
-def test_sglang_tells_k_by_its_rate_however_it_counts(told_of, rate, counted):
-    assert counted
-    told = told_of(DECODE.format("TP0", 16, 2.59, f"accept rate: {rate}, ", 2072.0))
-    assert told.lookahead == 3
-
-
-def test_other_ranks_of_an_engine_say_the_same_and_other_engines_do_not(told_of):
-    again = "".join(DECODE.format(f"TP{rank}", 16, 2.59, "", 2072.0) for rank in (0, 1))
-    assert told_of(again).read == 1
-    others = "".join(DECODE.format(f"DP{n} TP0", 16, 2.59, "", 2072.0) for n in (0, 1))
-    assert told_of(others).read == 2
-
-
-def test_lines_after_a_prefill_do_not_count_where_others_do_not(told_of):
-    prefill = "[2026-09-25 22:27:10 TP0] Prefill batch, #new-seq: 2, #new-token: 1024\n"
-    slow, fast = (DECODE.format("TP0", 16, 2.59, "", g) for g in (1000.0, 2072.0))
-    assert told_of(prefill + slow + fast).round_seconds == pytest.approx(0.02)
-
-
-def test_sglangs_fields_are_read_by_other_names(told_of):
-    meta = {
-        "completion_tokens": 9,
-        "spec_verify_ct": 3,
-        "spec_num_correct_drafts": 5,
-        "spec_proposed_drafts": 9,
-    }
-    told = told_of({"meta_info": meta}, name="meta.json")
-    assert (told.lookahead, told.tau) == (3, 3)
-    chat = {"choices": [{"message": {}, "meta_info": meta}]}
-    assert told_of(chat, name="chat.json").rounds == 3
-
-
-# The others.
 
 
 def test_ranks_of_tensorrt_llm_that_repeat_the_first_ones_counts_are_left_out(told_of):
@@ -75,30 +23,6 @@ def test_ranks_of_tensorrt_llm_that_repeat_the_first_ones_counts_are_left_out(to
     rows = [row, {**row, "attentionDpRank": 1}, {**row, "iter": 2}]
     told = told_of(rows, name="metrics.json")
     assert (told.rounds, told.lookahead, told.tau) == (8, 3, 2.5)
-
-
-def test_llama_cpp_prints_positions_in_a_line_of_their_own_in_newer_releases(told_of):
-    slot = "0.16.519.195 I slot print_timing: id  0 | task 42 | "
-    told = told_of(
-        f"{slot}prompt eval time =      50.00 ms /   100 tokens (    0.50 ms per token)\n"
-        f"{slot}       eval time =     600.00 ms /    60 tokens (   10.00 ms per token)\n"
-        f"{slot}draft acceptance = 0.66667 (   36 accepted /    54 generated), mean len =  2.50\n"
-        f"{slot}     acc per pos = (0.800, 0.400, 0.300)\n"
-    )
-    assert told.positions == pytest.approx((0.8, 0.4, 0.3))
-    assert told.round_seconds == pytest.approx(0.025)
-    assert [p.prompt_tokens for p in told.passes] == [100, 0]
-
-
-def test_llama_cpps_statistics_go_on_from_request_to_request(told_of):
-    line = (
-        "I statistics  draft-mtp: #calls(b,g,a) = 1 {} {}, #gen drafts = 4, #acc drafts = 2, "
-        "#gen tokens = 8, #acc tokens = 3, dur(b,g,a) = 0.006, {}, 0.010 ms\n"
-    )
-    request = "draft acceptance rate = 0.50000 (   10 accepted /   20 generated)\n"
-    text = request + line.format(10, 10, "40.0") + request + line.format(30, 30, "120.0")
-    told = told_of(text + request + line.format(10, 10, "40.0"))  # restarted
-    assert told.draft_seconds == pytest.approx(0.160 / 40)
 
 
 def test_a_bench_without_its_intervals_tells_what_its_counters_do(told_of):
@@ -118,27 +42,26 @@ def test_a_bench_without_its_intervals_tells_what_its_counters_do(told_of):
         told_of({"completed": 9, "mean_ttft_ms": 65.0}, name="bench.json")
 
 
-def test_several_slots_are_noted(told_of):
-    line = "slot print_timing: id  {} | draft acceptance = 0.5 ( 3 accepted / 6 generated), "
-    log = "".join(line.format(slot) + "mean len = 2.50\n" for slot in (0, 1))
-    assert any("several slots" in said for said in told_of(log).suspicious)
+SGLANG_BENCH = {"backend": "sglang", "completed": 2, "accept_length": 2.4, "duration": 1.0}
+SGLANG_BENCH |= {"mean_ttft_ms": 100.0, "mean_itl_ms": 25.0, "mean_tpot_ms": 25.0}
 
 
-def test_rounds_in_which_a_lookup_found_nothing_are_rounds(told_of):
-    told = told_of(
-        {
-            "timings": {
-                "predicted_n": 100,
-                "predicted_ms": 900.0,
-                "draft_n": 30,
-                "draft_n_accepted": 10,
-            }
-        },
-        name="timings.json",
-    )
-    assert told.rounds == 90
-    assert told.lookahead == pytest.approx(30 / 90)
-    assert told.varies
+def test_sglangs_bench_divides_intervals_among_tokens(told_of):
+    lists = {"output_lens": [13, 13], "ttfts": [0.1, 0.1], "itls": [[0.025] * 12] * 2}
+    told = told_of(SGLANG_BENCH | lists)
+    assert (told.tau, told.round_seconds) == (pytest.approx(2.4), pytest.approx(0.06))
+    assert (told.rounds, told.tpot_seconds) == (pytest.approx(10), pytest.approx(0.025))
+    assert told.passes[0].weight == pytest.approx(5)
+    assert not told.suspicious
+    told = told_of(SGLANG_BENCH)
+    assert (told.tau, told.round_seconds) == (2.4, pytest.approx(0.06))
+
+
+def test_a_summary_of_requests_says_how_long_drafts_were(told_of):
+    counts = {"num_spec_steps": 4, "num_draft_tokens": 8, "num_spec_tokens": 3}
+    found = {"acceptance_histogram": [2, 2, 0, 0], **counts}
+    told = told_of({"metrics": {"speculative_decoding": found}})
+    assert (told.lookahead, told.tau, told.varies) == (2, 1.5, True)
 
 
 def test_the_ssd_engine_prints_no_miss_where_there_is_none(told_of):
@@ -168,6 +91,14 @@ def test_eagles_steps_are_counted_from_zero(told_of):
     told = told_of({"choices": [choice]}, name="eagle.jsonl")
     assert (told.rounds, told.tau, told.round_seconds) == (10, 2.5, 0.05)
     assert any(said.startswith("K") for said in told.unknown)
+
+
+def test_turns_that_failed_are_left_out_and_steps_follow_from_lengths(told_of):
+    turn = {"new_tokens": [12], "wall_time": [0.25], "accept_lengths": [3, 3, 3, 2, 1]}
+    failed = {"decoding_steps": [-1], "new_tokens": [-1], "wall_time": [-1], "accept_lengths": []}
+    told = told_of("\n".join(json.dumps({"choices": [of]}) for of in (turn, failed)))
+    assert (told.rounds, told.tau, told.round_seconds) == (5, 2.4, 0.05)
+    assert any(said.startswith("K: the longest") for said in told.unknown)
 
 
 def test_a_length_for_every_position_is_walked_from_round_to_round(told_of):
