@@ -34,12 +34,13 @@ class Answer:
         return max(K for _, K in self.lookaheads)
 
     def ranges(self) -> Iterator[tuple[int, int, int]]:
-        """Yield first and last batch, and the K for all of them.
+        """Yield first and last batch, and the K for all of them, from one sequence on.
 
-        Between two batches that were looked at the smaller one's counts; beyond the last, its own.
+        Between two batches that were looked at the smaller one's counts; beyond the last and below
+        the first, its own.
         """
         grouped = [(K, [b for b, _ in of]) for K, of in groupby(self.lookaheads, lambda e: e[1])]
-        starts = [batches[0] for _, batches in grouped]
+        starts = [1, *(batches[0] for _, batches in grouped[1:])]
         last = self.lookaheads[-1][0]
         for (K, _), (start, following) in zip(grouped, pairwise([*starts, last + 1]), strict=True):
             yield start, following - 1, K

@@ -1,6 +1,7 @@
 """llama.cpp's server: how far to draft, and synthetic acceptance rates."""
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import ClassVar
 
 from ssdsim.export.engines.base import Answer, Forced, listed
@@ -28,6 +29,6 @@ class Llamacpp:
 def _arguments(draft: str, lookahead: int) -> str:
     """Return what drafts exactly so many tokens: the draft's own doubts end none."""
     return (
-        f"-md {draft} --spec-type draft-simple --spec-draft-n-max {lookahead} "
+        f"-md {quote(draft)} --spec-type draft-simple --spec-draft-n-max {lookahead} "
         f"--spec-draft-n-min {lookahead} --spec-draft-p-min 0"
     )

@@ -1,6 +1,7 @@
 """SGLang: arguments of a chain of drafts, and its simulated accept length."""
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import ClassVar
 
 from ssdsim.export.engines.base import Answer, Forced
@@ -8,7 +9,10 @@ from ssdsim.export.engines.base import Answer, Forced
 
 @dataclass(frozen=True)
 class Sglang:
-    """A verify holds the root too, so K steps are K + 1 draft tokens."""
+    """A verify holds the root too, so K steps are K + 1 draft tokens.
+
+    A draft model of its own is named `STANDALONE`; heads have names of theirs (`EAGLE3`).
+    """
 
     title: ClassVar[str] = "SGLang: --speculative-* of a chain"
 
@@ -30,6 +34,7 @@ class Sglang:
 
 def _arguments(draft: str, lookahead: int) -> str:
     return (
-        f"--speculative-draft-model-path {draft} --speculative-num-steps {lookahead} "
+        f"--speculative-algorithm STANDALONE --speculative-draft-model-path {quote(draft)} "
+        f"--speculative-num-steps {lookahead} "
         f"--speculative-eagle-topk 1 --speculative-num-draft-tokens {lookahead + 1}"
     )

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, ClassVar
 
 from ssdsim.export.engines.base import Answer, Forced
@@ -36,4 +37,4 @@ class Vllm:
 
 
 def _option(config: dict[str, Any]) -> str:
-    return f"--speculative-config '{json.dumps(config)}'"
+    return f"--speculative-config {quote(json.dumps(config))}"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from commands import exit_code, run
 
 from ssdsim import load_run
 from ssdsim.command.composing import setting
+from ssdsim.errors import ConfigError
 from ssdsim.export import program
 from ssdsim.export.answering import answered, forced
 from ssdsim.export.engines.base import Answer, Engine, Forced, engines
@@ -52,6 +55,23 @@ def test_ranges_of_batches_meet_without_a_gap():
     assert [*ANSWER.ranges()] == [(1, 3, 5), (4, 7, 3), (8, 16, 0)]
 
 
+def test_ranges_begin_at_one_sequence_whatever_the_machine_was_timed_with():
+    answer = Answer(((4, 3), (8, 3), (16, 1)), batch=4, lookahead=3, draft="org/draft")
+    assert [*answer.ranges()] == [(1, 15, 3), (16, 16, 1)]  # vLLM refuses a table without 1
+
+
+@pytest.mark.parametrize("draft", ["/models/my draft", "org/it's", 'org/"q"', "x # y"])
+def test_a_drafts_name_survives_the_shell(draft):
+    named = {
+        name: kind().settings(replace(ANSWER, draft=draft)) for name, kind in engines().items()
+    }
+    config = json.loads(shlex.split(named["vllm"])[1])
+    assert config["model"] == draft
+    assert draft in shlex.split(named["sglang"])
+    assert draft in shlex.split(named["llamacpp"])
+    assert yaml.safe_load(named["tensorrt_llm"])["speculative_config"]["speculative_model"] == draft
+
+
 def test_vllm_reads_a_table_by_batch_size_and_rates_that_never_rise():
     text = engines()["vllm"]().settings(ANSWER)
     config = json.loads(text.partition("'")[2].rstrip("'"))
@@ -67,6 +87,7 @@ def test_sglang_counts_the_root_among_draft_tokens():
     text = engines()["sglang"]().settings(ANSWER)
     assert "--speculative-num-steps 3" in text
     assert "--speculative-num-draft-tokens 4" in text
+    assert "--speculative-algorithm STANDALONE" in text  # a draft model without it is refused
     assert "SGLANG_SIMULATE_ACC_LEN=2.5900" in engines()["sglang"]().forced(FORCED)
 
 
@@ -79,7 +100,10 @@ def test_llama_cpp_takes_unconditional_rates():
 def test_tensorrt_llm_counts_drafts_without_the_bonus():
     text = engines()["tensorrt_llm"]().forced(FORCED)
     assert "FORCE_NUM_ACCEPTED_TOKENS=1.5900" in text
-    assert yaml.safe_load(text)["speculative_config"]["max_draft_len"] == 3
+    section = yaml.safe_load(text)["speculative_config"]
+    assert (section["max_draft_len"], section["decoding_type"]) == (3, "Draft_Target")
+    with pytest.raises(ConfigError, match="takes 0 for nothing to be forced"):
+        engines()["tensorrt_llm"]().forced(Forced((0.0, 0.0), "org/draft"))
 
 
 # What the simulator answers.
