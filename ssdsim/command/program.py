@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,13 @@ from ssdsim.command.tuned import with_tuned
 from ssdsim.errors import ConfigError, RunError, require
 from ssdsim.run.run_directory import FAILED, PAGE, REFUSED, free, replace, reserved
 from ssdsim.run.trace import Run
-from ssdsim.system.interrupts import held_back, interruptible, undisguised
+from ssdsim.system.interrupts import (
+    heard,
+    held_back,
+    interruptible,
+    undisguised,
+    unheard_by_children,
+)
 from ssdsim.system.terminal import printing
 
 
@@ -73,7 +79,8 @@ def _main(program: Program, job: Callable[[DictConfig], None]) -> None:
     known, unknown = get_args_parser().parse_known_args()
     check_flags(unknown)
     check_choices(known.overrides)
-    with Sweep.ranking_in_any_case():
+    spared = unheard_by_children() if known.multirun else nullcontext()  # each job hears by itself
+    with Sweep.ranking_in_any_case(), spared:
         hydra.main(version_base="1.3", config_path=None, config_name=program.config)(job)()
 
 
@@ -82,7 +89,7 @@ def _run(program: Program, config: DictConfig) -> None:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     out = Path(HydraConfig.get().runtime.output_dir) if sweeping else _free(config)
     try:
-        with undisguised():
+        with heard(), undisguised():
             job = _prepared(program, config, sweeping)
             run, runs = _carry_out(program, job, config, out, sweeping)
             with printing():

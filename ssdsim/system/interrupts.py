@@ -1,5 +1,6 @@
 """Signals (Ctrl-C, SIGTERM, SIGHUP): held back while files are written, delivered afterwards."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,16 +119,29 @@ def unheard_by_children() -> Iterator[None]:
 
 
 @contextmanager
-def blocked() -> Iterator[None]:
-    """Block interrupts in this thread and in processes and threads started meanwhile.
+def heard() -> Iterator[None]:
+    """Hear of interrupts, also in a process that was started to hear of none."""
+    interruptible()
+    with _masked("SIG_UNBLOCK"):
+        yield
 
-    Windows knows no such thing.
-    """
+
+@contextmanager
+def blocked() -> Iterator[None]:
+    """Block interrupts in this thread and in processes and threads started meanwhile."""
+    if os.name == "posix":
+        resource_tracker.ensure_running()  # which is started with the first process, and lifts it
+    with _masked("SIG_BLOCK"):
+        yield
+
+
+@contextmanager
+def _masked(how: str) -> Iterator[None]:
+    """Change whether this thread hears of interrupts; Windows knows no such thing."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # which is started with the first process, and lifts it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    before = signal.pthread_sigmask(getattr(signal, how), INTERRUPTS)
     try:
         yield
     finally:

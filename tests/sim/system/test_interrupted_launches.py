@@ -18,6 +18,8 @@ from ssdsim.command.launching import ENDED, composing, launcher, worked_on
 from ssdsim.errors import ConfigError
 from ssdsim.system.interrupts import (
     awaiting,
+    blocked,
+    heard,
     held_back,
     interruptible,
     undisguised,
@@ -106,6 +108,14 @@ def test_children_hear_of_no_interrupt_but_the_command_does():
     with pytest.raises(KeyboardInterrupt):
         work()
     assert child() == -signal.SIGINT
+
+
+def test_a_job_hears_of_interrupts_where_its_process_does_not():
+    with blocked():
+        with pytest.raises(KeyboardInterrupt), heard():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def task(config):
