@@ -33,8 +33,12 @@ def shapes(pair: str, batch: int, method: str) -> Iterator[tuple[str, ...]]:
     """Yield every shape of a method as its command."""
     for K, F, backup in product(LOOKAHEADS, FANOUTS, BACKUPS):
         shape = f"lookahead={K}", "policy=uniform_fanout", f"policy.fanout={F}", *backup
-        depth = (f"method.first_depth={K}",) if method == "two_phase" else ()
-        yield f"profile={pair}", *PAIRS[pair], f"batch={batch}", *METHODS[method], *depth, *shape
+        asked = f"profile={pair}", *PAIRS[pair], f"batch={batch}", *METHODS[method], *shape
+        if method == "ssd":
+            yield asked
+            continue
+        for depth in (K, "exit"):
+            yield *asked, f"method.first_depth={depth}"
 
 
 def speed(asked: Setup, seed: int) -> float:
@@ -75,7 +79,8 @@ def _waves(batch: int) -> int:
 def _shape(words: tuple[str, ...]) -> str:
     named = dict(word.split("=", 1) for word in words)
     backup = named.get("backup.depth", "K")
-    return f"K={named['lookahead']} F={named['policy.fanout']}, backup {backup}"
+    first = ", first what fits" if named.get("method.first_depth") == "exit" else ""
+    return f"K={named['lookahead']} F={named['policy.fanout']}, backup {backup}{first}"
 
 
 def main() -> None:
