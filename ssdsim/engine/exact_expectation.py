@@ -1,8 +1,7 @@
 """The exact long-run throughput of a `Setup`, without running it."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, lru_cache, partial
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -14,12 +13,13 @@ from ssdsim.acceptance.recorded import Recorded, RecordedSource
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
 from ssdsim.backups.random import Random
+from ssdsim.backups.shallow import Shallow
 from ssdsim.cuts.all import All
+from ssdsim.engine.expected_phases import covered, design_of, in_phases
 from ssdsim.engine.padding import Shape, padded
 from ssdsim.engine.pass_times import (
     Kept,
     PassTimes,
-    branches_beside,
     pearl_times,
     round_times,
     turn_times,
@@ -27,6 +27,7 @@ from ssdsim.engine.pass_times import (
 from ssdsim.engine.preflight import check_drafter
 from ssdsim.engine.recorded_places import Places, backup_ends, places_of
 from ssdsim.engine.setup import Setup
+from ssdsim.engine.static_fanouts import prepared
 from ssdsim.errors import ConfigError, require
 from ssdsim.latency.base import reads_context
 from ssdsim.latency.jitter import Averaged, NoJitter
@@ -37,6 +38,7 @@ from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.pearl import Pearl
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.policies.base import StaticPolicy
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.streams import stream
@@ -46,9 +48,11 @@ from ssdsim.theory.halves import Half, expect_halves
 from ssdsim.theory.known_texts import KnownTexts, expect_texts
 from ssdsim.theory.pearl import expect_pearl, expect_pearl_texts
 from ssdsim.theory.round_seconds import Whole
+from ssdsim.theory.two_phase import expect_two_phase
 from ssdsim.trees.chain import Chain
 
 EndsBy = TypeVar("EndsBy")
+COVERED = Autoregressive | Speculative | Ssd | Pearl | Minedraft | TwoPhase
 
 
 def expect(setup: Setup, context: int | None = None) -> Expectation:
@@ -81,6 +85,8 @@ def expect(setup: Setup, context: int | None = None) -> Expectation:
     if isinstance(setup.method, Pearl):
         window = _window(setup.method, passes, K)
         return expect_pearl(law, pearl_times(passes, window), window, setup.batch)
+    if in_phases(setup):
+        return expect_two_phase(design_of(setup, law, passes, K))
     return expect_ssd(_design(setup, law, passes, K))
 
 
@@ -130,15 +136,15 @@ def _check(setup: Setup) -> None:
     noise = (machine.target_jitter, machine.draft_jitter)
     fixed = all(isinstance(jitter, NoJitter) for jitter in noise)
     static = isinstance(setup.policy, StaticPolicy)
-    covered = {
-        "method": isinstance(method, Autoregressive | Speculative | Ssd | Pearl | Minedraft),
+    known = {
+        "method": isinstance(method, COVERED),
         "serving": isinstance(setup.serving, Slots),
         "workload": not setup.workload.open,
         "method.drafts": method.drafts == 1,
         "method.servers": method.servers == 1,
         "drafter": setup.lookup is None or isinstance(method, Speculative),
         "policy": "policy" not in uses or static,
-        "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram),
+        "backup": "backup" not in uses or isinstance(setup.backup, Jit | Random | Ngram | Shallow),
         "length": isinstance(setup.control, Fixed | Concurrency),
         "verify": isinstance(setup.cut, All),
         "tree": "tree" not in uses or isinstance(setup.tree, Chain),
@@ -146,7 +152,8 @@ def _check(setup: Setup) -> None:
         "latency jitter": all(isinstance(jitter, Averaged) for jitter in noise),
         "method.on_outcome": fixed or getattr(method, "on_outcome", "wait") != "truncate",
     }
-    for option, fine in covered.items():
+    phases = covered(setup) if in_phases(setup) else {}
+    for option, fine in {**known, **phases}.items():
         _require(fine, option)
 
 
@@ -196,7 +203,7 @@ def _law(setup: Setup, source: PositionalSource, lookahead: int) -> Law:
         (chains.reject,) * 2 if chains else (easy.reject, hard.reject),
         (easy.miss, hard.miss),
         source.reference_fanout,
-        backup_accepts=not backs_up or isinstance(setup.backup, Jit),
+        backup_accepts=not backs_up or isinstance(setup.backup, Jit | Shallow),
         whole=chains.whole if chains else None,
     )
 
@@ -208,37 +215,11 @@ def _design(setup: Setup, law: EndsBy, passes: PassTimes, lookahead: int) -> Des
         law=law,
         times=round_times(passes, lookahead),
         lookahead=lookahead,
-        fanouts=_fanouts(setup, passes, lookahead),
+        fanouts=prepared(setup, passes, lookahead),
         batch=setup.batch,
         on_outcome=ssd.on_outcome,
         redraft=ssd.redraft,
     )
-
-
-def _fanouts(setup: Setup, passes: PassTimes, lookahead: int) -> Callable[[int], tuple[int, ...]]:
-    """Return F_0..F_n for a speculation of n tokens: all 0 where nothing is prepared."""
-    policy = setup.policy
-    if "policy" not in setup.method.uses or not isinstance(policy, StaticPolicy):
-        return lambda length: (0,) * (length + 1)
-    _fits(policy, setup.lookahead)
-    if policy.budget != "verify":
-        budget = policy.budget
-        return lambda length: _of_policy(policy, length, budget)
-    _require(len(passes.contexts) == 1, "policy.budget")
-    beside = cache(partial(branches_beside, passes, lookahead))
-    return lambda length: _of_policy(policy, length, beside(length))
-
-
-@lru_cache(maxsize=1024)
-def _fits(policy: StaticPolicy, lookahead: int) -> None:
-    """Refuse what a run would."""
-    policy.start(lookahead, stream(0, "policy"))
-
-
-@lru_cache(maxsize=4096)
-def _of_policy(policy: StaticPolicy, length: int, budget: int) -> tuple[int, ...]:
-    listed = policy.fanouts(length, budget) if budget else ()
-    return (*listed, *[0] * (length + 1 - len(listed)))
 
 
 def _window(method: Pearl, passes: PassTimes, lookahead: int) -> int:

@@ -84,7 +84,7 @@ def _independent(design: Design[Law]) -> Census:
     delivered = [0.0, 0.0]
     found: dict[int, Array] = {}
     for row, share in stationary(RowState(0, design.lookahead, hit=False), step).items():
-        delivered[row.hit] += share * mean_tokens(design, row)
+        delivered[row.hit] += share * mean_tokens(design.law, row)
         ends = outcome_table(design, row).sum(axis=0)
         found[row.length] = found.get(row.length, np.zeros(2)) + share * ends
     hits = {n: p.sum() * count([(design.batch, p / p.sum())]) for n, p in found.items()}
@@ -113,7 +113,7 @@ def _coupled(design: Design[Law]) -> Census:
 
     shares = stationary(_Batch(0, missed=True), step).items()
     hits = np.sum([p * over_rows(s, lambda table: table.sum(axis=0)) for s, p in shares], axis=0)
-    easy, hard = (mean_tokens(design, row) for row in rows[False])
+    easy, hard = (mean_tokens(design.law, row) for row in rows[False])
     cached = sum(p * ((b - s.hard) * easy + s.hard * hard) for s, p in shares if not s.missed)
     # A redrafted row delivers its bonus token. A round verifies what the round before found, so
     # the redrafted hits are those of rounds where not all b rows hit.

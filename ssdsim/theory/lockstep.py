@@ -60,17 +60,24 @@ class RowState(NamedTuple):
     hit: bool
 
 
-def accepted(design: Design[Law], row: RowState) -> Array:
+def accepted(law: Law, row: RowState) -> Array:
     """Return P(k tokens are accepted), k = 0..length."""
-    reject = design.law.reject[row.hard] if row.hit or design.law.backup_accepts else (1.0,)
+    reject = law.reject[row.hard] if row.hit or law.backup_accepts else (1.0,)
     hazards = np.array([reject[min(j, len(reject) - 1)] for j in range(row.length)])
     shares: Array = np.append(1.0, np.cumprod(1 - hazards)) * np.append(hazards, 1.0)
     return shares
 
 
-def mean_tokens(design: Design[Law], row: RowState) -> float:
+def mean_tokens(law: Law, row: RowState) -> float:
     """Return the mean tokens of a row's round."""
-    return 1.0 + float(accepted(design, row) @ np.arange(row.length + 1))
+    return 1.0 + float(accepted(law, row) @ np.arange(row.length + 1))
+
+
+def tail_after(law: Law, row: RowState, k: int) -> Callable[[int], float]:
+    """Return P(rank >= F) of the bonus token after k accepted tokens."""
+    if law.whole is not None and k == row.length:
+        return partial(law.whole, row.length)
+    return law.tail[row.hard]
 
 
 def outcome_table(design: Design[Law], row: RowState) -> Array:
@@ -85,10 +92,8 @@ def outcome_table(design: Design[Law], row: RowState) -> Array:
         neither = tail(max(F, R))
         return [tail(F) - neither, 1 - tail(min(F, R)), neither, tail(R) - neither]
 
-    *partly, last = design.fanouts(row.length)
-    tail = law.tail[row.hard]
-    whole = partial(law.whole, row.length) if law.whole else tail
-    each = np.array([*(cells(tail, F) for F in partly), cells(whole, last)])
+    fanouts = enumerate(design.fanouts(row.length))
+    each = np.array([cells(tail_after(law, row, k), F) for k, F in fanouts])
     require(bool(np.all(each > -TOLERANCE)), "tail", each.min(), "must not rise")
-    table: Array = (accepted(design, row) @ each.clip(0)).reshape(2, 2)
+    table: Array = (accepted(law, row) @ each.clip(0)).reshape(2, 2)
     return table
