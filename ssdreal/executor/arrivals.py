@@ -12,7 +12,7 @@ from ssdsim.engine.dispatcher import Dispatcher
 from ssdsim.routers.round_robin import RoundRobin
 from ssdsim.run.tables import Sequence as SequenceRecord
 from ssdsim.sampling.streams import stream
-from ssdsim.workloads.base import Request
+from ssdsim.workloads.base import Request, Workload
 
 
 def rows_of(tasks: Sequence[Task], requests: Sequence[Request]) -> list[Row]:
@@ -38,11 +38,9 @@ def rows_of(tasks: Sequence[Task], requests: Sequence[Request]) -> list[Row]:
 
 
 def arriving(
-    env: Environment, session: Session, rows: Sequence[Row], most: int | None
+    env: Environment, session: Session, rows: Sequence[Row], workload: Workload
 ) -> Dispatcher:
-    """Return what lets every row come to the session when its time has come.
-
-    At most `most` are there at a time; None: any number.
-    """
+    """Return what lets every row come to the session when its time has come."""
     only = RoundRobin().start(1, stream(0, "router"))
-    return Dispatcher(env, [session], only, rows, inf if most is None else most)
+    most = workload.most_at_once or inf
+    return Dispatcher(env, [session], only, rows, most, workload.thinking)

@@ -181,8 +181,7 @@ class Execution:
             serving, load = self.setup.serving, self.setup.load
             blocks, limits = serving.blocks(load), serving.limits
             self.served = Served(self.recorder, [session], blocks, limits)
-        most = self.setup.workload.most_at_once
-        self.dispatcher = arriving(self.env, session, self.rows, most)
+        self.dispatcher = arriving(self.env, session, self.rows, self.setup.workload)
         self.dispatcher.start()
 
     def _finished(self, record: SequenceRecord) -> None:

@@ -29,6 +29,9 @@ def check_serving(serving: Serving) -> None:
     require(not serving.prompt_samples, "serving.prompt_samples", True, right)
     right = "needs 0: between real steps passes the time that passes"
     require(serving.overhead == 0, "serving.overhead", serving.overhead, right)
+    right = "needs false: real rounds are scheduled when the one before is over"
+    ahead = serving.async_scheduling
+    require(not ahead, "serving.async_scheduling", True, right)
     right = "needs false: real caches share no blocks"
     shares = serving.enable_prefix_caching
     require(not shares, "serving.enable_prefix_caching", True, right)

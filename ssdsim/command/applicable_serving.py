@@ -61,6 +61,8 @@ def workload_rules(workload: Workload, slots: int) -> Iterator[Rule]:
     lengths = (getattr(workload, name, 0) for name in ("prompt_tokens", "output_tokens"))
     drawn = not any(isinstance(each, int) for each in lengths)
     yield "workload.correlation", drawn, "prompts or outputs are all as long"
+    waits = workload.most_at_once is not None
+    yield "workload.think_time", waits, "workload.concurrency=null: no client waits for an answer"
     for option in ("workload.busy", "workload.quiet"):
         bursts = getattr(workload, "quiet_rate", 0.0) < 1
         yield option, bursts, "as many come when it is quiet"

@@ -22,8 +22,8 @@ class Dispatcher:
         The clock, and a session a replica.
     routing
         Which of them a request goes to.
-    most
-        Requests that are there at a time.
+    most, think
+        Requests that are there at a time, and the seconds until another comes for a finished one.
     outstanding
         Requests of each that have come and are not finished, shape (replicas,).
     stage
@@ -32,6 +32,8 @@ class Dispatcher:
         Whether there are requests that have not come.
     held
         Those who come while there are as many as may be: their clients send them later.
+    thinking
+        Clients who have an answer and will send another request.
 
     """
 
@@ -42,9 +44,11 @@ class Dispatcher:
         routing: Routing,
         rows: Sequence[Row],
         most: float = inf,
+        think: float = 0.0,
     ) -> None:
         self.env, self.sessions, self.routing, self.rows = env, sessions, routing, rows
-        self.most, self.held = most, deque[Row]()
+        self.most, self.think, self.held = most, think, deque[Row]()
+        self.thinking = 0
         self.outstanding = [0] * len(sessions)
         self.stage: PrefillStage | None = None
         self.coming = False
@@ -63,11 +67,21 @@ class Dispatcher:
     def finished(self, record: SequenceRecord) -> None:
         """Take note that a request is finished: another may come in its place."""
         self.outstanding[record.replica] -= 1
-        if self.held:
-            row = self.held.popleft()
-            row.record.arrival = self.env.now
-            self._send(row)
-            self.expect()
+        if self.held and self.think:
+            self.thinking += 1
+            self.env.process(self._think(self.held.popleft()))
+        elif self.held:
+            self._come_instead(self.held.popleft())
+
+    def _think(self, row: Row) -> Wait:
+        yield self.env.timeout(self.think)
+        self.thinking -= 1
+        self._come_instead(row)
+
+    def _come_instead(self, row: Row) -> None:
+        row.record.arrival = self.env.now
+        self._send(row)
+        self.expect()
 
     def _arrivals(self, rows: Sequence[Row]) -> Wait:
         for row in rows:
@@ -79,7 +93,7 @@ class Dispatcher:
         self.expect()
 
     def _come(self, row: Row) -> None:
-        if sum(self.outstanding) < self.most:
+        if sum(self.outstanding) + self.thinking < self.most:
             self._send(row)
         else:
             self.held.append(row)
@@ -95,6 +109,6 @@ class Dispatcher:
     def expect(self) -> None:
         """Tell the replicas whether anybody is still on the way."""
         staged = self.stage is not None and self.stage.under_way > 0
-        more = self.coming or staged or bool(self.held)
+        more = self.coming or staged or bool(self.held or self.thinking)
         for session in self.sessions:
             session.queue.expect(more)

@@ -134,8 +134,8 @@ class Simulation:
     def _dispatcher(self, source: Source, rows: list[Row]) -> Dispatcher:
         setup = self.setup
         routing = setup.router.start(setup.replicas, stream(setup.seed, "router"))
-        most = setup.workload.most_at_once or inf
-        found = Dispatcher(self.env, self.sessions, routing, rows, most)
+        most, think = setup.workload.most_at_once or inf, setup.workload.thinking
+        found = Dispatcher(self.env, self.sessions, routing, rows, most, think)
         recorder = self.recorder.beside()
         found.stage = prefill_stage(setup, source, self.env, recorder, found.expect)
         return found

@@ -28,6 +28,8 @@ YOUNG = {
     "prefix_tokens": 512,
     "prefix_share": 0.0,
     "concurrency": None,
+    "think_time": 0.0,
+    "async_scheduling": False,
     "found": 1.0,
     "speaking": {"_target_": "speaking", "head": 0.0, "view": 0.0},
     "target_price": None,

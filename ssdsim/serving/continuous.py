@@ -50,6 +50,10 @@ class Continuous(Serving):
     state_blocks
         Blocks of one recurrent state. A request of a recurrent or hybrid model has one for each of
         the K + 1 positions of a verify, beside the blocks of its tokens.
+    async_scheduling
+        Whether a step is scheduled when the one before begins, as vLLM does since version 0.14: who
+        comes in the course of a step is computed in the step after the next, and what becomes free
+        at a step's end is for those of the step after the next too.
     overhead
         Seconds between one step's end and the next one's begin, in which nothing runs.
     prompt_samples
@@ -69,6 +73,7 @@ class Continuous(Serving):
     draft_memory: DeviceMemory | None = None
     gpu_memory_utilization: float = 0.9
     state_blocks: int = 0
+    async_scheduling: bool = False
     overhead: float = 0.0
     prompt_samples: bool = True
     disaggregated: Disaggregated | None = None
@@ -148,6 +153,7 @@ class Continuous(Serving):
             chunked=self.enable_chunked_prefill,
             overhead=self.overhead,
             samples=self.prompt_samples,
+            ahead=self.async_scheduling,
         )
 
     def _check_sharing(self) -> None:

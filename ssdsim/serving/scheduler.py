@@ -38,6 +38,9 @@ class StepScheduler:
         Seconds between two steps.
     samples
         Whether the pass that completes a prompt delivers a token.
+    ahead
+        Whether a step is scheduled when the one before begins: without who comes, and without what
+        becomes free, while that one runs.
     running
         Admitted requests, in order.
     unread
@@ -46,6 +49,10 @@ class StepScheduler:
         Those whose prompt has just been computed: they join the others in the next step.
     stepped
         Whether a step has just ended.
+    seen
+        How many of those who wait did so when the last step began.
+    leaving
+        Finished rows whose room is not known to be free yet.
 
     """
 
@@ -57,10 +64,13 @@ class StepScheduler:
     chunked: bool
     overhead: float
     samples: bool
+    ahead: bool = False
     running: list[Row] = field(default_factory=list)
     unread: dict[int, int] = field(default_factory=dict)
     new: list[Row] = field(default_factory=list, init=False)
     stepped: bool = field(default=False, init=False)
+    seen: int = field(default=0, init=False)
+    leaving: list[Row] = field(default_factory=list, init=False)
 
     def admit(self, session: Session) -> Wait:
         """Go from step to step until rows can be decoded, or nobody comes any more."""
@@ -100,7 +110,9 @@ class StepScheduler:
         for row in rows:
             if row in self.running:  # else its first token, which came with the hand-off, was all
                 self.running.remove(row)
-            self.kv.release(row.seq)
+            self.leaving.append(row)
+        if not self.ahead:
+            self._let_go()
 
     def live(self, session: Session) -> Sequence[Row]:  # noqa: ARG002 - it knows them
         """Return the running requests."""
@@ -149,6 +161,8 @@ class StepScheduler:
         parts = self._go_on(session, budget)
         if len(self.running) == before:
             self._admit(session, budget - sum(parts.values()), parts)
+        self.seen = len(session.queue.waiting)
+        self._let_go()
         session.noted()
         return self._prompts(session, parts) if parts else None
 
@@ -191,7 +205,9 @@ class StepScheduler:
 
     def _admit(self, session: Session, budget: int, parts: dict[int, int]) -> None:
         """Admit waiting requests in order, up to the first that does not fit."""
-        while session.queue.waiting and len(self.running) < self.limit and budget > 0:
+        limit = self.limit - len(self.leaving)
+        last = len(session.queue.waiting) - self._scheduled(session)
+        while len(session.queue.waiting) > last and len(self.running) < limit and budget > 0:
             row = session.queue.waiting[0]
             known = self.kv.known(row)
             count = self._first_part(row, known, budget)
@@ -208,6 +224,17 @@ class StepScheduler:
                 self.new.append(row)
             else:  # there is nothing to read
                 session.rows = [*session.rows, row]
+
+    def _scheduled(self, session: Session) -> int:
+        """Return how many of those who wait the step may have: an idle engine takes all at once."""
+        working = self.ahead and (self.running or self.seen)
+        return self.seen if working else len(session.queue.waiting)
+
+    def _let_go(self) -> None:
+        """Let others have the room of who is finished."""
+        for row in self.leaving:
+            self.kv.release(row.seq)
+        self.leaving.clear()
 
     def _find(self, row: Row, known: int) -> None:
         """Let so many tokens of a row's text be there already."""

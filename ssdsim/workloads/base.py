@@ -59,6 +59,11 @@ class Workload:
         return None
 
     @property
+    def thinking(self) -> float:
+        """Seconds from a finished request to the one that comes in its place."""
+        return 0.0
+
+    @property
     def longest_prompt(self) -> int:
         """Tokens of the longest prompt."""
         raise NotImplementedError

@@ -33,6 +33,8 @@ class RandomArrivals(Workload):
     concurrency
         Clients (`--max-concurrency` of vLLM's `bench serve`): who comes while so many requests are
         there is sent when one is finished, and its times count from then; null: any number.
+    think_time
+        Seconds from an answer to its client's next request; of a benchmark the way there and back.
     prefix_share
         Share of the blocks of prompts, of 512 tokens, that an earlier prompt began with, for
         `serving.enable_prefix_caching` and `router=prefix_aware`.
@@ -44,6 +46,7 @@ class RandomArrivals(Workload):
     output_tokens: int | Lengths = 256
     correlation: float = 0.0
     concurrency: int | None = None
+    think_time: float = 0.0
     prefix_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -56,6 +59,7 @@ class RandomArrivals(Workload):
         right = "needs a number from -1 to 1"
         require(abs(self.correlation) <= 1, "workload.correlation", self.correlation, right)
         check_concurrency(self.concurrency)
+        require(self.think_time >= 0, "workload.think_time", self.think_time, "needs seconds >= 0")
         share = self.prefix_share
         require(0 <= share <= 1, "workload.prefix_share", share, "needs a share from 0 to 1")
 
@@ -63,6 +67,11 @@ class RandomArrivals(Workload):
     def most_at_once(self) -> int | None:
         """The clients."""
         return self.concurrency
+
+    @property
+    def thinking(self) -> float:
+        """The clients' think time."""
+        return self.think_time
 
     @property
     def longest_prompt(self) -> int:

@@ -25,7 +25,9 @@ def everybody_is_served(setup, run):
     found = run.sequences
     asked = setup.workload.requests(setup.seed)
     assert found.tokens.tolist() == [one.output_tokens for one in asked]
-    assert found.arrival.tolist() == [one.arrival for one in asked]
+    late = found.arrival.to_numpy() - [one.arrival for one in asked]
+    assert (late >= 0).all()  # clients of a closed loop send later what they cannot send yet
+    assert setup.workload.most_at_once is not None or not late.any()
     assert (found.reason == "length").all()
     assert found.replica.between(0, setup.replicas - 1).all()
 

@@ -25,6 +25,7 @@ ARRIVALS = {
     "rate": (FAST, 100.0),
     "output_tokens": (FAST, 9),
     "concurrency": (FAST, 1),
+    "think_time": ((*FAST, "workload.concurrency=1"), 0.02),
 }
 TRACES = {
     "one": "arrival,prompt_tokens,output_tokens\n0,1,3\n0.01,1,5\n",
@@ -77,6 +78,7 @@ REFUSED = {
     "serving=continuous long_prefill_token_threshold": "serving.long_prefill_token_threshold: has",
     "serving=continuous overhead": "serving.overhead=1.0: needs 0",
     "serving=continuous disaggregated": "serving.disaggregated=",
+    "serving=continuous async_scheduling": "serving.async_scheduling=True: needs false",
     "serving=continuous enable_prefix_caching": "serving.enable_prefix_caching=True: needs false",
     **{
         f"workload={name} prefix_share": "workload.prefix_share: has no effect"

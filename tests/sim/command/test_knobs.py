@@ -215,6 +215,10 @@ PLUGINS = {
         }.items()
     },
     **{
+        f"workload={name} think_time": ((*ARRIVING, "workload.concurrency=1"), 0.7)
+        for name in ("poisson", "gamma", "on_off")
+    },
+    **{
         f"workload={name} correlation": ((*ARRIVING, *LENGTHS), 0.9)
         for name in ("poisson", "gamma", "on_off")
     },
@@ -247,6 +251,7 @@ PLUGINS = {
     "serving=continuous gpu_memory_utilization": ((*CROWDED, f"serving.memory={MEMORY}"), 0.6),
     "serving=continuous state_blocks": (LIMITED, 1),
     "serving=continuous overhead": (CROWDED, 0.1),
+    "serving=continuous async_scheduling": ((*CROWDED, "workload=poisson"), True),
     "serving=continuous prompt_samples": (CROWDED, False),
     "router=prefix_aware slack": ((*CROWDED, "replicas=2"), 0),
     "workload=trace path": (("REQUESTS",), "OTHER_REQUESTS"),

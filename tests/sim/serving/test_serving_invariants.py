@@ -36,6 +36,7 @@ def setups(draw):
         prompt_tokens=draw(st.sampled_from([0, 3, 30, Geometric(9.0)])),
         output_tokens=draw(st.sampled_from([1, tokens, Geometric(6.0)])),
     )
+    clients = {"concurrency": draw(st.integers(1, 5)), "think_time": draw(st.sampled_from([0, 2]))}
     beginnings = st.lists(st.integers(0, 2), max_size=3)
     requests = tuple(
         Request(float(at), draw(st.integers(1, 30)), tokens, tuple(draw(beginnings)), 0, 9)
@@ -54,12 +55,13 @@ def setups(draw):
         num_gpu_blocks=draw(st.sampled_from([None, 12, 40, 90])),
         state_blocks=states,
         prompt_samples=draw(st.booleans()),
+        async_scheduling=draw(st.booleans()),
     )
     return Setup(
         method,
         Iid(alpha=draw(st.floats(0, 1))),
         machine(prefill=draw(st.sampled_from([0.0, 0.4]))),
-        draw(st.sampled_from([workload, workload, begun, begun, closed])),
+        draw(st.sampled_from([workload, replace(workload, **clients), begun, begun, closed])),
         batch=draw(st.integers(1, 4)),
         lookahead=draw(st.integers(0, 4)),
         seed=draw(st.integers(0, 99)),

@@ -42,3 +42,30 @@ def test_never_more_than_there_are_clients(replicas):
         most = max(most, there)
     assert most == 3
     assert len(found) == 40
+
+
+def test_a_client_thinks_before_it_asks_again():
+    """A request takes 3 s, and 2 s later comes the next one."""
+    found = times(Poisson(3, 1e9, 0, 3, concurrency=1, think_time=2.0))
+    expected = [(0, 0, 3), (1, 5, 8), (2, 10, 13)]
+    assert found == [pytest.approx(each, abs=1e-6) for each in expected]
+
+
+@pytest.mark.parametrize("clients", [1, 2, 3, 5])
+def test_clients_of_one_slot_ask_as_often_as_it_or_they_can(clients):
+    """Without chance min(N / (Z + S), 1 / S) requests a second: Z = 6 to think, S = 3."""
+    found = times(Poisson(200, 1e9, 0, 3, concurrency=clients, think_time=6.0), batch=1)
+    last = max(finish for _, _, finish in found)
+    assert 200 / last == pytest.approx(min(clients / 9, 1 / 3), rel=0.03)
+
+
+def test_who_thinks_is_no_client_that_is_free():
+    """Who comes while the only client waits or thinks is sent 4 s after the answer before."""
+    workload = Poisson(30, 0.2, 0, 1, concurrency=1, think_time=4.0)
+    asked = [request.arrival for request in workload.requests(0)]
+    found = times(workload, batch=2)
+    late = [(seq, arrival) for seq, arrival, _ in found if arrival > asked[int(seq)]]
+    assert late
+    assert len(late) < 30
+    for seq, arrival in late:
+        assert arrival == pytest.approx(found[int(seq) - 1][2] + 4)

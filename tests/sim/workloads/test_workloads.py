@@ -97,6 +97,7 @@ WRONG = {
     "workload.prompt_tokens=-1": lambda: Poisson(prompt_tokens=-1),
     "workload.correlation=1.5": lambda: Poisson(correlation=1.5),
     "workload.concurrency=0": lambda: Poisson(concurrency=0),
+    "workload.think_time=-1": lambda: Poisson(think_time=-1),
     "workload.burstiness=0": lambda: Gamma(burstiness=0),
     "workload.busy=0": lambda: OnOff(busy=0),
     "workload.quiet=-2": lambda: OnOff(quiet=-2),
