@@ -58,14 +58,31 @@ class Fit:
     A verify takes a fixed time, the other model's stairs on a scale of their own, a slope in
     tokens, and what reading more experts takes, which approaches a limit as tokens hit all of
     them: the other model's was measured with dummy tokens, which all hit the same ones. The j-th of
-    the drafted tokens is accepted, after those before it, with a chance of a·exp(-b j).
+    the drafted tokens is accepted, after those before it, with a chance of a·exp(-b j). What is
+    `held`, by name, is not fitted.
     """
 
+    NAMES = ("fixed", "stairs", "experts", "hit", "slope", "draft", "first", "fall")
     START = (9.0, 0.5, 5.0, 0.05, 0.03, 1.0, 0.8, 0.1)
-    BOUNDS = ((0, 0, 0, 1e-4, 0, 0, 0.3, 0), (50, 10, 50, 1, 1, 10, 1, 1))
+    BOUNDS = np.array(((0, 0, 0, 1e-4, 0, 0, 0.3, 0), (50, 10, 50, 1, 1, 10, 1, 1)))
 
-    def __init__(self):
-        self.values = least_squares(self._errors, self.START, bounds=self.BOUNDS).x
+    def __init__(self, **held):
+        self.values = np.array(
+            [held.get(*pair) for pair in zip(self.NAMES, self.START, strict=True)]
+        )
+        free = [at for at, name in enumerate(self.NAMES) if name not in held]
+
+        def errors(values):
+            self.values[free] = values
+            return self._errors(self.values)
+
+        found = least_squares(errors, self.values[free], bounds=self.BOUNDS[:, free])
+        self.values[free], self.errors = found.x, found.fun
+
+    @property
+    def error(self):
+        """Root mean square of the relative errors of what it is fitted to."""
+        return float(np.sqrt(np.mean(self.errors**2)))
 
     def verify(self, tokens):
         """Return the seconds of a verify over so many tokens."""
