@@ -217,6 +217,12 @@ def sources(paths: Sequence[str]) -> list[Source]:
     return found
 
 
+def records_of(sources: Sequence[Source]) -> Iterator[Record]:
+    """Yield the JSON objects of several files; empty ones of what cannot be read."""
+    for source in sources:
+        yield from (record or {} for record in source.records())
+
+
 def _is_row(line: str) -> bool:
     """Return whether a line is of a table: no comment, and not what a spreadsheet writes first."""
     return bool(line.strip()) and not line.startswith(("#", "sep="))

@@ -1,6 +1,7 @@
 """Plain lists of accepted lengths: JSON lines or a table, per round or per position."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -62,26 +63,27 @@ class AcceptedLengths:
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates over all rounds."""
-        counts, rows, read, unread = RoundCounts(), [], 0, 0
+        rounds, read, unread = Counter[tuple[float, float | None]](), 0, 0
         for source in sources:
             for row in source.rows() if source.columns else source.records():
-                found = [*_rounds(row or {})]
+                found = Counter(_rounds(row or {}))
                 if wrong := next((pair for pair in found if not _can_be(*pair)), None):
                     raise missing(sources, _what_is_wrong(*wrong))
                 read, unread = read + bool(found), unread + (not found)
-                rows += found
-        if not rows:
+                rounds.update(found)
+        if not rounds:
             raise missing(sources, "no row has a number of accepted tokens")
-        stated = [K for _, K in rows if K]
-        most = max(*stated, *(k for k, _ in rows), 0)
+        stated = {K for _, K in rounds if K}
+        most = max(*stated, *(k for k, _ in rounds), 0)
         if not most:
             raise missing(sources, "no round accepted anything, and none says what was drafted")
-        for k, drafted in rows:
+        counts = RoundCounts()
+        for (k, drafted), n in rounds.items():
             if drafted is None or drafted > 0:
-                counts.add(int(k), int(drafted or most))
+                counts.add(int(k), int(drafted or most), n)
         return replace(
             counts.told(),
-            unknown=() if stated else (f"K: the longest round accepted {most}",),
+            unknown=() if stated else (f"K: the longest round accepted {most:g}",),
             read=read,
             unread=unread,
         )

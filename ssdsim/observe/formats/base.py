@@ -1,6 +1,7 @@
 """The interface of formats, and what several of them share."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from ssdsim.errors import ConfigError
@@ -63,6 +64,24 @@ def mean(values: Sequence[float], weights: Sequence[float] | None = None) -> flo
     shares = weights or [1.0] * len(values)
     total = sum(shares)
     return sum(v * w for v, w in zip(values, shares, strict=True)) / total if total > 0 else None
+
+
+@dataclass
+class Mean:
+    """A weighted mean of so many values that they are not kept."""
+
+    total: float = 0.0
+    weight: float = 0.0
+
+    def add(self, value: float, weight: float = 1.0) -> None:
+        """Take another value in."""
+        self.total += value * weight
+        self.weight += weight
+
+    @property
+    def value(self) -> float | None:
+        """The mean; None of nothing."""
+        return self.total / self.weight if self.weight > 0 else None
 
 
 def median(values: Sequence[float], weights: Sequence[float]) -> float | None:

@@ -22,6 +22,8 @@ POSITIONS = re.compile(r"acc per pos = \((?P<positions>[^)]*)\)")
 """A line of its own in newer releases, behind the one that it belongs to."""
 EVALUATED = re.compile(rf"(prompt )?eval time = *({NUMBER}) ms / *(\d+) (?:tokens|runs)")
 SLOT = re.compile(r"slot +[\w.]*: id +(\d+)")
+ROUNDED = 0.005
+"""How far a printed mean length is from its value at most."""
 ENDS = 2
 """Tokens of a request that no whole round has made."""
 SHARED = ("several slots answered: a round is longer where others were decoded beside it",)
@@ -91,9 +93,9 @@ class _Requests:
     located: float = 0.0
     last: float = 0.0
 
-    def take(self, accepted: int, drafted: int, tau: float | None) -> None:
-        """Add a request."""
-        self.last = round(accepted / (tau - 1)) if tau and tau > 1 else 0.0
+    def take(self, accepted: int, drafted: int, tau: float | None, bonuses: float) -> None:
+        """Add a request; `bonuses`: its tokens but those accepted, 0 where that is not known."""
+        self.last = _rounds_of(accepted, tau, bonuses)
         self.number += 1
         self.accepted += accepted
         self.drafted += drafted
@@ -159,11 +161,11 @@ class _Log:
     def _acceptance(self, found: re.Match[str], slot: str) -> None:
         self.read += 1
         accepted, drafted = whole(found["accepted"]), whole(found["drafted"])
+        seconds, n = self.waiting.pop(slot if slot in self.waiting else "", (0.0, 0))
         of = self.older if found["old"] else self.newer
-        of.take(accepted, drafted, number(found["tau"]) if found["tau"] else None)
+        of.take(accepted, drafted, number(found["tau"]) if found["tau"] else None, n - accepted)
         of.locate(numbers(found["positions"] or ""))
-        if times := self.waiting.pop(slot, None) or self.waiting.pop("", None):
-            seconds, n = times
+        if n:
             self.seconds += seconds
             self.tokens += n
             rounds = max(1.0, n - accepted)
@@ -212,6 +214,19 @@ def _slot(line: str) -> str:
     """Return which slot a line is of; empty in older releases, which say it in the line before."""
     found = SLOT.search(line)
     return found[1] if found else ""
+
+
+def _rounds_of(accepted: int, tau: float | None, bonuses: float) -> float:
+    """Return a request's rounds with a draft; 0 where there is no mean length above 1.
+
+    That has two decimals, which for a short length are many rounds: of all that it may be, as many
+    as there were tokens beside the accepted ones, if these are among them.
+    """
+    if not tau or tau <= 1 or not accepted:
+        return 0.0
+    fewest = accepted / (tau - 1 + ROUNDED)
+    most = accepted / (tau - 1 - ROUNDED) if tau - 1 > ROUNDED else bonuses
+    return bonuses if fewest <= bonuses <= most else round(accepted / (tau - 1))
 
 
 def _all_rounds(drafts: float, bonuses: float, requests: int) -> float:

@@ -1,11 +1,12 @@
 """llama.cpp's answers with `timings`: tokens, milliseconds, drafts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ssdsim.observe.files import Record, Source
-from ssdsim.observe.formats.base import known, mean, missing
+from ssdsim.observe.formats.base import Mean, known, missing
+from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, rates_for
 
 
@@ -22,24 +23,14 @@ class LlamaCppTimings:
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all answers; those without drafts tell what decoding alone takes."""
-        records = [r for source in sources for r in source.records()]
-        timed = [t for source in sources for t in _finished(source)]
-        if not timed:
+        sums = _Sums()
+        for timing in (t for source in sources for t in _finished(source)):
+            if timing.get("draft_n"):
+                _refuse_more_than_drafted(sources, timing)
+            sums.add(timing)
+        if not sums.answers:
             raise missing(sources, "no answer has timings with predicted_n and predicted_ms")
-        passes = [p for timing in timed for p in _passes(timing)]
-        drafting = [t for t in timed if t.get("draft_n")]
-        for timing in drafting:
-            _refuse_more_than_drafted(sources, timing)
-        told = Told(
-            prompt_tokens=mean([float(t.get("prompt_n") or 0) for t in timed]),
-            output_tokens=mean([float(t["predicted_n"]) for t in timed]),
-            requests=1.0,
-            unknown=("acceptance: no answer has draft_n, none was speculated for",),
-            passes=tuple(passes),
-            read=len(timed),
-            unread=sum(record is None for record in records),
-        )
-        return _drafting(told, drafting) if drafting else told
+        return sums.told()
 
     def says(self, told: Told) -> dict[str, Any]:
         """Return rounds, and tokens and seconds of one."""
@@ -51,10 +42,72 @@ class LlamaCppTimings:
         )
 
 
+@dataclass
+class _Sums:
+    """Sums over answers, those of answers with drafts by themselves."""
+
+    answers: int = 0
+    unread: int = 0
+    prompts: Mean = field(default_factory=Mean)
+    outputs: Mean = field(default_factory=Mean)
+    passes: Thinned[TimedPass] = field(default_factory=Thinned)
+    rounds: float = 0.0
+    tokens: float = 0.0
+    drafted: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, timing: Record) -> None:
+        """Add an answer, if it could be read."""
+        if not timing:
+            self.unread += 1
+            return
+        self.answers += 1
+        self.prompts.add(float(timing.get("prompt_n") or 0))
+        self.outputs.add(float(timing["predicted_n"]))
+        for each in _passes(timing):
+            self.passes.add(each)
+        if drafted := float(timing.get("draft_n") or 0):
+            self.rounds += _rounds(timing)
+            self.tokens += float(timing["predicted_n"])
+            self.drafted += drafted
+            self.seconds += float(timing["predicted_ms"]) / 1000
+
+    def told(self) -> Told:
+        """Return what they tell."""
+        told = Told(
+            prompt_tokens=self.prompts.value,
+            output_tokens=self.outputs.value,
+            requests=1.0,
+            unknown=("acceptance: no answer has draft_n, none was speculated for",),
+            passes=tuple(self.passes.kept),
+            read=self.answers,
+            unread=self.unread,
+        )
+        return self._drafting(told) if self.rounds else told
+
+    def _drafting(self, told: Told) -> Told:
+        tau, K = self.tokens / self.rounds, self.drafted / self.rounds
+        return replace(
+            told,
+            rounds=self.rounds,
+            lookahead=K,
+            varies=abs(K - round(K)) > 0.02 * K,
+            tau=tau,
+            conditional=rates_for(tau, K),
+            round_seconds=self.seconds / self.rounds,
+            unknown=("acceptance by position: timings have sums alone; the log has it",),
+        )
+
+
 def _finished(source: Source) -> Iterator[Record]:
-    """Yield the timings of answers; of a stream, whose tokens go on, an answer's last ones."""
+    """Yield the timings of answers; of a stream, whose tokens go on, an answer's last ones.
+
+    Empty ones of what cannot be read.
+    """
     last: Record = {}
     for record in source.records():
+        if record is None:
+            yield {}
         timing = _timings(record or {})
         ended = record == {} or not source.streamed
         if last and (ended or not _goes_on(last, timing)):
@@ -100,23 +153,3 @@ def _passes(timing: Record) -> Iterator[TimedPass]:
     context = prompt + cached + float(timing["predicted_n"]) / 2
     seconds = float(timing["predicted_ms"]) / 1000 / n
     yield TimedPass(0, 1, K / n + 1, K / n, seconds, context, n)
-
-
-def _drafting(told: Told, timed: Sequence[Record]) -> Told:
-    from dataclasses import replace
-
-    rounds = sum(map(_rounds, timed))
-    tokens = sum(float(t["predicted_n"]) for t in timed)
-    drafted = sum(float(t["draft_n"]) for t in timed)
-    seconds = sum(float(t["predicted_ms"]) for t in timed) / 1000
-    tau, K = tokens / rounds, drafted / rounds
-    return replace(
-        told,
-        rounds=rounds,
-        lookahead=K,
-        varies=abs(K - round(K)) > 0.02 * K,
-        tau=tau,
-        conditional=rates_for(tau, K),
-        round_seconds=seconds / rounds,
-        unknown=("acceptance by position: timings have sums alone; the log has it",),
-    )

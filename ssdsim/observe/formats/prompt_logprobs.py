@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from ssdsim.observe.files import Record, Source
+from ssdsim.observe.files import Record, Source, records_of
 from ssdsim.observe.formats.base import either, known, missing
 from ssdsim.observe.ranks import CHAIN, FANOUTS, greedy_rounds, hits_of
 from ssdsim.observe.told import Ranks, RoundCounts, Told
@@ -30,8 +30,8 @@ class PromptLogprobs:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the ranks of every text."""
         texts, unread = [], 0
-        for record in (r for source in sources for r in source.records()):
-            found = [_text(choice, record or {}) for choice in _choices(record or {})]
+        for record in records_of(sources):
+            found = [_text(choice, record) for choice in _choices(record)]
             texts += [text for text in found if text]
             unread += not any(found)
         if not texts:

@@ -1,7 +1,7 @@
 """The log of an SGLang server: a line every few decode steps, and one a prefill."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -158,8 +158,7 @@ class _Log:
                 *_suspicious(timed, away, self.nodes, self.steps),
                 *_changing(of, K),
             ),
-            unknown=("acceptance by position: the log has its mean alone",)
-            + (() if K else ("K: no accept rate, and no line with the server's arguments",)),
+            unknown=tuple(_unknown(K)),
             read=self.read,
             unread=self.unread,
         )
@@ -186,6 +185,12 @@ def _suspicious(
     if nodes and steps and nodes > steps + 1:
         said.append(f"a tree of {nodes} nodes: taken for a chain of {steps} that accepts as much")
     return tuple(said)
+
+
+def _unknown(lookahead: float | None) -> Iterator[str]:
+    yield "acceptance by position: the log has its mean alone"
+    if not lookahead:
+        yield "K: no accept rate that tells it, and no line with the server's arguments"
 
 
 def _changing(of: Sequence[_Line], lookahead: float | None) -> list[str]:

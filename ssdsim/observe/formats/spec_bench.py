@@ -1,11 +1,13 @@
 """The answers of Spec-Bench and EAGLE's evaluation, a question a line."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple
 
-from ssdsim.observe.files import Record, Source
-from ssdsim.observe.formats.base import either, known, mean, missing
+from ssdsim.observe.files import Record, Source, records_of
+from ssdsim.observe.formats.base import Mean, either, known, missing
+from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import RoundCounts, TimedPass, Told
 
 LENGTHS = ("accept_lengths", "accept_length_list", "acceptance_lengths")
@@ -24,52 +26,72 @@ class SpecBench:
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return tokens and seconds a step, and rates by position, over all questions."""
-        counts, turns, records, unread = RoundCounts(), list[_Turn](), 0, 0
-        lengths: list[int] = []
-        for record in (r for source in sources for r in source.records()):
-            choices = [*_choices(record or {})]
-            records, unread = records + bool(choices), unread + (not choices)
-            turns += [turn for choice in choices for turn in _turns(choice)]
-            lengths += [int(n) for choice in choices for n in _flat(either(choice, *LENGTHS) or [])]
-        steps = sum(turn.steps for turn in turns)
-        if not steps:
+        sums = _Sums()
+        for record in records_of(sources):
+            sums.add(record)
+        if not sums.steps:
             raise missing(sources, "no decoding_steps (or idxs) beside new_tokens")
-        K = max(lengths, default=1) - 1
-        for length in lengths if K else []:
-            counts.add(length - 1, K)
-        told = counts.told() if counts.counts else Told()
-        seconds = sum(turn.seconds for turn in turns)
-        return replace(
-            told,
-            rounds=float(steps),
-            lookahead=float(K) if K else None,
-            tau=sum(turn.tokens for turn in turns) / steps,
-            round_seconds=seconds / steps if seconds else None,
-            requests=1.0,
-            output_tokens=mean([turn.tokens for turn in turns]),
-            passes=tuple(turn.timed(K) for turn in turns if turn.seconds and turn.steps),
-            unknown=tuple(_unknown(K)),
-            read=records,
-            unread=unread,
-        )
+        return sums.told()
 
     def says(self, told: Told) -> dict[str, Any]:
         """Return tokens and seconds a round."""
         return known(tau=told.tau, round_s=told.round_seconds, p=[*told.positions])
 
 
-@dataclass(frozen=True)
-class _Turn:
+class _Turn(NamedTuple):
     """Steps, tokens and seconds of a turn."""
 
     steps: float
     tokens: float
     seconds: float
 
-    def timed(self, lookahead: int) -> TimedPass:
-        """Return it as the mean over its rounds."""
-        return TimedPass(
-            0, 1, lookahead + 1, lookahead, self.seconds / self.steps, None, self.steps
+
+@dataclass
+class _Sums:
+    """Sums over turns, and how many steps were of which length."""
+
+    steps: float = 0.0
+    tokens: Mean = field(default_factory=Mean)
+    seconds: float = 0.0
+    timed: Thinned[_Turn] = field(default_factory=Thinned)
+    lengths: Counter[int] = field(default_factory=Counter)
+    read: int = 0
+    unread: int = 0
+
+    def add(self, record: Record) -> None:
+        """Add the turns of a question."""
+        choices = [*_choices(record)]
+        self.read, self.unread = self.read + bool(choices), self.unread + (not choices)
+        for choice in choices:
+            self.lengths.update(int(n) for n in _flat(either(choice, *LENGTHS) or []))
+            for turn in _turns(choice):
+                self.steps += turn.steps
+                self.tokens.add(turn.tokens)
+                self.seconds += turn.seconds
+                if turn.seconds and turn.steps:
+                    self.timed.add(turn)
+
+    def told(self) -> Told:
+        """Return what they tell."""
+        K = max(self.lengths, default=1) - 1
+        counts = RoundCounts()
+        for length, n in self.lengths.items() if K else ():
+            counts.add(length - 1, K, n)
+        return replace(
+            counts.told() if counts.counts else Told(),
+            rounds=self.steps,
+            lookahead=float(K) if K else None,
+            tau=self.tokens.total / self.steps,
+            round_seconds=self.seconds / self.steps if self.seconds else None,
+            requests=1.0,
+            output_tokens=self.tokens.value,
+            passes=tuple(
+                TimedPass(0, 1, K + 1, K, turn.seconds / turn.steps, None, turn.steps)
+                for turn in self.timed.kept
+            ),
+            unknown=tuple(_unknown(K)),
+            read=self.read,
+            unread=self.unread,
         )
 
 

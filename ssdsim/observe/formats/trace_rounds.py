@@ -1,5 +1,6 @@
 """A neutral table of rounds: what each committed, and how sure the draft was of its tokens."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -26,11 +27,11 @@ class TraceRounds:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates over all rounds; as many drafts a round as it has columns a0, a1, ..."""
         counts, read, unread = RoundCounts(), 0, 0
-        accepted: list[int] = []
+        accepted = Counter[int]()
         drafted = max(map(_drafted, sources))
         for row in (row for source in sources for row in source.rows()):
             try:
-                accepted.append(whole(row[COMMITS]))
+                accepted[whole(row[COMMITS])] += 1
                 read += 1
             except (ValueError, KeyError):
                 unread += 1
@@ -39,8 +40,8 @@ class TraceRounds:
             raise missing(sources, "no round, or none that says what was drafted (columns a0, a1)")
         if min(accepted) < 0:
             raise missing(sources, f"commits is {min(accepted)} in a row: needs 0 or more")
-        for k in accepted:
-            counts.add(k, K)
+        for k, n in accepted.items():
+            counts.add(k, K, n)
         said = () if drafted else (f"K: the longest round accepted {K}",)
         return replace(counts.told(), unknown=said, read=read, unread=unread)
 

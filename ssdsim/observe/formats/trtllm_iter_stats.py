@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ssdsim.observe.files import Record, Source
+from ssdsim.observe.files import Record, Source, records_of
 from ssdsim.observe.formats.base import either, known, mean, missing
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, rates_for
@@ -27,7 +27,7 @@ class TrtllmIterStats:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all iterations of the first rank."""
         log = _Log()
-        for record in (r for source in sources for r in source.records()):
+        for record in records_of(sources):
             log.take(record)
         if not log.requests:
             raise missing(sources, "no iteration has drafted tokens in specDecodingStats")
@@ -57,9 +57,9 @@ class _Log:
     read: int = 0
     unread: int = 0
 
-    def take(self, record: Record | None) -> None:
+    def take(self, record: Record) -> None:
         """Read an iteration; other ranks repeat the first one's counts."""
-        if record is None or either(record, *LATENCY) is None:
+        if either(record, *LATENCY) is None:
             self.unread += 1
             return
         if int(record.get("attentionDpRank") or 0) or int(record.get("rank") or 0):

@@ -1,11 +1,12 @@
 """vLLM's metrics of single requests, with what every round drafted and accepted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from ssdsim.observe.files import Record, Source
-from ssdsim.observe.formats.base import either, known, mean, missing
+from ssdsim.observe.files import Record, Source, records_of
+from ssdsim.observe.formats.base import Mean, either, known, mean, missing
+from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import RoundCounts, TimedPass, Told
 
 ACCEPTED = ("per_step_accepted", "per_step_num_accepted", "accepted_per_step")
@@ -27,35 +28,13 @@ class VllmResponseMetrics:
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates over all rounds of all requests."""
-        counts, passes, records, unread = RoundCounts(), [], 0, 0
-        sent: list[tuple[float, float]] = []
-        lengths: list[tuple[float, float]] = []
-        for record in (r for source in sources for r in source.records()):
-            found = _speculation(record or {})
-            if not found or not _count(found, counts):
-                unread += 1
-                continue
-            records += 1
-            sent += _sent(found)
-            passes += _timed(record or {}, found)
-            lengths += _tokens(record or {})
-        if not counts.counts:
+        sums = _Sums()
+        for record in records_of(sources):
+            sums.add(record)
+        if not sums.counts.counts:
             why = "no per_step_accepted with as many per_step_drafted, and no histogram"
             raise missing(sources, f"{why}: ask for detailed ones")
-        told = counts.told()
-        K = mean([drafted / n for drafted, n in sent], [n for _, n in sent]) or told.lookahead
-        return replace(
-            told,
-            lookahead=K,
-            varies=told.varies or _shorter(K, told.lookahead),
-            round_seconds=mean([p.seconds for p in passes], [p.weight for p in passes]),
-            prompt_tokens=mean([prompt for prompt, _ in lengths]),
-            output_tokens=mean([output for _, output in lengths]),
-            passes=tuple(passes),
-            unknown=("the load: responses say nothing of other requests",),
-            read=records,
-            unread=unread,
-        )
+        return sums.told()
 
     def says(self, told: Told) -> dict[str, Any]:
         """Return rounds, rates by position and tokens a round."""
@@ -65,6 +44,52 @@ class VllmResponseMetrics:
             tau=told.tau,
             K=told.lookahead,
             conditional=[*told.conditional],
+        )
+
+
+@dataclass
+class _Sums:
+    """Sums over responses."""
+
+    counts: RoundCounts = field(default_factory=RoundCounts)
+    drafted: Mean = field(default_factory=Mean)
+    prompts: Mean = field(default_factory=Mean)
+    outputs: Mean = field(default_factory=Mean)
+    passes: Thinned[TimedPass] = field(default_factory=Thinned)
+    read: int = 0
+    unread: int = 0
+
+    def add(self, record: Record) -> None:
+        """Add a response, if it says what its rounds were."""
+        found = _speculation(record)
+        if not found or not _count(found, self.counts):
+            self.unread += 1
+            return
+        self.read += 1
+        if (n := _steps(found)) and (drafted := found.get("num_draft_tokens")):
+            self.drafted.add(float(drafted) / n, n)
+        for each in _timed(record, found):
+            self.passes.add(each)
+        usage = record.get("usage") or {}
+        if "prompt_tokens" in usage and "completion_tokens" in usage:
+            self.prompts.add(float(usage["prompt_tokens"]))
+            self.outputs.add(float(usage["completion_tokens"]))
+
+    def told(self) -> Told:
+        """Return what they tell."""
+        told, passes = self.counts.told(), self.passes.kept
+        K = self.drafted.value or told.lookahead
+        return replace(
+            told,
+            lookahead=K,
+            varies=told.varies or _shorter(K, told.lookahead),
+            round_seconds=mean([p.seconds for p in passes], [p.weight for p in passes]),
+            prompt_tokens=self.prompts.value,
+            output_tokens=self.outputs.value,
+            passes=tuple(passes),
+            unknown=("the load: responses say nothing of other requests",),
+            read=self.read,
+            unread=self.unread,
         )
 
 
@@ -97,10 +122,8 @@ def _count(found: Record, counts: RoundCounts) -> bool:
     return bool(by_length)
 
 
-def _sent(found: Record) -> list[tuple[float, float]]:
-    """Return drafted tokens and rounds of a request, if it says them."""
-    n, drafted = either(found, "num_spec_steps", "num_steps"), found.get("num_draft_tokens")
-    return [(float(drafted), float(n))] if n and drafted else []
+def _steps(found: Record) -> float:
+    return float(either(found, "num_spec_steps", "num_steps") or 0)
 
 
 def _shorter(mean_drafted: float | None, longest: float | None) -> bool:
@@ -115,15 +138,8 @@ def _most(found: Record) -> int:
 def _timed(record: Record, found: Record) -> list[TimedPass]:
     """Return a request as the mean over its rounds."""
     metrics = either(record, "metrics", "request_metrics") or {}
-    ms, steps = metrics.get("generation_time_ms"), either(found, "num_spec_steps", "num_steps")
+    ms, steps = metrics.get("generation_time_ms"), _steps(found)
     if not ms or not steps:
         return []
     K = float(either(found, "num_draft_tokens") or 0) / steps
-    return [TimedPass(0, 1, K + 1, K, float(ms) / 1000 / steps, None, float(steps))]
-
-
-def _tokens(record: Record) -> list[tuple[float, float]]:
-    usage = record.get("usage") or {}
-    if "prompt_tokens" not in usage or "completion_tokens" not in usage:
-        return []
-    return [(float(usage["prompt_tokens"]), float(usage["completion_tokens"]))]
+    return [TimedPass(0, 1, K + 1, K, float(ms) / 1000 / steps, None, steps)]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 from commands import exit_code, run
-from engine_writers import WRITERS, Logged
+from engine_writers import WRITERS
+from logged_rounds import Logged
 
 from ssdsim import load_run
 from ssdsim.compare import program
@@ -28,7 +29,7 @@ def compared(monkeypatch, *words):
 
 @pytest.mark.parametrize("writer", ["vllm_metrics", "llama_cpp_log", "spec_bench"])
 def test_a_run_is_its_own_log(directory, tmp_path, monkeypatch, writer):
-    files = WRITERS[writer](Logged(load_run(directory), 2), tmp_path)
+    files = WRITERS[writer](Logged.of(load_run(directory), 2), tmp_path)
     to = tmp_path / "found.json"
     assert compared(monkeypatch, directory, *files, "--json", to) == 0
     figures = {f["name"]: f for f in json.loads(to.read_text())["figures"]}
@@ -39,7 +40,7 @@ def test_a_run_is_its_own_log(directory, tmp_path, monkeypatch, writer):
 def test_the_difference_in_speed_is_divided_into_tokens_and_seconds(
     directory, tmp_path, monkeypatch, capsys
 ):
-    log = Logged(load_run(directory), 2)
+    log = Logged.of(load_run(directory), 2)
     (path,) = WRITERS["spec_bench"](log, tmp_path)
     slower = [json.loads(line) for line in path.read_text().splitlines()]
     for answer in slower:

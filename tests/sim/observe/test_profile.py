@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import yaml
 from commands import exit_code
-from engine_writers import Logged, prompt_logprobs, vllm_metrics
+from engine_writers import prompt_logprobs, vllm_metrics
+from logged_rounds import Logged
 
 import ssdsim
 from ssdsim.acceptance.trace_file import read_trace
@@ -189,7 +190,7 @@ def truth():
 def reduced(truth, folder):
     """Return the truth with no more of acceptance than vLLM's counters tell."""
     run = simulate(replace(truth, method=Speculative()))
-    mine = setup_of(vllm_metrics(Logged(run, 3), folder))
+    mine = setup_of(vllm_metrics(Logged.of(run, 3), folder))
     read = round(run.sequences["prompt_tokens"].mean())
     workload = replace(truth.workload, prompts=240, prompt_tokens=read)
     return replace(truth, acceptance=mine.acceptance, workload=workload)

@@ -22,7 +22,8 @@ def test_sglang_without_a_rate_takes_k_from_the_servers_arguments(told_of):
     [
         (2.59, 0.65, "with the root", 3),
         (2.59, 0.53, "drafts alone", 3),
-        (2.40, 0.80, "with the root", 2),  # 1.40 / .80 is near 2 as well, 2.40 / .80 nearer 3
+        (2.40, 0.80, "with the root", 2),
+        (2.50, 0.50, "either way: 2.5 of 5 with the root, or 1.5 of 3 drafts", None),
     ],
 )
 def test_sglang_tells_k_by_its_rate_however_it_counts(told_of, length, rate, counted, K):
@@ -42,10 +43,10 @@ def test_sglangs_newest_decode_line_is_read(told_of):
     told = told_of(
         "[2026-09-17 11:37:01 DP0 TP0 EP0] Decode batch [1203], #running-req: 8, #full token: 960, "
         "full token usage: 0.04, #swa token: 512, swa token usage: 0.01, accept len: 2.50, accept "
-        "rate: 0.50, npu graph: True, gen throughput (token/s): 200.00, #queue-req: 0, est. decode "
+        "rate: 0.75, npu graph: True, gen throughput (token/s): 200.00, #queue-req: 0, est. decode "
         "TFLOPS/s (per GPU): 1.23, fwd occupancy: 90.00%\n"
     )
-    assert (told.lookahead, told.kv_per_request) == (3, pytest.approx(0.005))
+    assert (told.lookahead, told.kv_per_request) == (2, pytest.approx(0.005))
     assert told.round_seconds == pytest.approx(0.1)
 
 
