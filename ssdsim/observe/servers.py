@@ -10,14 +10,20 @@ from ssdsim.observe.files import OPTION, Source
 
 Who = TypeVar("Who", bound=Hashable)
 
-WRITER = re.compile(
-    r"\s*(?:\d{4}-\S+\s+)?(?:std(?:out|err) [FP] )?"
-    r"(?:\[(?P<pod>pod/\S+)\]|(?P<service>[\w.-]+)\s*\||"
-    r"[A-Z][a-z]{2} [ \d]\d [\d:]{8} \S+ (?P<unit>\S+\[\d+\]):)?"
-    r"\s*(?:\((?P<role>\w+) pid=(?P<process>\d+)\))?"
+PLACES = (
+    r"\[(pod/\S+|\d{4,5})\]",  # a pod of Kubernetes, the port of one of llama.cpp's servers
+    r"([\w.-]+)\s*\|",  # a service of Docker Compose
+    r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8} )?([\w.-]+ \S+\[\d+\]):",  # a host's unit in its journal
+    r"(\d{1,4}): ",  # a task of Slurm
+    r"(\[\d+,\d+\]<std\w+>):",  # a rank of MPI
+    r"([\w.-]+ [\w.-]+) (?=\(\w+ pid=|(?:INFO|WARNING) \d\d-\d\d |\[\d{4}-)",  # stern's pods
 )
-"""Before a line: what a container's runtime adds, then a service of Docker Compose, a pod of
-Kubernetes or a unit of journald, then vLLM's own process."""
+"""What collectors write before a line to say whose it is."""
+WRITER = re.compile(
+    rf"\s*(?:\d{{4}}-\d\d-\S+\s+)?(?:std(?:out|err) [FP] )?(?:{'|'.join(PLACES)})?"
+    r"\s*(?:\((?P<role>[\w:]+) pid=(?P<process>\d+)(?:, ip=[\d.]+)?\))?"
+)
+"""Before a line: what a container's runtime adds, a place, then a process of vLLM or of Ray."""
 SURE = 2
 """Turns that no restart explains."""
 
@@ -35,7 +41,7 @@ def writer_of(line: str) -> Writer:
     found = WRITER.match(line)
     if not found:
         return Writer()
-    place = found["pod"] or found["service"] or found["unit"] or ""
+    place = next(filter(None, found.groups()[: len(PLACES)]), "")
     return Writer(place, found["role"] or "", found["process"] or "")
 
 

@@ -9,6 +9,7 @@ from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, missing
 from ssdsim.observe.llama_cpp_drafters import STATISTICS, Drafters
 from ssdsim.observe.numbers import NUMBER, number, numbers, whole
+from ssdsim.observe.servers import of_one_server
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, conditional_of, rates_for
 
@@ -39,14 +40,15 @@ class LlamaCppLog:
 
     def recognises(self, source: Source) -> bool:
         """Return whether there is such a line, or one with the times of a request."""
-        of = (ACCEPTANCE, STATISTICS, EVALUATED)
-        return any(pattern.search(line) for line in source.head for pattern in of)
+        return any(_is_ours(line) for line in source.head)
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all requests."""
         log = _Log()
         for source in sources:
-            for line in source.lines():
+            lines, others = of_one_server(source, _is_ours)
+            log.mixed += others
+            for line in lines:
                 log.take(line)
         if not log.requests().number:
             raise missing(sources, "no line 'draft acceptance': the server does not speculate")
@@ -61,6 +63,10 @@ class LlamaCppLog:
             draft_s=told.draft_seconds,
             p=[*told.positions],
         )
+
+
+def _is_ours(line: str) -> bool:
+    return any(pattern.search(line) for pattern in (ACCEPTANCE, STATISTICS, EVALUATED))
 
 
 @dataclass
@@ -128,6 +134,7 @@ class _Log:
     waiting: dict[str, tuple[float, int]] = field(default_factory=dict)
     passes: Thinned[TimedPass] = field(default_factory=Thinned)
     slots: set[str] = field(default_factory=set)
+    mixed: tuple[str, ...] = ()
     read: int = 0
     unread: int = 0
 
@@ -193,7 +200,7 @@ class _Log:
             requests=1.0,
             output_tokens=self.tokens / of.number if self.tokens else None,
             passes=tuple(self.passes.kept),
-            suspicious=SHARED if len(self.slots) > 1 else (),
+            suspicious=(*self.mixed, *(SHARED if len(self.slots) > 1 else ())),
             unknown=tuple(self._unknown(rounds, positions)),
             read=self.read,
             unread=self.unread,

@@ -19,7 +19,7 @@ class LlamaCppTimings:
 
     def recognises(self, source: Source) -> bool:
         """Return whether an answer has such timings."""
-        return any(_timings(record) for record in source.firsts)
+        return any("predicted_n" in _holder(record) for record in source.firsts)
 
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the sums over all answers; those without drafts tell what decoding alone takes."""
@@ -133,9 +133,13 @@ def _refuse_more_than_drafted(sources: Sequence[Source], timing: Record) -> None
 
 def _timings(record: Mapping[str, Any]) -> Record:
     """Return an answer's timings; empty where it has none."""
+    found = _holder(record)
+    return found if found.get("predicted_n") and found.get("predicted_ms") else {}
+
+
+def _holder(record: Mapping[str, Any]) -> Record:
     found = record.get("timings", record)
-    fine = isinstance(found, dict) and found.get("predicted_n") and found.get("predicted_ms")
-    return found if fine else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _rounds(timing: Record) -> float:

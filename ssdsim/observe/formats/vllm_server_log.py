@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ssdsim.observe.beats import Beat
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, mean, median, missing
 from ssdsim.observe.numbers import NUMBER, number, whole
@@ -100,6 +101,8 @@ class _Log:
 
     engines: dict[str, Load] = field(default_factory=dict)
     load: Load | None = None
+    beats: dict[str, Beat] = field(default_factory=dict)
+    before: str = ""
     intervals: Thinned[Interval] = field(default_factory=Thinned)
     iterations: Thinned[TimedPass] = field(default_factory=Thinned)
     shares: Thinned[tuple[float, float]] = field(default_factory=Thinned)
@@ -134,6 +137,9 @@ class _Log:
 
     def _load(self, line: str, found: re.Match[str]) -> None:
         self.read += 1
+        if line != self.before:  # else a log that was written twice
+            self.beats.setdefault(_engine(line), Beat()).add(line)
+        self.before = line
         together = AGGREGATED.search(line)
         n = max(1, int(together[1])) if together else 1
         prompts, tokens, running, used = map(number, found.groups())
@@ -188,11 +194,15 @@ class _Log:
             passes=tuple(
                 (not doubts and self.iterations.kept) or [p for one in timed for p in one.mean()]
             ),
-            suspicious=(*self.mixed, *_held_up(timed, quiet), *doubts),
+            suspicious=(*self.mixed, *self._doubled(), *_held_up(timed, quiet), *doubts),
             unknown=tuple(self._unknown(bool(of), seconds)),
             read=self.read,
             unread=self.unread["lines"],
         )
+
+    def _doubled(self) -> tuple[str, ...]:
+        said = (beat.doubled for beat in self.beats.values())
+        return () if self.mixed else tuple(dict.fromkeys(filter(None, said)))
 
     def disbelieved(self, round_seconds: float | None) -> tuple[str, ...]:
         """Return why the times of iterations are not taken; none where they are."""

@@ -1,5 +1,7 @@
 """Servers of one engine that wrote into one file."""
 
+import json
+
 import pytest
 
 from ssdsim.errors import ConfigError
@@ -26,7 +28,13 @@ def iteration(before, tokens=12, ms="20.00"):
         ("2026-11-30T10:00:00Z worker-0 | INFO", ("worker-0",)),
         ("2026-11-30T10:00:00.123Z stderr F INFO 11-30", ()),
         ("[pod/vllm-7c9/server] INFO 09-25", ("pod/vllm-7c9/server",)),
-        ("Nov 30 10:00:00 gpu01 vllm[4711]: INFO", ("vllm[4711]",)),
+        ("Nov 30 10:00:00 gpu01 vllm[4711]: INFO", ("gpu01 vllm[4711]",)),
+        ("2026-11-30T10:00:00+0000 gpu01 vllm[4711]: INFO", ("gpu01 vllm[4711]",)),
+        ("vllm-7c9-x server INFO 09-25 22:27:16 [metrics.py:120]", ("vllm-7c9-x server",)),
+        ("[60425] 0.16.519.195 I slot print_timing: id  0", ("60425",)),
+        ("12: INFO 09-25", ("12",)),
+        ("[1,0]<stdout>: INFO 09-25", ("[1,0]<stdout>",)),
+        ("(ServeReplica:app:Vllm pid=7, ip=10.0.0.1) INFO", ("", "ServeReplica:app:Vllm", "7")),
         ("(EngineCore_DP1 pid=4711) INFO 09-25", ("", "EngineCore_DP1", "4711")),
         ("INFO 09-25 22:27:16 [metrics.py:120] SpecDecoding", ()),
         ("[2026-09-25 22:27:16 TP0] Decode batch", ()),
@@ -42,7 +50,7 @@ def test_a_restart_is_no_second_server():
 
 
 NAMES = [("(APIServer pid=8) ", "(APIServer pid=9) "), ("a | ", "b | ")]
-NAMES += [tuple(f"Nov 30 10:00:00 gpu01 vllm[{pid}]: " for pid in (8, 9))]
+NAMES += [tuple(f"Nov 30 10:00:00 gpu0{host} vllm[9]: " for host in (1, 2))]
 
 
 @pytest.mark.parametrize("names", NAMES)
@@ -52,6 +60,25 @@ def test_of_two_servers_that_log_in_turns_one_is_read(told_of, names):
     assert told.tau == pytest.approx(2.4, rel=1e-3)
     assert any("wrote in turns" in line for line in told.suspicious)
     assert not told_of(one * 3).suspicious
+
+
+@pytest.mark.parametrize("name", ["{}  | ", "[6042{}] ", "{}: "])
+def test_of_two_servers_of_llama_cpp_one_is_read(told_of, name):
+    line = "{}draft acceptance = 0.5 ( {} accepted / 54 generated), mean len = {}\n"
+    one = line.format(name.format(1), 36, "2.50")
+    other = line.format(name.format(2), 6, "1.33")
+    told = told_of((one + other) * 3)
+    assert (told.rounds, told.tau) == (72, pytest.approx(2.5))
+    assert any("wrote in turns" in said for said in told.suspicious)
+
+
+def test_of_two_pods_in_a_collectors_records_one_is_read(told_of):
+    def records(pod, text):
+        holder = {"kubernetes": {"pod_name": pod}}
+        return "".join(json.dumps({"log": line, **holder}) + "\n" for line in text.splitlines())
+
+    one, other = records("a-7", interval("", HALF, 933)), records("b-7", interval("", MOST, 1600))
+    assert told_of((one + other) * 3).tau == pytest.approx(2.4, rel=1e-3)
 
 
 def test_a_server_that_was_started_again_is_read_whole(told_of):
@@ -89,6 +116,24 @@ def test_which_processes_are_of_one_server_is_not_guessed(told_of):
 
     with pytest.raises(ConfigError, match="APIServer and EngineCore of two servers"):
         told_of((server(8, 22) + server(9, 33)) * 3)
+
+
+# Servers that nothing but their clocks tells apart.
+
+
+def intervals_at(*seconds):
+    at = (f"{n // 60:02}:{n % 60:02}" for n in seconds)
+    return "".join(interval("", HALF, 933).replace("22:27:16", f"22:{each}") for each in at)
+
+
+def test_two_beats_in_a_log_are_noted(told_of):
+    steady = range(0, 100, 10)
+    both = sorted([*steady, *range(3, 100, 10)])
+    assert any("3 and 7 s apart" in said for said in told_of(intervals_at(*both)).suspicious)
+    for one in (steady, [*steady, 130, 140, 150], [0, 10, 21, 30, 41, 50, 60, 70]):
+        assert not told_of(intervals_at(*one)).suspicious
+    twice = "".join(line * 2 for line in intervals_at(*steady).splitlines(keepends=True))
+    assert not told_of(twice).suspicious
 
 
 # Counters of two servers.
