@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ssdsim.observe.files import Source
-from ssdsim.observe.formats.base import known, mean, missing
+from ssdsim.observe.formats.base import known, median, missing
 from ssdsim.observe.numbers import NUMBER, number
+from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import Hits, TimedPass, Told, conditional_of, rates_for
 
 METRIC = re.compile(rf"\[metrics\] (Avg [\w ()]+?): *({NUMBER})")
-FREQUENCY = re.compile(rf"^\s*(\d+): ({NUMBER})\s*$")
+FREQUENCY = re.compile(rf"(?:^|\s)(\d+): ({NUMBER})\s*$")
+TREE = "tree_decode:"
+"""In a line whose total is of drafting for all outcomes; others call that decode_tree."""
 STAGE = re.compile(r"\[PROFILE (target|draft)\]")
 TIME = re.compile(rf"(\w+)=({NUMBER})ms")
 LOOKAHEAD = re.compile(r"(?:Speculative\(k|\bK|--k)[= ](\d+)")
@@ -65,7 +68,7 @@ class _Log:
 
     metrics: dict[str, float] = field(default_factory=dict)
     frequencies: dict[int, float] = field(default_factory=dict)
-    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    times: dict[str, Thinned[float]] = field(default_factory=lambda: defaultdict(Thinned))
     batch: int | None = None
     lookahead: int | None = None
     fanout: int | None = None
@@ -79,7 +82,7 @@ class _Log:
             self._metric(found[1], number(found[2]))
         elif "Empirical frequencies" in line:
             self.listing = True
-        elif self.listing and (found := FREQUENCY.match(line)):
+        elif self.listing and (found := FREQUENCY.search(line)):
             self.frequencies[int(found[1])] = number(found[2])
         elif found := STAGE.search(line):
             self._stage(found[1], line)
@@ -97,8 +100,11 @@ class _Log:
 
     def _stage(self, lane: str, line: str) -> None:
         self.read += 1
-        for name, ms in TIME.findall(line):
-            self.times[f"{lane} {name}"].append(number(ms) / 1000)
+        told = {f"{lane} {name}": number(ms) / 1000 for name, ms in TIME.findall(line)}
+        if TREE in line:
+            told["draft decode_tree"] = told.pop("draft total", 0.0)
+        for name, seconds in told.items():
+            self.times[name].add(seconds)
         if found := BATCH.search(line):
             self.batch = max(self.batch or 0, int(found[1]))
 
@@ -151,10 +157,15 @@ class _Log:
             tau=on_hit,
             tau_miss=on_miss,
             fanout=self.fanout,
-            handshake=mean(self.times["target handshake"]),
-            verify=mean(self.times["target verify"]) or self._ms("Avg target verify time (ms)"),
-            tree=mean(self.times["draft total"]),
+            handshake=self._usual("target handshake"),
+            verify=self._usual("target verify") or self._ms("Avg target verify time (ms)"),
+            tree=self._usual("draft decode_tree"),
         )
+
+    def _usual(self, stage: str) -> float | None:
+        """Return a stage's median: the first steps of a run compile."""
+        of = self.times[stage].kept
+        return median(of, [1.0] * len(of)) if of else None
 
     def _ms(self, name: str) -> float | None:
         value = self.metrics.get(name)

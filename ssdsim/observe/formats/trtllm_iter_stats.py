@@ -1,11 +1,11 @@
 """TensorRT-LLM's iteration statistics, a JSON object each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ssdsim.observe.files import Record, Source, records_of
-from ssdsim.observe.formats.base import either, known, mean, missing
+from ssdsim.observe.formats.base import either, known, mean, median, missing
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, rates_for
 
@@ -105,8 +105,8 @@ class _Log:
             varies=abs(K - round(K)) > 0.02 * K,
             tau=tau,
             conditional=rates_for(tau, K),
-            round_seconds=mean([p.seconds for p in timed]),
-            draft_seconds=mean([seconds for seconds, _ in self.drafts.kept]),
+            round_seconds=_usual(p.seconds for p in timed),
+            draft_seconds=_usual(seconds for seconds, _ in self.drafts.kept),
             requests=mean([p.requests for p in timed]),
             kv_per_request=mean([s for s, _ in self.shares.kept], [n for _, n in self.shares.kept]),
             passes=tuple(self.passes.kept),
@@ -114,6 +114,11 @@ class _Log:
             read=self.read,
             unread=self.unread,
         )
+
+
+def _usual(seconds: Iterable[float]) -> float | None:
+    """Return the median: the first iterations of a server take seconds."""
+    return median(values, [1.0] * len(values)) if (values := [*seconds]) else None
 
 
 def _prompt(batching: Record) -> float:

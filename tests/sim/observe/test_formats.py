@@ -136,7 +136,7 @@ def test_lines_of_others_and_prefixes_of_other_releases_change_nothing(name, tmp
     other = [f"\x1b[36m2026-11-30T10:00:00Z worker-0 | {line}\x1b[0m" for line in lines]
     (tmp_path / "a.log").write_text("\n".join(f"{noise}\n{line}" for line in other))
     if name == "ssd_engine_log":  # its histogram's lines have no mark but their place
-        (tmp_path / "a.log").write_text("\n".join([noise, *lines, noise]))
+        (tmp_path / "a.log").write_text("\n".join([noise, *other, noise]))
     assert said_of(tmp_path / "a.log") == said_of(path)
 
 

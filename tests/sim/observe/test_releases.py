@@ -23,6 +23,8 @@ def test_ranks_of_tensorrt_llm_that_repeat_the_first_ones_counts_are_left_out(to
     rows = [row, {**row, "attentionDpRank": 1}, {**row, "iter": 2}]
     told = told_of(rows, name="metrics.json")
     assert (told.rounds, told.lookahead, told.tau) == (8, 3, 2.5)
+    warm_up = {**row, "iterLatencyMS": 3000.0}
+    assert told_of([warm_up, *rows], name="metrics.json").round_seconds == 0.02
 
 
 def test_a_bench_without_its_intervals_tells_what_its_counters_do(told_of):
@@ -77,6 +79,25 @@ def test_the_ssd_engine_prints_no_miss_where_there_is_none(told_of):
     hits = told_of(text).hits
     assert (hits.rate, hits.tau, hits.tau_miss, hits.fanout) == (1, 2.5, None, 3)
     assert hits.accepted == (0.2, 0.1, 0.7)
+
+
+def test_the_ssd_engines_draft_is_busy_with_more_than_the_tree(told_of):
+    text = (
+        "[PROFILE target] handshake={}ms verify=11.45ms postprocess=0.04ms total=22.25ms hits=1/1\n"
+        "[PROFILE draft] service=0.71ms build_tree=2.83ms decode_tree={}ms total=13.75ms\n"
+        "[12:00:01] [PROFILE draft] tree_step[0]=2.60ms\n"
+        "[12:00:01] [PROFILE draft] tree_decode: K=4 steps=2.5 2.6 avg=2.55ms total=10.20ms\n"
+    )
+    metrics = (
+        "[metrics] Avg Tokens per step (incl recovery): 2.50\n[metrics] Avg Cache Hits: 0.50\n"
+        "[metrics] Avg Tokens per step on Cache Hit: 3.00\n"
+        "[metrics] Suggested geometric fan_out_list (next run): [4, 3, 2, 1]\n"
+        "[metrics] Avg Tokens per step on Cache Miss: 2.00\n"
+    )
+    compiling, *steps = (text.format(*ms) for ms in ((900, 700), (1.5, 10.16), (1.5, 10.16)))
+    told = told_of(compiling + "".join(steps) + metrics)
+    assert told.hits.tree == pytest.approx(0.0102, rel=0.01)
+    assert (told.hits.handshake, told.hits.tau_miss) == (0.0015, 2.0)
 
 
 def test_the_last_of_several_runs_of_the_ssd_engine_counts(told_of):
