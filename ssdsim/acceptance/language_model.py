@@ -9,7 +9,8 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from ssdsim.acceptance.early_view import early_logits
-from ssdsim.acceptance.logit_tables import Pair, PairText
+from ssdsim.acceptance.logit_tables import LogitTables
+from ssdsim.acceptance.synthetic_pair import Pair, PairText
 from ssdsim.acceptance.trace_file import write_trace
 from ssdsim.acceptance.trace_row import holds_back, position_row
 from ssdsim.errors import require
@@ -89,7 +90,7 @@ class LanguageModel:
             errors = default_rng([self.seed, 1])
             return early_logits(target, self.exit_distance, sampling.temperature, errors)
 
-        return Pair(target, draft, self.prompt_ids, sampling, key, exits)
+        return Pair(LogitTables(target, draft, sampling, exits), self.prompt_ids, key)
 
     def logits(self) -> tuple[Array, Array]:
         """Return the target's and the draft's table, shape (V^order, V) each."""
@@ -160,9 +161,9 @@ def _positions(
     """Let the target write `tokens` tokens alone, and return a row for each."""
     rows = []
     for _ in range(tokens):
-        target, draft = text.views()
-        early = text.pair.early(text.history, text.noise) if layers else np.zeros(0)
+        here = text.after()
+        early = text.early_after() if layers else np.zeros(0)
         exits = {"exit_ids": [*range(early.size)] * layers, "exit_p": [*early.tolist()] * layers}
         (token,) = text.commit(text.speculate(0, "none"), 1)
-        rows.append(position_row(target, draft, token, grid) | exits)
+        rows.append(position_row(here.target, here.draft, token, grid) | exits)
     return rows

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-
+from ssdsim.acceptance.position import Position
 from ssdsim.acceptance.trace_table import Table
 from ssdsim.errors import require
 from ssdsim.outcomes import Outcome, Speculation, Speculator
-from ssdsim.sampling.distributions import Array, View, sample
+from ssdsim.sampling.distributions import sample
 from ssdsim.sampling.noise import Noise
-from ssdsim.sampling.ranking import left, ranked
 from ssdsim.sampling.verification import verify_siblings
 from ssdsim.trees.base import Path, Paths, parents_of, sibling, widths_of
 
@@ -67,12 +65,8 @@ class EnumerableText(Protocol):
         """V, token ids there are."""
         ...
 
-    def views(self, tokens: Sequence[int]) -> tuple[View, View]:
+    def after(self, tokens: Sequence[int]) -> Position:
         """Return what target and draft make of the position after these tokens."""
-        ...
-
-    def sends(self, draft: View) -> Array:
-        """Return the distribution that the draft samples from, shape (V,)."""
         ...
 
 
@@ -85,18 +79,16 @@ class Nodes:
     def __init__(self, text: EnumerableText) -> None:
         self.text = text
         self.tokens: dict[Path, tuple[int, ...]] = {(): ()}
-        self.seen: dict[Path, tuple[View, View]] = {}
+        self.seen: dict[Path, Position] = {}
 
     def after(self, path: Path) -> list[float]:
         """Return the draft's probabilities of its candidates after a node, best first."""
-        draft = self.views(path)[1]
-        found: list[float] = draft.belief[ranked(draft.scores)].tolist()
-        return found
+        return list(self.position(path).beliefs)
 
-    def views(self, path: Path) -> tuple[View, View]:
+    def position(self, path: Path) -> Position:
         """Return what target and draft make of the position after a node."""
         if path not in self.seen:
-            self.seen[path] = self.text.views(self.tokens_to(path))
+            self.seen[path] = self.text.after(self.tokens_to(path))
         return self.seen[path]
 
     def tokens_to(self, path: Path) -> tuple[int, ...]:
@@ -107,29 +99,25 @@ class Nodes:
 
     def token(self, path: Path) -> int:
         """Return the token of a node."""
-        return int(ranked(self.views(path[:-1])[1].scores)[path[-1]])
+        return self.position(path[:-1]).candidate(path[-1])
 
     def speculation(self, paths: Paths, speculator: Speculator, truth: Outcome) -> Speculation:
         """Return the tree as a speculation."""
         _check(paths, self.text.vocabulary)
         tokens = tuple(self.tokens_to(path)[-1] for path in paths)
-        drafts = [self.views(path[:-1])[1] for path in paths]
+        drafts = [self.position(path[:-1]).draft for path in paths]
         return Speculation(
             parents_of(paths),
             speculator,
             tokens,
             tuple(draft.belief.item(token) for draft, token in zip(drafts, tokens, strict=True)),
-            tuple(self._left(path, paths) for path in ((), *paths)),
+            tuple(self.position(at).candidates(self.sent(at, paths)) for at in ((), *paths)),
             truth,
         )
 
     def sent(self, path: Path, paths: Paths) -> list[int]:
         """Return the tokens of a node's children."""
         return [self.tokens_to((*path, place))[-1] for place in range(widths_of(paths)[path])]
-
-    def _left(self, path: Path, paths: Paths) -> tuple[float, ...]:
-        draft = self.views(path)[1]
-        return tuple(draft.belief[left(draft.scores, self.sent(path, paths))].tolist())
 
 
 class SampledNodes(Nodes):
@@ -139,32 +127,28 @@ class SampledNodes(Nodes):
         """Return the sample at a node."""
         text, place = self.text, len(path) - 1
         uniform = text.noise.uniform(len(text.history) + place, "propose", sibling(path))
-        return sample(self.sends(path[:-1]), uniform)
-
-    def sends(self, path: Path) -> Array:
-        """Return what the children of a node are drawn from."""
-        return self.text.sends(self.views(path)[1])
+        return sample(self.position(path[:-1]).sends, uniform)
 
     def landing(self, paths: Paths) -> Outcome:
         """Try every node's children in turn, from the root on."""
         path: Path = ()
         while True:
-            child, bonus = self._tried(path, self.sent(path, paths))
+            sent = self.sent(path, paths)
+            child, bonus = self._tried(path, sent)
             if child is None:
-                sent, draft = self.sent(path, paths), self.views(path)[1]
-                rank = int(np.flatnonzero(left(draft.scores, sent) == bonus)[0])
-                return Outcome(((), *paths).index(path), rank)
+                return Outcome(((), *paths).index(path), self.position(path).rank(bonus, sent))
             path = (*path, child)
 
     def _tried(self, path: Path, sent: list[int]) -> tuple[int | None, int]:
         """Return which child of a node is accepted, None if none is, and the token there."""
-        p, noise = self.views(path)[0].probabilities, self.text.noise
+        here, noise = self.position(path), self.text.noise
+        p = here.target.probabilities
         at = len(self.text.history) + len(path)
         if not sent:
             return None, sample(p, noise.uniform(at, "bonus"))
         accept = [noise.uniform(at, "accept", sibling) for sibling in range(len(sent))]
         residual = noise.uniform(at, "residual")
-        return verify_siblings(p, self.sends(path), sent, accept, residual)
+        return verify_siblings(p, here.sends, sent, accept, residual)
 
 
 def _check(paths: Paths, most: int) -> None:

@@ -163,7 +163,11 @@ def view(
     p = process(logits, temperature, top_k, top_p)
     if temperature > 0 and gumbel is None:
         return View(p, logits, p)
-    scores = logits if temperature == 0 else perturb(p, gumbel)
+    return decided(logits if temperature == 0 else perturb(p, gumbel))
+
+
+def decided(scores: Array) -> View:
+    """Return the view of a model whose token is the best by these scores, shape (V,)."""
     return View(certain(best(scores), scores.size), scores, softmax(scores))
 
 

@@ -76,7 +76,7 @@ class Noise:
             Tells the children of a tree's node apart; 0 in a chain.
 
         """
-        return float(self.uniforms(position, 1, role, sibling)[0])
+        return self._draw((position, sibling, ROLES[role], 0), 1).item()
 
     def uniforms(self, start: int, count: int, role: Role, sibling: int = 0) -> NDArray[np.float64]:
         """Return `uniform(start + j, role, sibling)` for j = 0 .. count - 1, in one go."""

@@ -6,8 +6,6 @@ tell scores apart that differ in the eighth digit; nothing that decides tokens m
 another precision to compare.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,31 +15,19 @@ def best(scores: ArrayLike) -> NDArray[np.intp]:
     return np.asarray(np.argmax(np.asarray(scores, np.float32), axis=-1))
 
 
-def ranked(
-    scores: ArrayLike, sent: int | None = None, count: int | None = None
-) -> NDArray[np.intp]:
+def ranked(scores: ArrayLike, count: int | None = None) -> NDArray[np.intp]:
     """Return candidate ids, best first.
 
     Parameters
     ----------
     scores
         Shape (V,).
-    sent
-        The token drafted here, left out: it cannot be the bonus token. None at the last node.
     count
-        How many; all by default. A short list of a large vocabulary needs no full sort.
+        How many, at least 1; all by default. A short list needs no full sort.
 
     """
     scores = np.asarray(scores, np.float32)
-    most = scores.size if count is None else min(count + 1, scores.size)
-    order = top(scores, most)
-    return np.asarray(order[order != (-1 if sent is None else sent)][:count])
-
-
-def left(scores: ArrayLike, sent: Sequence[int]) -> NDArray[np.intp]:
-    """Return candidate ids, best first, without those in `sent`: what may follow a tree's node."""
-    order = ranked(scores)
-    return order[~np.isin(order, sent)] if sent else order
+    return top(scores, scores.size if count is None else min(count, scores.size))
 
 
 def top(scores: ArrayLike, count: int) -> NDArray[np.intp]:
@@ -81,11 +67,3 @@ def outranks(scores: ArrayLike, token: int) -> NDArray[np.bool_]:
     level = scores == scores[token]
     level[token:] = False
     return np.asarray((scores > scores[token]) | level)
-
-
-def rank_of(token: int, scores: ArrayLike, sent: int | None = None) -> int:
-    """Return the place of `token` in `ranked(scores, sent)`, -1 if it is the one left out."""
-    if token == sent:
-        return -1
-    before = outranks(scores, token)
-    return int(before.sum()) - (sent is not None and bool(before[sent]))

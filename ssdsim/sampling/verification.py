@@ -123,7 +123,12 @@ def verify_gumbel(scores: Array, tokens: Sequence[int], gumbel: ArrayLike) -> tu
         How many tokens are accepted, 0 .. K, and the token that follows them.
 
     """
-    own = best(scores + np.asarray(gumbel))
-    differs = np.append(own[:-1] != np.asarray(tokens, np.intp), True)
-    accepted = int(np.argmax(differs))
-    return accepted, int(own[accepted])
+    return verify_own(best(scores + np.asarray(gumbel)).tolist(), tokens)
+
+
+def verify_own(own: Sequence[int], tokens: Sequence[int]) -> tuple[int, int]:
+    """Verify a chain of K tokens against the K + 1 that the target itself has at its places."""
+    for k, token in enumerate(tokens):
+        if own[k] != token:
+            return k, own[k]
+    return len(tokens), own[len(tokens)]

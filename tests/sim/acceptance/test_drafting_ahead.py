@@ -13,8 +13,8 @@ from synthetic_pair import SMALL, decode, expected, opened
 from ssdsim.acceptance.by_position import Difficulty, PositionalSource, power_curve
 from ssdsim.acceptance.iid import Iid
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.acceptance.logit_tables import PairText
 from ssdsim.acceptance.recorded import Recorded
+from ssdsim.acceptance.synthetic_pair import PairText
 from ssdsim.outcomes import Outcome, tail
 from ssdsim.sampling.noise import Noise
 from ssdsim.sampling.settings import Sampling
@@ -46,7 +46,7 @@ def now_more_now_less(text, length):
 def test_the_output_has_the_targets_distribution(sampling, length, speculate):
     pair = opened(sampling)
     outputs = Counter(
-        decode(PairText(pair, [0], Noise(pair.key, seq)), 3, length, speculate)[0]
+        decode(PairText(pair.models, [0], Noise(pair.key, seq)), 3, length, speculate)[0]
         for seq in range(2500)
     )
     assert goodness(outputs, expected(sampling.temperature)) > 1e-3

@@ -10,7 +10,7 @@ from numpy.random import default_rng
 from synthetic_pair import SMALL, TOKENS, decode, draft, expected, opened
 
 from ssdsim.acceptance.language_model import LanguageModel
-from ssdsim.acceptance.logit_tables import PairText
+from ssdsim.acceptance.synthetic_pair import PairText
 from ssdsim.errors import ConfigError
 from ssdsim.sampling.distributions import process
 from ssdsim.sampling.noise import Noise
@@ -30,7 +30,7 @@ def texts(sampling, length, speculate, count=5000):
     """Return many continuations of token 0."""
     pair = opened(sampling)
     return [
-        decode(PairText(pair, [0], Noise(pair.key, seq)), TOKENS, length, speculate)
+        decode(PairText(pair.models, [0], Noise(pair.key, seq)), TOKENS, length, speculate)
         for seq in range(count)
     ]
 
@@ -75,14 +75,15 @@ def test_the_same_test_catches_a_pair_that_verifies_with_the_raw_q(monkeypatch):
     sampling = Sampling(1.0, saguaro_constant=0.4, saguaro_fanout=1)
     verify = PairText._verify
 
-    def with_raw_q(self, targets, tokens, sent):
-        raw = [self._views(tokens[:k])[1].probabilities for k in range(len(sent))]
-        return verify(self, targets, tokens, raw)
+    def with_raw_q(self, along, tokens, sent):
+        raw = [position.draft.probabilities for position in along[: len(sent)]]
+        return verify(self, along, tokens, raw)
 
     monkeypatch.setattr(PairText, "_verify", with_raw_q)
     pair = opened(sampling)
     outputs = Counter(
-        decode(PairText(pair, [0], Noise(pair.key, seq)), TOKENS, 2)[0] for seq in range(5000)
+        decode(PairText(pair.models, [0], Noise(pair.key, seq)), TOKENS, 2)[0]
+        for seq in range(5000)
     )
     assert goodness(outputs, expected(1.0)) < 1e-6
 

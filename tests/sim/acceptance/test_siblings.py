@@ -9,9 +9,9 @@ import pytest
 from chisquare import goodness
 
 from ssdsim.acceptance import token_trees
-from ssdsim.acceptance.logit_tables import Pair
+from ssdsim.acceptance.logit_tables import LogitTables
+from ssdsim.acceptance.synthetic_pair import Pair
 from ssdsim.sampling.distributions import process, sample
-from ssdsim.sampling.ranking import ranked
 from ssdsim.sampling.settings import Sampling
 from ssdsim.sampling.verification import verify_maximal, verify_siblings
 from ssdsim.trees.widths import Widths
@@ -25,7 +25,7 @@ DRAFT = TARGET + 1.2 * RNG.standard_normal((V, V))
 
 def texts(tree):
     """Decode `TEXTS` texts of `LENGTH` tokens from the same prompt, and count them."""
-    pair = Pair(TARGET, DRAFT, lambda _: [0], Sampling(1.0), 11)
+    pair = Pair(LogitTables(TARGET, DRAFT, Sampling(1.0)), lambda _: [0], 11)
     return Counter(written(pair.text(seq), tree, 2, LENGTH) for seq in range(TEXTS))
 
 
@@ -59,7 +59,8 @@ def test_siblings_that_share_their_accept_noise_do_not(monkeypatch):
     # A pair where the second sibling's chance is neither 0 nor 1 after the first was rejected.
     rng = np.random.default_rng(1)
     p, q = rng.dirichlet(np.full(6, 1.5)), rng.dirichlet(np.full(6, 1.5))
-    pair = Pair(*(np.tile(np.log(r), (6, 1)) for r in (p, q)), lambda _: [0], Sampling(1.0), 11)
+    tables = (np.tile(np.log(r), (6, 1)) for r in (p, q))
+    pair = Pair(LogitTables(*tables, Sampling(1.0)), lambda _: [0], 11)
     verifiers = {"own": verify_siblings, "shared": shared}
     found = {}
     for name, verifier in verifiers.items():
@@ -73,7 +74,7 @@ def test_siblings_that_share_their_accept_noise_do_not(monkeypatch):
 @pytest.mark.slow
 def test_the_drafts_best_children_accepted_as_samples_do_not(monkeypatch):
     def best(self, path):
-        return int(ranked(self.views(path[:-1])[1].scores)[path[-1]])
+        return self.position(path[:-1]).candidate(path[-1])
 
     monkeypatch.setattr(token_trees.SampledNodes, "token", best)
     assert goodness(texts(TREES[1]), law()) < 1e-6
@@ -85,7 +86,7 @@ def test_siblings_that_share_what_draws_them_do_not(monkeypatch):
     def same(self, path):
         text = self.text
         uniform = text.noise.uniform(len(text.history) + len(path) - 1, "propose", len(path) - 1)
-        return sample(self.sends(path[:-1]), uniform)
+        return sample(self.position(path[:-1]).sends, uniform)
 
     monkeypatch.setattr(token_trees.SampledNodes, "token", same)
     assert goodness(texts(TREES[1]), law()) < 1e-6

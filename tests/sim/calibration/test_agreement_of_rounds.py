@@ -21,8 +21,9 @@ from recorded_pair import (
 from ssdreal.profile.acceptance_recording import record as record_real
 from ssdsim import Setup, simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
-from ssdsim.acceptance.logit_tables import Pair
+from ssdsim.acceptance.logit_tables import LogitTables
 from ssdsim.acceptance.recorded import Recorded
+from ssdsim.acceptance.synthetic_pair import Pair
 from ssdsim.acceptance.trace_file import AcceptanceTrace, read_trace
 from ssdsim.backups.ngram import Ngram
 from ssdsim.calibration.agreement import compare_rounds
@@ -201,7 +202,8 @@ class Shaken(LanguageModel):
         del rng  # the noise of the recorded pair
         noise = default_rng(5)
         off = [x + noise.uniform(-self.shake, self.shake, x.shape) for x in self.logits()]
-        return Pair(*off, self.prompt_ids, sampling, int(default_rng(0).integers(2**63)))
+        key = int(default_rng(0).integers(2**63))
+        return Pair(LogitTables(*off, sampling), self.prompt_ids, key)
 
 
 @pytest.fixture(scope="module")

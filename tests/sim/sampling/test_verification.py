@@ -21,9 +21,14 @@ from ssdsim.sampling.distributions import (
     view,
 )
 from ssdsim.sampling.noise import Noise
-from ssdsim.sampling.ranking import best, outranks, rank_of, ranked
+from ssdsim.sampling.ranking import best, outranks, ranked
 from ssdsim.sampling.settings import Sampling
-from ssdsim.sampling.verification import verify_gumbel, verify_maximal, verify_siblings
+from ssdsim.sampling.verification import (
+    verify_gumbel,
+    verify_maximal,
+    verify_own,
+    verify_siblings,
+)
 
 # Few values, so that ties are common; the two middle ones are one float32.
 scores = st.lists(st.sampled_from([-np.inf, -1.0, 0.5, 0.5 + 1e-12, 2.0]), min_size=2, max_size=9)
@@ -71,19 +76,14 @@ def test_noise_is_uniform_and_gumbel():
 
 @given(scores, st.data())
 def test_ranks_are_by_float32_score_then_id(scores, data):
-    sent = data.draw(st.sampled_from([None, *range(len(scores))]))
-    count = data.draw(st.integers(0, len(scores)))
+    count = data.draw(st.integers(1, len(scores)))
     values = np.asarray(scores, np.float32)
     expected = sorted(range(len(scores)), key=lambda t: (-values[t], t))
     assert best(scores) == expected[0]
-    candidates = [t for t in expected if t != sent]
-    assert ranked(scores, sent).tolist() == candidates
-    assert ranked(scores, sent, count).tolist() == candidates[:count]
-    for rank, token in enumerate(candidates):
-        assert rank_of(token, scores, sent) == rank
-        assert outranks(scores, token).sum() == expected.index(token)
-    if sent is not None:
-        assert rank_of(sent, scores, sent) == -1
+    assert ranked(scores).tolist() == expected
+    assert ranked(scores, count).tolist() == expected[:count]
+    for rank, token in enumerate(expected):
+        assert outranks(scores, token).sum() == rank
 
 
 # Processing
@@ -171,6 +171,7 @@ def test_gumbel_keeps_what_equals_the_targets_own():
     assert verify_gumbel(logits, [0, 2], 0.0) == (1, 1)
     assert verify_gumbel(logits, [1, 1], 0.0) == (0, 0)
     assert verify_gumbel(logits[:1], [], 0.0) == (0, 0)
+    assert verify_own([0, 1, 2], [0, 2]) == (1, 1)
     assert verify_gumbel(logits, [1, 1], np.array([[0, 3.0, 0]])) == (2, 1)
 
 
