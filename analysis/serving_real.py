@@ -34,7 +34,8 @@ from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.supported_serving import DEFAULTS
 from ssdreal.executor.workload import Task
 from ssdreal.places.topology import topology
-from ssdsim.calibration.prediction import Picked, Profile
+from ssdsim.calibration.picked_texts import Picked
+from ssdsim.calibration.prediction import Profile
 from ssdsim.engine.simulation import simulate
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative

@@ -30,7 +30,8 @@ from ssdreal.executor.sitting import Sitting
 from ssdreal.executor.workload import Task
 from ssdreal.models.catalog import describe
 from ssdreal.places.topology import topology
-from ssdsim.calibration.prediction import REPLICATES, KnownPrompt, Picked, Predicted, Profile
+from ssdsim.calibration.picked_texts import Picked
+from ssdsim.calibration.prediction import REPLICATES, KnownPrompt, Predicted, Profile
 from ssdsim.engine.setup import Setup as SimulatedSetup
 from ssdsim.engine.simulation import simulate
 from ssdsim.methods.speculative import Speculative

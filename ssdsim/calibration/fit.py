@@ -11,8 +11,8 @@ from statistics import geometric_mean, median
 
 import numpy as np
 from numpy.random import Generator
-from scipy.optimize import lsq_linear
 
+from ssdsim.calibration.least_squares import predicted, solve
 from ssdsim.calibration.observations import (
     Observation,
     Sharing,
@@ -30,12 +30,9 @@ LANES = ("target", "draft")
 Levels = Mapping[int, Mapping[str, float]]
 """By sitting and model, how much longer everything takes."""
 
-REWEIGHTED = 5
 LEVELLED = 3
 """How often seconds and hours are fitted in turn; with a single hour there is nothing to find."""
 
-SMALL_MISS = 0.01
-"""Misses under it count alike: that is what a median over a run's pieces is sure of."""
 PROBABILITIES = np.linspace(0, 1, 101)
 
 
@@ -250,32 +247,6 @@ def _levels(
         for sitting, level in sorted(medians.items()):
             levels.setdefault(sitting, {})[lane] = level / middle
     return levels
-
-
-def solve(equations: Sequence[Observation]) -> dict[Unknown, float]:
-    """Return the unknowns, none negative, that miss the equations least in relative terms.
-
-    Of the misses the absolute values count, not the squares (by weights that are found anew a few
-    times): a run that something else on the machine held up then says little.
-    """
-    unknowns = sorted({unknown for one in equations for unknown in one.factors})
-    if not unknowns:
-        return {}
-    matrix = np.array(
-        [[one.factors.get(unknown, 0.0) / one.seconds for unknown in unknowns] for one in equations]
-    )
-    scale = np.abs(matrix).max(axis=0)
-    weights = np.ones(len(equations))
-    for _ in range(REWEIGHTED):
-        weighted = weights[:, None] * matrix / scale
-        found = lsq_linear(weighted, weights, (0, np.inf), method="bvls").x.clip(0.0)
-        weights = np.maximum(np.abs(matrix / scale @ found - 1), SMALL_MISS) ** -0.5
-    return dict(zip(unknowns, (found / scale).tolist(), strict=True))
-
-
-def predicted(one: Observation, seconds: Mapping[Unknown, float]) -> float:
-    """Return the seconds that the fitted unknowns give for an equation."""
-    return sum(factor * seconds[unknown] for unknown, factor in one.factors.items())
 
 
 def slowdowns(shared: Sequence[Sharing]) -> dict[str, float]:

@@ -11,19 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.random import Generator, default_rng
+from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from ssdsim.acceptance.recorded import Recorded, RecordedSource
+from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import INFO, read_trace
 from ssdsim.calibration.fit import Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.calibration.machine_state import Anchor, anchor, draw_slowdown, draw_state
+from ssdsim.calibration.picked_texts import Picked
 from ssdsim.calibration.prediction_errors import Interval
 from ssdsim.calibration.predictive_distribution import another
 from ssdsim.calibration.profile_file import TIMINGS
@@ -34,7 +35,6 @@ from ssdsim.errors import ConfigError
 from ssdsim.latency.machine import Machine
 from ssdsim.run.trace import Run
 from ssdsim.sampling.distributions import Array
-from ssdsim.sampling.settings import Sampling
 
 REPLICATES = 40
 COVERED = 0.9
@@ -55,45 +55,6 @@ class KnownPrompt(NamedTuple):
 
     kind: str
     tokens: int
-
-
-@dataclass(frozen=True)
-class PickedSource(RecordedSource):
-    """Recorded texts behind prompts of other lengths, if these are known."""
-
-    lengths: tuple[int, ...] = ()
-
-    def prompt_tokens(self, seq: int) -> int | None:
-        """Return the length of the prompt."""
-        return self.lengths[seq] if self.lengths else super().prompt_tokens(seq)
-
-
-@dataclass(frozen=True)
-class Picked:
-    """An acceptance trace of which some texts are taken, perhaps several times.
-
-    Attributes
-    ----------
-    recorded
-        The trace.
-    prompts
-        Whose text each sequence gets.
-    lengths
-        Of the prompts, in tokens; none: as those of the texts.
-
-    """
-
-    recorded: Recorded
-    prompts: tuple[str, ...]
-    lengths: tuple[int, ...] = ()
-    uses: ClassVar[frozenset[str]] = Recorded.uses
-
-    def open(self, sampling: Sampling, rng: Generator) -> RecordedSource:
-        """Return the source of the texts picked; raises as `Recorded.open` does."""
-        source = self.recorded.open(sampling, rng)
-        texts = {text.name: text for text in source.texts}
-        picked = tuple(texts[name] for name in self.prompts)
-        return PickedSource(picked, source.vocabulary, source.key, source.described, self.lengths)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import yaml
 
 from ssdsim.calibration.fit import LANES, Calibration, Fit
 from ssdsim.calibration.fitted_machine import machine
+from ssdsim.calibration.least_squares import predicted
 from ssdsim.calibration.stalled_passes import STALLED, stalled
 from ssdsim.run.results import describe
 from ssdsim.system.atomic_files import write_text
@@ -89,8 +90,6 @@ def _half(values: Sequence[float]) -> float:
 
 
 def _left(calibration: Calibration, fit: Fit) -> float:
-    from ssdsim.calibration.fit import predicted
-
     ratios = [one.seconds / predicted(one, fit.seconds) for one in calibration.equations]
     return median(abs(ratio - 1) for ratio in ratios)
 

@@ -12,8 +12,9 @@ from scipy.stats import kstest
 
 from ssdsim.acceptance.iid import Iid
 from ssdsim.calibration.calibration_runs import Visit
-from ssdsim.calibration.fit import Calibration, solve
+from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import carried_on, machine
+from ssdsim.calibration.least_squares import solve
 from ssdsim.calibration.observations import Observation, Unknown
 from ssdsim.calibration.outspoken import Outspoken
 from ssdsim.calibration.timings import from_table, timings, to_table

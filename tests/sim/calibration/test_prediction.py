@@ -12,11 +12,11 @@ from ssdsim import simulate
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.acceptance.trace_file import INFO, TABLE
 from ssdsim.calibration.machine_state import Anchor
+from ssdsim.calibration.picked_texts import Picked
 from ssdsim.calibration.prediction import (
     COVERED,
     REPLICATES,
     KnownPrompt,
-    Picked,
     Predicted,
     Profile,
     of_a_new_kind,
