@@ -11,11 +11,11 @@ from simpy import Environment, Event
 
 from ssdsim.cuts.base import Cutter
 from ssdsim.decoding.abilities import CuttableDraft
-from ssdsim.decoding.cutting import cost_of_a_round
 from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.prompts import PromptReader
 from ssdsim.decoding.protocol import Draft, Row, Target
 from ssdsim.decoding.request_queue import RequestQueue
+from ssdsim.decoding.round_costs import RoundCosts
 from ssdsim.decoding.shared_cache import Prespeculating, prespeculating
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, depths
@@ -122,6 +122,8 @@ class Session:
         All drafts; the first one drafts alone where nothing is shared.
     prespeculate
         Starts to draft for predicted outcomes, on all drafts together.
+    costs
+        What a round is expected to take.
 
     """
 
@@ -149,12 +151,14 @@ class Session:
     drafts: list[Draft] = field(init=False)
     prespeculate: Prespeculating = field(init=False)
     prompts: PromptReader = field(init=False)
+    costs: RoundCosts = field(init=False)
 
     def __post_init__(self) -> None:
         self.servers = self.servers or [self.target]
         self.drafts = [self.draft, *self.assistants]
         self.prompts = PromptReader(self.env, self.servers, self.drafts, self.draft_on)
         self.prespeculate = prespeculating(self.drafts)
+        self.costs = RoundCosts(self.draft, self.target, self.round_seconds)
         if self.detail is not None:
             self.prespeculate = self.detail.watching(self.prespeculate)
 
@@ -188,17 +192,17 @@ class Session:
     def limit(self, rows: Sequence[Row]) -> None:
         """Let the length control say how many tokens to draft for these rows."""
         if self.length is not None and rows:
-            self.lookahead = self.length.limit(len(rows), partial(self._expected, rows))
+            self.lookahead = self.length.limit(len(rows), partial(self.costs.seconds, rows))
 
     def cut(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> list[Speculation]:
         """Return what is verified of these speculations of all rows of a verify."""
         if self.cutter is None or not self.lookahead or not rows:
             return list(speculations)
-        draft, target = cast("CuttableDraft", self.draft), self.target
+        draft = cast("CuttableDraft", self.draft)
         pairs = zip(rows, speculations, strict=True)
         missed = [row for row, speculation in pairs if speculation.speculator == "backup"]
         waited = self.backup.speculate_seconds(self, missed) if missed else 0.0
-        cost = cost_of_a_round(draft, target, rows, self.lookahead, waited, self.round_seconds)
+        cost = self.costs.verified(rows, self.lookahead, waited)
         kept = self.cutter.depths(speculations, cost)
         for row, speculation, levels in zip(rows, speculations, kept, strict=True):
             row.cached = draft.beginning(row, speculation, levels)
@@ -299,11 +303,3 @@ class Session:
         for speculation, outcome in zip(speculations, outcomes, strict=True):
             if speculation.speculator != "none":
                 observer.observe(speculation, outcome)
-
-    def _expected(self, rows: Sequence[Row], lookahead: int) -> float:
-        verify = self.target.verify_seconds(rows, lookahead)
-        if not lookahead:
-            return self.round_seconds(0.0, verify)
-        draft = self.draft.speculate_seconds(rows, lookahead)
-        messages = self.draft.exchange_seconds(rows, lookahead)
-        return messages + self.round_seconds(draft, verify)
