@@ -10,7 +10,7 @@ from operator import mul
 from typing import NamedTuple
 
 from ssdsim.decoding.protocol import Row
-from ssdsim.engine.workers import Worker
+from ssdsim.engine.worker import Worker
 from ssdsim.errors import ConfigError
 from ssdsim.latency.base import Pass
 from ssdsim.lengths.base import Control, Stopping

@@ -11,7 +11,7 @@ from ssdsim.decoding.protocol import Row
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.engine.lanes import Lane
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workers import SimulatedTarget
+from ssdsim.engine.target import SimulatedTarget
 from ssdsim.latency.jitter import factors
 from ssdsim.latency.machine import lanes_of
 from ssdsim.run.trace import Recorder

@@ -17,7 +17,7 @@ from ssdsim.engine.lanes import Contention, Lane
 from ssdsim.engine.lookup import HOST, simulated_lookup
 from ssdsim.engine.padding import padded
 from ssdsim.engine.setup import Setup
-from ssdsim.engine.workers import SimulatedTarget
+from ssdsim.engine.target import SimulatedTarget
 from ssdsim.latency.jitter import Jitter, factors
 from ssdsim.latency.machine import lanes_of
 from ssdsim.lengths.base import Control
