@@ -15,7 +15,7 @@ from ssdsim.decoding.detail import Detail
 from ssdsim.decoding.prompts import PromptReader
 from ssdsim.decoding.protocol import Draft, Row, Target
 from ssdsim.decoding.request_queue import RequestQueue
-from ssdsim.decoding.round_costs import RoundCosts
+from ssdsim.decoding.round_costs import RoundCosts, Together
 from ssdsim.decoding.shared_cache import Prespeculating, prespeculating
 from ssdsim.lengths.base import Control
 from ssdsim.outcomes import Outcome, Speculation, depths
@@ -194,17 +194,21 @@ class Session:
         if self.length is not None and rows:
             self.lookahead = self.length.limit(len(rows), partial(self.costs.seconds, rows))
 
-    def cut(self, rows: Sequence[Row], speculations: Sequence[Speculation]) -> list[Speculation]:
-        """Return what is verified of these speculations of all rows of a verify."""
+    def cut(
+        self, rows: Sequence[Row], drafted: Sequence[Speculation], beside: Together | None = None
+    ) -> list[Speculation]:
+        """Return what is verified of the drafted speculations of all rows of a verify.
+
+        `beside` says what such a round takes; None: as one whose branches are begun at once.
+        """
         if self.cutter is None or not self.lookahead or not rows:
-            return list(speculations)
-        draft = cast("CuttableDraft", self.draft)
-        pairs = zip(rows, speculations, strict=True)
+            return list(drafted)
+        draft, pairs = cast("CuttableDraft", self.draft), zip(rows, drafted, strict=True)
         missed = [row for row, speculation in pairs if speculation.speculator == "backup"]
         waited = self.backup.speculate_seconds(self, missed) if missed else 0.0
-        cost = self.costs.verified(rows, self.lookahead, waited)
-        kept = self.cutter.depths(speculations, cost)
-        for row, speculation, levels in zip(rows, speculations, kept, strict=True):
+        beside = beside or self.costs.branches(rows, self.lookahead)
+        kept = self.cutter.depths(drafted, self.costs.verified(rows, waited, beside))
+        for row, speculation, levels in zip(rows, drafted, kept, strict=True):
             row.cached = draft.beginning(row, speculation, levels)
         return [row.cached for row in rows if row.cached is not None]
 

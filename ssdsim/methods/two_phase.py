@@ -16,6 +16,7 @@ from ssdsim.acceptance.base import Foretold, Source
 from ssdsim.acceptance.weaker_draft import WeakerDraftText
 from ssdsim.decoding.abilities import OutspokenTarget, PacedDraft
 from ssdsim.decoding.protocol import Row, Tree
+from ssdsim.decoding.round_costs import Together
 from ssdsim.decoding.session import Session, Wait
 from ssdsim.decoding.shared_cache import Predictions, SplitTree
 from ssdsim.errors import require
@@ -67,7 +68,9 @@ class TwoPhase(Method):
     on_outcome: Literal["wait", "prune", "truncate"] = "wait"
     redraft: Literal["missing", "all"] = "missing"
     loss: float = 0.0
-    uses: ClassVar[frozenset[str]] = frozenset({"lookahead", "length", "tree", "policy", "backup"})
+    uses: ClassVar[frozenset[str]] = frozenset(
+        {"lookahead", "length", "tree", "verify", "policy", "backup"}
+    )
     draft_on: ClassVar[Literal["own"]] = "own"
     timed: ClassVar[bool] = True
 
@@ -125,12 +128,16 @@ class TwoPhase(Method):
         """Decode every sequence of the session."""
         second = self._second(session)
         key = int(stream(session.seed, "loss").integers(2**63))
+        phases: _Phases | None = None
         while rows := (yield from session.admit()):
             self._weaken(rows, key)
             yield from session.exchange(rows)
             speculations = list(map(_cached, rows))
             if not all(speculations):
                 speculations = yield from redrafted(session, rows, self.redraft)
+            if session.cutter is not None:
+                beside = None if phases is None else phases.again(rows)
+                speculations = session.cut(rows, speculations, beside)
             phases = _Phases(self, session, rows, speculations)
             speculations = yield from phases.fork()
             phases.begin(predicted(session, rows, speculations))
@@ -193,6 +200,8 @@ class _Phases:
         What is prepared for so far, and the branches.
     begun, growing
         What the phase that was begun last prepares for, and its branches.
+    counted
+        Branches and depth of each phase, none where it takes what time there is.
 
     """
 
@@ -213,6 +222,13 @@ class _Phases:
         self.speaks = target.spoken_seconds(rows, mean, method.exit)
         self.ends = session.env.now + target.verify_seconds(rows, mean)
         self.verify = target.verify(rows, found)
+        self.counted = [(0, 0), (0, 0)]
+
+    def again(self, rows: list[Row]) -> Together:
+        """Return what another round takes, of rows with as many branches each as these have."""
+        were = len(self.rows)
+        phases = [(count * len(rows) // were, depth) for count, depth in self.counted]
+        return self.session.costs.phases(rows, phases, self.method.exit)
 
     def fork(self) -> Wait:
         """Let the draft find the candidates, and the target be heard; return the speculations."""
@@ -225,10 +241,7 @@ class _Phases:
 
     def begin(self, predictions: Predictions) -> None:
         """Prepare for what the draft expects itself."""
-        depth, most = self.method.first_depth, self.session.lookahead
-        if depth == "exit":
-            depth = self._fitting(self.speaks, predictions)
-        self._prepare(predictions, min(depth, most))
+        self._prepare(predictions, self._depth(0, self.speaks, predictions))
         self.predictions, self.tree = self.begun, self.growing
         self._count()
 
@@ -242,14 +255,12 @@ class _Phases:
             self._go_on(policy)
 
     def _go_on(self, policy: Predictor) -> None:
-        budget, depth = cast("int", policy.budget), self.method.second_depth
+        budget = cast("int", policy.budget)
         heard: list[Speculation] = self.spoken.value or []
         known = (as_sampled(speculation, self.session.sampling) for speculation in heard)
         found = [policy.predict(speculation, budget) for speculation in known]
         more = [new - known for new, known in zip(found, self.predictions, strict=True)]
-        if depth == "verify":
-            depth = self._fitting(self.ends - self.session.env.now, more)
-        self._prepare(more, min(depth, self.session.lookahead))
+        self._prepare(more, self._depth(1, self.ends - self.session.env.now, more))
         places = {row.seq: place for place, row in enumerate(self.rows)}
         shares = [self.predictions, self.begun]
         self.tree = SplitTree([self.tree, self.growing], shares, places)
@@ -267,9 +278,14 @@ class _Phases:
         for row, prepared in zip(self.rows, self.predictions, strict=True):
             row.predicted = len(prepared)
 
-    def _fitting(self, seconds: float, predictions: Predictions) -> int:
-        branches = sum(map(len, predictions))
-        return self.draft.steps_within(seconds, self.rows, branches, self.session.lookahead)
+    def _depth(self, phase: int, seconds: float, predictions: Predictions) -> int:
+        """Return how deep a phase is: as asked, or as many steps as fit into so many seconds."""
+        asked = (self.method.first_depth, self.method.second_depth)[phase]
+        branches, most = sum(map(len, predictions)), self.session.lookahead
+        if not isinstance(asked, int):
+            return self.draft.steps_within(seconds, self.rows, branches, most)
+        self.counted[phase] = branches, min(asked, most)
+        return min(asked, most)
 
     def _prepare(self, predictions: Predictions, depth: int) -> None:
         """Begin to draft for outcomes; for none, where nothing would be drafted for them."""

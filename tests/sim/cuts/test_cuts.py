@@ -10,6 +10,7 @@ from ssdsim import Setup, expect, simulate
 from ssdsim.acceptance.by_depth import ByDepth
 from ssdsim.acceptance.language_model import LanguageModel
 from ssdsim.backups.random import Random
+from ssdsim.backups.shallow import Shallow
 from ssdsim.cuts.base import Cost, Cutter
 from ssdsim.cuts.fitting import Fitting
 from ssdsim.cuts.goodput import Goodput
@@ -19,7 +20,10 @@ from ssdsim.latency.table import Table
 from ssdsim.methods.minedraft import Minedraft
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.outcomes import Outcome, Speculation, chain
+from ssdsim.policies.oracle import Oracle
+from ssdsim.policies.partial_oracle import PartialOracle
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.settings import Sampling
 from ssdsim.trees.confident import Confident
@@ -37,14 +41,14 @@ LENGTH, LENGTH_CUT = 4.35, 3.76
 SPARK = ByDepth(tuple(after / before for before, after in pairwise((100, *ALL))))
 
 
-def bent(knee, slope):
+def bent(knee, slope, step=0.1):
     """Return a machine whose verify is flat up to `knee` tokens, and rises from there."""
     tokens = [1, knee, 4096]
     target = Table({
         "verify": {"tokens": tokens, "seconds": [1, 1, 1 + slope * (4096 - knee)]},
         "prefill": {"seconds": 0},
     })  # fmt: skip
-    return replace(machine(step=0.1), target=target)
+    return replace(machine(step=step), target=target)
 
 
 def cost(nodes=lambda levels: levels, verify=lambda _: 1.0, rest=0.0):
@@ -141,6 +145,25 @@ def test_a_verify_behind_slower_branches_or_a_backup_costs_nothing_to_be_longer(
     assert set(rounds(missed, "speculator", "drafted")) == {("backup", 2)}
 
 
+def test_a_verify_beside_two_phases_costs_what_they_leave():
+    # Levels after the first add .25 to a verify V. The target speaks at V/2, and four steps of .2
+    # follow, known from the second round on: 1.75/1.425 is more than 1.5/1.3 and 1.875/1.55.
+    half, nothing = Goodput(alpha=0.5, prior=SURE), UniformFanout(fanout=0)
+    settings = {"tokens": 15, "lookahead": 4, "machine": bent(2, 0.25, step=0.2), "verify": half}
+    late = TwoPhase(0.5, Oracle(), second_depth=4)
+    run = decode(late, EVER, policy=nothing, **settings)
+    assert rounds(run, "drafted", "hit")[1:4] == [(2, True)] * 3
+    lasted = [end - start for start, end in rounds(run, "start", "end")]
+    assert lasted[2:4] == pytest.approx([1.425, 1.425])
+    # What takes only the time that there is costs nothing, so that 1.5/1 is best.
+    fitting = decode(replace(late, second_depth="verify"), EVER, policy=nothing, **settings)
+    assert rounds(fitting, "drafted", "hit")[1:4] == [(1, True)] * 3
+    # A first phase that takes 1.2 hides 1 + .25, nearly.
+    early = TwoPhase(0.5, Oracle(), first_depth=6)
+    deep = decode(early, EVER, policy=UniformFanout(fanout=1), **settings | {"lookahead": 6})
+    assert rounds(deep, "drafted", "hit")[1:4] == [(2, True)] * 3
+
+
 def test_proposals_are_cut_as_drafts_are():
     # After a bonus token that is no best candidate four random tokens are proposed, two are sent.
     policy = UniformFanout(fanout=1, budget=99)
@@ -191,7 +214,19 @@ def test_a_cut_trades_acceptance_length_for_tokens_a_second():
     assert alone[0] == pytest.approx(alone[1])  # of a small batch everything is verified
 
 
-@pytest.mark.parametrize("method", [Speculative(), Ssd(), Minedraft()])
+@pytest.mark.parametrize("depth", [6, "exit"])
+def test_two_phases_are_faster_where_a_dear_verify_is_cut(depth):
+    setup = Setup(
+        TwoPhase(0.5, PartialOracle(budget=3), first_depth=depth), SPARK, bent(64, 0.01, step=0.05),
+        Closed(16, 4, 300), UniformFanout(fanout=1), Shallow(2), lookahead=8, batch=16,
+    )  # fmt: skip
+    cut, whole = (
+        simulate(one).metrics["tokens_per_s"] for one in (replace(setup, verify=Goodput()), setup)
+    )
+    assert cut > 1.04 * whole
+
+
+@pytest.mark.parametrize("method", [Speculative(), Ssd(), Minedraft(), TwoPhase(0.5)])
 @pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(1.0, "gumbel")])
 def test_texts_are_the_same_whatever_is_cut(method, sampling):
     setup = Setup(
