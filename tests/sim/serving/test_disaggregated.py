@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_timelines import moments, served
 
 from ssdsim.errors import ConfigError
@@ -68,6 +70,28 @@ def test_little_holds_of_instances_too():
     waited = np.dot(state.waiting[:-1], np.diff(state.time))
     assert waited == pytest.approx(0 + 1.9 + 1.8 + 3.7)
     assert np.dot(state.running[:-1], np.diff(state.time)) == pytest.approx(4 * 2.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.floats(0, 9), min_size=1, max_size=9).map(sorted),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 0.5]),
+    st.integers(2, 8),
+)
+def test_littles_law_of_the_instances(arrivals, instances, latency, budget):
+    """Each prompt is there from its arrival to its first token, which the hand-off brings."""
+    way = Disaggregated(instances, latency)
+    run = served(arrivals, replace(AWAY, disaggregated=way, max_num_batched_tokens=budget))
+    state, found = run.state[run.state.replica == -1], run.sequences
+    seconds = np.diff(state.time)
+    there = (state.waiting + state.running)[:-1] @ seconds
+    assert there == pytest.approx((found.first_token - found.arrival).sum())
+    passes = run.spans[run.spans.lane.str.startswith("prefill")]
+    read = (passes.batch * (passes.end - passes.start)).sum() + latency * len(arrivals)
+    assert state.running[:-1] @ seconds == pytest.approx(read)
+    working = np.array([((passes.start <= at) & (passes.end > at)).sum() for at in state.time])
+    assert seconds[(state.waiting[:-1] > 0) & (working[:-1] < instances)].sum() <= 1e-9
 
 
 @pytest.mark.parametrize("wrong", [{"instances": 0}, {"latency": -1.0}, {"bandwidth": 0.0}])
