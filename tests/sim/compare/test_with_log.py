@@ -4,7 +4,7 @@ import json
 
 import pytest
 from commands import exit_code, run
-from engine_writers import WRITERS
+from engine_writers import WITHOUT_TIMES, WRITERS
 from logged_rounds import Logged
 
 from ssdsim import load_run
@@ -27,7 +27,7 @@ def compared(monkeypatch, *words):
     return exit_code(monkeypatch, program.main, "ssdsim.compare", words)
 
 
-@pytest.mark.parametrize("writer", ["vllm_metrics", "llama_cpp_log", "spec_bench"])
+@pytest.mark.parametrize("writer", sorted(WRITERS.keys() - WITHOUT_TIMES))
 def test_a_run_is_its_own_log(directory, tmp_path, monkeypatch, writer):
     files = WRITERS[writer](Logged.of(load_run(directory), 2), tmp_path)
     to = tmp_path / "found.json"

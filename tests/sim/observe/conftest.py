@@ -4,7 +4,17 @@ import json
 
 import pytest
 
+from ssdsim.observe import profile
 from ssdsim.observe.reading import observe
+from ssdsim.options import plugins
+
+
+@pytest.fixture
+def traces(tmp_path, monkeypatch):
+    """Let profiles be written into a folder of the test's."""
+    for module in (profile, plugins):
+        monkeypatch.setattr(module, "TRACES", tmp_path / "traces")
+    return tmp_path / "traces"
 
 
 @pytest.fixture

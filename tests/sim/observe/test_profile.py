@@ -1,14 +1,11 @@
 """From what was observed to a profile, and what a simulation of it says."""
 
 import csv
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from commands import exit_code
 from engine_writers import prompt_logprobs, vllm_metrics
 from logged_rounds import Logged
 
@@ -19,24 +16,15 @@ from ssdsim.engine.rank_range import BEST, NOTHING, ORACLE, VAIN, WORST, rank_ra
 from ssdsim.engine.simulation import evaluate, simulate
 from ssdsim.errors import ConfigError
 from ssdsim.methods.speculative import Speculative
-from ssdsim.observe import profile, program
 from ssdsim.observe.profile import place, write_profile
 from ssdsim.observe.reading import observe
-from ssdsim.observe.step_times import step_times
-from ssdsim.observe.told import TimedPass, Told
-from ssdsim.options import plugins
 
 SUPPORT = Path(__file__).parents[2] / "support"
 LOGS = SUPPORT / "engine_logs"
 METRICS = [str(LOGS / f"vllm_metrics_t{at}.prom") for at in (0, 60)]
 
 
-@pytest.fixture(autouse=True)
-def traces(tmp_path, monkeypatch):
-    """Let profiles be written into a folder of the test's."""
-    for module in (profile, plugins):
-        monkeypatch.setattr(module, "TRACES", tmp_path / "traces")
-    return tmp_path / "traces"
+pytestmark = pytest.mark.usefixtures("traces")
 
 
 def setup_of(files, *words, **options):
@@ -231,89 +219,3 @@ def test_scores_collapse_the_range_to_the_truth(truth, tmp_path):
     assert found["tokens_per_s"] == pytest.approx(own["tokens_per_s"], rel=1e-9)
     assert found["hit_rate"] == pytest.approx(own["hit_rate"], rel=1e-9)
     assert rank_range(same) == {}
-
-
-# Step times.
-
-
-def passes(base, token, prompt, context, step):
-    for b in (1, 4, 16):
-        for K in (0, 3):
-            for read, cached in ((0, 500 * b), (512, 200 * b)):
-                tokens = b * (K + 1)
-                seconds = base + token * tokens + prompt * read + context * cached + step * K
-                yield TimedPass(read, b, tokens, K, seconds, cached)
-
-
-def test_every_slope_that_passes_tell_is_found():
-    true = (8e-3, 2e-5, 3e-5, 1e-8, 1e-3)
-    found = step_times(Told(passes=tuple(passes(*true))))
-    assert (found.base, found.tokens, found.prompt, found.context, found.draft) == pytest.approx(
-        true, rel=1e-6
-    )
-    assert found.spread == pytest.approx(0, abs=1e-9)
-
-
-def test_scatter_is_reported():
-    rng = np.random.default_rng(0)
-    noisy = [
-        one._replace(seconds=one.seconds * rng.lognormal(0, 0.05))
-        for _ in range(200)
-        for one in passes(8e-3, 2e-5, 3e-5, 1e-8, 1e-3)
-    ]
-    found = step_times(Told(passes=tuple(noisy)))
-    assert found.spread == pytest.approx(0.05, rel=0.1)
-    assert found.base == pytest.approx(8e-3, rel=0.05)
-
-
-def test_the_context_makes_a_verify_as_slow_as_it_was_fitted(tmp_path):
-    told = Told(
-        rounds=9.0,
-        lookahead=3.0,
-        conditional=(0.5,),
-        passes=tuple(passes(8e-3, 2e-5, 3e-5, 1e-8, 1e-3)),
-    )
-    section, _ = profile._latency(step_times(told), None)
-    (tmp_path / "latency.yaml").write_text(yaml.safe_dump(section))
-    table = ssdsim.latency.table.Table(section["target"]["passes"])
-    assert table.seconds("verify", 8, 32, 1000) == pytest.approx(8e-3 + 32 * 2e-5 + 8e-5, rel=1e-4)
-
-
-# The command.
-
-
-def observed(monkeypatch, *arguments):
-    return exit_code(monkeypatch, program.main, "ssdsim.observe", arguments)
-
-
-@pytest.mark.parametrize(
-    ("words", "right"),
-    [
-        ((), "needs --from FILE"),
-        (("--from", "nowhere.log"), "a file that is there"),
-        (("--from", METRICS[0], "--name", "a/b"), "needs letters"),
-        (("--from", METRICS[0], "--draft-step", "0"), "needs seconds > 0"),
-        (("--from", METRICS[0], "--seconds", "x"), "invalid float"),
-        (("--url", "ftp://there"), "needs an address"),
-        (("--ask", "http://localhost:1"), "needs --texts"),
-        (("--frm", "x"), "unrecognized"),
-    ],
-)
-def test_bad_input_gets_one_line(monkeypatch, capsys, words, right):
-    assert observed(monkeypatch, *words) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert right in line
-
-
-def test_json_has_what_was_inferred_and_the_checks(monkeypatch, capsys):
-    assert observed(monkeypatch, "--from", *METRICS, "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["vllm_metrics"]["K"] == said["K"] == 3
-    assert all(gate["passed"] for gate in said["gates"])
-
-
-def test_the_report_says_what_is_not_known(monkeypatch, capsys):
-    assert observed(monkeypatch, "--from", str(LOGS / "trace_rounds.csv"), "--name", "mine") == 0
-    out = capsys.readouterr().out
-    assert "latency=roofline computes them" in out
-    assert "python -m ssdsim profile=mine lookahead=3" in out
