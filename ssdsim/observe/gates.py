@@ -12,6 +12,8 @@ AGREE = 0.05
 NEAR = 0.1
 SURE = 0.999
 ROUNDING = 1.02
+MUCH = 1.5
+"""Times K + 1: what first tokens, which are of no round, do not come to."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def refuse_impossible(merged: Told) -> None:
         A round makes more tokens than were drafted and one, or rates are no probabilities.
 
     """
-    tau, K = _tau(merged), merged.lookahead
-    if tau and K and tau > ROUNDING * (K + 1):
+    K = merged.lookahead
+    if K and (tau := _too_many(merged, K + 1)):
         right = f"more than the {K:.4g} drafts and the bonus of a round: is this of two servers?"
         raise ConfigError(f"{OPTION}: {tau:.4g} tokens a round: {right}")
     if merged.round_seconds is not None and merged.round_seconds <= 0:
@@ -59,8 +61,15 @@ def refuse_impossible(merged: Told) -> None:
         raise ConfigError(f"{OPTION}: acceptance by position {shown}: needs shares in [0, 1]")
 
 
-def _tau(told: Told) -> float | None:
-    return 1 + sum(told.positions) if told.positions else told.tau
+def _too_many(told: Told, most: float) -> float | None:
+    """Return the tokens of a round if there are more than can be.
+
+    Rates by position say it exactly; tokens over rounds have the first ones of texts in them.
+    """
+    by_position = 1 + sum(told.positions) if told.positions else told.tau
+    if by_position and by_position > ROUNDING * most:
+        return by_position
+    return told.tau if told.tau and told.tau > MUCH * most else None
 
 
 def _of_acceptance(told: Told) -> Iterator[Gate]:

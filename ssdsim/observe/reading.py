@@ -85,7 +85,7 @@ def observe(paths: Sequence[str]) -> Observation:
     mixed: list[str] = []
     known = formats()
     for source in sources(paths):
-        name, *others = _recognised(source, known)
+        name, *others = _readable_first(source, _recognised(source, known), known)
         by_format.setdefault(name, []).append(source)
         mixed += [f"{source.path.name} holds {known[o].title}, too: left out" for o in others]
     found = tuple(_read(known[name], of) for name, of in by_format.items())
@@ -132,6 +132,17 @@ def _recognised(source: Source, known: dict[str, Format]) -> list[str]:
         return names
     titles = ", ".join(each.title for each in known.values())
     raise ConfigError(f"{OPTION}={source.path}: of no format that is known; these are: {titles}")
+
+
+def _readable_first(source: Source, names: list[str], known: dict[str, Format]) -> list[str]:
+    """Return the names with one first that a file of several formats can be read as, if any."""
+    for name in names if len(names) > 1 else ():
+        try:
+            _read(known[name], [source])
+        except ConfigError:
+            continue
+        return [name, *(other for other in names if other != name)]
+    return names
 
 
 def _general(told: Told) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A neutral table of rounds: what each committed, and how sure the draft was of its tokens."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from typing import Any, ClassVar
 
 from ssdsim.observe.files import Source
 from ssdsim.observe.formats.base import known, missing
-from ssdsim.observe.numbers import whole
+from ssdsim.observe.numbers import number
 from ssdsim.observe.told import RoundCounts, Told
 
 COMMITS, SURE = "commits", "a"
@@ -27,27 +28,34 @@ class TraceRounds:
     def read(self, sources: Sequence[Source]) -> Told:
         """Return the rates over all rounds; as many drafts a round as it has columns a0, a1, ..."""
         counts, read, unread = RoundCounts(), 0, 0
-        accepted = Counter[int]()
+        accepted = Counter[float]()
         drafted = max(map(_drafted, sources))
         for row in (row for source in sources for row in source.rows()):
             try:
-                accepted[whole(row[COMMITS])] += 1
+                accepted[_finite(row[COMMITS])] += 1
                 read += 1
             except (ValueError, KeyError):
                 unread += 1
-        K = drafted or max(accepted, default=0)
+        K = drafted or int(max(accepted, default=0))
         if not K or not accepted:
             raise missing(sources, "no round, or none that says what was drafted (columns a0, a1)")
-        if min(accepted) < 0:
-            raise missing(sources, f"commits is {min(accepted)} in a row: needs 0 or more")
+        if wrong := next((k for k in accepted if not 0 <= k <= K or k != int(k)), None):
+            raise missing(sources, f"commits is {wrong:g} in a row: needs a whole number up to {K}")
         for k, n in accepted.items():
-            counts.add(k, K, n)
+            counts.add(int(k), K, n)
         said = () if drafted else (f"K: the longest round accepted {K}",)
         return replace(counts.told(), unknown=said, read=read, unread=unread)
 
     def says(self, told: Told) -> dict[str, Any]:
         """Return the rates by position."""
         return known(p=[*told.positions], K=told.lookahead, tau=told.tau, rounds=int(told.rounds))
+
+
+def _finite(text: str) -> float:
+    value = number(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _drafted(source: Source) -> int:

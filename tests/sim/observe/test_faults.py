@@ -43,6 +43,12 @@ def test_more_accepted_than_drafted_is_refused(told_of):
         told_of("accepted,drafted\n4,3\n0,3\n", name="a.csv")
     with pytest.raises(ConfigError, match=r"accepted 2\.5: needs whole numbers"):
         told_of("accepted\n2.5\n1\n", name="a.csv")
+    for commits, right in (("1.5", "1.5 in a row: needs a whole"), ("3", "3 in a row: needs")):
+        with pytest.raises(ConfigError, match=f"commits is {right}"):
+            told_of(f"commits,category,a0,a1\n{commits},x,0.5,0.5\n", name="a.csv")
+    turn = {"decoding_steps": [2], "new_tokens": [40], "accept_lengths": [3, 3]}
+    with pytest.raises(ConfigError, match="20 tokens a round: more than the 2 drafts"):
+        told_of({"choices": [turn]})
     with pytest.raises(ConfigError, match="commits is -1"):
         told_of("commits,category,a0\n-1,x,0.5\n1,x,0.5\n", name="a.csv")
     with pytest.raises(ConfigError, match="seconds above 0"):
@@ -152,6 +158,13 @@ def test_a_file_of_two_servers_and_sources_of_different_k_are_told(tmp_path):
     observation = observe([str(log), str(counts)])
     assert any("a.log holds vLLM server log, too" in said for said in observation.told.suspicious)
     assert any("agree on K" in gate.what and not gate.passed for gate in observation.gates)
+
+
+def test_of_two_formats_in_a_file_one_that_tells_is_read(told_of):
+    # By name SGLang's would come first, but its gauge alone tells nothing.
+    told = told_of(counters(1000, (800, 500)) + "sglang:num_running_reqs 3\n")
+    assert told.tau == pytest.approx(2.3)
+    assert any("metrics of SGLang (Prometheus), too: left out" in said for said in told.suspicious)
 
 
 def test_histograms_of_responses_without_k_have_a_place_for_every_draft(told_of):
