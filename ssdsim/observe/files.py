@@ -1,7 +1,6 @@
 """Opens what users have: text in any encoding, packed or not, as lines, records or a table."""
 
 import csv
-import gzip
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any, TextIO
 
 from ssdsim.errors import ConfigError, require
 from ssdsim.observe.collectors import EVENTS, is_wrapped, text_of
+from ssdsim.observe.packed import FAULTS, encoding_of, unpacked
 
 OPTION = "--from"
 HEAD = 50_000
@@ -32,8 +32,6 @@ _STREAM = re.compile(r"(?:event|id|retry):|:")
 """What stands between them."""
 _END = "[DONE]"
 """How a streamed answer ends."""
-_GZIP = b"\x1f\x8b"
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 Record = dict[str, Any]
 
@@ -56,11 +54,11 @@ class Source:
         """
         try:
             with (
-                _unpacked(self.path) as file,
+                unpacked(self.path, OPTION) as file,
                 TextIOWrapper(file, encoding=self._encoding, errors="replace") as text,
             ):
                 yield text
-        except (OSError, EOFError) as error:
+        except FAULTS as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigError(f"{OPTION}={self.path}: cannot be read ({reason})") from error
 
@@ -179,9 +177,8 @@ class Source:
 
     @cached_property
     def _encoding(self) -> str:
-        with _unpacked(self.path) as file:
-            start = file.read(3)
-        return next((name for mark, name in _MARKS.items() if start.startswith(mark)), "utf-8")
+        with unpacked(self.path, OPTION) as file:
+            return encoding_of(file.read(4))
 
     def _documents(self) -> Iterator[Record | None]:
         """Yield the objects of a document, or of several behind each other."""
@@ -226,12 +223,6 @@ def records_of(sources: Sequence[Source]) -> Iterator[Record]:
 def _is_row(line: str) -> bool:
     """Return whether a line is of a table: no comment, and not what a spreadsheet writes first."""
     return bool(line.strip()) and not line.startswith(("#", "sep="))
-
-
-def _unpacked(path: Path) -> Any:
-    with path.open("rb") as file:
-        packed = file.read(len(_GZIP)) == _GZIP
-    return gzip.open(path, "rb") if packed else path.open("rb")
 
 
 def _parsed(text: str) -> Any:

@@ -1,7 +1,9 @@
 """Formats: what every one owes, and the samples."""
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 from pathlib import Path
 
@@ -92,7 +94,7 @@ def test_a_sample_is_recognised_by_its_own_format_alone(sample):
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\r"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 def test_line_ends_and_encodings_change_nothing(sample, tmp_path, ending, encoding):
     _, path = sample
     text = path.read_text(encoding="utf-8").replace("\n", ending)
@@ -100,11 +102,27 @@ def test_line_ends_and_encodings_change_nothing(sample, tmp_path, ending, encodi
     assert said_of(tmp_path / path.name) == said_of(path)
 
 
-def test_packed_files_are_read(sample, tmp_path):
+@pytest.mark.parametrize("packing", [gzip, bz2, lzma], ids=lambda module: module.__name__)
+def test_packed_files_are_read(sample, tmp_path, packing):
     _, path = sample
-    packed = tmp_path / f"{path.name}.gz"
-    packed.write_bytes(gzip.compress(path.read_bytes()))
+    packed = tmp_path / f"{path.name}.packed"
+    packed.write_bytes(packing.compress(path.read_bytes()))
     assert said_of(packed) == said_of(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"PK\x03\x04" + b"\0" * 99, "is a zip archive: needs to be unpacked first"),
+        (b"\x28\xb5\x2f\xfd" + b"\0" * 99, "is a zstd archive"),
+        (gzip.compress(b"a line\n" * 999)[:30] + b"\x55" * 40, "cannot be read"),
+        (lzma.compress(b"a line\n" * 999)[:40] + b"\x55" * 40, "cannot be read"),
+    ],
+    ids=["zip", "zstd", "damaged gzip", "damaged xz"],
+)
+def test_what_cannot_be_unpacked_is_refused_in_one_line(tmp_path, content, line):
+    (tmp_path / "server.log").write_bytes(content)
+    assert line in refusal_of(tmp_path / "server.log")
 
 
 def test_a_truncated_file_is_read_or_refused_in_one_line(sample, tmp_path):
