@@ -3,24 +3,17 @@
 from torch import Tensor
 
 from ssdreal.kernels.decode_attention import decode_attention, tiles
-from ssdreal.kernels.rotary_scatter import rotary_scatter
+from ssdreal.kernels.rotary_scatter import Rotary, rotary_scatter
 
 
 def attention(
-    mixed: Tensor,
-    turn: tuple[Tensor, Tensor],
-    norms: tuple[Tensor | None, Tensor | None],
-    epsilon: float,
-    entries: Tensor,
-    mask: Tensor,
-    at: Tensor,
-    first: int,
+    mixed: Tensor, rotary: Rotary, entries: Tensor, mask: Tensor, at: Tensor, first: int
 ) -> Tensor:
     """Write new tokens to the cache, and return what they gather from it.
 
     Parameters
     ----------
-    mixed, turn, norms, epsilon, entries, at, first
+    mixed, rotary, entries, at, first
         See `rotary_scatter`.
     mask
         See `decode_attention`.
@@ -35,6 +28,6 @@ def attention(
     kv_heads = entries.shape[2]
     counters = slots * kv_heads * tiles(width, every // kv_heads - 2)
     queries, zeros = rotary_scatter(
-        mixed.contiguous(), turn, norms, epsilon, entries, at.contiguous(), first, counters
+        mixed.contiguous(), rotary, entries, at.contiguous(), first, counters
     )
     return decode_attention(queries, entries, mask.contiguous(), zeros, first)

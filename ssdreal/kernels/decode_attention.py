@@ -9,6 +9,8 @@ How sums are grouped depends on the capacity alone, neither on the text nor on t
 a program has the same rows and entries in a pass over one token and over several.
 """
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
@@ -30,6 +32,27 @@ MERGED = 4096
 
 HIDDEN = tl.constexpr(-1e30)
 """The score of an entry that a token does not see."""
+
+
+class Tiling(NamedTuple):
+    """How attention is divided among programs.
+
+    Attributes
+    ----------
+    size, rows
+        The powers of two from head_dim, and from the rows that a program has, on.
+    block, blocks
+        Entries that a program attends to at once, and how often it does.
+    splits
+        Of the cache.
+
+    """
+
+    size: int
+    rows: int
+    block: int
+    blocks: int
+    splits: int
 
 
 def tiles(width: int, group: int) -> int:
@@ -63,43 +86,43 @@ def decode_attention(
         (slots, N, heads x head_dim), of the cache's type.
 
     """
-    slots, width, heads, head_dim = queries.shape
+    slots, width, heads, _ = queries.shape
     kv_heads, capacity, extent = *entries.shape[2:4], mask.shape[2]
-    group, size = heads // kv_heads, max(16, _power(head_dim))
-    block = BLOCK if size * entries.element_size() <= WIDE else BLOCK // 2
-    blocks = _power(-(-extent // (MOST * block)))
-    splits, rows = -(-extent // (blocks * block)), min(ROWS.value, _power(width * group))
-    grid = splits, tiles(width, group), slots * kv_heads
-    shape = grid[2], grid[1], splits, ROWS.value
+    group = heads // kv_heads
+    tiling = _tiling(queries, entries, width * group, extent)
+    grid = tiling.splits, tiles(width, group), slots * kv_heads
     gathered = torch.empty_like(queries)
-    sums = queries.new_empty((*shape, size), dtype=torch.float32)
-    highest, totals = (queries.new_empty(shape, dtype=torch.float32) for _ in range(2))
     decode_attention_kernel[grid](
-        queries,
-        entries,
-        mask,
-        highest,
-        totals,
-        sums,
-        arrived,
-        gathered,
-        first,
-        width,
-        extent,
-        capacity,
-        entries.stride(0),
+        *(queries, entries, mask, *_partial_sums(queries, grid, tiling.size), arrived, gathered),
+        *(first, width, extent, capacity, entries.stride(0)),
         KV_HEADS=kv_heads,
         GROUP=group,
-        HEAD_DIM=head_dim,
-        BLOCK=block,
-        BLOCKS=blocks,
-        LIVE=rows,
-        SIZE=size,
-        SPLITS=_power(splits),
-        CHUNK=min(_power(splits), max(1, MERGED // (rows * size))),
+        HEAD_DIM=queries.shape[3],
+        BLOCK=tiling.block,
+        BLOCKS=tiling.blocks,
+        LIVE=tiling.rows,
+        SIZE=tiling.size,
+        SPLITS=_power(tiling.splits),
+        CHUNK=min(_power(tiling.splits), max(1, MERGED // (tiling.rows * tiling.size))),
         num_warps=8,
     )
     return gathered.flatten(2)
+
+
+def _tiling(queries: Tensor, entries: Tensor, rows: int, extent: int) -> Tiling:
+    """Return how so many rows of a head of keys attend to the first entries."""
+    size = max(16, _power(queries.shape[3]))
+    block = BLOCK if size * entries.element_size() <= WIDE else BLOCK // 2
+    blocks = _power(-(-extent // (MOST * block)))
+    return Tiling(
+        size, min(ROWS.value, _power(rows)), block, blocks, -(-extent // (blocks * block))
+    )
+
+
+def _partial_sums(queries: Tensor, grid: tuple[int, int, int], size: int) -> list[Tensor]:
+    """Return room for what all programs find: highest scores, sums of weights, weighted sums."""
+    shape = grid[2], grid[1], grid[0], ROWS.value
+    return [queries.new_empty(of, dtype=torch.float32) for of in (shape, shape, (*shape, size))]
 
 
 def _power(number: int) -> int:

@@ -4,21 +4,37 @@ Queries and keys are normed, where the model has norms for them, and rotated; ke
 their entries of the static cache. A program has one head of one token.
 """
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 
+class Rotary(NamedTuple):
+    """How heads of queries and of keys are normed and rotated.
+
+    Attributes
+    ----------
+    cosines, sines
+        (slots, N, 1, head_dim / 2) float32.
+    query_norm, key_norm
+        Weights of the norms, at least head_dim numbers; None: there is none.
+    epsilon
+        Of the norms.
+
+    """
+
+    cosines: Tensor
+    sines: Tensor
+    query_norm: Tensor | None
+    key_norm: Tensor | None
+    epsilon: float
+
+
 def rotary_scatter(
-    mixed: Tensor,
-    turn: tuple[Tensor, Tensor],
-    norms: tuple[Tensor | None, Tensor | None],
-    epsilon: float,
-    entries: Tensor,
-    at: Tensor,
-    first: int,
-    counters: int,
+    mixed: Tensor, rotary: Rotary, entries: Tensor, at: Tensor, first: int, counters: int
 ) -> tuple[Tensor, Tensor]:
     """Write keys and values to the cache, and return queries that are ready to meet them.
 
@@ -27,12 +43,8 @@ def rotary_scatter(
     mixed
         (slots, N, heads + 2 kv_heads, head_dim), contiguous: queries, keys and values. The two
         coordinates that rotate together lie side by side.
-    turn
-        Cosines and sines, (slots, N, 1, head_dim / 2) float32.
-    norms
-        Weights of the norms of queries and of keys, at least head_dim numbers; None: there is none.
-    epsilon
-        Of the norms.
+    rotary
+        What queries and keys go through.
     entries
         A layer's part of the cache, (2, slots of the cache, kv_heads, capacity, head_dim),
         contiguous: keys, of which each head has (head_dim, capacity), and values. Written to.
@@ -54,24 +66,15 @@ def rotary_scatter(
     heads = every - 2 * kv_heads
     queries = mixed.new_empty((slots, width, heads, head_dim), dtype=entries.dtype)
     zeros = mixed.new_empty((counters,), dtype=torch.int32)
+    tensors = (mixed, *rotary[:4], queries, entries, at, zeros)
     rotary_scatter_kernel[(slots * width, every)](
-        mixed,
-        *turn,
-        *norms,
-        queries,
-        entries,
-        at,
-        zeros,
-        counters,
-        first,
-        width,
-        capacity,
-        entries.stride(0),
+        *tensors,
+        *(counters, first, width, capacity, entries.stride(0)),
         HEADS=heads,
         KV_HEADS=kv_heads,
         HEAD_DIM=head_dim,
         PAIRS=1 << (head_dim // 2 - 1).bit_length(),
-        EPSILON=epsilon,
+        EPSILON=rotary.epsilon,
         num_warps=1,
     )
     return queries, zeros
@@ -112,9 +115,9 @@ def rotary_scatter_kernel(
     if head < HEADS:
         if query_norm is not None:
             left, right = _normed(left, right, query_norm, mixed, pair, real, HEAD_DIM, EPSILON)
+        left, right = _rotated(left, right, cosine, sine)
         goal = queries + (token * HEADS + head) * HEAD_DIM + 2 * pair
-        _store(goal, (left * cosine - right * sine) * HEAD_DIM**-0.5, real)
-        _store(goal + 1, (left * sine + right * cosine) * HEAD_DIM**-0.5, real)
+        _store(goal, 1, left * HEAD_DIM**-0.5, right * HEAD_DIM**-0.5, real)
     else:
         entry = tl.load(at + token)
         kept = (first + token // width) * KV_HEADS + (head - HEADS) % KV_HEADS
@@ -122,13 +125,10 @@ def rotary_scatter_kernel(
         if head < HEADS + KV_HEADS:
             if key_norm is not None:
                 left, right = _normed(left, right, key_norm, mixed, pair, real, HEAD_DIM, EPSILON)
-            goal = start + 2 * pair * capacity + entry
-            _store(goal, left * cosine - right * sine, real)
-            _store(goal + capacity, left * sine + right * cosine, real)
+            left, right = _rotated(left, right, cosine, sine)
+            _store(start + 2 * pair * capacity + entry, capacity, left, right, real)
         else:
-            goal = start + half + entry * HEAD_DIM + 2 * pair
-            _store(goal, left, real)
-            _store(goal + 1, right, real)
+            _store(start + half + entry * HEAD_DIM + 2 * pair, 1, left, right, real)
 
 
 @triton.jit
@@ -158,5 +158,14 @@ def _normed(
 
 
 @triton.jit
-def _store(goal: tl.tensor, found: tl.tensor, real: tl.tensor) -> None:
-    tl.store(goal, found.to(goal.dtype.element_ty), mask=real)
+def _rotated(left: tl.tensor, right: tl.tensor, cosine: tl.tensor, sine: tl.tensor) -> tl.tensor:
+    return left * cosine - right * sine, left * sine + right * cosine
+
+
+@triton.jit
+def _store(
+    goal: tl.tensor, apart: tl.tensor, left: tl.tensor, right: tl.tensor, real: tl.tensor
+) -> None:
+    """Write the coordinates of pairs, the right ones so many numbers behind the left ones."""
+    tl.store(goal, left.to(goal.dtype.element_ty), mask=real)
+    tl.store(goal + apart, right.to(goal.dtype.element_ty), mask=real)

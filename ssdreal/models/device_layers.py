@@ -120,11 +120,12 @@ def gathered(mixed: Tensor, entries: Tensor, layer: Layer, here: Around) -> Tens
 def by_triton() -> Gathers:
     """Return what does the same as `gathered` in two kernels; triton must be there."""
     from ssdreal.kernels.attention import attention
+    from ssdreal.kernels.rotary_scatter import Rotary
 
     def gathered_by_triton(mixed: Tensor, entries: Tensor, layer: Layer, here: Around) -> Tensor:
-        turn, norms = (here.cosines, here.sines), (layer.query_norm, layer.key_norm)
-        mask = here.mask[:, 0, :, 0]
-        return attention(mixed, turn, norms, here.epsilon, entries, mask, here.at, here.first)
+        norms = layer.query_norm, layer.key_norm
+        rotary = Rotary(here.cosines, here.sines, *norms, here.epsilon)
+        return attention(mixed, rotary, entries, here.mask[:, 0, :, 0], here.at, here.first)
 
     return gathered_by_triton
 

@@ -31,11 +31,11 @@ def test_both_kernels_of_attention_become_machine_code(monkeypatch, dtype, width
         monkeypatch.setattr(module, name, recorder)
         made.append(recorder.made)
     at = torch.arange(width)[None]
+    turn = (torch.zeros((1, width, 1, head_dim // 2)),) * 2
+    norms = (torch.zeros(2 * head_dim, dtype=dtype),) * 2
     attention.attention(
         torch.zeros((1, width, 12, head_dim), dtype=dtype),
-        (torch.zeros((1, width, 1, head_dim // 2)),) * 2,
-        (torch.zeros(2 * head_dim, dtype=dtype),) * 2,
-        1e-5,
+        rotary_scatter.Rotary(*turn, *norms, epsilon=1e-5),
         torch.zeros((2, 1, 2, EXTENT, head_dim), dtype=dtype),
         chain_mask(at, EXTENT),
         at,
