@@ -142,19 +142,23 @@ class OwnAttention:
             raise ConfigError(f"{type(module).__name__} adds a bias by position to its scores")
         self.asked += 1
         slots, heads, width, size = queries.shape
-        keys = keys.transpose(2, 3)
         sees = self.here.sees if attention_mask is None else attention_mask[:, 0]
-        laid, extent = self.here.laid, sees.shape[-1]
-        queries = queries * (size**-0.5 if scaling is None else scaling)
-        rows = queries.reshape(slots, keys.shape[1], -1, width, size).transpose(2, 3).contiguous()
+        rows = _grouped(queries * (size**-0.5 if scaling is None else scaling), keys.shape[1])
+        keys, laid = keys.transpose(2, 3), self.here.laid
         if laid is not None:
+            extent, rows = sees.shape[-1], along(rows, laid)
             keys, values = keys_along(keys, laid, extent), values_along(values, laid, extent)
-            rows = along(rows, laid)
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - its sums are in order already
             gathered = _gathered(rows, keys, values, sees, softcap, s_aux)
         if laid is not None:
             gathered = rejoined(gathered, laid, slots)
         return gathered.view(slots, width, heads, -1), None
+
+
+def _grouped(queries: Tensor, kv_heads: int) -> Tensor:
+    """Return (slots, heads, N, head_dim) as (slots, kv_heads, N, group, head_dim)."""
+    slots, _, width, size = queries.shape
+    return queries.reshape(slots, kv_heads, -1, width, size).transpose(2, 3).contiguous()
 
 
 def _gathered(

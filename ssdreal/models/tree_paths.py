@@ -135,7 +135,7 @@ def seen(tree_paths: TreePaths, at: Tensor, extent: int) -> Tensor:
 
     Parameters
     ----------
-    ways
+    tree_paths
         The trees.
     at
         (slots, N): the entries of the tokens.

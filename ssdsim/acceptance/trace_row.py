@@ -43,29 +43,41 @@ def position_row(
         `top_q`, `top_p` from the beliefs (natural logarithm; -inf where truncation left nothing).
 
     """
-    p = target.probabilities
-    if p[token] == 0:
-        # A pass of another shape rounds otherwise, so x may be a near tie of the target's best
-        # token here. The text says x: then x is what the target was sure of.
-        p = certain(token, p.size)
+    p, q = _written(target.probabilities, token), draft.probabilities
     before = outranks(draft.scores, token)
-    ids = ranked(draft.scores, count=top)
-    rule = [_decision(p, q, token, before) for q in _held_back(draft.probabilities, grid)]
-    a, e = _decision(p, draft.probabilities, token, before)
-    with np.errstate(divide="ignore"):
-        logp, logq = np.log(target.belief[token]), np.log(draft.belief[token])
+    a, e = _decision(p, q, token, before)
+    rule = [_decision(p, held, token, before) for held in _held_back(q, grid)]
     return {
         "token": token,
         "rank": int(before.sum()),
         "a": a,
         "e": e,
+        **_beliefs(target, draft, token, top),
+        "saguaro_a": [a for a, _ in rule],
+        "saguaro_e": [e for _, e in rule],
+    }
+
+
+def _written(p: Array, token: int) -> Array:
+    """Return what the target's token came from.
+
+    A pass of another shape rounds otherwise, so x may be a near tie of the target's best token
+    here. The text says x: then x is what the target was sure of.
+    """
+    return p if p[token] > 0 else certain(token, p.size)
+
+
+def _beliefs(target: View, draft: View, token: int, top: int) -> dict[str, Any]:
+    """Return what both hold of x, and of the draft's candidates."""
+    ids = ranked(draft.scores, count=top)
+    with np.errstate(divide="ignore"):
+        logp, logq = np.log(target.belief[token]), np.log(draft.belief[token])
+    return {
         "logp": float(logp),
         "logq": float(logq),
         "top_ids": ids.tolist(),
         "top_q": draft.belief[ids].tolist(),
         "top_p": target.belief[ids].tolist(),
-        "saguaro_a": [a for a, _ in rule],
-        "saguaro_e": [e for _, e in rule],
     }
 
 

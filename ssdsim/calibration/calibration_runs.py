@@ -82,29 +82,16 @@ def plan(
 
     """
     middle, most = lookaheads[len(lookaheads) // 2], branches[-2]
-    trees = [
-        Visit(Probe(), K, B)
-        for at, B in enumerate(branches)
-        for K in {lookaheads[at % len(lookaheads)], lookaheads[(at + 1) % len(lookaheads)]}
-    ]
-    drawn = [
-        visit
-        for coupling in ("maximal", "gumbel")
-        for visit in (
-            Visit(Autoregressive(), coupling=coupling),
-            Visit(Speculative(), middle, coupling=coupling),
-            Visit(Probe(), middle, most, coupling=coupling),
-        )
-    ]
     return [
         Visit(Autoregressive()),
         Visit(Autoregressive(), long=True),
         *(Visit(Speculative(), K) for K in lookaheads),
         Visit(Speculative(), middle, long=True),
-        *trees,
+        *_trees(lookaheads, branches),
         Visit(Probe(), middle, most, long=True),
         *_batches(lookaheads, branches, batch),
-        *drawn,
+        *_drawn(middle, most, "maximal"),
+        *_drawn(middle, most, "gumbel"),
         *(_spread(lookaheads) if spread else []),
         *(Visit(Outspoken(exit=share), middle) for share in exits),
     ]
@@ -118,6 +105,24 @@ def anchor(lookaheads: Sequence[int], branches: Sequence[int]) -> list[Visit]:
     """
     both = Visit(Probe(), lookaheads[len(lookaheads) // 2], branches[-2])
     return [Visit(Autoregressive()), both] * ANCHORED
+
+
+def _trees(lookaheads: Sequence[int], branches: Sequence[int]) -> list[Visit]:
+    """Return visits of a tree of every number of branches, each at two lookaheads in turn."""
+    return [
+        Visit(Probe(), K, B)
+        for at, B in enumerate(branches)
+        for K in {lookaheads[at % len(lookaheads)], lookaheads[(at + 1) % len(lookaheads)]}
+    ]
+
+
+def _drawn(lookahead: int, branches: int, coupling: Drawn) -> list[Visit]:
+    """Return visits in which tokens are drawn."""
+    return [
+        Visit(Autoregressive(), coupling=coupling),
+        Visit(Speculative(), lookahead, coupling=coupling),
+        Visit(Probe(), lookahead, branches, coupling=coupling),
+    ]
 
 
 def _batches(lookaheads: Sequence[int], branches: Sequence[int], batch: int) -> list[Visit]:
