@@ -97,13 +97,13 @@ def test_speedup_is_passes_saved_times_what_they_cost():
 
 def iterate(pair, text, length):
     """Read a block of the pair's target until it stays the same; return it and the passes."""
-    V, order = pair.vocabulary, pair.order
+    V, order, target = pair.vocabulary, pair.models.order, pair.models.tables[0]
 
     def says(tokens):
         context = 0
         for token in tokens[-order:]:
             context = context * V + (0 if token is None else token)
-        return int(np.argmax(pair.target[context].astype(np.float32)))
+        return int(np.argmax(target[context].astype(np.float32)))
 
     block = [None] * length
     for count in range(1, length + 1):
