@@ -1,6 +1,6 @@
 """A model with its KV cache: tracks which tokens it holds, and computes only the new ones."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter_ns
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssdreal.models.model import Model
-from ssdreal.models.pass_request import PassRequest, chain_mask
+from ssdreal.models.pass_request import chain_mask
 from ssdreal.models.tree_paths import TreePaths, tree_paths_of
 from ssdreal.serving.sampling import Logits
 from ssdsim.outcomes import depths
@@ -108,49 +108,7 @@ class Reader:
             for slot, parts in found.items()
         }
 
-    def read_in_two(
-        self, texts: Mapping[int, tuple[Sequence[int], int]], width: int, layers: int
-    ) -> tuple[dict[int, Logits], Callable[[], dict[int, Logits]]]:
-        """Read texts as `read` does, in one pass that is in two parts.
-
-        Parameters
-        ----------
-        texts, width
-            As in `read`. What lies before the tokens whose logits are wanted is read in a pass of
-            its own, where it is not known.
-        layers
-            Of the first part.
-
-        Returns
-        -------
-        tuple
-            What the head makes of the last of these layers, and what computes the rest and returns
-            what `read` would.
-
-        """
-        self._catch_up(texts, width)
-        new = {slot: text for slot, (text, _) in texts.items()}
-        starts = {slot: first for slot, (_, first) in texts.items()}
-        tokens, at, extent = self._next(new, starts, width)
-        ids, places = torch.from_numpy(tokens), torch.from_numpy(at)
-        mask = chain_mask(at, extent)
-        asked = PassRequest(ids, places, places, mask, extent, logits=True)
-
-        def wanted(logits: torch.Tensor) -> dict[int, Logits]:
-            found = logits.cpu().numpy()
-            return {slot: found[slot, : len(text) - starts[slot]] for slot, text in new.items()}
-
-        def rest() -> dict[int, Logits]:
-            with self._timed():
-                found = wanted(self.model.last_layers(layers, halfway, self.cache, asked))
-            self.texts = [list(new.get(slot, held)) for slot, held in enumerate(self.texts)]
-            return found
-
-        with self._timed():
-            early, halfway = self.model.first_layers(layers, self.cache, asked)
-            return wanted(early), rest
-
-    def _catch_up(self, texts: Mapping[int, tuple[Sequence[int], int]], width: int) -> None:
+    def read_before(self, texts: Mapping[int, tuple[Sequence[int], int]], width: int) -> None:
         """Read what lies before each text's place, if that is not known. It hardly ever happens."""
         behind = {
             slot: (text[:first], first - 1)
@@ -180,6 +138,13 @@ class Reader:
             For each slot the logits after text and every node, (1 + nodes, head rows).
 
         """
+        logits = self._pass(*self.block_of(trees, width))
+        return {slot: logits[slot, : 1 + len(nodes)] for slot, (_, (nodes, _)) in trees.items()}
+
+    def block_of(
+        self, trees: Mapping[int, tuple[Sequence[int], Block]], width: int | None
+    ) -> tuple[Ints, Ints, Ints, int, TreePaths]:
+        """Read what lies before the trees, and return what a pass over them is asked for."""
         behind = {
             slot: (text[:-1], len(text) - 1)
             for slot, (text, _) in trees.items()
@@ -202,8 +167,7 @@ class Reader:
         at = first[:, None] + np.arange(width)
         extent = self.capacity if self.fixed else int(at.max()) + 1
         tree_paths = tree_paths_of([parents for _, parents in blocks], first.tolist(), width)
-        logits = self._pass(tokens, positions, at, extent, tree_paths)
-        return {slot: logits[slot, : 1 + len(trees[slot][1][0])] for slot in trees}
+        return tokens, positions, at, extent, tree_paths
 
     def keep(self, slot: int, tokens: Sequence[int], nodes: Sequence[int]) -> None:
         """Let a slot's text go on by a way of the tree that was read behind it; 1 is node 0.
@@ -247,10 +211,10 @@ class Reader:
         self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int], width: int
     ) -> Logits:
         """Compute the next `width` tokens of every text."""
-        tokens, at, extent = self._next(texts, starts, width)
+        tokens, at, extent = self.next_block(texts, starts, width)
         return self._pass(tokens, at, at, extent)
 
-    def _next(
+    def next_block(
         self, texts: Mapping[int, Sequence[int]], starts: Mapping[int, int], width: int
     ) -> tuple[Ints, Ints, int]:
         """Return the next `width` tokens of every text, their entries, and up to where these go.
@@ -268,7 +232,8 @@ class Reader:
         return tokens, at, self.capacity if self.fixed else int(at.max()) + 1
 
     @contextmanager
-    def _timed(self) -> Iterator[None]:
+    def timed(self) -> Iterator[None]:
+        """Count what is done meanwhile as spent in passes."""
         began = perf_counter_ns()
         yield
         self.spent += perf_counter_ns() - began
@@ -282,7 +247,7 @@ class Reader:
         mask: torch.Tensor | TreePaths | None = None,
         alone: int | None = None,
     ) -> Logits:
-        with self._timed():
+        with self.timed():
             logits = self.model.forward(
                 self.cache if alone is None else self.cache.alone(alone),
                 torch.from_numpy(tokens),

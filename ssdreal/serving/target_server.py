@@ -1,8 +1,9 @@
 """The target's worker: verifies blocks in passes of one fixed shape, and scores texts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter_ns
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from ssdreal.channel.afterwards import Score, Scores
 from ssdreal.channel.message_parts import Block, Line
 from ssdreal.channel.messages import Begin, Kinds, Paces, Prefill, Spoken, Verified, Verify
 from ssdreal.serving.early_view import EarlyView
+from ssdreal.serving.pass_in_two import chains_in_two, trees_in_two
 from ssdreal.serving.sampling import Ints, Logits
 from ssdreal.serving.server import Server, median_seconds
 from ssdreal.serving.verifier import Drafts, Verifier
@@ -64,19 +66,19 @@ class TargetServer(Server):
             )
         )
 
-    def _read(
-        self, texts: Mapping[int, tuple[Sequence[int], int]], command: Verify
-    ) -> dict[int, Logits]:
-        """Read blocks behind texts; speak on the way, where that is wanted."""
-        if self.early is None:
-            return self.reader.read(texts, self.shape.width)
-        return self._spoken(self.early, texts, command)()
+    def _read(self, texts: Mapping[int, Any], command: Verify) -> dict[int, Logits]:
+        """Read blocks, or trees, behind texts; speak on the way, where that is wanted."""
+        if self.early is not None:
+            return self._spoken(self.early, texts, command)()
+        read = self.reader.read if self.tree is None else self.reader.read_trees
+        return read(texts, self.shape.width)
 
     def _spoken(
-        self, early: EarlyView, texts: Mapping[int, tuple[Sequence[int], int]], command: Verify
+        self, early: EarlyView, texts: Mapping[int, Any], command: Verify
     ) -> Callable[[], dict[int, Logits]]:
         """Tell what an early layer takes for likely; return what reads on."""
-        logits, rest = self.reader.read_in_two(texts, self.shape.width, early.layer)
+        read = chains_in_two if self.tree is None else trees_in_two
+        logits, rest = read(self.reader, texts, self.shape.width, early.layer)
         rows = zip(command.lines, command.blocks, strict=True)
         views = tuple(early.of(line, block, logits[line.slot]) for line, block in rows)
         self.tell(Spoken(command.stamp, views, perf_counter_ns()))
@@ -85,7 +87,7 @@ class TargetServer(Server):
     def _verify_trees(self, command: Verify) -> Verified:
         rows = list(zip(command.lines, command.blocks, strict=True))
         trees = {line.slot: (line.tokens, (block.tokens, block.parents)) for line, block in rows}
-        logits = self.reader.read_trees(trees, self.shape.width)
+        logits = self._read(trees, command)
         outcomes = []
         for line, block in rows:
             node, token = self.verifier.verify_tree(
@@ -129,15 +131,13 @@ class TargetServer(Server):
         """Read blocks of a verify's shape; what is said of them is an answer to nothing."""
         slots = range(command.slots)
         self.reader.texts = [[] for _ in slots]
-        if self.tree is not None:
-            tree = parents_of(self.tree.grow(command.lookahead, halving))
-            block = ((0,) * len(tree), tree)
-            self.reader.read_trees(dict.fromkeys(slots, ((0,), block)), command.width)
-            return
-        text = (0,) * command.width
+        grown = None if self.tree is None else self.tree.grow(command.lookahead, halving)
+        tree = () if grown is None else parents_of(grown)
+        text = (0,) * (command.width if grown is None else 1 + len(tree))
         lines = tuple(Line(slot, 0, slot, text[:1]) for slot in slots)
-        verify = Verify(command.stamp, lines, (Block(text[1:]),) * command.slots)
-        (read or self._read)(dict.fromkeys(slots, (text, 0)), verify)
+        verify = Verify(command.stamp, lines, (Block(text[1:], None, tree),) * command.slots)
+        asked = (text, 0) if grown is None else (text[:1], (text[1:], tree))
+        (read or self._read)(dict.fromkeys(slots, asked), verify)
 
     def _drafts(self, block: Block) -> Drafts | None:
         if block.place is None or self.pages is None:

@@ -1,6 +1,7 @@
 """What fits and what does not, to the token and to the byte."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from real_commands import Inline, at_work
@@ -21,9 +22,11 @@ from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.random_outcomes import RandomOutcomes
 from ssdsim.sampling.settings import Decoding
+from ssdsim.trees.widths import Widths
 from ssdsim.workloads.closed import Closed
 
 PAIR = Pair("tiny_target", "tiny_draft")
@@ -106,6 +109,17 @@ def test_a_policy_must_fit_the_lookahead():
     check_room(request(policy=FixedFanout(fanout=(1, 1, 1, 1))), MODELS)
     with pytest.raises(ConfigError, match=r"policy\.fanout=.*lookahead \+ 1 = 4"):
         check_room(request(policy=FixedFanout(fanout=(1,) * 5)), MODELS)
+
+
+def test_a_target_speaks_amid_trees_on_a_host_alone():
+    asked = request(method=TwoPhase(0.5), tree=Widths((2, 1)))
+    check_room(asked, MODELS)
+    places = asked.topology.places(None)
+    device = replace(places, target=replace(places.target, device="cuda:0"))
+    gpu = SimpleNamespace(places=lambda _: device)
+    check_room(replace(asked, topology=gpu, setup=request().setup), MODELS)
+    with pytest.raises(ConfigError, match=r"^tree='widths': .*: on a GPU a target"):
+        check_room(replace(asked, topology=gpu), MODELS)
 
 
 # Memory

@@ -19,6 +19,7 @@ from ssdsim.lengths.goodput import Goodput
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
+from ssdsim.methods.two_phase import TwoPhase
 from ssdsim.outcomes import depths, path_to
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.sampling.distributions import sample
@@ -73,6 +74,31 @@ def test_the_text_is_the_targets_own_bit_by_bit(tree, lookahead):
         pair = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
         setup, run, _ = tree_run(method, tree, lookahead, pair, decoding, batch)
         assert outputs(run) == alone(setup, pair), (method, decoding)
+
+
+def test_so_it_is_where_the_target_speaks_amid_trees():
+    phases = {"first_depth": 9, "second_depth": 9}
+    methods = TwoPhase(0.5, **phases), TwoPhase(0.9, on_outcome="prune", **phases), TwoPhase(0.5)
+    for at, decoding in enumerate((GREEDY, *GUMBEL[:2], WARM)):
+        how, (tree, lookahead) = methods[at % 3], TREES[at]
+        dtype = ("float32", "bfloat16")[at % 2]
+        pair = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
+        policy = UniformFanout(budget=6, fanout=2)
+        setup, run, _ = tree_run(
+            how, tree, lookahead, pair, decoding, (1, 3)[at % 2], policy=policy
+        )
+        assert outputs(run) == alone(setup, pair), (how, tree, decoding)
+        assert (run.spans.kind == "transfer").sum() == (run.spans.kind == "verify").sum()
+
+
+def test_sampled_siblings_write_what_ordinary_speculation_does_in_two_phases():
+    pair = MODELS("tiny_target", "float32"), MODELS("tiny_draft", "float32")
+    tree, policy = Widths((2, 2), children="sampled"), UniformFanout(budget=6, fanout=2)
+    texts = [
+        outputs(tree_run(method, tree, 3, pair, WARM, policy=policy)[1])
+        for method in (Speculative(), TwoPhase(0.5, first_depth=9, second_depth=9))
+    ]
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.slow
