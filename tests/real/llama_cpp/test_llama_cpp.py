@@ -111,9 +111,11 @@ def test_its_own_log_tells_what_its_completions_do(models, prompts, tmp_path):
         log = tmp_path / "server.log"
         log.write_bytes(server.log.read_bytes())
     told = observe([log]).told
-    # A log cannot tell which pass a text's first token came from: it counts as a round there.
-    assert told.rounds == sum(one.rounds + 1 for one in done)
-    assert told.tau == pytest.approx(len(prompts) * TOKENS / told.rounds)
+    # Releases that print no mean length have a text's first token among its rounds; those that do
+    # leave out its last round, which has no draft where one token is left.
+    rounds = sum(one.rounds for one in done)
+    assert rounds - len(prompts) <= told.rounds <= rounds + len(prompts)
+    assert told.tau == pytest.approx(1 + sum(one.accepted for one in done) / told.rounds)
 
 
 @pytest.mark.slow
