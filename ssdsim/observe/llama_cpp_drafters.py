@@ -17,16 +17,19 @@ class _Drafter:
 
     calls: float = 0.0
     ms: float = 0.0
-    last: tuple[float, float] = (0.0, 0.0)
+    drafts: float = 0.0
+    last: tuple[float, float, float] = (0.0, 0.0, 0.0)
     rates: list[tuple[float, tuple[float, ...]]] = field(default_factory=list)
 
     def take(self, calls: float, ms: float, drafts: float, rates: tuple[float, ...]) -> None:
         """Add what has come since; the rates are of all drafts since the start."""
-        goes_on = calls >= self.last[0] and ms >= self.last[1]
-        before = self.last if goes_on else (0.0, 0.0)
+        now = calls, ms, drafts
+        goes_on = all(value >= past for value, past in zip(now, self.last, strict=True))
+        before = self.last if goes_on else (0.0, 0.0, 0.0)
         self.calls += calls - before[0]
         self.ms += ms - before[1]
-        self.last = calls, ms
+        self.drafts += drafts - before[2]
+        self.last = now
         self.rates[len(self.rates) - goes_on :] = [(drafts, rates)]
 
     @property
@@ -62,15 +65,22 @@ class Drafters:
         return True
 
     @property
-    def calls(self) -> float:
-        """Rounds."""
-        return max((each.calls for each in self._all()), default=0.0)
+    def drafts(self) -> float:
+        """Rounds with a draft, of one drafter or another; those of releases that do not count them.
+
+        A call drafts for all slots that are busy.
+        """
+        return sum(each.drafts for each in self._all()) or self._calls
 
     @property
     def seconds(self) -> float | None:
-        """Of drafting in a round."""
+        """Of drafting in a round, of all slots together."""
         ms = sum(each.ms for each in self._all())
-        return ms / 1000 / self.calls if self.calls and ms else None
+        return ms / 1000 / self._calls if self._calls and ms else None
+
+    @property
+    def _calls(self) -> float:
+        return max((each.calls for each in self._all()), default=0.0)
 
     @property
     def positions(self) -> tuple[float, ...]:

@@ -182,11 +182,11 @@ class _Log:
     def told(self) -> Told:
         """Return what all lines tell together."""
         of = self.requests()
-        bonuses, calls = self.tokens - of.accepted, self.drafters.calls
-        drafts = (min(calls, bonuses) if self.tokens else calls) if of.without else of.rounds
+        bonuses, asked = self.tokens - of.accepted, self.drafters.drafts
+        drafts = (min(asked, bonuses) if self.tokens else asked) if of.without else of.rounds
         rounds = _all_rounds(drafts, bonuses, of.number)
         tau, K = (1 + of.accepted / rounds, of.drafted / rounds) if rounds else (None, None)
-        covered = drafts / rounds if rounds else 1.0
+        covered, timed = drafts / rounds if rounds else 1.0, self.tokens and rounds
         positions = tuple(p * covered for p in of.positions or self.drafters.positions)
         return Told(
             rounds=rounds,
@@ -195,7 +195,7 @@ class _Log:
             tau=tau,
             positions=positions,
             conditional=conditional_of(positions) or (rates_for(tau, K) if tau and K else ()),
-            round_seconds=self.seconds / rounds if self.tokens and rounds else None,
+            round_seconds=self.seconds / max(rounds, bonuses - of.number) if timed else None,
             draft_seconds=self.drafters.seconds,
             requests=1.0,
             output_tokens=self.tokens / of.number if self.tokens else None,

@@ -9,6 +9,9 @@ from ssdsim.observe.formats.base import Mean, known, missing
 from ssdsim.observe.thinned import Thinned
 from ssdsim.observe.told import TimedPass, Told, rates_for
 
+ENDS = 2
+"""Tokens of an answer that no whole round has made."""
+
 
 @dataclass(frozen=True)
 class LlamaCppTimings:
@@ -52,7 +55,8 @@ class _Sums:
     outputs: Mean = field(default_factory=Mean)
     passes: Thinned[TimedPass] = field(default_factory=Thinned)
     rounds: float = 0.0
-    tokens: float = 0.0
+    timed: float = 0.0
+    accepted: float = 0.0
     drafted: float = 0.0
     seconds: float = 0.0
 
@@ -68,7 +72,8 @@ class _Sums:
             self.passes.add(each)
         if drafted := float(timing.get("draft_n") or 0):
             self.rounds += _rounds(timing)
-            self.tokens += float(timing["predicted_n"])
+            self.timed += _timed_passes(timing)
+            self.accepted += float(timing.get("draft_n_accepted") or 0)
             self.drafted += drafted
             self.seconds += float(timing["predicted_ms"]) / 1000
 
@@ -86,7 +91,7 @@ class _Sums:
         return self._drafting(told) if self.rounds else told
 
     def _drafting(self, told: Told) -> Told:
-        tau, K = self.tokens / self.rounds, self.drafted / self.rounds
+        tau, K = 1 + self.accepted / self.rounds, self.drafted / self.rounds
         return replace(
             told,
             rounds=self.rounds,
@@ -94,7 +99,7 @@ class _Sums:
             varies=abs(K - round(K)) > 0.02 * K,
             tau=tau,
             conditional=rates_for(tau, K),
-            round_seconds=self.seconds / self.rounds,
+            round_seconds=self.seconds / self.timed,
             unknown=("acceptance by position: timings have sums alone; the log has it",),
         )
 
@@ -142,9 +147,25 @@ def _holder(record: Mapping[str, Any]) -> Record:
     return found if isinstance(found, dict) else {}
 
 
-def _rounds(timing: Record) -> float:
-    """Return the rounds of an answer, give or take the prefill's token."""
+def _bonuses(timing: Record) -> float:
+    """Return the tokens of an answer that no draft had: one a pass, and the prefill's."""
     return max(1.0, float(timing["predicted_n"]) - float(timing.get("draft_n_accepted") or 0))
+
+
+def _rounds(timing: Record) -> float:
+    """Return the rounds with a draft.
+
+    As many as bonuses, or one or two less: the first token is the prefill's, and the last pass has
+    no draft where one token is left. The number that makes drafts of one length, if one does.
+    """
+    most, drafted = _bonuses(timing), float(timing.get("draft_n") or 0)
+    fewer = (most - less for less in range(ENDS + 1) if most > less)
+    return next((n for n in fewer if drafted % n == 0), most)
+
+
+def _timed_passes(timing: Record) -> float:
+    """Return the passes that an answer's time is of: but for the prefill's, one a bonus."""
+    return max(_rounds(timing), _bonuses(timing) - 1)
 
 
 def _passes(timing: Record) -> Iterator[TimedPass]:
@@ -155,5 +176,5 @@ def _passes(timing: Record) -> Iterator[TimedPass]:
         yield TimedPass(prompt, 0, 0, 0, ms / 1000, cached)
     n, K = _rounds(timing), float(timing.get("draft_n") or 0)
     context = prompt + cached + float(timing["predicted_n"]) / 2
-    seconds = float(timing["predicted_ms"]) / 1000 / n
+    seconds = float(timing["predicted_ms"]) / 1000 / _timed_passes(timing)
     yield TimedPass(0, 1, K / n + 1, K / n, seconds, context, n)

@@ -75,3 +75,31 @@ def test_rounds_in_which_a_lookup_found_nothing_are_rounds(told_of):
     assert told.rounds == 90
     assert told.lookahead == pytest.approx(30 / 90)
     assert told.varies
+
+
+def test_rounds_of_an_answer_are_those_that_make_its_drafts_of_one_length(told_of):
+    # As a server of 2026 answers with 3 drafts a round: of its 25 tokens that no draft had, one is
+    # the prefill's, and the last pass had no draft.
+    timings = {"predicted_n": 40, "predicted_ms": 2400.0, "draft_n": 69, "draft_n_accepted": 15}
+    told = told_of({"timings": timings})
+    assert (told.rounds, told.lookahead, told.varies) == (23, 3, False)
+    assert (told.tau, told.round_seconds) == (pytest.approx(1 + 15 / 23), pytest.approx(0.1))
+    told = told_of({"timings": timings | {"draft_n": 61}})  # of no one length
+    assert (told.rounds, told.varies) == (25, True)
+
+
+def test_a_call_drafts_for_all_slots_that_are_busy(told_of):
+    # The same server with two slots: 24 calls made 46 drafts.
+    request = (
+        "slot print_timing: id  {slot} | task 1 |        eval time = 2400.00 ms /    40 tokens\n"
+        "slot print_timing: id  {slot} | task 1 | draft acceptance rate = 0.21739 (   15 accepted /"
+        "    69 generated)\n"
+    )
+    statistics = (
+        "statistics     draft-simple: #calls(b,g,a) =    2     24     46, #gen drafts =     46, "
+        "#gen tokens =    138, dur(b,g,a) = 0.051, 1200.000, 0.035 ms\n"
+    )
+    told = told_of(request.format(slot=0) + request.format(slot=1) + statistics)
+    assert (told.rounds, told.lookahead) == (46, 3)
+    assert told.draft_seconds == pytest.approx(0.05)  # of both slots together
+    assert told.round_seconds == pytest.approx(0.1)
