@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 from inline_crew import decode, outputs
+from invariants import all_holds
 
 from ssdreal.executor.setup import Setup
 from ssdreal.places.places import Place
@@ -64,16 +65,23 @@ def prompts(count=3, vocabulary=64, seed=0):
     return [rng.integers(vocabulary, size=3 + 4 * at).tolist() for at in range(count)]
 
 
+def short(method, decoding=GREEDY, batch=1, **more):
+    """Return the settings of a run with a few tokens of each prompt."""
+    closed = Closed(3, output_tokens=20)
+    return Setup(method, closed, batch=batch, decoding=decoding, seed=3, **more)
+
+
+def decoded(setup, dtype="float32"):
+    """Return the tiny pair's run; it obeys the invariants of simulated ones."""
+    target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
+    run, _ = decode(setup, target, draft, prompts())
+    all_holds(setup, run)
+    return run
+
+
 @cache
 def alone(dtype, batch, decoding):
     """Return what the target writes alone, in passes as wide as a run's with lookahead K."""
-    setup = Setup(
-        Autoregressive(),
-        Closed(3, output_tokens=20),
-        batch=batch,
-        decoding=decoding,
-        seed=3,
-        width=K + 1,
-    )
+    setup = short(Autoregressive(), decoding, batch, width=K + 1)
     target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
     return outputs(decode(setup, target, draft, prompts())[0])

@@ -26,7 +26,9 @@ from tiny_runs import (
     TWICE,
     K,
     alone,
+    decoded,
     prompts,
+    short,
 )
 
 from ssdreal.executor.execution import Execution
@@ -75,38 +77,11 @@ def turns(later):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("method", [*PLAIN, Minedraft()], ids=str)
-def test_so_it_is_with_ordinary_speculation(dtype, method):
+@pytest.mark.parametrize("method", [*PLAIN, Minedraft(), *TWICE, *AHEAD], ids=str)
+def test_so_it_is_with_every_other_method(dtype, method):
     for batch, decoding in turns(dtype == "bfloat16"):
-        setup = Setup(method, Closed(3, output_tokens=20), batch=batch, decoding=decoding, seed=3)
-        target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
-        run, _ = decode(setup, target, draft, prompts())
+        run = decoded(short(method, decoding, batch, lookahead=K), dtype)
         assert outputs(run) == alone(dtype, batch, decoding)
-        all_holds(setup, run)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("method", TWICE, ids=str)
-def test_so_it_is_where_the_target_speaks_in_mid_verify(dtype, method):
-    for batch, decoding in turns(dtype == "bfloat16"):
-        setup = Setup(
-            method, Closed(3, output_tokens=20), batch=batch, decoding=decoding, seed=3, lookahead=K
-        )
-        target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
-        run, _ = decode(setup, target, draft, prompts())
-        assert outputs(run) == alone(dtype, batch, decoding)
-        all_holds(setup, run)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("method", AHEAD, ids=str)
-def test_so_it_is_where_the_draft_goes_on_ahead(dtype, method):
-    for batch, decoding in turns(dtype == "bfloat16"):
-        setup = Setup(method, Closed(3, output_tokens=20), batch=batch, decoding=decoding, seed=3)
-        target, draft = MODELS("tiny_target", dtype), MODELS("tiny_draft", dtype)
-        run, _ = decode(setup, target, draft, prompts())
-        assert outputs(run) == alone(dtype, batch, decoding)
-        all_holds(setup, run)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

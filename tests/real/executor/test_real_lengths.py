@@ -5,9 +5,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-from inline_crew import decode, outputs
-from invariants import all_holds
-from tiny_runs import GREEDY, GUMBEL, MODELS, K, alone, prompts
+from inline_crew import outputs
+from tiny_runs import GREEDY, GUMBEL, K, alone, decoded, short
 
 from ssdreal.executor.setup import Setup
 from ssdreal.executor.simulated_twin import simulated_twin
@@ -20,26 +19,13 @@ from ssdsim.lengths.goodput import Goodput
 from ssdsim.methods.speculative import Speculative
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding
-from ssdsim.workloads.closed import Closed
 
 METHODS = [Speculative(), *(Ssd(how) for how in ("wait", "prune", "truncate"))]
 LENGTHS = [Confidence(0.5, least=1), Controller(0.1, step=0.05), Goodput()]
 
 
 def run_of(method, length, decoding=GREEDY, batch=1):
-    setup = Setup(
-        method,
-        Closed(3, output_tokens=20),
-        lookahead=K,
-        batch=batch,
-        decoding=decoding,
-        seed=3,
-        length=length,
-    )
-    target, draft = MODELS("tiny_target", "float32"), MODELS("tiny_draft", "float32")
-    run, _ = decode(setup, target, draft, prompts())
-    all_holds(setup, run)
-    return run
+    return decoded(short(method, decoding, batch, lookahead=K, length=length))
 
 
 @pytest.mark.parametrize("length", LENGTHS, ids=str)

@@ -9,7 +9,7 @@ from inline_crew import Faults, decode, outputs
 from invariants import all_holds
 from real_commands import SSD, refused
 from reference_decoding import written
-from tiny_runs import GREEDY, GUMBEL, MODELS, prompts
+from tiny_runs import GREEDY, GUMBEL, MODELS, prompts, short
 
 from ssdreal.channel.messages import Verify
 from ssdreal.executor.setup import Setup
@@ -44,16 +44,7 @@ IDS = [None, (0, 2, 3, 5, 6)]
 
 
 def tree_run(method, tree, lookahead, pair, decoding=GREEDY, batch=3, **more):
-    setup = Setup(
-        method,
-        Closed(3, output_tokens=20),
-        lookahead=lookahead,
-        batch=batch,
-        decoding=decoding,
-        seed=3,
-        tree=tree,
-        **more,
-    )
+    setup = short(method, decoding, batch, lookahead=lookahead, tree=tree, **more)
     run, crew = decode(setup, *pair, prompts())
     all_holds(setup, run)
     return setup, run, crew

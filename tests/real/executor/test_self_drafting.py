@@ -16,7 +16,7 @@ from random_settings import deterministic, few
 from real_commands import TINY, Threads, refused, run
 from reference_decoding import written
 from skipped_layers import EVERYTHING, LAST_LAYER, MIXED, NOTHING
-from tiny_runs import GREEDY, GUMBEL, MODELS, alone, prompts
+from tiny_runs import GREEDY, GUMBEL, MODELS, alone, prompts, short
 
 from ssdreal.channel.messages import Prefill, Speculate
 from ssdreal.executor.self_drafting import check_layers, chosen_for, left_out
@@ -61,14 +61,7 @@ def decoded(setup, dtype="float32", texts=None):
 def test_the_text_is_the_targets_own(dtype, method):
     for batch, decoding in zip((1, 3, 1, 3), (GREEDY, *GUMBEL), strict=True):
         length = LENGTHS[(METHODS.index(method) + batch) % 3]
-        setup = Setup(
-            method,
-            Closed(3, output_tokens=20),
-            batch=batch,
-            decoding=decoding,
-            seed=3,
-            length=length,
-        )
+        setup = short(method, decoding, batch, length=length)
         found, _ = decoded(setup, dtype)
         assert outputs(found) == alone(dtype, batch, decoding)
         all_holds(setup, found)
@@ -276,7 +269,7 @@ def test_what_is_known_to_be_best_fits_its_target(target):
 
 @pytest.mark.parametrize("tree", [Widths((2, 2)), Confident(2, 3, 6)], ids=["widths", "confident"])
 def test_it_drafts_token_trees_too(tree):
-    setup = Setup(MIXED, Closed(3, output_tokens=20), lookahead=3, batch=3, seed=3, tree=tree)
+    setup = short(MIXED, batch=3, lookahead=3, tree=tree)
     found, _ = decoded(setup)
     own = replace(setup, method=Autoregressive(), width=setup.pass_width, tree=Chain())
     assert outputs(found) == outputs(decoded(own)[0])

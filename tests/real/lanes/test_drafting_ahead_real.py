@@ -4,7 +4,7 @@ import pytest
 from inline_crew import Faults, decode, outputs
 from invariants import all_holds
 from recorded_pair import GUMBEL, MAXIMAL
-from tiny_runs import AHEAD, MODELS, prompts
+from tiny_runs import AHEAD, MODELS, prompts, short
 
 from ssdreal.executor.setup import Setup
 from ssdsim.errors import ConfigError
@@ -12,13 +12,12 @@ from ssdsim.methods.amusd import Amusd
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.dsi import Dsi
 from ssdsim.methods.pearl import Pearl
-from ssdsim.workloads.closed import Closed
 
 
 @pytest.mark.parametrize("dies", ["sending", "working", "failing"])
 @pytest.mark.parametrize("method", AHEAD, ids=str)
 def test_a_run_goes_on_without_its_draft(method, dies):
-    setup = Setup(method, Closed(3, output_tokens=20), lookahead=4, batch=2, seed=3)
+    setup = short(method, batch=2, lookahead=4)
     pair = [MODELS(name, "float32") for name in ("tiny_target", "tiny_draft")]
     plain = Setup(Autoregressive(), setup.workload, batch=2, seed=3, width=5)
     expected = outputs(decode(plain, *pair, prompts())[0])

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from commands import TINY, refused
+from refusals import COMMON
 
 from ssdsim.acceptance.language_model import LanguageModel, record
 from ssdsim.sampling.settings import Sampling
@@ -13,40 +14,19 @@ ECHOING = ("latency=constant", "acceptance=language_model", "drafter=ngram")
 
 
 # What is asked for, and what the line must hold: option, value, and what would be right.
-WRONG = {
-    "unknown key": (("polcy=x",), "polcy=x", "policy"),
-    "added key": (("+foo=1",), "foo=1", "choose among method, drafter, policy"),
-    "removed key": (("~seed",), "seed", "needs a value"),
-    "unknown option of a plug-in": (
-        ("policy.nosuch=1",),
-        "policy.nosuch=1",
-        "budget, prior, ranks",
-    ),
+WRONG = COMMON | {
     "plug-in without options": (("backup.x=1",), "backup.x=1", "there are none"),
-    "added to a group of settings": (("+saguaro.x=1",), "saguaro.x=1", "constant, fanout"),
     "added to a plug-in": (("+policy.x=1",), "policy.x=1", "budget, prior, ranks"),
-    "unknown policy": (("policy=nosuch",), "policy=nosuch", "fixed_fanout, geometric_fanout"),
     "unknown profile": (
         ("profile=nosuch",),
         "profile=nosuch",
         "demo, duet_llama2_70b, eagle_vicuna7b, h100_llama31_8b_eagle3, h100x4_llama70b_1b",
     ),
     "unknown launcher": (("hydra/launcher=nosuch",), "nosuch", "basic, joblib"),
-    "no value": (("lookahead",), "lookahead", "OPTION=VALUE"),
     "open bracket": (("policy.fanout=[3",), "policy.fanout=[3", "OPTION=VALUE"),
-    "several values": (("lookahead=3,5",), "lookahead=3,5", "add -m"),
-    "lookahead": (("lookahead=-1",), "lookahead=-1", ">= 0"),
-    "batch": (("batch=0",), "batch=0", ">= 1"),
-    "seed": (("seed=-1",), "seed=-1", ">= 0"),
-    "word for a number": (("lookahead=abc",), "lookahead='abc'", "integer"),
     "fraction for a count": (("batch=1.5",), "batch=1.5", "integer"),
     "alpha": (("acceptance=iid", "acceptance.alpha=1.5"), "acceptance.alpha=1.5", "[0, 1]"),
     "nan": (("acceptance=iid", "acceptance.alpha=nan"), "acceptance.alpha=nan", "finite"),
-    "long fan-out": (
-        ("policy=fixed_fanout", "policy.fanout=[3,3,3]", "lookahead=1"),
-        "policy.fanout=[3, 3, 3]",
-        "lookahead + 1 = 2",
-    ),
     "negative fan-out": (
         ("policy=uniform_fanout", "policy.fanout=-1"),
         "policy.fanout=-1",
@@ -174,7 +154,6 @@ WRONG = {
         "tokens=2400",
         "covers 1 to 1024 for 'verify'",
     ),
-    "workload": (("workload.prompts=0",), "workload.prompts=0", ">= 1"),
 }
 
 
