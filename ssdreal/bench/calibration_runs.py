@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ssdreal.bench.contenders import Contender
-from ssdsim.calibration.calibration_runs import Drawn, Visit
+from ssdsim.calibration.calibration_plan import Drawn, Visit
 from ssdsim.calibration.timing_probe import Probe
 from ssdsim.methods.ssd import Ssd
 from ssdsim.sampling.settings import Decoding

@@ -16,7 +16,7 @@ from ssdreal.bench.transformers_peer import Generated, Peer, generate
 from ssdreal.command.journal import Form, Journal, Piece, plain
 from ssdreal.executor.setup import Setup
 from ssdreal.profile.calibration_runs import CalibrationRuns
-from ssdsim.calibration.calibration_runs import Visit
+from ssdsim.calibration.calibration_plan import Visit
 from ssdsim.calibration.timings import Timing
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.workloads.closed import Closed

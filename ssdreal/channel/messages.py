@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.msgpack import Decoder, Encoder
 
-from ssdreal.channel.afterwards import Clock, Score, Scores, Times
+from ssdreal.channel.after_run import Clock, Score, Scores, Times
 from ssdreal.channel.message_parts import Block, Candidates, Chain, Exit, Line, Message, Stamp
 from ssdreal.channel.probability_pages import Pages
 from ssdreal.models.sublayers import Sublayers

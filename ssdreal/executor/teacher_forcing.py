@@ -11,7 +11,7 @@ from typing import Any
 
 from simpy import Event
 
-from ssdreal.channel.afterwards import Score
+from ssdreal.channel.after_run import Score
 from ssdreal.channel.message_parts import Line
 from ssdreal.executor.execution import Execution
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from simpy import Event
 
-from ssdreal.channel.afterwards import Clock
+from ssdreal.channel.after_run import Clock
 from ssdreal.channel.messages import Done, Prefill
 from ssdreal.lanes.speculations import (
     lines_of,

@@ -10,7 +10,7 @@ from ssdreal.executor.workload import Task
 from ssdreal.places.places import Places
 from ssdreal.places.topology import Topology
 from ssdreal.profile.scripted_pair import ScriptedSource
-from ssdsim.calibration.calibration_runs import Visit, anchor
+from ssdsim.calibration.calibration_plan import Visit, anchor
 from ssdsim.calibration.timings import Timing, timings
 from ssdsim.errors import RunError
 from ssdsim.sampling.settings import Decoding

@@ -17,7 +17,7 @@ from ssdsim.errors import ConfigError, require
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the calibration runs; see `ssdsim.calibration.calibration_runs.plan`."""
+    """Of the calibration runs; see `ssdsim.calibration.calibration_plan.plan`."""
 
     lookaheads: Sequence[int]
     branches: Sequence[int]

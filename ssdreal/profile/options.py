@@ -24,7 +24,7 @@ from ssdreal.profile.scripted_pair import ScriptedSource, scripted_source_of
 from ssdreal.profile.split import Fitted, read_split
 from ssdsim.acceptance.trace_checks import MOST_LAYERS
 from ssdsim.acceptance.trace_file import INFO, TABLE
-from ssdsim.calibration.calibration_runs import Visit, plan
+from ssdsim.calibration.calibration_plan import Visit, plan
 from ssdsim.calibration.profile_file import FILE, TIMINGS
 from ssdsim.calibration.timings import from_table
 from ssdsim.errors import require

@@ -36,7 +36,7 @@ from ssdreal.profile.sampled_texts import Recording, recorded
 from ssdreal.profile.scripted_pair import PROMPTS, SHORT, random_tasks
 from ssdsim.acceptance.recorded import Recorded
 from ssdsim.acceptance.trace_file import INFO, write_trace
-from ssdsim.calibration.calibration_runs import shuffled
+from ssdsim.calibration.calibration_plan import shuffled
 from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.profile_file import TIMINGS, write_profile
 from ssdsim.calibration.timings import Timing, to_table

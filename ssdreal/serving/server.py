@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from ssdreal.channel.afterwards import Clock, Times
+from ssdreal.channel.after_run import Clock, Times
 from ssdreal.channel.messages import (
     Begin,
     Command,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ssdreal.channel.afterwards import Score, Scores
+from ssdreal.channel.after_run import Score, Scores
 from ssdreal.channel.message_parts import Block, Line
 from ssdreal.channel.messages import Begin, Kinds, Paces, Prefill, Spoken, Verified, Verify
 from ssdreal.serving.early_view import EarlyView

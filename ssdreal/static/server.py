@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssdreal.channel.afterwards import Clock, Times
+from ssdreal.channel.after_run import Clock, Times
 from ssdreal.channel.messages import Begin, Command, Done, Failed, Paces, Prefill
 from ssdreal.channel.pass_shapes import roomy
 from ssdreal.models.captured_work import Capture

@@ -3,7 +3,7 @@
 A replica is a station, with a queue and a batch, and so are the instances that compute prompts
 elsewhere, all of them together, and a pool of draft devices, whose customers are no requests but
 pieces of draft work. Whenever one of its counts changes it is noted, so that means over time are
-exact; of a long run the table keeps every so manieth note.
+exact; of a long run the table keeps one note of so many.
 """
 
 from dataclasses import dataclass, field

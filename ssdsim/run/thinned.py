@@ -1,4 +1,4 @@
-"""Numbers of a long run: all are counted and added up, every so manieth is kept for quantiles."""
+"""Numbers of a long run: all are counted and added up, one of so many is kept for quantiles."""
 
 from array import array
 from collections.abc import Sequence

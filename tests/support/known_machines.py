@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ssdsim.acceptance.iid import Iid
-from ssdsim.calibration.calibration_runs import plan, shuffled
+from ssdsim.calibration.calibration_plan import plan, shuffled
 from ssdsim.calibration.timings import timings
 from ssdsim.engine.setup import Setup
 from ssdsim.engine.simulation import simulate

@@ -31,7 +31,7 @@ from ssdsim import simulate
 from ssdsim.acceptance.iid import Iid
 from ssdsim.backups.jit import Jit
 from ssdsim.backups.ngram import Ngram
-from ssdsim.calibration.calibration_runs import Visit
+from ssdsim.calibration.calibration_plan import Visit
 from ssdsim.calibration.timing_probe import Probe
 from ssdsim.errors import RunError
 from ssdsim.latency.machine import Drawing, Drawings, Machine, Slowdown

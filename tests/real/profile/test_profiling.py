@@ -17,7 +17,7 @@ from ssdreal.profile.options import profile_options
 from ssdreal.profile.sampled_texts import shortened
 from ssdreal.profile.split import HELD_OUT, read_split
 from ssdsim import load_run
-from ssdsim.calibration.calibration_runs import plan
+from ssdsim.calibration.calibration_plan import plan
 from ssdsim.errors import ConfigError
 from ssdsim.latency.table import Table
 

@@ -13,7 +13,7 @@ from ssdreal.profile import program as profile
 from ssdreal.profile.calibration_runs import CalibrationRuns
 from ssdreal.profile.extension import extend
 from ssdsim import simulate
-from ssdsim.calibration.calibration_runs import plan
+from ssdsim.calibration.calibration_plan import plan
 from ssdsim.calibration.profile_file import write_profile
 from ssdsim.calibration.timings import timings
 

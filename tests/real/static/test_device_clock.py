@@ -128,7 +128,7 @@ class Delayed:
         return timed()
 
     def clock(self, command):
-        from ssdreal.channel.afterwards import Times
+        from ssdreal.channel.after_run import Times
 
         return Times(tuple(self.marks))
 

@@ -11,12 +11,12 @@ from known_machines import PLAN, calibration_pieces, noisy, planted, setup_of
 from scipy.stats import kstest
 
 from ssdsim.acceptance.iid import Iid
-from ssdsim.calibration.calibration_runs import Visit
+from ssdsim.calibration.calibration_plan import Visit
+from ssdsim.calibration.exit_probe import ExitProbe
 from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import carried_on, machine
 from ssdsim.calibration.least_squares import solve
 from ssdsim.calibration.observations import Observation, Unknown
-from ssdsim.calibration.outspoken import Outspoken
 from ssdsim.calibration.timings import from_table, timings, to_table
 from ssdsim.engine.baselines import compare
 from ssdsim.engine.setup import Setup
@@ -89,7 +89,7 @@ def outspoken(share, number):
     A verify is layers and a head; it speaks after a share of the layers, a head, and the view.
     """
     known = planted(speaking=Speaking(HEAD, VIEW))
-    run = simulate(setup_of(Visit(Outspoken(exit=share), 2), known, number, tokens=30))
+    run = simulate(setup_of(Visit(ExitProbe(exit=share), 2), known, number, tokens=30))
     spans = run.tables["spans"].to_pylist()
     for verify in [span for span in spans if span["kind"] == "verify"]:
         layers = verify["end"] - verify["start"] - VIEW - 2 * HEAD

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_machines import calibration_pieces, noisy, planted
 
-from ssdsim.calibration.calibration_runs import anchor as anchor_visits
+from ssdsim.calibration.calibration_plan import anchor as anchor_visits
 from ssdsim.calibration.fit import Calibration
 from ssdsim.calibration.fitted_machine import machine
 from ssdsim.calibration.machine_state import Anchor, anchor, draw_slowdown, draw_state

@@ -6,7 +6,7 @@ from typing import Literal
 
 from numpy.random import Generator
 
-from ssdsim.calibration.outspoken import Outspoken
+from ssdsim.calibration.exit_probe import ExitProbe
 from ssdsim.calibration.timing_probe import Probe
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.methods.base import Method
@@ -93,7 +93,7 @@ def plan(
         *_drawn(middle, most, "maximal"),
         *_drawn(middle, most, "gumbel"),
         *(_spread(lookaheads) if spread else []),
-        *(Visit(Outspoken(exit=share), middle) for share in exits),
+        *(Visit(ExitProbe(exit=share), middle) for share in exits),
     ]
 
 

@@ -6,7 +6,7 @@ from ssdsim.methods.speculative import Speculative
 
 
 @dataclass(frozen=True)
-class Outspoken(Speculative):
+class ExitProbe(Speculative):
     """Ordinary speculation whose target speaks in mid-verify, as `two_phase` has it do.
 
     Nobody goes by what it says, so that verifies are timed alone.
