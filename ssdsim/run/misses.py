@@ -95,7 +95,7 @@ class _Found:
         self.detailed: int = run.info.get(DETAILED) or 0
         self.rounds = whole(run.tables["rounds"])
         noted = {
-            name: run.tables[name] if self.detailed else of.empty_table()
+            name: whole(run.tables[name]) if self.detailed else of.empty_table()
             for name, of in DETAILS.items()
         }
         self.speculations, self.outcomes = noted["speculations"], noted["outcomes"]

@@ -17,7 +17,7 @@ from ssdsim.page.pack import packed
 from ssdsim.policies.fixed_fanout import FixedFanout
 from ssdsim.policies.uniform_fanout import UniformFanout
 from ssdsim.run.no_gain import no_gain
-from ssdsim.run.trace import Recorder
+from ssdsim.run.trace import Recorder, open_run
 from ssdsim.workloads.closed import Closed
 
 SURE = Iid(alpha=0.7, miss_scale=0.0)
@@ -63,6 +63,16 @@ def test_misses_of_one_row_and_of_a_batch():
     said = told(acceptance=half, machine=machine(verify=0.010, step=0.0024), batch=4)
     assert "misses stall the batch: in 85 % of the rounds some row missed (hit rate 55 %)" in said
     assert "waited 9.6 ms for redrafts" in said
+
+
+def test_a_run_that_lies_on_the_disk_says_the_same(tmp_path):
+    setup = replace(WELL, acceptance=Iid(alpha=0.7, miss_scale=1.0), machine=SLOW)
+    run = simulate(setup, detailed=True)
+    compare(run, setup)
+    run.info |= {"schema": 1}
+    run.save(tmp_path)
+    assert "misses: " in no_gain(run)
+    assert no_gain(open_run(tmp_path)) == no_gain(run)
 
 
 def test_the_last_position_is_not_covered():
