@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ssdsim.options.plugins import plugins
 from ssdsim.outcomes import Speculator
 from ssdsim.page.columns import Array, Column, Columns, ticks
 from ssdsim.page.requests import cut, requests, state
@@ -229,7 +230,9 @@ class _Tables:
 
 
 def _name(run: Run) -> str:
-    lookahead = (run.info.get("config") or {}).get("lookahead")
+    method = plugins("method").get(run.info.get("method", ""))
+    drafts = "lookahead" in getattr(method, "uses", ("lookahead",))
+    lookahead = drafts and (run.info.get("config") or {}).get("lookahead")
     named = [method_of(run), run.info.get("policy"), lookahead and f"K={lookahead}"]
     return ", ".join(str(part) for part in named if part)
 

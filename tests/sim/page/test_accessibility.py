@@ -52,6 +52,9 @@ def test_a_page_fits_its_window(serves, width, scheme, browser, tmp_path):
             shown.tab(tab)
             wide = shown.page.evaluate("() => document.documentElement.scrollWidth")
             assert wide <= width, tab
+        shown.tab("overview")
+        figures = shown.page.locator(".figures .table")
+        assert figures.evaluate("it => it.scrollWidth - it.clientWidth") == 0
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,20 @@ def test_nothing_tells_where_or_when_a_run_was(tmp_path):
     assert str(Path.cwd()) not in page
 
 
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("autoregressive", "autoregressive"),
+        ("speculative", "speculative, K=5"),
+        ("old", "old, K=5"),
+    ],
+)
+def test_a_run_that_drafts_nothing_has_no_lookahead_in_its_name(method, name):
+    run = ssd(3, 1)
+    run.info |= {"method": method, "policy": None, "config": {"lookahead": 5}}
+    assert packed(run)["name"] == name
+
+
 def test_objects_among_the_settings_are_told_by_their_kind():
     run = ssd(3, 1)
     odd = {"alpha": np.float64(0.5), "most": float("inf"), "tree": (1, run, None)}
