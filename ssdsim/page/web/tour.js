@@ -1,7 +1,9 @@
 // A guided tour of one round, for someone who has never heard of SSD: eight steps over the run itself.
 
+import { anatomyOf } from "anatomy";
 import { make } from "dom";
 import { follow } from "look";
+import { bySoonness, serves } from "served";
 import { NOTHING, selectRound } from "store";
 import { verdictOf } from "why";
 import { counted, duration, figure, outcomeOf, percent } from "words";
@@ -14,22 +16,26 @@ import { counted, duration, figure, outcomeOf, percent } from "words";
  *   say: (run: Run, at: Place) => string, none: string}} Step */
 
 const HIT = 0, MISS = 1;
+/** A share of a round that is not worth a word. */
+const LITTLE = 0.01;
 const NOWHERE = { row: -1, span: -1 };
 
 /** @type {Step[]} */
 const STEPS = [
   {
     name: "Draft", tab: "timeline", none: "In this run nothing is drafted in series.",
-    find: (run) => withSpan(run, "speculate", () => true),
+    find: (run) => either(withSpan(run, "speculate", (row) => seconds(run, spanIn(run, row, "speculate")) > 0),
+      withSpan(run, "speculate", () => true)),
     say: (run, { row, span }) => `A large model, the target, gives one token a pass. A small one, the draft, is quicker: `
-      + `here it guesses the next ${counted(drafted(run, row), "token")} in ${took(run, span)}, one after the other. `
+      + `here it guesses the next ${counted(drafted(run, row), "token")} `
+      + `${seconds(run, span) ? `in ${took(run, span)}, one after the other` : "at once, as good as they come"}. `
       + `They are the speculation.`,
   },
   {
     name: "Verify", tab: "timeline", none: "In this run nothing is verified.",
     find: (run) => withSpan(run, "verify", (row) => drafted(run, row) > 0),
-    say: (run, { row, span }) => `The target reads all ${counted(drafted(run, row), "guessed token")} in one pass of `
-      + `${took(run, span)}. A pass reads the model's weights once, however few tokens are in it, so checking a few `
+    say: (run, { row, span }) => `The target reads all ${counted(drafted(run, row), "guessed token")}${others(run, span)} `
+      + `in one pass of ${took(run, span)}. A pass reads the model's weights once, however few tokens are in it, so checking a few `
       + `costs little more than making one.${alone(run)}`,
   },
   {
@@ -55,10 +61,11 @@ const STEPS = [
   },
   {
     name: "Hit", tab: "timeline", none: "In this run no outcome was foreseen.",
-    find: (run) => first(run, (row) => outcomeOf(run, row) === HIT),
-    say: (run, { row }) => `The round before this one ended in an outcome that had been prepared: a hit. The next speculation lay `
-      + `ready, so the target begins ${waited(run, row)} later, and no time goes into drafting. `
-      + `${percent(run.metrics.hit_rate ?? NaN)} of the rounds for which something was prepared began so.`,
+    find: (run) => either(first(run, (row) => outcomeOf(run, row) === HIT && !heldUp(run, row)),
+      first(run, (row) => outcomeOf(run, row) === HIT)),
+    say: (run, { row }) => `The round before this one ended in an outcome that had been prepared: a hit. `
+      + `${heldUp(run, row) || "The next speculation lay ready, so no time goes into drafting"}: the target begins `
+      + `${waited(run, row)}. ${percent(run.metrics.hit_rate ?? NaN)} of the rounds for which something was prepared began so.`,
   },
   {
     name: "Miss", tab: "round", none: "In this run every outcome was foreseen.",
@@ -70,14 +77,14 @@ const STEPS = [
     name: "Backup", tab: "timeline", none: "In this run nothing is drafted after a miss.",
     find: (run) => withSpan(run, "speculate", (row) => outcomeOf(run, row) === MISS),
     say: (run, { span }) => `After a miss somebody must draft anew, the backup, and the target waits for it: here `
-      + `${took(run, span)}. A slow backup guesses well and costs time; a quick one guesses badly and costs none.`,
+      + `${seconds(run, span) ? took(run, span) : "no time at all"}. A slow backup guesses well and costs time; a quick one guesses badly and costs none.`,
   },
   {
     name: "Waste", tab: "overview", none: "",
     find: () => ({ row: -1, span: -1 }),
     say: (run) => `Of all that the draft computed ${percent(run.metrics.wasted_draft_token_fraction ?? NaN)} reached no output: `
-      + `branches for outcomes that did not come. They cost power and a device, not time. `
-      + `What they buy: ${figure(run.metrics.tokens_per_s ?? NaN)} tokens/s${times(run)}.`,
+      + `branches for outcomes that did not come. They cost power and a device, ${tail(run)}. `
+      + `With them the run makes ${figure(run.metrics.tokens_per_s ?? NaN)} tokens/s${times(run)}.`,
   },
 ];
 
@@ -111,6 +118,7 @@ function made(store) {
     back.disabled = at === 0;
     on.textContent = at + 1 < STEPS.length ? "next ›" : "done";
     point(store, tab, place);
+    reveal(card, tab);
   }
   function close() {
     card.hidden = true;
@@ -131,6 +139,18 @@ function point(store, tab, { row, span }) {
   selectRound(store, row, span < 0 ? {} : { span });
   store.set({ tab });
   follow(store);
+}
+
+/** Scrolls on where the card hides what is told of, in a small window.
+ * @param {HTMLElement} card @param {string} tab */
+async function reveal(card, tab) {
+  const frame = () => new Promise(requestAnimationFrame);
+  do await frame(); while (document.body.dataset.tab !== tab);
+  await frame(); // in which a picture finds its height
+  const picture = document.querySelector(`#panel-${tab} :is(canvas.timeline, .tree-scroll)`);
+  if (!picture) return;
+  const shown = picture.getBoundingClientRect(), over = card.getBoundingClientRect();
+  if (shown.bottom > over.top && shown.right > over.left) picture.scrollIntoView({ block: "start" });
 }
 
 /** @param {Run} run @param {(row: number) => boolean} wanted @returns {Place} */
@@ -179,20 +199,56 @@ function drafted(run, row) {
 }
 
 /** @param {Run} run @param {number} span */
+function seconds(run, span) {
+  return run.spans.columns.end[span] - run.spans.columns.start[span];
+}
+
+/** @param {Run} run @param {number} span */
 function took(run, span) {
-  return duration(run.spans.columns.end[span] - run.spans.columns.start[span]);
+  return duration(seconds(run, span));
+}
+
+/** Who is verified beside a sequence.
+ * @param {Run} run @param {number} span */
+function others(run, span) {
+  const count = run.seqsOf(span).length - 1;
+  return count ? `, and those of ${counted(count, "other sequence")},` : "";
 }
 
 /** How long a round waits before its verify begins.
  * @param {Run} run @param {number} row */
 function waited(run, row) {
   const verify = spanIn(run, row, "verify");
-  return duration(verify < 0 ? 0 : run.spans.columns.start[verify] - run.rounds.columns.start[row]);
+  const wait = verify < 0 ? 0 : run.spans.columns.start[verify] - run.rounds.columns.start[row];
+  return wait ? `${duration(wait)} later` : "at once";
 }
 
-/** @param {Run} run */
+/** What a hit has to wait for, where it does.
+ * @param {Run} run @param {number} row */
+function heldUp(run, row) {
+  const { tail: finishing, mates } = sharesOf(run, row);
+  if (mates > LITTLE) return "The next speculation lay ready, but another sequence missed, and the batch waits for its backup";
+  return finishing > LITTLE ? "Nothing is drafted anew, but the draft finishes all of its branches first" : "";
+}
+
+/** Time that branches cost, where they take longer than the verify.
+ * @param {Run} run */
+function tail(run) {
+  const share = sharesOf(run, -1).tail;
+  return share > LITTLE ? `and ${percent(share)} of the time, in which the target waits until all are drafted` : "not time";
+}
+
+/** What share of a round, or of all, each of its parts is.
+ * @param {Run} run @param {number} row @returns {Record<string, number>} */
+function sharesOf(run, row) {
+  const parts = Object.entries(anatomyOf(run, row)), whole = parts.reduce((sum, [, each]) => sum + each, 0);
+  return Object.fromEntries(parts.map(([name, each]) => [name, each / whole]));
+}
+
+/** What a token takes without a draft; where several are decoded together the mean over them would mislead.
+ * @param {Run} run */
 function alone(run) {
-  const speed = run.baselines.ar?.tokens_per_s;
+  const speed = run.config.batch === 1 && !serves(run) && run.baselines.ar?.tokens_per_s;
   return speed ? ` Alone it needs ${duration(1 / speed)} a token.` : "";
 }
 
@@ -206,8 +262,9 @@ function because(run, row) {
 /** @param {Run} run */
 function times(run) {
   const { speedup_over_ar: overAr, speedup_over_sd: overSd } = run.metrics;
-  const parts = [overAr && `${figure(overAr, 3)} times the target alone`,
-    overSd && `${figure(overSd, 3)} times plain speculation at its best`];
+  const as = bySoonness(run) ? "times as soon as by" : "times";
+  const parts = [overAr && `${figure(overAr, 3)} ${as} the target alone`,
+    overSd && `${figure(overSd, 3)} ${as} plain speculation at its best`];
   const said = parts.filter(Boolean).join(", ");
-  return said ? `, ${said}` : "";
+  return said ? `${bySoonness(run) ? "; requests are done " : ", "}${said}` : "";
 }
