@@ -16,6 +16,8 @@ from omegaconf import open_dict
 
 from ssdsim.command.config import register, setup_from
 from ssdsim.command.tuned import with_tuned
+from ssdsim.engine.preflight import check_source
+from ssdsim.sampling.streams import stream
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -34,6 +36,7 @@ STAND_INS = {
     "tuned=FILE": f"tuned={TUNED}",
     "tuned=outputs/tune/NAME/tuned.yaml": f"tuned={TUNED}",
     "outputs/my_run": str(ROOT / "traces" / "two_cores" / "runs" / "fit" / "ssd_k4_topk"),
+    "workload.output_tokens=64": "workload.output_tokens=40",  # as many as that run has
 }
 """What a reader has by then, or fills in."""
 
@@ -135,10 +138,12 @@ def _first(overrides):
 
 
 @pytest.mark.parametrize("command", SIMULATED)
-def test_every_quoted_simulation_composes(command, composed):
+def test_no_quoted_simulation_is_refused(command, composed):
     options = with_tuned(arguments(command)[1], ("simulated", "common"))
     if options != ["--help"]:
-        assert composed(list(_first([option for option in options if option != "-m"])))
+        setup = composed(list(_first([option for option in options if option != "-m"])))
+        source = setup.acceptance.open(setup.sampling, stream(setup.seed, "acceptance"))
+        check_source(setup, source)
 
 
 @cache
