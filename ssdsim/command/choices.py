@@ -31,7 +31,7 @@ def check_choices(overrides: Sequence[str]) -> None:
 
     """
     for override in OverridesParser.create().parse_overrides(list(overrides)):
-        check_range(override)
+        check_word(override)
         options = _options(override.key_or_group)
         if options is not None and not override.is_delete():
             right = f"needs the name of an option among {', '.join(options)}"
@@ -41,8 +41,13 @@ def check_choices(overrides: Sequence[str]) -> None:
                 require(named, override.key_or_group, value, right)
 
 
-def check_range(override: Override) -> None:
-    """Refuse a range in which there is nothing: whatever it was meant for would be left out."""
+def check_word(override: Override) -> None:
+    """Refuse a value of no option, and a range in which there is nothing.
+
+    Whatever such a range was meant for would be left out.
+    """
+    if not override.key_or_group:
+        raise ConfigError(f"{override.input_line}: needs the form OPTION=VALUE")
     if isinstance(override.value(), RangeSweep) and not [*override.sweep_iterator()]:
         raise ConfigError(f"{override.input_line}: is empty, a range ends before its second number")
 

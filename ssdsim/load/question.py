@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 
-from ssdsim.command.choices import check_range
+from ssdsim.command.choices import check_word
 from ssdsim.command.own_section import own_options
 from ssdsim.command.setting import names_of
 from ssdsim.errors import ConfigError
@@ -74,14 +74,14 @@ def question(arguments: Sequence[str]) -> Question:
     rates: tuple[float, ...] = ()
     there = PROMPTS
     for override in OverridesParser.create().parse_overrides([*arguments]):
-        check_range(override)
+        check_word(override)
         name, word = override.key_or_group, str(override.input_line)
         group = name.partition(".")[0].partition("/")[0]
         if group == SECTION:
             own[name.removeprefix(f"{SECTION}.")] = _single(override)
         elif group == LAUNCHER:
             launched.append(word)
-        elif name in NOT_HERE:
+        elif group in NOT_HERE:
             raise ConfigError(f"{word}: has no effect, load.folder says where a load goes")
         elif name == RATE:
             rates = tuple(_rates(override))

@@ -86,7 +86,7 @@ def question(arguments: Sequence[str]) -> Question:
             launched.append(word)
         elif len(values) > 1 or is_tuned(name):
             asked[name] = values
-        elif name in NOT_HERE:
+        elif group in NOT_HERE:
             raise ConfigError(f"{word}: has no effect, tune.folder says where a tuning goes")
         else:
             shared.append(word)

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import OmegaConf
 
-from ssdsim.command.choices import check_range
+from ssdsim.command.choices import check_word
 from ssdsim.errors import ConfigError, require
 from ssdsim.options.plugins import options, plugins
 from ssdsim.system.package_data import CONF
@@ -146,7 +146,7 @@ def parsed(texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """
     found = {}
     for override in OverridesParser.create().parse_overrides(list(texts)):
-        check_range(override)
+        check_word(override)
         if override.is_delete():
             raise ConfigError(
                 f"{override.input_line}: needs OPTION=VALUE, nothing can be taken away"

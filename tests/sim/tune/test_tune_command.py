@@ -176,6 +176,8 @@ def test_every_option_changes_what_comes_out(option, tuned, tmp_path):
         ("out=here", "out=here: has no effect"),
         ("overwrite=true", "overwrite=true: has no effect"),
         ("keep=best", "keep=best: has no effect"),
+        ("page.texts=false", "page.texts=false: has no effect"),
+        ("=3", "=3: needs the form OPTION=VALUE"),
         ("policy=nobody", "policy='nobody': needs the name of an option among"),
         ("method.nonsense=1", "has no effect, no method that is tried has such an option"),
         ("profile=nobody", "profile"),
