@@ -16,7 +16,7 @@ from ssdsim.backups.base import Backup
 from ssdsim.backups.jit import Jit
 from ssdsim.drafters.base import Drafter
 from ssdsim.drafters.model import Model
-from ssdsim.engine.limits import check_drafting, check_workload
+from ssdsim.engine.limits import check_drafting, check_lookahead, check_workload
 from ssdsim.engine.preflight import check_drafter, check_hearing, check_shape
 from ssdsim.errors import require
 from ssdsim.lengths.base import Length
@@ -94,7 +94,7 @@ class Setup(Chosen):
     serving: Serving = field(default_factory=Slots)
 
     def __post_init__(self) -> None:
-        require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
+        check_lookahead(self.lookahead)
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
         workload = self.workload

@@ -25,10 +25,15 @@ def check_workload(prompts: int, prompt_tokens: int, output_tokens: int) -> None
         require(tokens * prompts <= MOST_TOKENS, f"workload.{name}", tokens, right)
 
 
-def check_drafting(tree: TokenTree, lookahead: int, rows: int) -> None:
-    """Refuse drafts of more tokens than a run can hold, in one row or in all of them together."""
+def check_lookahead(lookahead: int) -> None:
+    """Refuse a draft of more tokens than a run can hold of a row."""
+    require(lookahead >= 0, "lookahead", lookahead, "needs a number >= 0")
     right = f"needs at most {MOST_NODES} tokens, which is what a run can hold of a row's draft"
     require(lookahead <= MOST_NODES, "lookahead", lookahead, right)
+
+
+def check_drafting(tree: TokenTree, lookahead: int, rows: int) -> None:
+    """Refuse drafts of more tokens than a run can hold in all rows together."""
     nodes = min(tree.nodes(lookahead), MOST_NODES)  # else the tree's own check names its option
     most = MOST_DRAFTED // (nodes + 1)
     right = f"needs at most {most} sequences at a time, with {nodes} tokens drafted for each"

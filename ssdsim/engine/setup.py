@@ -9,7 +9,7 @@ from ssdsim.cuts.all import All
 from ssdsim.cuts.base import Cut
 from ssdsim.drafters.base import Drafter
 from ssdsim.drafters.model import Model
-from ssdsim.engine.limits import check_drafting, check_lanes, check_workload
+from ssdsim.engine.limits import check_drafting, check_lanes, check_lookahead, check_workload
 from ssdsim.errors import require
 from ssdsim.latency.base import Latency, block_of
 from ssdsim.latency.machine import Machine
@@ -87,7 +87,7 @@ class Setup(Chosen):
     draft_pool: int = 0
 
     def __post_init__(self) -> None:
-        require(self.lookahead >= 0, "lookahead", self.lookahead, "needs a number >= 0")
+        check_lookahead(self.lookahead)
         require(self.batch >= 1, "batch", self.batch, "needs a number >= 1")
         require(self.seed >= 0, "seed", self.seed, "needs a number >= 0")
         workload = self.workload

@@ -109,12 +109,13 @@ def test_names_and_patterns_are_names(override):
         ("acceptance='???'", "acceptance: needs the name of an option"),
         ("latency.link=0.05", "latency.link=0.05: has options of its own: latency.link.latency"),
         ("lookahead=100000", "lookahead=100000: needs at most 4096"),
+        ("lookahead=1000000000 tree=widths", "lookahead=1000000000: needs at most 4096"),
         ("draft_pool=1000000000", "draft_pool=1000000000: needs a number from 0 to "),
         ("workload.prompts=1000000000000", "workload.prompts=1000000000000: needs at most"),
     ],
 )
 def test_one_line(argument, words, capsys, tmp_path):
-    assert refused(capsys, tmp_path / "out", argument).startswith(words)
+    assert refused(capsys, tmp_path / "out", *argument.split()).startswith(words)
 
 
 def test_a_step_without_room_for_a_verify_is_refused_by_its_budget(capsys, tmp_path):
