@@ -137,3 +137,14 @@ def crews(monkeypatch):
     hired = []
     monkeypatch.setattr(Threads, "__enter__", lambda crew: hired.append(crew) or crew)
     return hired
+
+
+@pytest.fixture
+def handlers():
+    """What a command does to signals ends with the test."""
+    from ssdsim.system.interrupts import INTERRUPTS
+
+    before = {interrupt: signal.getsignal(interrupt) for interrupt in INTERRUPTS}
+    yield
+    for interrupt, handler in before.items():
+        signal.signal(interrupt, handler)

@@ -1,8 +1,6 @@
 """The commands that measure: where they may write, and what an end before their time leaves."""
 
-import errno
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,13 +22,13 @@ from ssdreal.gpu_check import program as gpu_check
 from ssdreal.profile import program as profile
 from ssdreal.validate import program as validate
 from ssdreal.validate.measured import Measurements
-from ssdsim.command.console import ending, speak_as
 from ssdsim.errors import ConfigError
 from ssdsim.methods.autoregressive import Autoregressive
 from ssdsim.run.trace import Recorder, Run, load_run
 from ssdsim.system.destination import taken
-from ssdsim.system.interrupts import INTERRUPTS, held_back, interruptible
 from ssdsim.workloads.closed import Closed
+
+pytestmark = pytest.mark.usefixtures("handlers")
 
 TOOLS = {
     "profile": profile.main,
@@ -49,15 +47,6 @@ WHERE = {
     "device": "/dev/null",
     "below a device": "/dev/null/x",
 }
-
-
-@pytest.fixture(autouse=True)
-def handlers():
-    """What a command does to signals ends with the test."""
-    before = {interrupt: signal.getsignal(interrupt) for interrupt in INTERRUPTS}
-    yield
-    for interrupt, handler in before.items():
-        signal.signal(interrupt, handler)
 
 
 def ended(tool, *arguments):
@@ -111,73 +100,6 @@ def test_a_folder_that_is_taken(tool, start, monkeypatch, capsys, tmp_path):
     with taken("--out", tmp_path):
         assert ended(tool, "--out", str(tmp_path)) == 2
     assert "another process is writing there" in capsys.readouterr().err
-
-
-# How they end
-
-
-@pytest.mark.parametrize("interrupt", INTERRUPTS)
-def test_every_interrupt_ends_a_command_in_one_line(interrupt, capsys):
-    signal.signal(interrupt, signal.SIG_DFL)
-    with pytest.raises(SystemExit) as end, ending("interrupted; it is all there"):
-        os.kill(os.getpid(), interrupt)
-    assert end.value.code == 130
-    assert capsys.readouterr().err.endswith(": interrupted; it is all there\n")
-
-
-def test_what_was_ignored_is_ignored_on():
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    interruptible()
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_a_full_disk_ends_a_command_in_one_line(number, capsys):
-    speak_as("ssdreal")
-    with pytest.raises(SystemExit) as end, ending():
-        raise OSError(number, "why", "file")
-    assert end.value.code == 1
-    assert capsys.readouterr().err == "ssdreal: file: cannot be written (why)\n"
-
-
-def test_other_errors_are_not_explained_away():
-    with pytest.raises(FileNotFoundError), ending():
-        open("/nowhere/at/all")  # noqa: PTH123, SIM115 - it fails
-
-
-# Held back
-
-
-@pytest.mark.parametrize("interrupt", INTERRUPTS)
-def test_an_interrupt_comes_at_the_end_of_what_holds_it_back(interrupt):
-    signal.signal(interrupt, signal.default_int_handler)
-    done = []
-
-    def write():
-        with held_back():
-            for _ in range(3):
-                os.kill(os.getpid(), interrupt)
-            with held_back():
-                os.kill(os.getpid(), interrupt)
-            done.append("all")
-
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert done == ["all"]
-    assert signal.getsignal(interrupt) is signal.default_int_handler
-
-
-def test_an_interrupt_comes_also_after_an_error():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def fill():
-        with held_back():
-            os.kill(os.getpid(), signal.SIGINT)
-            raise OSError(errno.ENOSPC, "full")
-
-    with pytest.raises(KeyboardInterrupt) as interrupted:
-        fill()
-    assert isinstance(interrupted.value.__context__, OSError)
 
 
 # What they keep

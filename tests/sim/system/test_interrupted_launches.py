@@ -30,8 +30,9 @@ INTERRUPTED = "interrupted; the same command goes on from what is evaluated"
 
 
 @pytest.fixture(autouse=True)
-def as_commands_are():
-    """Let interrupts raise what they raise in a command."""
+def as_commands_are(request):
+    """Let interrupts raise what they raise in a command, until the test ends."""
+    request.getfixturevalue("handlers")
     interruptible()
 
 
