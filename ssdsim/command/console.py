@@ -100,8 +100,7 @@ def ending(interrupted: str = "interrupted") -> Iterator[None]:
     except OSError as error:
         complain_of_disk(error)
     except KeyboardInterrupt:
-        say(interrupted)
-        sys.exit(130)
+        end_interrupted(interrupted)
 
 
 def complain_of_disk(error: OSError) -> NoReturn:
@@ -110,6 +109,13 @@ def complain_of_disk(error: OSError) -> NoReturn:
         raise error
     say(f"{error.filename or 'output'}: cannot be written ({error.strerror})")
     sys.exit(1)
+
+
+def end_interrupted(message: str) -> NoReturn:
+    """End with one line and the exit code for interrupts."""
+    say(message)
+    exec("")  # noqa: S102 - else Python would end by the signal if it came in one, as imports have
+    sys.exit(130)
 
 
 def fail(message: str) -> NoReturn:

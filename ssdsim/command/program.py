@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ssdsim.command.choices import check_choices, check_flags
-from ssdsim.command.console import complain_of_disk, fail, progress, say, speak_as
+from ssdsim.command.console import complain_of_disk, end_interrupted, fail, progress, say, speak_as
 from ssdsim.command.hydra_errors import explained
 from ssdsim.command.job import Job, Program, Runnable
 from ssdsim.command.keeping import ALL, draw
@@ -65,8 +65,7 @@ def main(program: Program) -> None:
     except OSError as error:
         complain_of_disk(error)
     except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
+        end_interrupted("interrupted")
     finally:
         with suppress(KeyboardInterrupt), held_back():  # it is ending already
             program.close()
@@ -105,8 +104,7 @@ def _run(program: Program, config: DictConfig) -> None:
             sys.exit(1)
         leave_note(out / FAILED, message)
     except KeyboardInterrupt:
-        say(f"interrupted{_where(out)}")
-        sys.exit(130)
+        end_interrupted(f"interrupted{_where(out)}")
     except Exception as error:
         if not sweeping:
             raise

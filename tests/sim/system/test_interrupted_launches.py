@@ -89,10 +89,23 @@ def test_an_error_after_an_interrupt_that_was_handled_is_that_error():
         raise ValueError("of its own")
 
 
+def end_of(*words, **options):
+    """Return the exit code of a Python process."""
+    options |= {"timeout": PATIENCE, "check": False}
+    return subprocess.run([sys.executable, *words], **options).returncode  # noqa: S603, PLW1510 - so
+
+
 def child():
     """Return the exit code of a process that interrupts itself, and ends with 7 if it can."""
-    words = "import os, signal, sys; os.kill(os.getpid(), signal.SIGINT); sys.exit(7)"
-    return subprocess.run([sys.executable, "-c", words], timeout=PATIENCE, check=False).returncode  # noqa: S603 - the above
+    return end_of("-c", "import os, signal, sys; os.kill(os.getpid(), signal.SIGINT); sys.exit(7)")
+
+
+def test_an_interrupt_of_an_import_ends_with_the_same_code(tmp_path):
+    """Of a text that is executed, as named tuples and data classes make."""
+    importing = "exec('import os, signal; os.kill(os.getpid(), signal.SIGINT)')"
+    command = f"from ssdsim.command.console import ending\nwith ending(): {importing}"
+    (tmp_path / "interrupted.py").write_text(command)
+    assert end_of("-m", "interrupted", cwd=tmp_path) == 130
 
 
 def test_children_hear_of_no_interrupt_but_the_command_does():
