@@ -1,4 +1,8 @@
-"""Signals (Ctrl-C, SIGTERM, SIGHUP): held back while files are written, delivered afterwards."""
+"""Signals (Ctrl-C, SIGTERM, SIGHUP): who hears of them, and when.
+
+They wait while files are written or others work, are kept from processes that are started, and
+are known again where a library makes another error of one.
+"""
 
 import os
 import signal
@@ -12,7 +16,6 @@ from typing import Any, NoReturn
 INTERRUPTS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-
 
 _raised = 0
 """Interrupts that raised an error, whatever a library made of it."""
